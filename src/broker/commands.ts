@@ -1,0 +1,152 @@
+/**
+ * What the server calls: the broker, one vhost, and the arguments of their commands. Implemented by `broker.ts` and
+ * `vhost.ts`. Names and keys are strings as `amqp/short-string.ts` decodes them (lossless).
+ *
+ * Commands either call their reply or throw `BrokerError`; both mean the same. Each checks the rights of the session's
+ * principal by the one `authorise()` before it does anything else.
+ */
+import type { FieldTable } from '../amqp/field-table.ts'
+import type { Position } from '../log/log.ts'
+import type { Message } from './message.ts'
+import type {
+  BodyWriter,
+  ConfirmSink,
+  Consumer,
+  DeliverySink,
+  GetSink,
+  Outcome,
+  Queue,
+  QueueStatus,
+  Reply,
+  SharedCredit,
+} from './ports.ts'
+
+/** Who acts: a user that has logged in. Rights are looked up under this name at each operation (cached per epoch). */
+export interface Principal {
+  readonly username: string
+  readonly tags: readonly string[]
+}
+
+/** A connection that has opened a vhost; owner of its exclusive queues. */
+export interface Session {
+  readonly id: number
+  readonly principal: Principal
+  readonly vhost: VhostCommands
+}
+
+export type AlarmReason = 'memory' | 'disk'
+
+/** What the server wants to hear. */
+export interface BrokerListener {
+  /** Replies and confirms that waited for this topology position may go out. */
+  topologyCommitted(position: Position): void
+  /** `publishGate` has changed. */
+  publishGateChanged(): void
+}
+
+export interface BrokerCommands {
+  listener: BrokerListener | null
+  /** Null when the name, the password or the place does not fit (`guest` only from loopback); never says which. */
+  authenticate(username: string, password: string, isLoopback: boolean): Principal | null
+  /** Throws `not-allowed` (530): `vhost x not found`, `access to vhost 'x' refused for user 'u'`. */
+  openSession(principal: Principal, vhost: string): Session
+  /** Deletes the session's exclusive queues (its consumers are cancelled by the server before); `done` when they are gone. */
+  closeSession(session: Session, done: () => void): void
+  /** Topology records up to here are on stable storage. */
+  readonly topologyCommitted: Position
+  /**
+   * Whether `publish` may be called. `congested`: more is appended than the log has stored, stop reading publishers for a
+   * moment. `blocked`: an alarm, tell them (`connection.blocked`). A publish that was read waits unprocessed.
+   */
+  readonly publishGate: 'open' | 'congested' | 'blocked'
+  readonly alarms: readonly AlarmReason[]
+}
+
+export interface ExchangeArguments {
+  readonly name: string
+  readonly type: string
+  readonly isPassive: boolean
+  readonly isDurable: boolean
+  readonly isAutoDelete: boolean
+  readonly isInternal: boolean
+  readonly arguments: FieldTable
+}
+
+export interface QueueArguments {
+  /** Empty: the broker makes a name `amq.gen-…`. */
+  readonly name: string
+  readonly isPassive: boolean
+  readonly isDurable: boolean
+  readonly isExclusive: boolean
+  readonly isAutoDelete: boolean
+  readonly arguments: FieldTable
+}
+
+export interface BindArguments {
+  readonly source: string
+  /** A queue's name for `bindQueue`, an exchange's for `bindExchange`. */
+  readonly destination: string
+  readonly bindingKey: string
+  readonly arguments: FieldTable
+}
+
+export interface ConsumeArguments {
+  readonly queue: string
+  readonly tag: string
+  readonly isNoAck: boolean
+  readonly isExclusive: boolean
+  readonly arguments: FieldTable
+  readonly limit: number
+  readonly shared: SharedCredit | null
+  readonly sink: DeliverySink
+}
+
+export interface Declared extends QueueStatus {
+  readonly name: string
+}
+
+/** Where a publish goes. Made once per channel and filled by `resolve`; `queues` is reused, only `count` entries count. */
+export interface Route {
+  readonly queues: Queue[]
+  count: number
+  /** At least one target queue is durable. */
+  hasDurable: boolean
+  /** Equals `vhost.routingVersion` as long as resolving again would give the same. */
+  version: number
+  /** False when the result depends on the message's headers. */
+  isCacheable: boolean
+}
+
+export interface VhostCommands {
+  readonly name: string
+  /** Changes whenever any exchange, binding, queue or right of this vhost does. */
+  readonly routingVersion: number
+
+  declareExchange(session: Session, args: ExchangeArguments, reply: Reply<void>): void
+  deleteExchange(session: Session, name: string, ifUnused: boolean, reply: Reply<void>): void
+  bindExchange(session: Session, args: BindArguments, reply: Reply<void>): void
+  unbindExchange(session: Session, args: BindArguments, reply: Reply<void>): void
+  declareQueue(session: Session, args: QueueArguments, reply: Reply<Declared>): void
+  deleteQueue(session: Session, name: string, conditions: { ifUnused: boolean; ifEmpty: boolean }, reply: Reply<number>): void
+  purgeQueue(session: Session, name: string, reply: Reply<number>): void
+  bindQueue(session: Session, args: BindArguments, reply: Reply<void>): void
+  unbindQueue(session: Session, args: BindArguments, reply: Reply<void>): void
+
+  /**
+   * Fills `route` for one publish: rights, exchange, internal or not, bindings, alternate exchange. Each queue once.
+   * `message` is looked at only by headers exchanges. Throws `BrokerError`.
+   */
+  resolve(session: Session, exchange: string, routingKey: string, message: Message, route: Route): void
+  /** Sends a routed message to its shards. `route.count` must not be 0: the caller answers unroutable messages. */
+  publish(route: Route, message: Message, confirms: ConfirmSink | null, sequence: number): void
+  openBody(route: Route, isPersistent: boolean, bodyBytes: number): BodyWriter
+
+  get(session: Session, queue: string, isNoAck: boolean, sink: GetSink): void
+  /** The consumer gets nothing before `activate`: its consume-ok goes first. */
+  consume(session: Session, args: ConsumeArguments, reply: Reply<Consumer>): void
+  activate(consumer: Consumer): void
+  /** Also deletes an auto-delete queue whose last consumer this was. */
+  cancel(consumer: Consumer, reply: Reply<void>): void
+  resume(consumer: Consumer): void
+  settle(queue: Queue, consumer: Consumer | null, first: number, last: number, outcome: Outcome): void
+}

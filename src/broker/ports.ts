@@ -1,0 +1,143 @@
+/**
+ * What the broker needs of others, and what its parts need of one another. Every shard and topology operation is a
+ * command whose result comes later through a sink, even where it is local and immediate: so a shard may as well live
+ * on another node.
+ */
+import type { Position } from '../log/log.ts'
+import type { BrokerError } from './errors.ts'
+import type { Message } from './message.ts'
+import type { QueueDefinition } from './topology/queue-definition.ts'
+
+// ---------------------------------------------------------------- what the server implements
+
+/**
+ * Gets the result of a command: exactly one of the two is called, once, perhaps before the command returns.
+ * `committedWith` is the topology position after which the answer may be given to a client (0: at once).
+ */
+export interface Reply<T> {
+  done(result: T, committedWith: Position): void
+  failed(error: BrokerError): void
+}
+
+/** Hears of publishes, by the number the channel gave them. In no certain order between shards. */
+export interface ConfirmSink {
+  confirm(sequence: number): void
+  refuse(sequence: number): void
+}
+
+/** Where a consumer's messages go; the server's side of one consumer. */
+export interface DeliverySink {
+  /** False while the connection's output is over its limit; the server calls `vhost.resume(consumer)` when it has room again. */
+  readonly isReady: boolean
+  /**
+   * Takes one message. The view is valid during the call only. Gives it a delivery tag and, unless the consumer is
+   * no-ack, remembers (queue, sequence, consumer) for `settle`.
+   */
+  deliver(consumer: Consumer, message: Message, sequence: number, isRedelivered: boolean): void
+  /** The broker ended this consumer: its queue was deleted or its shard failed. Nothing more is delivered to it. */
+  cancelled(consumer: Consumer): void
+}
+
+/** Gets the one message of a `basic.get`, or that there is none. Exactly one call. */
+export interface GetSink {
+  message(queue: Queue, message: Message, sequence: number, isRedelivered: boolean, readyLeft: number): void
+  empty(): void
+  failed(error: BrokerError): void
+}
+
+// ---------------------------------------------------------------- what a shard gives
+
+/** What a channel does with a delivery. */
+export type Outcome =
+  | 'ack' // done: forget it
+  | 'requeue' // back to its place, marked redelivered
+  | 'reject' // not wanted: dead-letter it where the queue says so, else forget it
+
+/** Credit shared by all consumers of a channel (`basic.qos` with `global`). */
+export interface SharedCredit {
+  /** 0 is unlimited. */
+  limit: number
+  unacked: number
+}
+
+/**
+ * One registered consumer. Made by `vhost.consume`; the server keeps it and gives it back. `limit` 0 is unlimited.
+ * `unacked` counts what was delivered to it and not yet settled.
+ */
+export interface Consumer {
+  readonly id: number
+  readonly tag: string
+  readonly queue: Queue
+  readonly sink: DeliverySink
+  readonly isNoAck: boolean
+  readonly isExclusive: boolean
+  /** `x-priority`; higher first. */
+  readonly priority: number
+  readonly limit: number
+  readonly shared: SharedCredit | null
+  unacked: number
+  /** False before `activate` and after the consumer ended. */
+  isActive: boolean
+}
+
+export interface QueueStatus {
+  readonly ready: number
+  readonly unacked: number
+  readonly consumers: number
+}
+
+/** A queue as others see it: its definition and the shard that holds its messages. Local or remote alike. */
+export interface Queue {
+  readonly definition: QueueDefinition
+  readonly shard: ShardCommands
+}
+
+/** One writer, one log, many queues. All calls are commands; what they lead to comes through the sinks. */
+export interface ShardCommands {
+  /**
+   * Stores one message in the first `count` of `queues` (all of this shard). With a sink, exactly one of `confirm` and
+   * `refuse` follows for `sequence`, once the message is as safe as its kind promises.
+   */
+  publish(message: Message, queues: readonly Queue[], count: number, confirms: ConfirmSink | null, sequence: number): void
+  /** Opens a large body: its pieces go to the log as they arrive. `isPersistent` as the publish that will name it. */
+  openBody(isPersistent: boolean, bodyBytes: number): BodyWriter
+  get(queue: Queue, isNoAck: boolean, sink: GetSink): void
+  /** Registers a consumer that gets nothing before `activate`. Fails for exclusive use. */
+  register(consumer: Consumer, reply: Reply<void>): void
+  /** From now on it may get messages (its consume-ok has been sent). */
+  activate(consumer: Consumer): void
+  /** Ends a consumer; what it holds stays unacked. The reply (how many consumers are left) comes after the last delivery. */
+  unregister(consumer: Consumer, reply: Reply<number>): void
+  /** The consumer's output has room again, or its credit was changed from outside. */
+  resume(consumer: Consumer): void
+  /**
+   * Settles the deliveries `first..last` of a queue that `consumer` holds (null: taken by `get`). What it does not hold
+   * (any more) is passed over.
+   */
+  settle(queue: Queue, consumer: Consumer | null, first: number, last: number, outcome: Outcome): void
+  purge(queue: Queue, reply: Reply<number>): void
+  status(queue: Queue, reply: Reply<QueueStatus>): void
+}
+
+/** A large body on its way into the log. Ends with a publish that names it (`message.chunks = writer`) or `abandon`. */
+export interface BodyWriter extends Chunks {
+  /** Appends the next piece, at most `chunkBytes`; the bytes are copied. */
+  append(buffer: Uint8Array, start: number, end: number): void
+  /** The publish will not come: what was written is dead. */
+  abandon(): void
+}
+
+// ---------------------------------------------------------------- what topology needs of whoever holds the queues
+
+/** Knows where queues live. Called by topology's `apply` when definitions come and go. */
+export interface ShardDirectory {
+  /** A queue definition has come into being (live or in replay). The result is kept as its handle. */
+  open(definition: QueueDefinition): Queue
+  /**
+   * A queue definition is gone: consumers are cancelled, messages dropped (resumably), confirms that waited for it
+   * released. Messages are not dead-lettered. `ready` is what `delete-ok` reports.
+   */
+  drop(queue: Queue): void
+  /** What is known at once about a queue; for `if-unused` and `if-empty`. */
+  statusNow(queue: Queue): QueueStatus
+}

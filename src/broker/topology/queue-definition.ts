@@ -1,0 +1,17 @@
+import type { FieldTable } from '../../amqp/field-table.ts'
+import type { Queue } from '../ports.ts'
+
+/** What a queue was declared as. What it holds is the shard's. */
+export interface QueueDefinition {
+  /** Unique for ever, also across restarts and redeclarations: (topology term) × 2^32 + count. Below 2^53. */
+  readonly id: number
+  readonly vhost: string
+  readonly name: string
+  readonly isDurable: boolean
+  readonly isAutoDelete: boolean
+  /** Id of the session (connection) that owns an exclusive queue; null for all others. */
+  readonly exclusiveOwner: number | null
+  readonly arguments: FieldTable
+  /** The handle through which its messages are reached; set once, when the definition is applied. */
+  queue: Queue | null
+}
