@@ -46,8 +46,12 @@ export interface BrokerListener {
 
 export interface BrokerCommands {
   listener: BrokerListener | null
-  /** Null when the name, the password or the place does not fit (`guest` only from loopback); never says which. */
-  authenticate(username: string, password: string, isLoopback: boolean): Principal | null
+  /**
+   * Calls `done` exactly once, perhaps before it returns (a login that was verified within the last minute), else when
+   * the password has been hashed on another thread. Null when the name, the password or the place does not fit
+   * (`guest` only from loopback) or when too many logins wait; never says which. Does not throw.
+   */
+  authenticate(username: string, password: string, isLoopback: boolean, done: (principal: Principal | null) => void): void
   /** Throws `not-allowed` (530): `vhost x not found`, `access to vhost 'x' refused for user 'u'`. */
   openSession(principal: Principal, vhost: string): Session
   /** Deletes the session's exclusive queues (its consumers are cancelled by the server before); `done` when they are gone. */
