@@ -1,0 +1,190 @@
+/**
+ * A broker as a user runs it: `warren serve` as a child process on a free port of the loopback, with a data directory
+ * of its own. It can be killed at any moment and started again on the same data.
+ *
+ * Not a mock and not an in-process broker. With WARREN_TEST_URL set, tests use the broker at that address instead
+ * (RabbitMQ, say, to check the tests themselves); such a broker can be neither killed nor restarted.
+ *
+ * Invariant: at most one child at a time, and none outlives this process.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+/** How long a broker may take from start to listening, unless a test says otherwise. */
+const readyMsMax = 15_000
+/** How long a broker may take to drain on SIGTERM before it is killed, which `stop` reports as an error. */
+const stopMsMax = 15_000
+/** Of what the broker printed, this much is kept for the report of a failure. */
+const outputCharsMax = 64 * 1024
+
+export interface BrokerOptions {
+  /** More arguments of `warren serve`. */
+  readonly args?: readonly string[]
+  readonly env?: Readonly<Record<string, string>>
+  /** An existing data directory; it is not removed at the end. */
+  readonly dataDirectory?: string
+}
+
+/** How a child process ended. */
+export interface Exit {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+}
+
+const main = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
+const externalUrl = process.env['WARREN_TEST_URL']
+
+export class BrokerProcess {
+  readonly host: string
+  readonly port: number
+  readonly user: string
+  readonly password: string
+  readonly dataDirectory: string
+  readonly isExternal: boolean
+  readonly #options: BrokerOptions
+  #child: ChildProcess | null = null
+  #exited: Promise<Exit> = Promise.resolve({ code: null, signal: null })
+  #output = ''
+
+  private constructor(address: URL, isExternal: boolean, options: BrokerOptions) {
+    this.host = address.hostname
+    this.port = Number(address.port || '5672')
+    this.user = decodeURIComponent(address.username || 'guest')
+    this.password = decodeURIComponent(address.password || 'guest')
+    this.isExternal = isExternal
+    this.#options = options
+    this.dataDirectory = isExternal ? '' : (options.dataDirectory ?? mkdtempSync(join(tmpdir(), 'warren-test-')))
+  }
+
+  /** A broker that listens. */
+  static async start(options: BrokerOptions = {}): Promise<BrokerProcess> {
+    if (externalUrl !== undefined) return new BrokerProcess(new URL(externalUrl), true, options)
+    const address = new URL(`amqp://guest:guest@127.0.0.1:${await freePort()}`)
+    const broker = new BrokerProcess(address, false, options)
+    await broker.restart()
+    return broker
+  }
+
+  /** With vhost `/`, as `amqp://` URLs spell it. */
+  get url(): string {
+    return `amqp://${encodeURIComponent(this.user)}:${encodeURIComponent(this.password)}@${this.host}:${this.port}/%2f`
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid
+  }
+
+  /** What it printed last, on both streams: for the report of a failure. */
+  get output(): string {
+    return this.#output
+  }
+
+  /** Settles when the present child ends. */
+  get exited(): Promise<Exit> {
+    return this.#exited
+  }
+
+  /** Starts it (again) on the same port and data, and waits until it listens. */
+  async restart(): Promise<void> {
+    this.spawn()
+    await this.untilListening()
+  }
+
+  /** Starts it and does not wait: for those who mean to kill it before it listens. */
+  spawn(): void {
+    if (this.isExternal) throw new Error(`the broker at ${this.url} is not ours to start; unset WARREN_TEST_URL`)
+    if (this.#child !== null) throw new Error('the broker runs already')
+    const args = [main, 'serve', '--port', String(this.port), '--host', this.host, '--data', this.dataDirectory, ...(this.#options.args ?? [])]
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], env: childEnvironment(this.#options.env ?? {}) })
+    this.#child = child
+    this.#output = ''
+    running.add(child)
+    child.stdout.setEncoding('utf8').on('data', (text: string) => this.#keep(text))
+    child.stderr.setEncoding('utf8').on('data', (text: string) => this.#keep(text))
+    this.#exited = new Promise((resolve) => {
+      child.once('close', (code, signal) => {
+        running.delete(child)
+        if (this.#child === child) this.#child = null
+        resolve({ code, signal })
+      })
+    })
+  }
+
+  /** Waits for the line that names our port. */
+  async untilListening(msMax = readyMsMax): Promise<void> {
+    const child = this.#child
+    if (child === null) throw new Error('the broker was not started')
+    const isListening = (): boolean => this.#output.includes(`:${this.port}`)
+    await new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(() => end(this.#failure(`did not listen within ${msMax} ms`)), msMax)
+      const end = (error: Error | null): void => {
+        clearTimeout(timer)
+        child.stdout?.off('data', look)
+        child.stderr?.off('data', look)
+        child.off('close', died)
+        if (error === null) resolve()
+        else reject(error)
+      }
+      const look = (): void => {
+        if (isListening()) end(null)
+      }
+      const died = (code: number | null, signal: string | null): void => end(this.#failure(`ended (${signal ?? code}) before it listened`))
+      child.stdout?.on('data', look)
+      child.stderr?.on('data', look)
+      child.on('close', died)
+      look()
+    })
+  }
+
+  /** Sends the signal and waits for the end. Nothing happens when it is gone already. */
+  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<Exit> {
+    if (this.isExternal) throw new Error(`the broker at ${this.url} is not ours to kill; unset WARREN_TEST_URL`)
+    this.#child?.kill(signal)
+    return this.#exited
+  }
+
+  /** Ends it in order and removes its data. Fails when it had to be killed or ended with an error. */
+  async stop(): Promise<void> {
+    if (this.isExternal) return
+    const isUp = this.#child !== null
+    const timer = setTimeout(() => this.#child?.kill('SIGKILL'), stopMsMax)
+    const exit = await this.kill('SIGTERM')
+    clearTimeout(timer)
+    if (this.#options.dataDirectory === undefined) rmSync(this.dataDirectory, { recursive: true, force: true })
+    if (isUp && exit.code !== 0) throw this.#failure(`did not end in order on SIGTERM (${exit.signal ?? exit.code})`)
+  }
+
+  #keep(text: string): void {
+    this.#output = (this.#output + text).slice(-outputCharsMax)
+  }
+
+  #failure(what: string): Error {
+    return new Error(`the broker ${what}; it printed:\n${this.#output || '(nothing)'}`)
+  }
+}
+
+/** Children to end with this process, whatever ends it. */
+const running = new Set<ChildProcess>()
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+
+/** Ours without what would configure the broker, or make it think that it is a test. */
+function childEnvironment(more: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
+  const kept = Object.entries(process.env).filter(([name]) => !name.startsWith('WARREN_') && name !== 'NODE_TEST_CONTEXT')
+  return { ...Object.fromEntries(kept), ...more }
+}
+
+/** A port that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  await new Promise((resolve) => server.close(resolve))
+  if (address === null || typeof address === 'string') throw new Error('no free port')
+  return address.port
+}
