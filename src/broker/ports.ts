@@ -78,6 +78,8 @@ export interface Consumer {
   unacked: number
   /** False before `activate` and after the consumer ended. */
   isActive: boolean
+  /** The queue's own mark: it stands in the list of consumers whose turn may come. Begins false. */
+  isInTurn: boolean
 }
 
 export interface QueueStatus {

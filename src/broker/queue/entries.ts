@@ -1,0 +1,271 @@
+/**
+ * What one queue holds: its entries by sequence, in chunks, with a cursor at the first one that is ready.
+ *
+ * Sequences count from 1 and are given in the order of arrival; a requeued entry is back at its own place. Counters are
+ * kept with every change, so reading them costs nothing.
+ *
+ * Not here: who gets an entry (`local-queue.ts`), records (`shard/`), how a chunk that is away is loaded (`shard/paging.ts`).
+ *
+ * Invariant: no entry below `#cursor` is ready; `ready + unacked = live`.
+ */
+import { EntryChunk, EntryFlag, chunkEntries } from './entry-chunk.ts'
+
+const readyMask = EntryFlag.live | EntryFlag.unacked
+
+export class Entries {
+  /** The sequence the next entry will have. */
+  next = 1
+  live = 0
+  ready = 0
+  readyBytes = 0
+  #cursor = 1
+  #chunks: (EntryChunk | null)[] = []
+  /** Chunk index of `#chunks[#head]`. */
+  #firstIndex = 0
+  #head = 0
+
+  get unacked(): number {
+    return this.live - this.ready
+  }
+
+  /** The chunk that holds (or would hold) a sequence; null when there is none. */
+  chunkOf(sequence: number): EntryChunk | null {
+    const at = Math.floor(sequence / chunkEntries) - this.#firstIndex + this.#head
+    return at < this.#head ? null : (this.#chunks[at] ?? null)
+  }
+
+  /** Adds an entry behind all others and returns its sequence. */
+  push(position: number, size: number, flags: number): number {
+    const sequence = this.next++
+    this.put(sequence, position, size, flags)
+    return sequence
+  }
+
+  /** Takes a sequence without an entry: its message was handed over without being stored. */
+  skip(): number {
+    return this.next++
+  }
+
+  /** Sets the entry of a sequence: behind all others, or in replay anywhere. An entry that is there gets a new position. */
+  put(sequence: number, position: number, size: number, flags: number): void {
+    const chunk = this.chunkForPut(sequence)
+    const slot = chunk.slotFor(sequence)
+    if (chunk.flags[slot] === 0) {
+      chunk.flags[slot] = flags
+      chunk.sizes[slot] = size
+      this.#count(chunk, 1, size)
+    }
+    chunk.positions[slot] = position
+    if (position > chunk.positionMax) chunk.positionMax = position
+    if ((flags & (EntryFlag.transient | EntryFlag.large | EntryFlag.redelivered)) !== 0) chunk.isBound = true
+    if (sequence >= this.next) this.next = sequence + 1
+    if (sequence < this.#cursor) this.#cursor = sequence
+  }
+
+  /** The live sequences `from..to` are known to exist, their columns stand in digests. All of one chunk. */
+  putAway(from: number, to: number, bytes: number, positionMax: number): void {
+    const chunk = this.#chunkAt(Math.floor(from / chunkEntries), () => EntryChunk.away(chunkStart(from)))
+    const added = chunk.addAway(from, to)
+    chunk.readyBytes += bytes
+    if (positionMax > chunk.positionMax) chunk.positionMax = positionMax
+    this.live += added
+    this.ready += added
+    this.readyBytes += bytes
+    if (to >= this.next) this.next = to + 1
+    if (from < this.#cursor) this.#cursor = from
+  }
+
+  /** The first ready sequence, or 0. Its chunk may be away. */
+  firstReady(): number {
+    if (this.ready === 0) return 0
+    for (;;) {
+      const chunk = this.chunkOf(this.#cursor)
+      if (chunk !== null && chunk.ready > 0) {
+        const sequence = chunk.isAway ? firstAway(chunk, this.#cursor) : firstReadyOf(chunk, this.#cursor)
+        if (sequence !== 0) {
+          this.#cursor = sequence
+          return sequence
+        }
+      }
+      this.#cursor = chunkStart(this.#cursor) + chunkEntries
+    }
+  }
+
+  /** The lowest live sequence, or `next` when the queue holds nothing: everything below is settled. */
+  head(): number {
+    for (let at = this.#head; at < this.#chunks.length; at++) {
+      const chunk = this.#chunks[at]
+      if (chunk === null || chunk === undefined || chunk.live === 0) continue
+      return chunk.isAway ? firstAway(chunk, chunk.first) : firstLiveOf(chunk)
+    }
+    return this.next
+  }
+
+  /** A ready entry is handed out to `holder`. */
+  handOut(chunk: EntryChunk, sequence: number, holder: number): void {
+    const slot = sequence - chunk.base
+    chunk.flags[slot] = (chunk.flags[slot] as number) | EntryFlag.unacked
+    chunk.holdersFor()[slot] = holder
+    const size = chunk.sizes[slot] as number
+    chunk.ready--
+    chunk.readyBytes -= size
+    this.ready--
+    this.readyBytes -= size
+  }
+
+  /** An unacked entry is ready again, at its old place. */
+  takeBack(chunk: EntryChunk, sequence: number): void {
+    const slot = sequence - chunk.base
+    chunk.flags[slot] = ((chunk.flags[slot] as number) & ~EntryFlag.unacked) | EntryFlag.redelivered
+    chunk.isBound = true
+    const size = chunk.sizes[slot] as number
+    chunk.ready++
+    chunk.readyBytes += size
+    this.ready++
+    this.readyBytes += size
+    if (sequence < this.#cursor) this.#cursor = sequence
+  }
+
+  /** Forgets an entry, ready or unacked. The chunk must not be away. */
+  remove(chunk: EntryChunk, sequence: number): void {
+    const slot = sequence - chunk.base
+    const flags = chunk.flags[slot] as number
+    chunk.flags[slot] = 0
+    if ((flags & EntryFlag.unacked) === 0) this.#count(chunk, -1, -(chunk.sizes[slot] as number))
+    else {
+      chunk.live--
+      this.live--
+    }
+    if (chunk.live === 0) this.#dropIfPassed(chunk)
+  }
+
+  /** Forgets one entry of a chunk that is away (replay). The byte counters are right again once the chunk is loaded. */
+  removeAway(chunk: EntryChunk, sequence: number): void {
+    if (!chunk.settleAway(sequence)) return
+    this.live--
+    this.ready--
+    if (chunk.live === 0) this.dropChunk(chunk)
+  }
+
+  /** Forgets a whole chunk whose live entries are all ready. Returns how many there were. */
+  dropChunk(chunk: EntryChunk): number {
+    const count = chunk.live
+    this.live -= count
+    this.ready -= chunk.ready
+    this.readyBytes -= chunk.readyBytes
+    chunk.live = 0
+    chunk.ready = 0
+    chunk.readyBytes = 0
+    this.#forget(chunk)
+    return count
+  }
+
+  /** The byte counters of a chunk change from outside: it was loaded and its true sizes are known. */
+  correctBytes(chunk: EntryChunk, readyBytes: number): void {
+    this.readyBytes += readyBytes - chunk.readyBytes
+    chunk.readyBytes = readyBytes
+  }
+
+  /** Every chunk, from the oldest. */
+  *chunks(): Generator<EntryChunk> {
+    for (let at = this.#head; at < this.#chunks.length; at++) {
+      const chunk = this.#chunks[at]
+      if (chunk !== null && chunk !== undefined) yield chunk
+    }
+  }
+
+  /** The oldest chunk with ready entries; null when nothing is ready. */
+  firstChunkWithReady(): EntryChunk | null {
+    const sequence = this.firstReady()
+    return sequence === 0 ? null : this.chunkOf(sequence)
+  }
+
+  /** Whether a sequence is live, wherever its chunk is. */
+  isLive(sequence: number): boolean {
+    const chunk = this.chunkOf(sequence)
+    if (chunk === null || sequence >= this.next) return false
+    return chunk.isAway ? chunk.isAwayLive(sequence) : chunk.flagsOf(sequence) !== 0
+  }
+
+  chunkForPut(sequence: number): EntryChunk {
+    const index = Math.floor(sequence / chunkEntries)
+    const at = index - this.#firstIndex + this.#head
+    const there = at < this.#head ? null : this.#chunks[at]
+    if (there !== null && there !== undefined) return there
+    // A queue that filled its last chunk will fill the next one too: no growing in steps.
+    const before = this.chunkOf(sequence - 1)
+    const capacity = before !== null && before.flags.length === chunkEntries ? chunkEntries : 0
+    const base = capacity === 0 ? sequence : chunkStart(sequence)
+    return this.#chunkAt(index, () => new EntryChunk(chunkStart(sequence), base, capacity))
+  }
+
+  #chunkAt(index: number, make: () => EntryChunk): EntryChunk {
+    if (this.#head === this.#chunks.length) {
+      this.#chunks = []
+      this.#head = 0
+      this.#firstIndex = index
+    }
+    if (index < this.#firstIndex) {
+      const missing = new Array<null>(this.#firstIndex - index).fill(null)
+      this.#chunks = [...missing, ...this.#chunks.slice(this.#head)]
+      this.#head = 0
+      this.#firstIndex = index
+    }
+    const at = index - this.#firstIndex + this.#head
+    while (this.#chunks.length <= at) this.#chunks.push(null)
+    const chunk = this.#chunks[at] ?? make()
+    this.#chunks[at] = chunk
+    return chunk
+  }
+
+  #count(chunk: EntryChunk, by: number, bytes: number): void {
+    chunk.live += by
+    chunk.ready += by
+    chunk.readyBytes += bytes
+    this.live += by
+    this.ready += by
+    this.readyBytes += bytes
+  }
+
+  /** The chunk that still grows stays, so that its columns are used again. */
+  #dropIfPassed(chunk: EntryChunk): void {
+    if (this.next >= chunk.first + chunkEntries) this.#forget(chunk)
+  }
+
+  #forget(chunk: EntryChunk): void {
+    const at = Math.floor(chunk.first / chunkEntries) - this.#firstIndex + this.#head
+    this.#chunks[at] = null
+    while (this.#head < this.#chunks.length && this.#chunks[this.#head] === null) {
+      this.#head++
+      this.#firstIndex++
+    }
+    if (this.#head > 64 && this.#head > this.#chunks.length / 2) {
+      this.#chunks = this.#chunks.slice(this.#head)
+      this.#head = 0
+    }
+  }
+}
+
+function chunkStart(sequence: number): number {
+  return Math.floor(sequence / chunkEntries) * chunkEntries
+}
+
+function firstReadyOf(chunk: EntryChunk, from: number): number {
+  const flags = chunk.flags
+  for (let slot = Math.max(0, from - chunk.base); slot < flags.length; slot++) {
+    if (((flags[slot] as number) & readyMask) === EntryFlag.live) return chunk.base + slot
+  }
+  return 0
+}
+
+function firstLiveOf(chunk: EntryChunk): number {
+  for (let slot = 0; slot < chunk.flags.length; slot++) if (chunk.flags[slot] !== 0) return chunk.base + slot
+  return chunk.first + chunkEntries
+}
+
+function firstAway(chunk: EntryChunk, from: number): number {
+  for (let sequence = Math.max(from, chunk.first); sequence < chunk.first + chunkEntries; sequence++) {
+    if (chunk.isAwayLive(sequence)) return sequence
+  }
+  return 0
+}

@@ -1,0 +1,182 @@
+/**
+ * Up to 1,024 neighbouring entries of one queue, as columns in typed arrays: about 13 bytes an entry, 17 where a
+ * consumer holds some of them.
+ *
+ * An entry's place is its sequence: chunk `floor(sequence / chunkEntries)`, slot `sequence - base`. Columns begin small
+ * and grow, so that a queue with one message does not pay for a thousand. A chunk that is *away* has no columns: its
+ * home is the digests of the segments that hold its messages, every live entry of it is ready and was never handed
+ * out, and `settled` (when not null) says which sequences are gone.
+ *
+ * Not here: order, consumers, paging decisions (`entries.ts`).
+ */
+import { assert } from '../../base/assert.ts'
+
+export const chunkEntries = 1024
+
+/** Flags of one entry; 0 is no entry (settled, or never there). */
+export const EntryFlag = {
+  live: 1,
+  /** Handed out; the holder's id stands in `holders`. */
+  unacked: 2,
+  redelivered: 4,
+  /** Its record is in the scratch log and dies with the process. */
+  transient: 8,
+  /** Its body is in chunks of its own. */
+  large: 16,
+} as const
+
+const smallestCapacity = 8
+
+export class EntryChunk {
+  /** The first sequence that belongs to this chunk; a multiple of `chunkEntries`. */
+  readonly first: number
+  /** The sequence of slot 0. */
+  base: number
+  positions: Float64Array
+  sizes: Uint32Array
+  flags: Uint8Array
+  /** Consumer ids of unacked entries; null until one is handed out. 0 is a `get`. */
+  holders: Uint32Array | null = null
+  isAway = false
+  /** One bit a sequence from `first` on, for chunks that are away; null when nothing of it is settled. */
+  settled: Uint8Array | null = null
+  /** Entries not yet settled, those among them that are ready, and the body bytes of the ready ones. */
+  live = 0
+  ready = 0
+  readyBytes = 0
+  /** Entries that keep this chunk from going away: transient, redelivered or large ones that have been in it. */
+  isBound = false
+  /** The highest position in it: it may go away once digests cover it. */
+  positionMax = 0
+
+  constructor(first: number, base: number, capacity: number) {
+    this.first = first
+    this.base = base
+    this.positions = new Float64Array(capacity)
+    this.sizes = new Uint32Array(capacity)
+    this.flags = new Uint8Array(capacity)
+  }
+
+  /** A chunk that begins away and holds nothing yet; `addAway` says what is there. */
+  static away(first: number): EntryChunk {
+    const chunk = new EntryChunk(first, first, 0)
+    chunk.isAway = true
+    chunk.settled = new Uint8Array(chunkEntries / 8).fill(255)
+    return chunk
+  }
+
+  /** The sequences `from..to` of a chunk that is away are live. Those that already were count once. Returns how many are new. */
+  addAway(from: number, to: number): number {
+    const before = this.live
+    if (before === 0 && to - from === chunkEntries - 1) {
+      this.settled = null
+      this.live = chunkEntries
+      this.ready = chunkEntries
+    }
+    for (let sequence = from; sequence <= to && this.settled !== null; sequence++) {
+      const bit = sequence - this.first
+      const mask = 1 << (bit & 7)
+      if (((this.settled[bit >> 3] as number) & mask) === 0) continue
+      this.settled[bit >> 3] = (this.settled[bit >> 3] as number) & ~mask
+      this.live++
+      this.ready++
+    }
+    if (this.live === chunkEntries) this.settled = null
+    return this.live - before
+  }
+
+  /** Slot of a sequence of this chunk, made if need be. */
+  slotFor(sequence: number): number {
+    if (sequence < this.base) this.#extendDown(sequence)
+    const slot = sequence - this.base
+    if (slot >= this.flags.length) this.#grow(slot + 1)
+    return slot
+  }
+
+  /** The flags of a sequence; 0 when it has no slot. The chunk must not be away. */
+  flagsOf(sequence: number): number {
+    return this.flags[sequence - this.base] ?? 0
+  }
+
+  holdersFor(): Uint32Array {
+    this.holders ??= new Uint32Array(this.flags.length)
+    return this.holders
+  }
+
+  /** Whether an entry of a chunk that is away is still there. Every sequence of it that is not settled is. */
+  isAwayLive(sequence: number): boolean {
+    if (this.settled === null) return true
+    const bit = sequence - this.first
+    return ((this.settled[bit >> 3] ?? 0) & (1 << (bit & 7))) === 0
+  }
+
+  /** Marks a sequence of a chunk that is away as settled; false when it already was. */
+  settleAway(sequence: number): boolean {
+    if (!this.isAwayLive(sequence)) return false
+    this.settled ??= new Uint8Array(chunkEntries / 8)
+    const bit = sequence - this.first
+    this.settled[bit >> 3] = (this.settled[bit >> 3] ?? 0) | (1 << (bit & 7))
+    this.live--
+    this.ready--
+    return true
+  }
+
+  /** Gives the columns up. Everything live in it must be ready and in digests. */
+  sendAway(): void {
+    assert(!this.isAway && !this.isBound && this.live === this.ready, 'only an untouched chunk can go away')
+    this.settled = this.settledBits()
+    this.positions = emptyPositions
+    this.sizes = emptySizes
+    this.flags = emptyFlags
+    this.holders = null
+    this.base = this.first
+    this.isAway = true
+  }
+
+  /** Which of the chunk's sequences are not live, as bits; null when all 1,024 are. */
+  settledBits(): Uint8Array | null {
+    if (this.live === chunkEntries) return null
+    if (this.isAway) return this.settled
+    const bits = new Uint8Array(chunkEntries / 8).fill(255)
+    for (let slot = 0; slot < this.flags.length; slot++) {
+      if (this.flags[slot] === 0) continue
+      const bit = this.base + slot - this.first
+      bits[bit >> 3] = (bits[bit >> 3] as number) & ~(1 << (bit & 7))
+    }
+    return bits
+  }
+
+  /** Bytes of memory its columns take. */
+  get memoryBytes(): number {
+    return this.flags.length * 13 + (this.holders === null ? 0 : this.holders.length * 4) + 200
+  }
+
+  #grow(atLeast: number): void {
+    const room = this.first + chunkEntries - this.base
+    assert(atLeast <= room, 'a sequence beyond its chunk')
+    this.#resize(Math.min(room, Math.max(smallestCapacity, atLeast, this.flags.length * 2)), 0)
+  }
+
+  #extendDown(sequence: number): void {
+    assert(sequence >= this.first, 'a sequence before its chunk')
+    const by = this.base - sequence
+    this.#resize(this.flags.length + by, by)
+    this.base = sequence
+  }
+
+  #resize(capacity: number, shift: number): void {
+    this.positions = copyInto(new Float64Array(capacity), this.positions, shift)
+    this.sizes = copyInto(new Uint32Array(capacity), this.sizes, shift)
+    this.flags = copyInto(new Uint8Array(capacity), this.flags, shift)
+    if (this.holders !== null) this.holders = copyInto(new Uint32Array(capacity), this.holders, shift)
+  }
+}
+
+const emptyPositions = new Float64Array(0)
+const emptySizes = new Uint32Array(0)
+const emptyFlags = new Uint8Array(0)
+
+function copyInto<T extends Float64Array | Uint32Array | Uint8Array>(target: T, source: T, shift: number): T {
+  target.set(source, shift)
+  return target
+}

@@ -1,0 +1,103 @@
+/**
+ * The durable schema of a shard: its records, byte for byte. `docs/formats/shard-records.md` draws them.
+ *
+ * Checklist when a record kind is added: give it a number here, encode and decode it here, apply it in `apply.ts`, say in
+ * `segment-digest.ts` how a digest carries what it did, draw it in the document, add a saved data directory to
+ * `test/formats`.
+ *
+ * All numbers are little-endian. A queue id and a sequence are two u32: low, high.
+ */
+export const RecordKind = {
+  /** A message in one or more queues. */
+  publish: 1,
+  /** A piece of a large body, named by a later publish record. */
+  bodyChunk: 2,
+  /** A range of one queue's sequences is done with: acknowledged, dropped, purged. */
+  settled: 3,
+  /** From here on, sequences below the mark may have been sent to consumers. */
+  sentMark: 4,
+  /** All that is known of one queue besides its entries; replaces what was said before. */
+  queueState: 5,
+} as const
+
+export const PublishFlag = {
+  /** The content is the frames as they came; else it is header payload and body. */
+  frames: 1,
+  /** The body is in chunk records; the content ends with their list. */
+  chunked: 2,
+  /** A copy of an older record, made to free its segment. */
+  moved: 4,
+} as const
+
+/** Bytes of a publish record before its targets: kind, flags, target count, route bytes, reserved, body bytes. */
+export const publishFixedBytes = 12
+export const targetBytes = 16
+export const settledBytes = 28
+export const sentMarkBytes = 20
+/** Kind and padding before the body of a chunk record. */
+export const bodyChunkFixedBytes = 4
+/** One chunk in the list of a chunked publish: position (f64) and length (u32). */
+export const chunkReferenceBytes = 12
+
+export function writeU16(buffer: Uint8Array, at: number, value: number): void {
+  buffer[at] = value
+  buffer[at + 1] = value >>> 8
+}
+
+export function writeU32(buffer: Uint8Array, at: number, value: number): void {
+  buffer[at] = value
+  buffer[at + 1] = value >>> 8
+  buffer[at + 2] = value >>> 16
+  buffer[at + 3] = value >>> 24
+}
+
+/** A whole number below 2^53 as two u32. */
+export function writeU64(buffer: Uint8Array, at: number, value: number): void {
+  writeU32(buffer, at, value >>> 0)
+  writeU32(buffer, at + 4, (value / 4294967296) >>> 0)
+}
+
+export function readU16(buffer: Uint8Array, at: number): number {
+  return (buffer[at] as number) | ((buffer[at + 1] as number) << 8)
+}
+
+export function readU32(buffer: Uint8Array, at: number): number {
+  return (
+    ((buffer[at] as number) |
+      ((buffer[at + 1] as number) << 8) |
+      ((buffer[at + 2] as number) << 16) |
+      ((buffer[at + 3] as number) << 24)) >>>
+    0
+  )
+}
+
+export function readU64(buffer: Uint8Array, at: number): number {
+  return readU32(buffer, at) + readU32(buffer, at + 4) * 4294967296
+}
+
+export interface SettledRecord {
+  readonly queueId: number
+  readonly first: number
+  readonly last: number
+}
+
+export function writeSettled(buffer: Uint8Array, at: number, queueId: number, first: number, last: number): void {
+  writeU32(buffer, at, RecordKind.settled)
+  writeU64(buffer, at + 4, queueId)
+  writeU64(buffer, at + 12, first)
+  writeU64(buffer, at + 20, last)
+}
+
+export function readSettled(buffer: Uint8Array, at: number): SettledRecord {
+  return { queueId: readU64(buffer, at + 4), first: readU64(buffer, at + 12), last: readU64(buffer, at + 20) }
+}
+
+export function writeSentMark(buffer: Uint8Array, at: number, queueId: number, mark: number): void {
+  writeU32(buffer, at, RecordKind.sentMark)
+  writeU64(buffer, at + 4, queueId)
+  writeU64(buffer, at + 12, mark)
+}
+
+export function readSentMark(buffer: Uint8Array, at: number): { queueId: number; mark: number } {
+  return { queueId: readU64(buffer, at + 4), mark: readU64(buffer, at + 12) }
+}
