@@ -18,7 +18,7 @@ import { fileURLToPath } from 'node:url'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const built = join(root, 'dist', 'test')
 
-/** Kinds in the order in which they are offered; a kind is a folder of `test/`, `tidy` is the file beside them. */
+/** A kind is a folder of `test/`. */
 const kinds = ['unit', 'tidy', 'contract', 'formats', 'fuzz', 'conformance', 'crash', 'regression']
 const fastKinds = ['unit', 'tidy']
 /** Kinds that drive foreign clients. */
@@ -49,7 +49,9 @@ function main(args) {
   console.log(`tests: ${files.length} files of ${wanted.join(', ')}; made ready in ${secondsSince(started)}`)
 
   const { status, signal } = spawnSync(process.execPath, [...runnerOptions(only), ...files], { stdio: 'inherit' })
-  console.error(`test command: ${status === 0 ? 'passed' : `FAILED (${signal ?? `status ${status}`})`} after ${secondsSince(started)}`)
+  console.error(
+    `test command: ${status === 0 ? 'passed' : `FAILED (${signal ?? `status ${status}`})`} after ${secondsSince(started)}`,
+  )
   process.exitCode = status ?? 1
 }
 
@@ -63,9 +65,11 @@ function runnerOptions(only) {
   ]
 }
 
-/** From nothing, so that no test of a deleted source file runs. */
+/** The compiler leaves behind what it once made of a file that is gone; such a test must not run. */
 function build() {
-  rmSync(built, { recursive: true, force: true })
+  for (const path of testFilesBelow(built)) {
+    if (!existsSync(join(root, 'test', path.replace(/\.js$/, '.ts')))) rmSync(join(built, path))
+  }
   const { status } = spawnSync('npm', ['run', '--silent', 'build'], { stdio: ['ignore', 'inherit', 'inherit'] })
   if (status !== 0) fail('the build failed')
 }
@@ -83,10 +87,9 @@ function isThere(kind) {
   return existsSync(sourceOf(kind))
 }
 
-/** `unit` → `test/unit`, `tidy` → `test/tidy.test.ts`, a path → itself. */
+/** `unit` → `test/unit`, a path → itself. */
 function sourceOf(name) {
-  if (name.includes('/')) return name
-  return name === 'tidy' ? join('test', 'tidy.test.ts') : join('test', name)
+  return name.includes('/') ? name : join('test', name)
 }
 
 /** All compiled test files below a kind, folder or file. The runner's own search is left out: it differs between versions of Node. */
@@ -96,16 +99,20 @@ function testFiles(name) {
   const compiled = join('dist', source.replace(/\.ts$/, '.js'))
   if (!existsSync(compiled)) fail(`the build did not write '${compiled}'`)
   if (statSync(compiled).isFile()) return [compiled]
-  return readdirSync(compiled, { recursive: true })
-    .filter((path) => path.endsWith('.test.js'))
-    .sort()
-    .map((path) => join(compiled, path))
+  return testFilesBelow(compiled).map((path) => join(compiled, path))
+}
+
+function testFilesBelow(folder) {
+  if (!existsSync(folder)) return []
+  const isTest = (path) => path.endsWith('.test.js')
+  return readdirSync(folder, { recursive: true }).filter(isTest).sort()
 }
 
 function checkNode() {
   const [major, minor] = process.versions.node.split('.').map(Number)
   if (major < 20 || (major === 20 && minor < 19)) fail(`Node ${process.version} is too old; 20.19 or newer is needed`)
-  if (!existsSync(join(root, 'node_modules', 'typescript'))) fail(`no packages in ${relative(process.cwd(), root) || '.'}; run npm ci first`)
+  if (!existsSync(join(root, 'node_modules', 'typescript')))
+    fail(`no packages in ${relative(process.cwd(), root) || '.'}; run npm ci first`)
 }
 
 function secondsSince(time) {

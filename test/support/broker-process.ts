@@ -98,8 +98,21 @@ export class BrokerProcess {
   spawn(): void {
     if (this.isExternal) throw new Error(`the broker at ${this.url} is not ours to start; unset WARREN_TEST_URL`)
     if (this.#child !== null) throw new Error('the broker runs already')
-    const args = [main, 'serve', '--port', String(this.port), '--host', this.host, '--data', this.dataDirectory, ...(this.#options.args ?? [])]
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], env: childEnvironment(this.#options.env ?? {}) })
+    const args = [
+      main,
+      'serve',
+      '--port',
+      String(this.port),
+      '--host',
+      this.host,
+      '--data',
+      this.dataDirectory,
+      ...(this.#options.args ?? []),
+    ]
+    const child = spawn(process.execPath, args, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: childEnvironment(this.#options.env ?? {}),
+    })
     this.#child = child
     this.#output = ''
     running.add(child)
@@ -132,7 +145,8 @@ export class BrokerProcess {
       const look = (): void => {
         if (isListening()) end(null)
       }
-      const died = (code: number | null, signal: string | null): void => end(this.#failure(`ended (${signal ?? code}) before it listened`))
+      const died = (code: number | null, signal: string | null): void =>
+        end(this.#failure(`ended (${signal ?? code}) before it listened`))
       child.stdout?.on('data', look)
       child.stderr?.on('data', look)
       child.on('close', died)
@@ -175,7 +189,9 @@ process.once('exit', () => {
 
 /** Ours without what would configure the broker, or make it think that it is a test. */
 function childEnvironment(more: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
-  const kept = Object.entries(process.env).filter(([name]) => !name.startsWith('WARREN_') && name !== 'NODE_TEST_CONTEXT')
+  const kept = Object.entries(process.env).filter(
+    ([name]) => !name.startsWith('WARREN_') && name !== 'NODE_TEST_CONTEXT',
+  )
   return { ...Object.fromEntries(kept), ...more }
 }
 
