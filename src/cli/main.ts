@@ -1,0 +1,47 @@
+#!/usr/bin/env node
+/**
+ * The command `warren`: reads the command line and hands over to `commands/`, each loaded only when it is asked for.
+ * Wrong usage is one sentence on stderr and exit code 2, never a stack trace.
+ */
+import { Command, CommanderError } from 'commander'
+import { version } from '../version.ts'
+import { describeOptions } from './describe-options.ts'
+import { ExitCode } from './exit-code.ts'
+
+const program = new Command('warren')
+  .description('Warren: a durable message broker that RabbitMQ clients talk to')
+  .version(version)
+  .exitOverride()
+  .showHelpAfterError('`warren --help` and `warren COMMAND --help` tell more')
+
+program
+  .command('serve')
+  .description('run a broker')
+  .option('--port <number>', 'TCP port for AMQP; 0 takes a free one (5672)')
+  .option('--host <address>', 'address to listen on; * is every interface (*)')
+  .option('--data <directory>', 'where everything is stored; made when missing (./data)')
+  .option('--config <file>', 'TOML file with any of the options below')
+  .option('--log-level <level>', 'debug, info, warn or error (info)')
+  .addHelpText('after', describeOptions)
+  .action(async (flags: Readonly<Record<string, string>>) => {
+    const { serve } = await import('./commands/serve.ts')
+    process.exit(await serve(flags))
+  })
+
+program
+  .command('fsck')
+  .description('check every byte that is stored, without changing anything')
+  .argument('<directory>', 'the data directory of a stopped broker')
+  .option('--repair <directory>', 'write what is whole to this new directory')
+  .option('--json', 'print the report as JSON')
+  .action(async (directory: string, flags: { repair?: string; json?: boolean }) => {
+    const { fsck } = await import('./commands/fsck.ts')
+    process.exit(await fsck(directory, { repair: flags.repair ?? null, isJson: flags.json === true }))
+  })
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  if (!(error instanceof CommanderError)) throw error
+  process.exitCode = error.exitCode === 0 ? ExitCode.done : ExitCode.usage
+}

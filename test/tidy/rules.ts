@@ -1,0 +1,164 @@
+/**
+ * Our own rules of the house as tables. Each says what to do instead.
+ *
+ * What Biome checks (unused things, floating style, `any`, `!`) stays with Biome; what it cannot know is here.
+ */
+
+/** Who may import whom, by folder or root file of `src`; the drawing is in ARCHITECTURE.md. */
+export const importTable: Readonly<Record<string, readonly string[]>> = {
+  base: [],
+  amqp: ['base'],
+  log: ['base'],
+  broker: ['base', 'log/log.ts', 'amqp/field-table.ts', 'amqp/content-header.ts', 'amqp/short-string.ts'],
+  cluster: ['base', 'broker', 'log/log.ts'],
+  server: ['base', 'amqp', 'broker'],
+  management: ['base', 'broker', 'cluster'],
+  client: ['base', 'amqp'],
+  config: [],
+  'config.ts': ['config'],
+  'version.ts': [],
+  'alarms.ts': ['base', 'broker'],
+  'data-directory.ts': ['base', 'log'],
+  'daemon.ts': [
+    'base',
+    'amqp',
+    'log',
+    'broker',
+    'cluster',
+    'server',
+    'management',
+    'config.ts',
+    'alarms.ts',
+    'data-directory.ts',
+    'version.ts',
+  ],
+  'index.ts': ['daemon.ts', 'client', 'version.ts'],
+  cli: ['base', 'client', 'daemon.ts', 'config.ts', 'config', 'version.ts', 'data-directory.ts', 'log/file/fsck.ts'],
+}
+
+/** Packages that are not Node's, and the only places that may load them. */
+export const packageTable: Readonly<Record<string, readonly string[]>> = {
+  zod: ['config/schema.ts'],
+  'smol-toml': ['config/toml-source.ts'],
+  commander: ['cli'],
+  pino: ['cli'],
+}
+
+/** Modules that do I/O or look at the machine: only behind the interfaces of `base`, or where a line here says so. */
+export const guardedModules =
+  /^node:(fs|fs\/promises|net|tls|dgram|dns|http|https|http2|os|child_process|worker_threads|timers|timers\/promises|perf_hooks)$/
+
+export const guardedModulePlaces: Readonly<Record<string, readonly string[]>> = {
+  base: ['node:fs', 'node:fs/promises', 'node:net', 'node:tls', 'node:os', 'node:perf_hooks'],
+  cli: ['node:fs'],
+  // The lock is a listening socket: there is no other way to hold one in Node that dies with the process.
+  'log/file/data-directory-lock.ts': ['node:net', 'node:fs', 'node:fs/promises'],
+  // Writes the generated codec; runs in the build only.
+  'amqp/spec/generate-methods.ts': ['node:fs'],
+}
+
+export interface BannedPattern {
+  readonly name: string
+  readonly pattern: RegExp
+  /** Folders or files of the repository it holds for. */
+  readonly in: readonly string[]
+  readonly except: readonly string[]
+  readonly instead: string
+  /** Comments are searched too. */
+  readonly alsoInComments?: true
+}
+
+export const bannedPatterns: readonly BannedPattern[] = [
+  {
+    name: 'Date.now',
+    pattern: /\bDate\.now\b|\bnew Date\(\)|\bperformance\.now\b|\bprocess\.hrtime\b/,
+    in: ['src'],
+    except: ['src/base/clock.ts', 'src/cli'],
+    instead: 'take a `Clock` (src/base/clock.ts): `now()` for people, `monotonic()` for intervals',
+  },
+  {
+    name: 'setTimeout',
+    pattern: /(?<![.\w])(setTimeout|setInterval|setImmediate|queueMicrotask)\b|\bprocess\.nextTick\b/,
+    in: ['src'],
+    except: ['src/base'],
+    instead: 'take a `Clock` (src/base/clock.ts): `after(ms, …)` or `soon(…)`, or a `RunQueue` for long work',
+  },
+  {
+    name: 'Math.random',
+    pattern: /\bMath\.random\b|\b(randomBytes|randomUUID|randomInt|randomFillSync|getRandomValues)\b/,
+    in: ['src'],
+    except: ['src/base/random.ts'],
+    instead: 'take a `Random` (src/base/random.ts), so that a seed replays it',
+  },
+  {
+    name: 'process.env',
+    pattern: /\bprocess\.env\b/,
+    in: ['src'],
+    except: ['src/config.ts'],
+    instead: 'add an option (src/config/options.ts) and take its value',
+  },
+  {
+    name: 'process.exit',
+    pattern: /\bprocess\.(exit|exitCode|on|once|kill|abort)\b/,
+    in: ['src'],
+    except: ['src/cli'],
+    instead: 'throw or report to the owner; only `src/cli` ends the process',
+  },
+  {
+    name: 'console',
+    pattern: /\bconsole\.|\bprocess\.(stdout|stderr)\b/,
+    in: ['src'],
+    except: ['src/cli', 'src/amqp/spec'],
+    instead: 'take a `Logger` (src/base/logger.ts); printing is for src/cli',
+  },
+  {
+    name: 'any',
+    pattern: /(?<=[:<|&(,]\s?|\bas )any\b(?=[\s,;)>|&\][=]|$)/,
+    in: ['src', 'test', 'bench'],
+    except: [],
+    instead: 'use `unknown` and parse it once into a type',
+  },
+  {
+    name: 'non-null assertion',
+    pattern: /[\w)\]]!(?=[.;,)\][(\s])(?!\s*=)/,
+    in: ['src', 'test', 'bench'],
+    except: [],
+    instead: 'handle the missing value, or `assert` it with a sentence',
+  },
+  {
+    name: 'compiler silenced',
+    pattern: /@ts-(ignore|expect-error|nocheck)|biome-ignore(?!\s+lint\/\S+: \S)/,
+    in: ['src', 'test', 'bench'],
+    except: ['test/tidy'],
+    instead: 'mend the type; a needed `biome-ignore` names its rule and its reason',
+    alsoInComments: true,
+  },
+  {
+    name: 'left-over',
+    pattern: /\b(TODO|FIXME|XXX|HACK)\b/,
+    in: ['src', 'test', 'bench', 'scripts', 'examples'],
+    except: ['test/tidy'],
+    instead: 'do it now, or write what is missing into the documentation as a limit',
+    alsoInComments: true,
+  },
+  {
+    name: 'left-over .only or skip',
+    pattern: /\b(describe|it|test|suite)\.(only|skip|todo)\b|\b(only|skip|todo): *true\b/,
+    in: ['test'],
+    except: ['test/tidy'],
+    instead: 'run the whole file, or delete the test',
+  },
+]
+
+export const fileLinesMax = 400
+
+/** Files that are longer than `fileLinesMax`, with the length they may not exceed. Numbers only go down. */
+export const fileLinesRatchet: Readonly<Record<string, number>> = {}
+
+export const functionLinesMax = 70
+
+/** Functions of `src` that are longer, as `file` → how many of them. Numbers only go down. */
+export const longFunctionsRatchet: Readonly<Record<string, number>> = {}
+
+/** Names that say nothing about what is inside. */
+export const emptyFileNames = /(^|\/|-)(utils?|helpers?|types|misc|common|manager)\.ts$/
