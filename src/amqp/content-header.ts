@@ -14,7 +14,8 @@ import { decodeShortString, encodeShortString } from './short-string.ts'
  *     +--------+--------+------------+--------+ +----------------------------------+
  *
  * A message keeps these bytes; whoever wants to know something asks a function here. What comes from a peer passes
- * `checkContentHeader` first, once. All functions that take a range read within it and throw nothing but `ProtocolError`.
+ * `checkContentHeader` first, once. All functions that take a range read within it and throw nothing but
+ * `ProtocolError`.
  */
 export interface Properties {
   readonly contentType: string | null
@@ -35,7 +36,7 @@ export interface Properties {
 }
 
 /** Some of the properties; those left out are not set, or not changed. */
-export type SomeProperties = { readonly [Name in keyof Properties]?: Properties[Name] | undefined }
+export type SomeProperties = { readonly [Name in keyof Properties]?: Properties[Name] }
 
 /** One bit per property, from the highest down in the order in which the properties stand. */
 export const PropertyFlags = {

@@ -32,7 +32,12 @@ const tagArray = 'A'.charCodeAt(0)
 let itemsLeft = 0
 
 /** Throws `ProtocolError` unless `buffer[start..end)` are the entries of a table with at most `itemsMax` items. */
-export function checkFieldTable(buffer: Uint8Array, start: number, end: number, itemsMax: number = fieldItemsMax): void {
+export function checkFieldTable(
+  buffer: Uint8Array,
+  start: number,
+  end: number,
+  itemsMax: number = fieldItemsMax,
+): void {
   itemsLeft = itemsMax
   checkEntries(buffer, start, end, 1)
 }

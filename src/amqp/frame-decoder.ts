@@ -45,7 +45,7 @@ export class FrameDecoder {
   /** After `next` has returned false: where the unfinished frame begins; the end of the region if there is none. */
   frameStart = 0
   frameEnd = 0
-  /** After `next` has returned false: the size of the unfinished frame as a whole, 0 while its header is not complete. */
+  /** After `next` has returned false: the size of the whole unfinished frame, 0 while its header is not complete. */
   wholeBytes = 0
   #regionEnd = 0
 
@@ -70,7 +70,7 @@ export class FrameDecoder {
 
   /**
    * Goes to the next frame; false when the region ends before the frame does. Throws `ProtocolError` as soon as the
-   * header shows that the frame is too large or of no known type, and 501 for a wrong frame end. Use nothing afterwards.
+   * header shows that the frame is too large or of no known type, and for a wrong frame end. Use nothing afterwards.
    */
   next(): boolean {
     const buffer = this.buffer

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer'
 import type { ByteWriter } from './byte-writer.ts'
 
 /**
@@ -16,33 +17,50 @@ export class StringTooLong extends Error {
   readonly code = 'STRING_TOO_LONG'
 }
 
-const slice: (this: Uint8Array, start: number, end: number) => string = Object.getOwnPropertyDescriptor(
-  Buffer.prototype,
-  'latin1Slice',
-)?.value
+type Slice = (this: Uint8Array, start: number, end: number) => string
+
+// The fastest way there is (120 ns; through a decoder or a view 200), needing no view. Node does not document it.
+const slices = Buffer.prototype as { latin1Slice?: Slice; utf8Slice?: Slice }
+const latin1Slice: Slice = slices.latin1Slice ?? sliceSlowly
+const utf8Slice: Slice = slices.utf8Slice ?? sliceSlowly
+const slowDecoder = new TextDecoder('utf-8', { ignoreBOM: true })
+
+function sliceSlowly(this: Uint8Array, start: number, end: number): string {
+  return slowDecoder.decode(this.subarray(start, end))
+}
 
 /** The string in `buffer[start..end)`: the content without its length. Also right for long strings. */
 export function decodeShortString(buffer: Uint8Array, start: number, end: number): string {
   for (let at = start; at < end; at++) {
     if ((buffer[at] as number) > 0x7f) return decodeBeyondAscii(buffer, start, end)
   }
-  return slice.call(buffer, start, end)
+  return latin1Slice.call(buffer, start, end)
 }
 
+/** Bytes that are no UTF-8 come out as U+FFFD; only then, or when U+FFFD itself is in it, must every byte be looked at. */
 function decodeBeyondAscii(buffer: Uint8Array, start: number, end: number): string {
-  const units: string[] = []
+  const text = utf8Slice.call(buffer, start, end)
+  return text.includes('\ufffd') ? decodeEscaped(buffer, start, end) : text
+}
+
+function decodeEscaped(buffer: Uint8Array, start: number, end: number): string {
+  const characters: string[] = []
   let at = start
   while (at < end) {
     const length = sequenceBytes(buffer, at, end)
-    const first = buffer[at] as number
-    units.push(length === 0 ? String.fromCharCode(0xdc00 + first) : String.fromCodePoint(codePoint(buffer, at, length)))
-    at += length === 0 ? 1 : length
+    if (length === 0) {
+      characters.push(String.fromCharCode(0xdc00 + (buffer[at] as number)))
+      at += 1
+    } else {
+      characters.push(utf8Slice.call(buffer, at, at + length))
+      at += length
+    }
   }
-  return units.join('')
+  return characters.join('')
 }
 
 /** How long the UTF-8 sequence at `at` is; 0 when it is not valid (RFC 3629 §4). */
-function sequenceBytes(buffer: Uint8Array, at: number, end: number): 0 | 1 | 2 | 3 | 4 {
+function sequenceBytes(buffer: Uint8Array, at: number, end: number): number {
   const first = buffer[at] as number
   if (first < 0x80) return 1
   if (first < 0xc2 || first > 0xf4) return 0
@@ -57,14 +75,6 @@ function sequenceBytes(buffer: Uint8Array, at: number, end: number): 0 | 1 | 2 |
     if (((buffer[index] as number) & 0xc0) !== 0x80) return 0
   }
   return length
-}
-
-function codePoint(buffer: Uint8Array, at: number, length: 1 | 2 | 3 | 4): number {
-  const first = buffer[at] as number
-  if (length === 1) return first
-  let value = first & (0xff >> (length + 1))
-  for (let index = at + 1; index < at + length; index++) value = (value << 6) | ((buffer[index] as number) & 0x3f)
-  return value
 }
 
 /** How many bytes the text is encoded. */
@@ -119,11 +129,12 @@ function encodeCodePoint(point: number, buffer: Uint8Array, start: number): numb
   return at
 }
 
-/** Writes length octet and text. Throws `StringTooLong` when the text is longer than 255 bytes; then nothing is written. */
+/** Writes length octet and text. Throws `StringTooLong`, and writes nothing, when the text is longer than 255 bytes. */
 export function encodeShortString(writer: ByteWriter, text: string): void {
   const bytes = encodedBytes(text)
   if (bytes > shortStringBytesMax) {
-    throw new StringTooLong(`'${cutToBytes(text, 60)}…' is ${bytes} bytes long, at most ${shortStringBytesMax} are possible`)
+    const beginning = cutToBytes(text, 60)
+    throw new StringTooLong(`'${beginning}…' is ${bytes} bytes long, at most ${shortStringBytesMax} are possible`)
   }
   const at = writer.reserve(bytes + 1)
   writer.buffer[at] = bytes
