@@ -1,0 +1,71 @@
+/**
+ * One queue on the node that owns its shard: its definition, what it holds, who consumes from it, and how far
+ * deliveries may go. State only: the shard decides and writes records.
+ */
+import type { Consumer, GetSink, Queue, ShardCommands } from '../ports.ts'
+import type { QueueDefinition } from '../topology/queue-definition.ts'
+import { Entries } from './entries.ts'
+import { Turns } from './turns.ts'
+
+/** A run of this queue's entries in the digest of one sealed segment: where entries that are away can be read. */
+export interface EntryRun {
+  readonly segmentId: number
+  readonly first: number
+  readonly last: number
+  readonly count: number
+  /** Offset of its rows in the digest. */
+  readonly offset: number
+}
+
+/** Sequences are reserved ahead in steps that begin at this size and double whenever a delivery has to wait. */
+export const sentStepMin = 1_000
+export const sentStepMax = 131_072
+
+export class LocalQueue implements Queue {
+  readonly definition: QueueDefinition
+  readonly shard: ShardCommands
+  readonly id: number
+  readonly isDurable: boolean
+  readonly entries = new Entries()
+  readonly turns = new Turns()
+  /** `basic.get`s that wait for a body or a mark; served before consumers. At most one per channel. */
+  gets: { sink: GetSink; isNoAck: boolean }[] = []
+
+  /** Entries below this sequence may have been sent before the last unclean stop: they go out as redelivered. */
+  maybeSentBelow = 0
+  /** The highest sequence that a stop in good order named as sent, plus 1: what is written down later must cover it. */
+  flaggedBelow = 0
+  /** The sent mark as appended, and as committed: a first delivery of a durable entry needs a sequence below it. */
+  sentReserved = 0
+  sentCommitted = 0
+  sentStep = sentStepMin
+  isWaitingForMark = false
+
+  /** A chunk or a body is being read for the entry at the head. */
+  isLoading = false
+  /** Its delivery task stands in the run queue. */
+  isScheduled = false
+  isDropped = false
+
+  /** Position of the last record that names this queue. */
+  lastPosition = 0
+  /** It has records in segments whose digest is not written. */
+  isTouched = false
+  /** No durable entry from this sequence on stands in a digest. */
+  undigestedFrom = 1
+  /** The newest segment whose digest holds this queue's complete state; 0: none. */
+  statedIn = 0
+  /** Ordered by first sequence. */
+  runs: EntryRun[] = []
+
+  constructor(definition: QueueDefinition, shard: ShardCommands) {
+    this.definition = definition
+    this.shard = shard
+    this.id = definition.id
+    this.isDurable = definition.isDurable
+  }
+
+  get consumers(): ReadonlySet<Consumer> {
+    return this.turns.members
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * Taking many entries out of a queue at once: purge and deletion. Resumable; chunks whose entries are all ready and
+ * plain go whole, wherever their columns are.
+ */
+import type { Task } from '../../base/run-queue.ts'
+import { type EntryChunk, EntryFlag, chunkEntries } from '../queue/entry-chunk.ts'
+import type { LocalQueue } from '../queue/local-queue.ts'
+
+/** Entries looked at between two looks at the clock. */
+const stepEntries = 1_024
+
+export interface EmptyingPorts {
+  /** The durable entries in the range are settled (purge); nothing for a deleted queue. */
+  settled(queue: LocalQueue, first: number, last: number): void
+  /** An entry with bytes elsewhere (scratch, chunks) is gone. */
+  released(position: number, flags: number): void
+}
+
+/** Removes what is ready (`purge`) or everything (`delete`) below the sequence that was next when it began. */
+export class Emptying implements Task {
+  readonly #queue: LocalQueue
+  readonly #ports: EmptyingPorts
+  readonly #isPurge: boolean
+  readonly #end: number
+  readonly #done: (count: number) => void
+  #cursor: number
+  #count = 0
+
+  constructor(queue: LocalQueue, isPurge: boolean, ports: EmptyingPorts, done: (count: number) => void) {
+    this.#queue = queue
+    this.#isPurge = isPurge
+    this.#ports = ports
+    this.#done = done
+    this.#end = queue.entries.next
+    this.#cursor = queue.entries.head()
+  }
+
+  run(shouldYield: () => boolean): boolean {
+    let looked = 0
+    while (this.#cursor < this.#end) {
+      const chunk = this.#queue.entries.chunkOf(this.#cursor)
+      const chunkEnd = Math.floor(this.#cursor / chunkEntries) * chunkEntries + chunkEntries
+      if (chunk !== null && chunk.live > 0) looked += this.#empty(chunk, Math.min(chunkEnd, this.#end))
+      this.#cursor = chunkEnd
+      if (looked >= stepEntries) {
+        looked = 0
+        if (shouldYield()) return true
+      }
+    }
+    this.#done(this.#count)
+    return false
+  }
+
+  /** Empties one chunk up to `end`; returns what it cost, in entries looked at. */
+  #empty(chunk: EntryChunk, end: number): number {
+    const isWhole = chunk.live === chunk.ready && !chunk.isBound && this.#queue.entries.next >= chunk.first + chunkEntries
+    if (isWhole && this.#cursor <= chunk.first + chunkEntries && end === chunk.first + chunkEntries) {
+      if (this.#isPurge) this.#ports.settled(this.#queue, chunk.first, chunk.first + chunkEntries - 1)
+      this.#count += this.#queue.entries.dropChunk(chunk)
+      return 16
+    }
+    for (let slot = Math.max(0, this.#cursor - chunk.base); slot < chunk.flags.length; slot++) {
+      if (chunk.base + slot >= end) break
+      this.#emptySlot(chunk, slot)
+    }
+    return chunk.flags.length
+  }
+
+  #emptySlot(chunk: EntryChunk, slot: number): void {
+    const flags = chunk.flags[slot] as number
+    if (flags === 0 || (this.#isPurge && (flags & EntryFlag.unacked) !== 0)) return
+    const sequence = chunk.base + slot
+    const position = chunk.positions[slot] as number
+    if ((flags & EntryFlag.unacked) === 0) this.#count++
+    this.#queue.entries.remove(chunk, sequence)
+    if (this.#isPurge && (flags & EntryFlag.transient) === 0) this.#ports.settled(this.#queue, sequence, sequence)
+    if ((flags & (EntryFlag.transient | EntryFlag.large)) !== 0) this.#ports.released(position, flags)
+  }
+}

@@ -1,0 +1,131 @@
+/**
+ * All that is known of one queue besides its entries, as a record: which sequences are settled and how far it may have
+ * been sent. Everything settled below `head`, the `gaps` above it, and one bitmap for each chunk that is settled in part.
+ *
+ * What is settled stays settled, so a state may be cut into several records, applied in any number and repeated: each
+ * says a part of the truth.
+ */
+import { type EntryChunk, EntryFlag, chunkEntries } from '../queue/entry-chunk.ts'
+import type { LocalQueue } from '../queue/local-queue.ts'
+import { RecordKind, readU32, readU64, writeU32, writeU64 } from './records.ts'
+
+export interface QueueState {
+  queueId: number
+  head: number
+  next: number
+  /** Null in the parts after the first: they say nothing of it. */
+  sentMark: number | null
+  /** First and last sequence of each gap, in pairs. */
+  gaps: number[]
+  bitmaps: { first: number; bits: Uint8Array }[]
+  /** First and last of what was handed out when the broker stopped in good order, in pairs. */
+  sentRanges: number[]
+}
+
+const fixedBytes = 48
+const bitmapBytes = 8 + chunkEntries / 8
+/** Bitmaps in one record at most, so that it stays far below `recordBytesMax`. */
+const bitmapsMax = 2_000
+const rangesMax = 8_000
+
+/** The durable state of a queue as it is now, cut into records of bounded size. */
+export function queueStates(queue: LocalQueue, sentMark: number, sentRanges: number[] = []): QueueState[] {
+  const head = durableHead(queue)
+  const state = (mark: number | null): QueueState => {
+    return { queueId: queue.id, head, next: queue.entries.next, sentMark: mark, gaps: [], bitmaps: [], sentRanges: [] }
+  }
+  let part = state(sentMark)
+  part.sentRanges = sentRanges
+  const parts = [part]
+  const roomFor = (list: unknown[], limit: number): QueueState => {
+    if (list.length >= limit) parts.push((part = state(null)))
+    return part
+  }
+  let expected = Math.floor(head / chunkEntries) * chunkEntries
+  for (const chunk of queue.entries.chunks()) {
+    if (chunk.first + chunkEntries <= head) continue
+    const bits = settledForGood(chunk)
+    const isEmpty = bits !== null && bits.every((byte) => byte === 255)
+    if (isEmpty) continue
+    if (chunk.first > expected) roomFor(part.gaps, rangesMax).gaps.push(expected, chunk.first - 1)
+    if (bits !== null) roomFor(part.bitmaps, bitmapsMax).bitmaps.push({ first: chunk.first, bits })
+    expected = chunk.first + chunkEntries
+  }
+  return parts
+}
+
+/** The lowest sequence whose entry is live and durable. */
+function durableHead(queue: LocalQueue): number {
+  for (const chunk of queue.entries.chunks()) {
+    const bits = settledForGood(chunk)
+    if (bits === null) return chunk.first
+    for (let index = 0; index < chunkEntries; index++) {
+      if (((bits[index >> 3] as number) & (1 << (index & 7))) === 0) return chunk.first + index
+    }
+  }
+  return queue.entries.next
+}
+
+/** Sequences of a chunk for which there is no live durable entry, those to come included; null when there is one for each. */
+function settledForGood(chunk: EntryChunk): Uint8Array | null {
+  const bits = chunk.settledBits()
+  if (chunk.isAway || !chunk.isBound) return bits
+  const all = bits ?? new Uint8Array(chunkEntries / 8)
+  for (let slot = 0; slot < chunk.flags.length; slot++) {
+    if (((chunk.flags[slot] as number) & EntryFlag.transient) === 0) continue
+    const bit = chunk.base + slot - chunk.first
+    all[bit >> 3] = (all[bit >> 3] as number) | (1 << (bit & 7))
+  }
+  return all
+}
+
+export function queueStateBytes(state: QueueState): number {
+  return fixedBytes + state.gaps.length * 8 + state.bitmaps.length * bitmapBytes + state.sentRanges.length * 8
+}
+
+export function writeQueueState(buffer: Uint8Array, at: number, state: QueueState): void {
+  writeU32(buffer, at, RecordKind.queueState)
+  writeU32(buffer, at + 4, state.sentMark === null ? 0 : 1)
+  writeU64(buffer, at + 8, state.queueId)
+  writeU64(buffer, at + 16, state.head)
+  writeU64(buffer, at + 24, state.next)
+  writeU64(buffer, at + 32, state.sentMark ?? 0)
+  // Counts below 65,536 each: two u16 and one u32.
+  writeU32(buffer, at + 40, state.gaps.length | (state.bitmaps.length << 16))
+  writeU32(buffer, at + 44, state.sentRanges.length)
+  let cursor = at + fixedBytes
+  for (const sequence of state.gaps) {
+    writeU64(buffer, cursor, sequence)
+    cursor += 8
+  }
+  for (const bitmap of state.bitmaps) {
+    writeU64(buffer, cursor, bitmap.first)
+    buffer.set(bitmap.bits, cursor + 8)
+    cursor += bitmapBytes
+  }
+  for (const sequence of state.sentRanges) {
+    writeU64(buffer, cursor, sequence)
+    cursor += 8
+  }
+}
+
+export function readQueueState(buffer: Uint8Array, at: number): QueueState {
+  const counts = readU32(buffer, at + 40)
+  const state: QueueState = {
+    queueId: readU64(buffer, at + 8),
+    head: readU64(buffer, at + 16),
+    next: readU64(buffer, at + 24),
+    sentMark: readU32(buffer, at + 4) === 1 ? readU64(buffer, at + 32) : null,
+    gaps: [],
+    bitmaps: [],
+    sentRanges: [],
+  }
+  let cursor = at + fixedBytes
+  for (let index = 0; index < (counts & 0xffff); index++, cursor += 8) state.gaps.push(readU64(buffer, cursor))
+  for (let index = 0; index < counts >>> 16; index++, cursor += bitmapBytes) {
+    state.bitmaps.push({ first: readU64(buffer, cursor), bits: buffer.slice(cursor + 8, cursor + bitmapBytes) })
+  }
+  const ranges = readU32(buffer, at + 44)
+  for (let index = 0; index < ranges; index++, cursor += 8) state.sentRanges.push(readU64(buffer, cursor))
+  return state
+}
