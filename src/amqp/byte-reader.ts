@@ -38,6 +38,18 @@ export class ByteReader {
     return this.buffer[at] as number
   }
 
+  int8(): number {
+    return (this.uint8() << 24) >> 24
+  }
+
+  int16(): number {
+    return (this.uint16() << 16) >> 16
+  }
+
+  int32(): number {
+    return this.uint32() | 0
+  }
+
   uint16(): number {
     const at = this.take(2)
     return readUint16(this.buffer, at)

@@ -39,6 +39,21 @@ export class ByteWriter {
     return at
   }
 
+  int8(value: number): void {
+    assert((value << 24) >> 24 === value, 'a signed octet is a whole number from -128 to 127')
+    this.uint8(value & 0xff)
+  }
+
+  int16(value: number): void {
+    assert((value << 16) >> 16 === value, 'a signed short is a whole number from -32768 to 32767')
+    this.uint16(value & 0xffff)
+  }
+
+  int32(value: number): void {
+    assert((value | 0) === value, 'a signed long is a whole number from -2^31 to 2^31-1')
+    this.uint32(value >>> 0)
+  }
+
   uint8(value: number): void {
     assert((value & 0xff) === value, 'an octet is a whole number from 0 to 255')
     const at = this.reserve(1)
@@ -70,17 +85,31 @@ export class ByteWriter {
     writeUint32(this.buffer, at, value)
   }
 
-  /** Two's complement of a number within ±2^53, or of a bigint: -2^63 to 2^63-1, or 0 to 2^64-1 where unsigned. */
+  /** -2^63 to 2^63-1; a bigint beyond ±(2^53-1). */
   int64(value: number | bigint): void {
+    if (typeof value === 'bigint') this.#big64(BigInt.asIntN(64, value), value)
+    else this.#safe64(value)
+  }
+
+  /** 0 to 2^64-1; a bigint beyond 2^53-1. */
+  uint64Exact(value: number | bigint): void {
+    if (typeof value === 'bigint') this.#big64(BigInt.asUintN(64, value), value)
+    else this.uint64(value)
+  }
+
+  #safe64(value: number): void {
+    assert(Number.isSafeInteger(value), 'a 64-bit number beyond 2^53-1 is a bigint')
     const at = this.reserve(8)
-    if (typeof value === 'bigint') {
-      writeUint32(this.buffer, at, Number(BigInt.asUintN(32, value >> 32n)))
-      writeUint32(this.buffer, at + 4, Number(BigInt.asUintN(32, value)))
-      return
-    }
-    assert(Number.isSafeInteger(value), 'a 64-bit number beyond 2^53 is a bigint')
     writeUint32(this.buffer, at, Math.floor(value / 0x1_0000_0000))
     writeUint32(this.buffer, at + 4, value)
+  }
+
+  /** `wrapped` is what 64 bits hold of `value`. */
+  #big64(wrapped: bigint, value: bigint): void {
+    assert(wrapped === value, 'a 64-bit number has 64 bits')
+    const at = this.reserve(8)
+    writeUint32(this.buffer, at, Number(BigInt.asUintN(32, value >> 32n)))
+    writeUint32(this.buffer, at + 4, Number(BigInt.asUintN(32, value)))
   }
 
   float32(value: number): void {

@@ -246,7 +246,7 @@ export function encodeProperties(writer: ByteWriter, properties: SomeProperties)
   string(PropertyFlags.messageId, properties.messageId)
   if (properties.timestamp !== null && properties.timestamp !== undefined) {
     flags |= PropertyFlags.timestamp
-    writer.int64(properties.timestamp)
+    writer.uint64Exact(properties.timestamp)
   }
   string(PropertyFlags.type, properties.type)
   string(PropertyFlags.userId, properties.userId)

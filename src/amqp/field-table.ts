@@ -1,8 +1,8 @@
-import { assert, assertNever } from '../base/assert.ts'
+import { assertNever } from '../base/assert.ts'
 import { ByteReader } from './byte-reader.ts'
 import { ByteWriter } from './byte-writer.ts'
 import { checkFieldTable, fieldItemsMax } from './field-table-check.ts'
-import { encodeLongString, encodeShortString } from './short-string.ts'
+import { encodeLongBytes, encodeLongString, encodeShortString } from './short-string.ts'
 
 /**
  * Field tables (AMQP 0-9-1 §4.2.5.5, with RabbitMQ's types): bytes ⇄ values that keep their wire type.
@@ -82,15 +82,15 @@ function valueAt(reader: ByteReader): FieldValue {
     case 't':
       return { tag, value: reader.uint8() !== 0 }
     case 'b':
-      return { tag, value: (reader.uint8() << 24) >> 24 }
+      return { tag, value: reader.int8() }
     case 'B':
       return { tag, value: reader.uint8() }
     case 's':
-      return { tag, value: (reader.uint16() << 16) >> 16 }
+      return { tag, value: reader.int16() }
     case 'u':
       return { tag, value: reader.uint16() }
     case 'I':
-      return { tag, value: reader.uint32() | 0 }
+      return { tag, value: reader.int32() }
     case 'i':
       return { tag, value: reader.uint32() }
     case 'l':
@@ -103,7 +103,7 @@ function valueAt(reader: ByteReader): FieldValue {
     case 'd':
       return { tag, value: reader.float64() }
     case 'D':
-      return { tag, value: { scale: reader.uint8(), value: reader.uint32() | 0 } }
+      return { tag, value: { scale: reader.uint8(), value: reader.int32() } }
     case 'S':
       return { tag, value: reader.longString() }
     case 'V':
@@ -155,47 +155,66 @@ function writeValue(writer: ByteWriter, field: FieldValue): void {
   writer.uint8(field.tag.charCodeAt(0))
   switch (field.tag) {
     case 't':
-      return writer.uint8(field.value ? 1 : 0)
-    case 'b':
-      assert((field.value << 24) >> 24 === field.value, "a 'b' is a whole number from -128 to 127")
-      return writer.uint8(field.value & 0xff)
-    case 'B':
-      return writer.uint8(field.value)
-    case 's':
-      assert((field.value << 16) >> 16 === field.value, "an 's' is a whole number from -32768 to 32767")
-      return writer.uint16(field.value & 0xffff)
-    case 'u':
-      return writer.uint16(field.value)
-    case 'I':
-      assert((field.value | 0) === field.value, "an 'I' is a whole number from -2^31 to 2^31-1")
-      return writer.uint32(field.value >>> 0)
-    case 'i':
-      return writer.uint32(field.value)
+      writer.uint8(field.value ? 1 : 0)
+      break
     case 'l':
     case 'L':
+      writer.int64(field.value)
+      break
     case 'T':
-      return writer.int64(field.value)
-    case 'f':
-      return writer.float32(field.value)
-    case 'd':
-      return writer.float64(field.value)
+      writer.uint64Exact(field.value)
+      break
     case 'D':
-      assert((field.value.value | 0) === field.value.value, 'a decimal is a whole number from -2^31 to 2^31-1')
       writer.uint8(field.value.scale)
-      return writer.uint32(field.value.value >>> 0)
+      writer.int32(field.value.value)
+      break
     case 'S':
-      return encodeLongString(writer, field.value)
-    case 'V':
-      return
+      encodeLongString(writer, field.value)
+      break
     case 'x':
-      writer.uint32(field.value.length)
-      return writer.bytes(field.value)
+      encodeLongBytes(writer, field.value)
+      break
     case 'A':
-      return writeArray(writer, field.value)
+      writeArray(writer, field.value)
+      break
     case 'F':
-      return writeFieldTable(writer, field.value)
+      writeFieldTable(writer, field.value)
+      break
+    case 'V':
+      break
     default:
-      return assertNever(field)
+      writeNumber(writer, field.tag, field.value)
+  }
+}
+
+function writeNumber(writer: ByteWriter, tag: 'b' | 'B' | 's' | 'u' | 'I' | 'i' | 'f' | 'd', value: number): void {
+  switch (tag) {
+    case 'b':
+      writer.int8(value)
+      break
+    case 'B':
+      writer.uint8(value)
+      break
+    case 's':
+      writer.int16(value)
+      break
+    case 'u':
+      writer.uint16(value)
+      break
+    case 'I':
+      writer.int32(value)
+      break
+    case 'i':
+      writer.uint32(value)
+      break
+    case 'f':
+      writer.float32(value)
+      break
+    case 'd':
+      writer.float64(value)
+      break
+    default:
+      assertNever(tag)
   }
 }
 
@@ -257,10 +276,16 @@ function numberField(value: number): FieldValue {
 
 function objectField(value: Exclude<PlainValue, string | number | bigint | boolean | null>): FieldValue {
   if (value instanceof Uint8Array) return { tag: 'x', value: value.slice() }
-  if (value instanceof Date) return { tag: 'T', value: Math.floor(value.getTime() / 1000) }
+  if (value instanceof Date) return dateField(value)
   if (isArray(value)) return { tag: 'A', value: value.map(fieldOf) }
   if (isFieldTable(value)) return { tag: 'F', value }
   return { tag: 'F', value: tableOf(value) }
+}
+
+function dateField(date: Date): FieldValue {
+  const value = Math.floor(date.getTime() / 1000)
+  if (!(value >= 0)) throw new TypeError('a date that is not valid or before 1970 has no place in a field table')
+  return { tag: 'T', value }
 }
 
 function isArray(value: object): value is readonly PlainValue[] {

@@ -1,7 +1,7 @@
 import { assert } from '../base/assert.ts'
 import type { ByteWriter } from './byte-writer.ts'
 import { writeUint16, writeUint32 } from './byte-writer.ts'
-import { frameEndOctet, frameHeaderBytes, frameOverheadBytes, FrameTypes } from './frame-decoder.ts'
+import { FrameTypes, frameEndOctet, frameHeaderBytes, frameOverheadBytes } from './frame-decoder.ts'
 import { encodeMethod, type Method } from './methods.generated.ts'
 
 /**

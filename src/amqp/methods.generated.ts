@@ -694,6 +694,10 @@ export function decodeMethod(buffer: Uint8Array, start: number, end: number): Me
   }
 }
 
+function unknownMethod(id: number): ProtocolError {
+  return new ProtocolError(ReplyCodes.CommandInvalid, `unknown method (${id >>> 16}, ${id & 0xffff})`)
+}
+
 function decodeArguments(id: number, input: ByteReader): Method {
   switch (id) {
     case Methods.ConnectionStart:
@@ -829,7 +833,7 @@ function decodeArguments(id: number, input: ByteReader): Method {
     case Methods.TxRollbackOk:
       return txRollbackOk
     default:
-      throw new ProtocolError(ReplyCodes.CommandInvalid, `unknown method (${id >>> 16}, ${id & 0xffff})`)
+      throw unknownMethod(id)
   }
 }
 

@@ -171,6 +171,10 @@ export function decodeMethod(buffer: Uint8Array, start: number, end: number): Me
   } catch (error) {
     throw error instanceof ProtocolError ? error.inMethod(id) : error
   }
+}
+
+function unknownMethod(id: number): ProtocolError {
+  return new ProtocolError(ReplyCodes.CommandInvalid, \`unknown method (\${id >>> 16}, \${id & 0xffff})\`)
 }`
 
 const bitSource = `/** A flag at its place in the octet that consecutive flags share. */
@@ -207,7 +211,7 @@ const decodeCases: Switch = {
   signature: '(id: number, input: ByteReader): Method',
   subject: 'id',
   line: (method) => (method.arguments.length === 0 ? constantName(method) : `decode${method.type}(input)`),
-  otherwise: 'throw new ProtocolError(ReplyCodes.CommandInvalid, `unknown method (${id >>> 16}, ${id & 0xffff})`)',
+  otherwise: 'throw unknownMethod(id)',
   comment: null,
 }
 
