@@ -38,12 +38,118 @@ export const options = {
   memoryWatermark: fraction(
     'memory.watermark',
     { default: 0.6, min: 0.05, max: 0.95 },
-    'Share of the memory limit (cgroup or RAM) above which publishers are blocked.',
+    'Share of the memory limit (container or machine) above which publishers are blocked.',
   ),
   diskFreeBytesMin: bytes(
     'disk.free-min',
     { default: '1GiB', min: '0B', max: '1024TiB' },
     'Free disk space below which publishers are blocked.',
+  ),
+
+  connectionsMax: integer(
+    'limits.connections',
+    { default: 65_536, min: 1, max: 1_000_000 },
+    'Connections in all; a further one is closed at once.',
+  ),
+  unauthenticatedMax: integer(
+    'limits.unauthenticated',
+    { default: 4_096, min: 1, max: 1_000_000 },
+    'Connections that have not logged in; a further one is closed at once.',
+  ),
+  unauthenticatedPerAddressMax: integer(
+    'limits.unauthenticated-per-address',
+    { default: 1_024, min: 1, max: 1_000_000 },
+    'The same from one address.',
+  ),
+  handshakeMsMax: duration(
+    'limits.handshake-timeout',
+    { default: '10s', min: '100ms', max: '10min' },
+    'From connect to an open vhost; then the connection is closed.',
+  ),
+  loginBytesMax: bytes(
+    'limits.login-size',
+    { default: '64KiB', min: '8KiB', max: '1MiB' },
+    'What a connection may send before it has logged in; then it is closed.',
+  ),
+  failedLoginDelayMs: duration(
+    'limits.failed-login-delay',
+    { default: '1s', min: '0s', max: '10s' },
+    'How long the answer to a failed login is held back.',
+  ),
+  closeMsMax: duration(
+    'limits.close-timeout',
+    { default: '10s', min: '100ms', max: '10min' },
+    'How long a client may take to answer a close.',
+  ),
+  frameBytesMax: bytes(
+    'limits.frame-size',
+    { default: '128KiB', min: '4KiB', max: '128KiB' },
+    'Largest frame, offered to clients; a larger one ends the connection (501).',
+  ),
+  channelsMax: integer(
+    'limits.channels-per-connection',
+    { default: 2_047, min: 1, max: 65_535 },
+    'Offered to clients; a higher channel number ends the connection (530).',
+  ),
+  heartbeatMs: duration(
+    'limits.heartbeat',
+    { default: '60s', min: '0s', max: '18h' },
+    'Offered to clients, in whole seconds; 0s is none.',
+  ),
+  messageBytesMax: bytes(
+    'limits.message-size',
+    { default: '16MiB', min: '1KiB', max: '128MiB' },
+    'Body of one message; a larger one closes the channel (406).',
+  ),
+  consumersPerChannelMax: integer(
+    'limits.consumers-per-channel',
+    { default: 16_384, min: 1, max: 1_000_000 },
+    'A further one ends the connection (530).',
+  ),
+  unackedPerChannelMax: integer(
+    'limits.unacked-per-channel',
+    { default: 1_048_576, min: 1, max: 16_777_216 },
+    'Deliveries that are not settled; then the channel gets none.',
+  ),
+  unconfirmedPerChannelMax: integer(
+    'limits.unconfirmed-per-channel',
+    { default: 1_048_576, min: 1, max: 16_777_216 },
+    'Publishes that wait for their confirm; then the connection is not read.',
+  ),
+  transactionBytesMax: bytes(
+    'limits.transaction-size',
+    { default: '64MiB', min: '1KiB', max: '1GiB' },
+    'What a transaction keeps until its commit; above, 406.',
+  ),
+  transactionEntriesMax: integer(
+    'limits.transaction-entries',
+    { default: 262_144, min: 1, max: 16_777_216 },
+    'Publishes and acks of a transaction; above, 406.',
+  ),
+  parkedBytesMax: bytes(
+    'limits.parked-input',
+    { default: '1MiB', min: '128KiB', max: '1GiB' },
+    'Input a connection keeps while a channel waits for an answer; then it is not read.',
+  ),
+  heldRepliesMax: integer(
+    'limits.held-replies',
+    { default: 4_096, min: 1, max: 1_048_576 },
+    'Answers of a channel that wait for the disk; then the channel waits.',
+  ),
+  deliveryBytesMax: bytes(
+    'limits.delivery-buffer',
+    { default: '1MiB', min: '128KiB', max: '1GiB' },
+    'Unread output of a connection above which its consumers get nothing.',
+  ),
+  outputBytesMax: bytes(
+    'limits.output-buffer',
+    { default: '4MiB', min: '128KiB', max: '1GiB' },
+    'Unread output of a connection above which it is not read either.',
+  ),
+  returnedBytesMax: bytes(
+    'limits.returned-size',
+    { default: '16MiB', min: '64KiB', max: '128MiB' },
+    'A mandatory message that goes back to its publisher; above, 406.',
   ),
 } as const satisfies Record<string, Option<unknown>>
 

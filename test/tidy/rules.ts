@@ -18,7 +18,8 @@ export const importTable: Readonly<Record<string, readonly string[]>> = {
   'config.ts': ['config'],
   'version.ts': [],
   'alarms.ts': ['base', 'broker'],
-  'data-directory.ts': ['base', 'log'],
+  'start-error.ts': [],
+  'data-directory.ts': ['base', 'start-error.ts'],
   'daemon.ts': [
     'base',
     'amqp',
@@ -30,10 +31,22 @@ export const importTable: Readonly<Record<string, readonly string[]>> = {
     'config.ts',
     'alarms.ts',
     'data-directory.ts',
+    'start-error.ts',
     'version.ts',
   ],
   'index.ts': ['daemon.ts', 'client', 'version.ts'],
-  cli: ['base', 'client', 'daemon.ts', 'config.ts', 'config', 'version.ts', 'data-directory.ts', 'log/file/fsck.ts'],
+  cli: [
+    'base',
+    'client',
+    'daemon.ts',
+    'config.ts',
+    'config',
+    'version.ts',
+    'data-directory.ts',
+    'start-error.ts',
+    'log/file/fsck.ts',
+    'log/file/data-directory-lock.ts',
+  ],
 }
 
 /** Packages that are not Node's, and the only places that may load them. */
