@@ -1,0 +1,122 @@
+/**
+ * The real file system behind `Files`. A thin layer over `node:fs`: raw descriptors and callbacks, since a
+ * `FileHandle` costs about twice as much per call and may be closed by the garbage collector.
+ */
+import * as fs from 'node:fs'
+import type { File, Files } from './files.ts'
+
+const directoryMode = 0o700
+const fileMode = 0o600
+
+export class SystemFiles implements Files {
+  async makeDirectory(path: string): Promise<void> {
+    await fs.promises.mkdir(path, { recursive: true, mode: directoryMode })
+  }
+
+  async list(path: string): Promise<string[]> {
+    return (await fs.promises.readdir(path)).sort()
+  }
+
+  open(path: string, mode: 'read' | 'write' | 'create', options?: { isSynced?: boolean }): Promise<File> {
+    const flags = openFlags[mode] | (options?.isSynced === true ? fs.constants.O_DSYNC : 0)
+    return new Promise((resolve, reject) => {
+      fs.open(path, flags, fileMode, (error, descriptor) => {
+        if (error) reject(error)
+        else resolve(new SystemFile(descriptor))
+      })
+    })
+  }
+
+  rename(from: string, to: string): Promise<void> {
+    return settle((done) => fs.rename(from, to, done))
+  }
+
+  remove(path: string): Promise<void> {
+    return settle((done) => fs.unlink(path, done))
+  }
+
+  async syncDirectory(path: string): Promise<void> {
+    const directory = await fs.promises.open(path, 'r')
+    try {
+      await directory.sync()
+    } finally {
+      await directory.close()
+    }
+  }
+
+  async freeBytes(path: string): Promise<number> {
+    const { bavail, bsize } = await fs.promises.statfs(path)
+    return bavail * bsize
+  }
+}
+
+const openFlags = {
+  read: fs.constants.O_RDONLY,
+  write: fs.constants.O_RDWR,
+  create: fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_EXCL,
+}
+
+class SystemFile implements File {
+  readonly #descriptor: number
+
+  constructor(descriptor: number) {
+    this.#descriptor = descriptor
+  }
+
+  size(): Promise<number> {
+    return new Promise((resolve, reject) => {
+      fs.fstat(this.#descriptor, (error, stats) => (error ? reject(error) : resolve(stats.size)))
+    })
+  }
+
+  /** The system may return less than was asked for before the end; goes on until it has all or there is no more. */
+  read(into: Uint8Array, at: number, length: number, position: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      let count = 0
+      const step = (): void => {
+        fs.read(this.#descriptor, into, at + count, length - count, position + count, (error, bytes) => {
+          if (error) return reject(error)
+          count += bytes
+          if (bytes === 0 || count === length) resolve(count)
+          else step()
+        })
+      }
+      if (length === 0) resolve(0)
+      else step()
+    })
+  }
+
+  /** A short write is not an error of the system (a signal, the last free block); the rest is tried and then fails by itself. */
+  write(from: Uint8Array, at: number, length: number, position: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      let count = 0
+      const step = (): void => {
+        fs.write(this.#descriptor, from, at + count, length - count, position + count, (error, bytes) => {
+          if (error) return reject(error)
+          count += bytes
+          if (count === length) return resolve()
+          if (bytes === 0) return reject(Object.assign(new Error('EIO: nothing was written'), { code: 'EIO' }))
+          step()
+        })
+      }
+      if (length === 0) resolve()
+      else step()
+    })
+  }
+
+  sync(): Promise<void> {
+    return settle((done) => fs.fdatasync(this.#descriptor, done))
+  }
+
+  truncate(size: number): Promise<void> {
+    return settle((done) => fs.ftruncate(this.#descriptor, size, done))
+  }
+
+  close(): Promise<void> {
+    return settle((done) => fs.close(this.#descriptor, done))
+  }
+}
+
+function settle(start: (done: (error: Error | null) => void) => void): Promise<void> {
+  return new Promise((resolve, reject) => start((error) => (error ? reject(error) : resolve())))
+}
