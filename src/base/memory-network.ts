@@ -1,0 +1,196 @@
+/**
+ * A network inside the process: two ends of a pipe, with the back-pressure of a real one. Each write arrives as one
+ * read (cut at `readBytesMax`), so a test decides where input is cut. Not a simulation of loss or delay.
+ */
+import { Arena, type Block } from './arena.ts'
+import type { Clock } from './clock.ts'
+import {
+  headroomBytes,
+  type ListenAddress,
+  type Listener,
+  type Network,
+  readBufferBytes,
+  readBytesMax,
+  type Socket,
+  type SocketReader,
+} from './network.ts'
+
+/** Bytes one direction holds before writes wait for the reader, like the buffers of a kernel. */
+export const pipeBytesMax = 64 * 1024
+
+export class MemoryNetwork implements Network {
+  readonly #clock: Clock
+  readonly #block: Block
+  readonly #accepting = new Map<number, (socket: Socket) => void>()
+  #portNext = 49_152
+
+  constructor(clock: Clock, arena = new Arena(readBufferBytes)) {
+    this.#clock = clock
+    this.#block = arena.takeForGood(readBufferBytes)
+  }
+
+  listen(address: ListenAddress, accept: (socket: Socket) => void): Promise<Listener> {
+    const port = address.port === 0 ? this.#portNext++ : address.port
+    if (this.#accepting.has(port)) {
+      return Promise.reject(Object.assign(new Error(`port ${port} is in use`), { code: 'EADDRINUSE' }))
+    }
+    this.#accepting.set(port, accept)
+    return Promise.resolve({ port, close: () => void this.#accepting.delete(port) })
+  }
+
+  connect(_host: string, port: number): Promise<Socket> {
+    const accept = this.#accepting.get(port)
+    if (accept === undefined) {
+      return Promise.reject(Object.assign(new Error(`nothing listens on port ${port}`), { code: 'ECONNREFUSED' }))
+    }
+    const [near, far] = this.pair(port)
+    accept(far)
+    return Promise.resolve(near)
+  }
+
+  /** Two joined sockets; the second one is the side that listens on `port`. */
+  pair(port = 5672, remoteAddress = '127.0.0.1'): [MemorySocket, MemorySocket] {
+    const remotePort = this.#portNext++
+    const near = new MemorySocket(this.#clock, this.#block, { address: '127.0.0.1', port }, remotePort)
+    const far = new MemorySocket(this.#clock, this.#block, { address: remoteAddress, port: remotePort }, port)
+    near.join(far)
+    far.join(near)
+    return [near, far]
+  }
+}
+
+interface Chunk {
+  bytes: Uint8Array
+  written: (error: Error | null) => void
+}
+
+export class MemorySocket implements Socket {
+  readonly remoteAddress: string
+  readonly remotePort: number
+  readonly localAddress = '127.0.0.1'
+  readonly localPort: number
+  readonly #clock: Clock
+  readonly #buffer: Uint8Array
+  readonly #readStart: number
+  #peer: MemorySocket | null = null
+  #reader: SocketReader | null = null
+  #isPaused = false
+  #isScheduled = false
+  #isClosed = false
+  /** The peer has said `end`; told to the reader after the last chunk. */
+  #isEnded = false
+  #toldEnded = false
+  /** Bytes on their way to this end, taken over from the writer. */
+  #incoming: Uint8Array[] = []
+  #incomingBytes = 0
+  /** Writes of the peer that do not fit yet. */
+  #waiting: Chunk[] = []
+
+  constructor(clock: Clock, block: Block, remote: { address: string; port: number }, localPort: number) {
+    this.#clock = clock
+    this.#buffer = block.buffer
+    this.#readStart = block.start + headroomBytes
+    this.remoteAddress = remote.address
+    this.remotePort = remote.port
+    this.localPort = localPort
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed
+  }
+
+  join(peer: MemorySocket): void {
+    this.#peer = peer
+  }
+
+  open(reader: SocketReader): void {
+    this.#reader = reader
+    this.#schedule()
+  }
+
+  pause(): void {
+    this.#isPaused = true
+  }
+
+  resume(): void {
+    this.#isPaused = false
+    this.#schedule()
+  }
+
+  write(bytes: Uint8Array, written: (error: Error | null) => void): void {
+    const peer = this.#peer
+    if (this.#isClosed || peer === null || peer.#isClosed) {
+      this.#clock.soon(() => written(Object.assign(new Error('the socket is closed'), { code: 'EPIPE' })))
+      return
+    }
+    peer.#waiting.push({ bytes, written })
+    peer.#admit()
+  }
+
+  end(): void {
+    const peer = this.#peer
+    if (peer === null || peer.#isClosed) return
+    peer.#isEnded = true
+    peer.#schedule()
+  }
+
+  destroy(): void {
+    this.#close(null)
+    // What was taken over is still on its way to the peer; then it sees the end.
+    this.end()
+  }
+
+  /** Takes over writes while there is room; a write larger than the pipe goes when the pipe is empty. */
+  #admit(): void {
+    while (this.#waiting.length > 0) {
+      const [next] = this.#waiting
+      if (next === undefined) break
+      if (this.#incomingBytes > 0 && this.#incomingBytes + next.bytes.length > pipeBytesMax) break
+      this.#waiting.shift()
+      this.#incoming.push(next.bytes.slice())
+      this.#incomingBytes += next.bytes.length
+      this.#clock.soon(() => next.written(null))
+    }
+    this.#schedule()
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled || this.#isClosed || this.#reader === null) return
+    this.#isScheduled = true
+    this.#clock.soon(() => {
+      this.#isScheduled = false
+      this.#deliver()
+    })
+  }
+
+  #deliver(): void {
+    while (!this.#isPaused && !this.#isClosed) {
+      const chunk = this.#incoming.shift()
+      if (chunk === undefined) break
+      const piece = chunk.subarray(0, readBytesMax)
+      if (piece.length < chunk.length) this.#incoming.unshift(chunk.subarray(piece.length))
+      this.#incomingBytes -= piece.length
+      this.#buffer.set(piece, this.#readStart)
+      this.#reader?.data(this.#buffer, this.#readStart, this.#readStart + piece.length)
+    }
+    if (this.#isClosed) return
+    this.#admit()
+    if (this.#isPaused || this.#incoming.length > 0 || !this.#isEnded || this.#toldEnded) return
+    this.#toldEnded = true
+    this.#reader?.ended()
+    const peer = this.#peer
+    if (peer?.isClosed === true) this.#close(null)
+  }
+
+  #close(error: Error | null): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#incoming = []
+    const refused = this.#waiting
+    this.#waiting = []
+    this.#clock.soon(() => {
+      for (const { written } of refused) written(Object.assign(new Error('the socket is closed'), { code: 'EPIPE' }))
+      this.#reader?.closed(error)
+    })
+  }
+}

@@ -1,0 +1,75 @@
+/**
+ * Stream sockets as the program sees them. `system-network.ts` is the real one, `memory-network.ts` joins two ends
+ * inside the process (tests, simulation, embedded use). No TLS, no names of hosts, no protocol.
+ *
+ * All sockets of a network read into one buffer, one after the other. So what a reader is given is valid only during
+ * the call, and the room before it (`headroomBytes`) is the reader's during the call as well: input that was kept
+ * because it was not whole is copied there, and stands in front of what has arrived without moving that.
+ */
+export interface Network {
+  /** Listens; port 0 takes a free one. Rejects with the system's error (`EADDRINUSE`, `EACCES`, …). */
+  listen(address: ListenAddress, accept: (socket: Socket) => void): Promise<Listener>
+  connect(host: string, port: number): Promise<Socket>
+}
+
+export interface ListenAddress {
+  /** `*` is every interface, IPv4 and IPv6. */
+  readonly host: string
+  readonly port: number
+}
+
+export interface Listener {
+  readonly port: number
+  /** Accepts no more; sockets that were accepted stay. */
+  close(): void
+}
+
+export interface Socket {
+  /** Numeric, IPv4 without the `::ffff:` prefix. */
+  readonly remoteAddress: string
+  readonly remotePort: number
+  readonly localAddress: string
+  readonly localPort: number
+  /** Gives the socket its reader, once, and starts to read. Without one, nothing is read. */
+  open(reader: SocketReader): void
+  pause(): void
+  resume(): void
+  /**
+   * Writes all of `bytes` in order; they belong to the socket until `written` is called, which happens exactly once
+   * and never before `write` returns. An error means the socket is gone.
+   */
+  write(bytes: Uint8Array, written: (error: Error | null) => void): void
+  /** Says that nothing more will be written, after what has been. Reading goes on. */
+  end(): void
+  /** Drops the connection at once, with what was not written. `closed` follows. */
+  destroy(): void
+}
+
+export interface SocketReader {
+  /** `buffer[start..end)` has arrived; never more than `readBytesMax`. Must not throw. */
+  data(buffer: Uint8Array, start: number, end: number): void
+  /** The peer will send no more; it may still read. */
+  ended(): void
+  /** The socket is gone; last call, exactly once, also after `destroy`. */
+  closed(error: Error | null): void
+}
+
+/** Largest read, in bytes. */
+export const readBytesMax = 256 * 1024
+
+/** Room in front of what is read that the reader may use, in bytes: one frame of 128 KiB and a small message. */
+export const headroomBytes = 160 * 1024
+
+/** Size of the buffer all sockets of a network read into. */
+export const readBufferBytes = headroomBytes + readBytesMax
+
+/** Numeric address as we show and compare it: IPv4 mapped into IPv6 is IPv4. */
+export function plainAddress(address: string): string {
+  return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address
+}
+
+/** Judged by the peer's address: 127.0.0.0/8 and ::1. */
+export function isLoopbackAddress(address: string): boolean {
+  const plain = plainAddress(address)
+  return plain === '::1' || /^127\.\d+\.\d+\.\d+$/.test(plain)
+}

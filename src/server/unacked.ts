@@ -1,0 +1,234 @@
+import type { Consumer, Outcome, Queue } from '../broker/ports.ts'
+
+/** Gets runs of deliveries that are settled together. `VhostCommands` has this form. */
+export interface Settler {
+  settle(queue: Queue, consumer: Consumer | null, first: number, last: number, outcome: Outcome): void
+}
+
+/** Whose a delivery is: a consumer's, or a `basic.get`'s (null). Made once per consumer, not per message. */
+export interface Holder {
+  readonly queue: Queue
+  readonly consumer: Consumer | null
+}
+
+/** A delivery that a transaction took and may give back. */
+export interface Detached {
+  readonly tag: number
+  readonly holder: Holder
+  readonly sequence: number
+}
+
+/**
+ * The deliveries of a channel that are not settled: delivery tag → (holder, sequence in the queue).
+ *
+ * A ring of three columns in the order of tags. A settled entry in the middle becomes a hole (holder null); holes at
+ * the head go at once, the others when the ring is full and at least half of it is holes. So memory follows what is
+ * outstanding, not the distance between tags, and settling in order costs O(1). A tag is found by its distance from the
+ * head, or by bisection when tags are missing between (deliveries that need no ack take tags as well).
+ *
+ * Settled deliveries become runs: consecutive sequences of one holder are one `settle`. The last run is kept open, so
+ * that single acks in a row are one as well; `flush` ends it, before anything of the channel that must see it.
+ *
+ * `settle` may deliver to this very channel, so `add` may come in the middle of a take: a take looks at the ring anew
+ * after each entry, and never at what was added since it began.
+ */
+export class Unacked {
+  readonly #settler: Settler
+  #tags = new Float64Array(initialCapacity)
+  #sequences = new Float64Array(initialCapacity)
+  #holders: (Holder | null)[] = new Array<Holder | null>(initialCapacity).fill(null)
+  #mask = initialCapacity - 1
+  /** Counts of entries ever added and ever dropped at the head; the ring holds [head, tail). */
+  #head = 0
+  #tail = 0
+  #count = 0
+
+  #runHolder: Holder | null = null
+  #runFirst = 0
+  #runLast = 0
+  #runOutcome: Outcome = 'ack'
+
+  constructor(settler: Settler) {
+    this.#settler = settler
+  }
+
+  /** Deliveries outstanding. */
+  get count(): number {
+    return this.#count
+  }
+
+  /** Remembers a delivery; its tag is higher than all before. */
+  add(tag: number, holder: Holder, sequence: number): void {
+    if (this.#tail - this.#head > this.#mask) this.#makeRoom()
+    const at = this.#tail & this.#mask
+    this.#tags[at] = tag
+    this.#sequences[at] = sequence
+    this.#holders[at] = holder
+    this.#tail++
+    this.#count++
+  }
+
+  /** Settles one delivery; false when the tag is not outstanding. */
+  take(tag: number, outcome: Outcome): boolean {
+    const index = this.#find(tag)
+    if (index < 0) return false
+    const at = index & this.#mask
+    const holder = this.#holders[at] ?? null
+    const sequence = this.#sequences[at] as number
+    this.#holders[at] = null
+    this.#count--
+    this.#dropHoles()
+    if (holder !== null) this.#extendRun(holder, sequence, outcome)
+    return true
+  }
+
+  /** Settles everything up to and including the tag; false, and nothing is settled, when the tag is not outstanding. */
+  takeUpTo(tag: number, outcome: Outcome): boolean {
+    if (this.#find(tag) < 0) return false
+    while (this.#head < this.#tail && (this.#tags[this.#head & this.#mask] as number) <= tag) {
+      const at = this.#head & this.#mask
+      const holder = this.#holders[at] ?? null
+      const sequence = this.#sequences[at] as number
+      this.#holders[at] = null
+      this.#head++
+      if (holder === null) continue
+      this.#count--
+      this.#extendRun(holder, sequence, outcome)
+    }
+    this.#dropHoles()
+    return true
+  }
+
+  /** Settles everything there is now. */
+  takeAll(outcome: Outcome): void {
+    const last = this.#lastTag()
+    if (last > 0) this.takeUpTo(last, outcome)
+  }
+
+  /** Whether something was taken that has not been handed on. */
+  get hasOpenRun(): boolean {
+    return this.#runHolder !== null
+  }
+
+  /** Ends the open run: everything taken so far has been handed on. */
+  flush(): void {
+    const holder = this.#runHolder
+    if (holder === null) return
+    this.#runHolder = null
+    this.#settler.settle(holder.queue, holder.consumer, this.#runFirst, this.#runLast, this.#runOutcome)
+  }
+
+  // ---- for transactions, where what was taken may come back
+
+  /** Takes one delivery, or all up to the tag, without settling; null when the tag is not outstanding. */
+  detach(tag: number, multiple: boolean): Detached[] | null {
+    const last = this.#find(tag)
+    if (last < 0) return null
+    const detached: Detached[] = []
+    for (let index = multiple ? this.#head : last; index <= last; index++) {
+      const at = index & this.#mask
+      const holder = this.#holders[at] ?? null
+      if (holder === null) continue
+      detached.push({ tag: this.#tags[at] as number, holder, sequence: this.#sequences[at] as number })
+      this.#holders[at] = null
+      this.#count--
+    }
+    this.#dropHoles()
+    return detached
+  }
+
+  detachAll(): Detached[] {
+    const last = this.#lastTag()
+    return last > 0 ? (this.detach(last, true) ?? []) : []
+  }
+
+  /** Settles what was detached. */
+  settleDetached(detached: Detached, outcome: Outcome): void {
+    this.#extendRun(detached.holder, detached.sequence, outcome)
+  }
+
+  /** Puts back what was detached, to its places. */
+  restore(detached: readonly Detached[]): void {
+    const all = [...this.detachAll(), ...detached].sort((a, b) => a.tag - b.tag)
+    for (const { tag, holder, sequence } of all) this.add(tag, holder, sequence)
+  }
+
+  #extendRun(holder: Holder, sequence: number, outcome: Outcome): void {
+    if (this.#runHolder === holder && this.#runOutcome === outcome && sequence === this.#runLast + 1) {
+      this.#runLast = sequence
+      return
+    }
+    this.flush()
+    this.#runHolder = holder
+    this.#runFirst = sequence
+    this.#runLast = sequence
+    this.#runOutcome = outcome
+  }
+
+  /** The highest outstanding tag; 0 when there is none. */
+  #lastTag(): number {
+    for (let index = this.#tail - 1; index >= this.#head; index--) {
+      if ((this.#holders[index & this.#mask] ?? null) !== null) return this.#tags[index & this.#mask] as number
+    }
+    return 0
+  }
+
+  /** The index of an outstanding tag, -1 when there is none. */
+  #find(tag: number): number {
+    if (this.#head === this.#tail) return -1
+    const first = this.#tags[this.#head & this.#mask] as number
+    const last = this.#tags[(this.#tail - 1) & this.#mask] as number
+    if (tag < first || tag > last) return -1
+    const isDense = last - first === this.#tail - 1 - this.#head
+    const index = isDense ? this.#head + (tag - first) : this.#bisect(tag)
+    const at = index & this.#mask
+    return this.#tags[at] === tag && (this.#holders[at] ?? null) !== null ? index : -1
+  }
+
+  #bisect(tag: number): number {
+    let low = this.#head
+    let high = this.#tail - 1
+    while (low < high) {
+      const middle = low + Math.floor((high - low) / 2)
+      if ((this.#tags[middle & this.#mask] as number) < tag) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+
+  #dropHoles(): void {
+    while (this.#head < this.#tail && (this.#holders[this.#head & this.#mask] ?? null) === null) this.#head++
+    if (this.#head === this.#tail && this.#mask >= shrinkCapacity) this.#resize(initialCapacity)
+  }
+
+  #makeRoom(): void {
+    const capacity = this.#mask + 1
+    this.#resize(this.#count <= capacity / 2 ? capacity : capacity * 2)
+  }
+
+  /** Moves what is outstanding, without the holes, into new columns. */
+  #resize(capacity: number): void {
+    const tags = new Float64Array(capacity)
+    const sequences = new Float64Array(capacity)
+    const holders = new Array<Holder | null>(capacity).fill(null)
+    let count = 0
+    for (let index = this.#head; index < this.#tail; index++) {
+      const at = index & this.#mask
+      const holder = this.#holders[at] ?? null
+      if (holder === null) continue
+      tags[count] = this.#tags[at] as number
+      sequences[count] = this.#sequences[at] as number
+      holders[count++] = holder
+    }
+    this.#tags = tags
+    this.#sequences = sequences
+    this.#holders = holders
+    this.#mask = capacity - 1
+    this.#head = 0
+    this.#tail = count
+  }
+}
+
+const initialCapacity = 64
+/** An empty ring of this capacity or more is let go. */
+const shrinkCapacity = 4096
