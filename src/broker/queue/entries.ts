@@ -48,7 +48,7 @@ export class Entries {
 
   /** Sets the entry of a sequence: behind all others, or in replay anywhere. An entry that is there gets a new position. */
   put(sequence: number, position: number, size: number, flags: number): void {
-    const chunk = this.chunkForPut(sequence)
+    const chunk = this.#chunkForPut(sequence)
     const slot = chunk.slotFor(sequence)
     if (chunk.flags[slot] === 0) {
       chunk.flags[slot] = flags
@@ -62,17 +62,20 @@ export class Entries {
     if (sequence < this.#cursor) this.#cursor = sequence
   }
 
-  /** The live sequences `from..to` are known to exist, their columns stand in digests. All of one chunk. */
-  putAway(from: number, to: number, bytes: number, positionMax: number): void {
-    const chunk = this.#chunkAt(Math.floor(from / chunkEntries), () => EntryChunk.away(chunkStart(from)))
-    const added = chunk.addAway(from, to)
-    chunk.readyBytes += bytes
-    if (positionMax > chunk.positionMax) chunk.positionMax = positionMax
-    this.live += added
-    this.ready += added
-    this.readyBytes += bytes
-    if (to >= this.next) this.next = to + 1
-    if (from < this.#cursor) this.#cursor = from
+  /** All sequences of a chunk that has no entries yet are live, their columns stand in digests. */
+  putAway(first: number, readyBytes: number, positionMax: number): void {
+    const there = this.chunkOf(first)
+    if (there !== null && there.live > 0) {
+      // Copies of records: the columns are read again, from the digest that knows the newest places.
+      if (!there.isAway && !there.isBound) there.sendAway()
+      return
+    }
+    this.#chunkAt(Math.floor(first / chunkEntries), () => EntryChunk.away(first, readyBytes, positionMax))
+    this.live += chunkEntries
+    this.ready += chunkEntries
+    this.readyBytes += readyBytes
+    if (first + chunkEntries > this.next) this.next = first + chunkEntries
+    if (first < this.#cursor) this.#cursor = first
   }
 
   /** The first ready sequence, or 0. Its chunk may be away. */
@@ -174,12 +177,6 @@ export class Entries {
     }
   }
 
-  /** The oldest chunk with ready entries; null when nothing is ready. */
-  firstChunkWithReady(): EntryChunk | null {
-    const sequence = this.firstReady()
-    return sequence === 0 ? null : this.chunkOf(sequence)
-  }
-
   /** Whether a sequence is live, wherever its chunk is. */
   isLive(sequence: number): boolean {
     const chunk = this.chunkOf(sequence)
@@ -187,7 +184,7 @@ export class Entries {
     return chunk.isAway ? chunk.isAwayLive(sequence) : chunk.flagsOf(sequence) !== 0
   }
 
-  chunkForPut(sequence: number): EntryChunk {
+  #chunkForPut(sequence: number): EntryChunk {
     const index = Math.floor(sequence / chunkEntries)
     const at = index - this.#firstIndex + this.#head
     const there = at < this.#head ? null : this.#chunks[at]

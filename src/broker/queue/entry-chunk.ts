@@ -57,32 +57,15 @@ export class EntryChunk {
     this.flags = new Uint8Array(capacity)
   }
 
-  /** A chunk that begins away and holds nothing yet; `addAway` says what is there. */
-  static away(first: number): EntryChunk {
+  /** A chunk that begins away: all its sequences are live and stand in digests. */
+  static away(first: number, readyBytes: number, positionMax: number): EntryChunk {
     const chunk = new EntryChunk(first, first, 0)
     chunk.isAway = true
-    chunk.settled = new Uint8Array(chunkEntries / 8).fill(255)
+    chunk.live = chunkEntries
+    chunk.ready = chunkEntries
+    chunk.readyBytes = readyBytes
+    chunk.positionMax = positionMax
     return chunk
-  }
-
-  /** The sequences `from..to` of a chunk that is away are live. Those that already were count once. Returns how many are new. */
-  addAway(from: number, to: number): number {
-    const before = this.live
-    if (before === 0 && to - from === chunkEntries - 1) {
-      this.settled = null
-      this.live = chunkEntries
-      this.ready = chunkEntries
-    }
-    for (let sequence = from; sequence <= to && this.settled !== null; sequence++) {
-      const bit = sequence - this.first
-      const mask = 1 << (bit & 7)
-      if (((this.settled[bit >> 3] as number) & mask) === 0) continue
-      this.settled[bit >> 3] = (this.settled[bit >> 3] as number) & ~mask
-      this.live++
-      this.ready++
-    }
-    if (this.live === chunkEntries) this.settled = null
-    return this.live - before
   }
 
   /** Slot of a sequence of this chunk, made if need be. */

@@ -55,8 +55,12 @@ export class LocalQueue implements Queue {
   undigestedFrom = 1
   /** The newest segment whose digest holds this queue's complete state; 0: none. */
   statedIn = 0
-  /** Ordered by first sequence. */
+  /** A complete state of it was appended as a record at this position; 0: none. */
+  restatedAt = 0
+  /** In the order of the segments. */
   runs: EntryRun[] = []
+  /** Chunks that begin below this sequence cannot go away: their runs were too short to be noted. */
+  unpagedBelow = 0
 
   constructor(definition: QueueDefinition, shard: ShardCommands) {
     this.definition = definition

@@ -54,7 +54,7 @@ export class Emptying implements Task {
   /** Empties one chunk up to `end`; returns what it cost, in entries looked at. */
   #empty(chunk: EntryChunk, end: number): number {
     const isWhole = chunk.live === chunk.ready && !chunk.isBound && this.#queue.entries.next >= chunk.first + chunkEntries
-    if (isWhole && this.#cursor <= chunk.first + chunkEntries && end === chunk.first + chunkEntries) {
+    if (isWhole && end === chunk.first + chunkEntries) {
       if (this.#isPurge) this.#ports.settled(this.#queue, chunk.first, chunk.first + chunkEntries - 1)
       this.#count += this.#queue.entries.dropChunk(chunk)
       return 16

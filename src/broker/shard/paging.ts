@@ -159,7 +159,7 @@ function sweepQueue(queue: LocalQueue, digestedBelow: number): void {
   const keepBelow = queue.entries.firstReady() + nearChunks * chunkEntries
   for (const chunk of queue.entries.chunks()) {
     if (chunk.isAway || chunk.isBound || chunk.live !== chunk.ready || chunk.live === 0) continue
-    if (chunk.first < keepBelow || chunk.positionMax >= digestedBelow) continue
+    if (chunk.first < keepBelow || chunk.first < queue.unpagedBelow || chunk.positionMax >= digestedBelow) continue
     if (chunk.first + chunkEntries > queue.entries.next) continue
     chunk.sendAway()
   }

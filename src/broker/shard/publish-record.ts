@@ -63,7 +63,7 @@ export function writeTarget(buffer: Uint8Array, at: number, queueId: number, seq
   writeU64(buffer, at + 8, sequence)
 }
 
-function writeChunkList(buffer: Uint8Array, at: number, body: LargeBody): void {
+export function writeChunkList(buffer: Uint8Array, at: number, body: LargeBody): void {
   writeU32(buffer, at, body.positions.length)
   body.positions.forEach((position, index) => {
     writeU64(buffer, at + 4 + index * chunkReferenceBytes, position)

@@ -1,0 +1,110 @@
+/**
+ * Writes the digest of each segment as it is sealed: one after the other, each only when the log has committed all that
+ * it says. Knows which queues have records that stand in no digest yet.
+ */
+import type { Log, Position, Segment } from '../../log/log.ts'
+import type { LocalQueue } from '../queue/local-queue.ts'
+import type { LargeBodies } from './large-bodies.ts'
+import { noteRun } from './opening.ts'
+import { queueStates } from './queue-state.ts'
+import { buildDigest, readDigestIndex } from './segment-digest.ts'
+import type { Settlements } from './settlements.ts'
+
+export interface DigestsPorts {
+  readonly log: Log
+  readonly bodies: LargeBodies
+  readonly settlements: Settlements
+  /** A digest has been written. */
+  written(): void
+  failed(error: Error): void
+}
+
+export class Digests {
+  readonly #ports: DigestsPorts
+  #touched: LocalQueue[] = []
+  #chain: Promise<void> = Promise.resolve()
+  #commitWaiters: { position: Position; resolve: () => void }[] = []
+  #isStopped = false
+  /** Every sealed segment below this position has its digest. */
+  digestedBelow: Position = 0
+
+  constructor(ports: DigestsPorts) {
+    this.#ports = ports
+  }
+
+  /** A record that names the queue has been appended. */
+  readonly touch = (queue: LocalQueue, position: Position): void => {
+    queue.lastPosition = position
+    if (queue.isTouched) return
+    queue.isTouched = true
+    this.#touched.push(queue)
+  }
+
+  sealed(segment: Segment): void {
+    this.#chain = this.#chain.then(() => this.#write(segment)).catch((error: Error) => this.#fail(error))
+  }
+
+  committed(position: Position): void {
+    while (this.#commitWaiters[0] !== undefined && this.#commitWaiters[0].position <= position) {
+      this.#commitWaiters.shift()?.resolve()
+    }
+  }
+
+  /** Waits for what is under way; nothing is begun any more. */
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    for (const waiter of this.#commitWaiters) waiter.resolve()
+    await this.#chain
+  }
+
+  /** Resolves when everything appended by now is committed. */
+  async caughtUp(): Promise<void> {
+    const { log } = this.#ports
+    if (log.committed >= log.appended) return
+    const position = log.appended
+    await new Promise<void>((resolve) => this.#commitWaiters.push({ position, resolve }))
+  }
+
+  async #write(segment: Segment): Promise<void> {
+    if (this.#isStopped) return
+    const { log, bodies, settlements } = this.#ports
+    settlements.flush()
+    const queues = this.#touched.filter((queue) => !queue.isDropped)
+    const digest = buildDigest({
+      base: segment.base,
+      end: segment.end,
+      queues,
+      large: bodies.namedWithin(segment.base, segment.end),
+      sentMarkOf,
+      statesOf: queueStates,
+    })
+    await this.caughtUp()
+    if (this.#isStopped) return
+    await log.writeDigest(segment, digest)
+    await this.#note(segment, digest, queues)
+    this.#ports.written()
+  }
+
+  /** What was written is remembered from the digest itself, as opening would. */
+  async #note(segment: Segment, digest: Uint8Array, queues: readonly LocalQueue[]): Promise<void> {
+    const index = await readDigestIndex((offset, length) => Promise.resolve(digest.subarray(offset, offset + length)))
+    index?.rows.forEach((row, at) => {
+      const queue = queues[at] as LocalQueue
+      queue.statedIn = segment.id
+      noteRun(segment, queue, row)
+    })
+    this.digestedBelow = segment.end
+    const stillTouched = (queue: LocalQueue): boolean => !queue.isDropped && queue.lastPosition >= segment.end
+    for (const queue of this.#touched) queue.isTouched = stillTouched(queue)
+    this.#touched = this.#touched.filter((queue) => queue.isTouched)
+  }
+
+  #fail(error: Error): void {
+    if (!this.#isStopped) this.#ports.failed(error)
+  }
+}
+
+/** What an unclean stop must believe of a queue: at least what was reserved, and whatever an earlier stop named. */
+export function sentMarkOf(queue: LocalQueue): number {
+  return Math.max(queue.sentReserved, queue.maybeSentBelow, queue.flaggedBelow)
+}

@@ -1,0 +1,149 @@
+/**
+ * The one data shard of a node on its own: opens it after the topology, opens it again by replay when it failed, and
+ * knows its queues (`ShardDirectory`).
+ *
+ * Invariant: `definition.queue` is the handle of the shard object that serves now. While none does, it is a handle whose
+ * commands are all refused.
+ */
+import type { Clock } from '../../base/clock.ts'
+import type { RunQueue } from '../../base/run-queue.ts'
+import type { Logger } from '../../base/logger.ts'
+import type { Log, LogListener } from '../../log/log.ts'
+import { BrokerError } from '../errors.ts'
+import type { Queue, QueueStatus, ShardCommands, ShardDirectory } from '../ports.ts'
+import { LocalQueue } from '../queue/local-queue.ts'
+import type { QueueDefinition } from '../topology/queue-definition.ts'
+import { Shard, type ShardOptions, type TopologyProgress } from './shard.ts'
+
+type OpenLog = Log & { listener: LogListener | null }
+
+export interface LocalShardsOptions {
+  /** Opens the shard's logs; called again after a failure. */
+  openLogs(): Promise<{ log: OpenLog; scratch: OpenLog }>
+  readonly scratchSegmentBytes: number
+  readonly clock: Clock
+  readonly runQueue: RunQueue
+  readonly logger: Logger
+  readonly uncommittedBytesMax?: number
+  readonly entryBytesMax?: number
+  readonly face?: NonNullable<ShardOptions['face']>
+  /** Publishers should pause, or may go on. */
+  congestionChanged(isCongested: boolean): void
+  /** There is no room for new messages, or there is again. */
+  roomChanged(isFull: boolean): void
+  /** The shard serves again with new handles: whatever was kept of the old ones is void. */
+  reopened(): void
+  /** It failed a second time, or could not be opened again: the process should end. */
+  fatal(error: Error): void
+}
+
+export class LocalShards implements ShardDirectory {
+  readonly #options: LocalShardsOptions
+  readonly #definitions = new Map<number, QueueDefinition>()
+  #topology: TopologyProgress | null = null
+  #shard: Shard | null = null
+  #failures = 0
+  #isClosing = false
+
+  constructor(options: LocalShardsOptions) {
+    this.#options = options
+  }
+
+  /** Opens the shard. The topology must have been replayed. */
+  async start(topology: TopologyProgress): Promise<void> {
+    this.#topology = topology
+    const { log, scratch } = await this.#options.openLogs()
+    const shard = await Shard.open(this.#shardOptions(log, scratch, topology))
+    for (const definition of this.#definitions.values()) definition.queue = shard.queueOf(definition)
+    this.#shard = shard
+    this.#options.roomChanged(shard.isFull)
+  }
+
+  open(definition: QueueDefinition): Queue {
+    this.#definitions.set(definition.id, definition)
+    return this.#shard?.openQueue(definition) ?? new LocalQueue(definition, refusingShard)
+  }
+
+  drop(queue: Queue): void {
+    this.#definitions.delete(queue.definition.id)
+    if (queue instanceof LocalQueue) this.#shard?.dropQueue(queue)
+  }
+
+  statusNow(queue: Queue): QueueStatus {
+    return this.#shard?.statusNow(queue) ?? { ready: 0, unacked: 0, consumers: 0 }
+  }
+
+  topologyCommitted(): void {
+    this.#shard?.topologyCommitted()
+  }
+
+  async close(): Promise<void> {
+    this.#isClosing = true
+    await this.#shard?.close()
+  }
+
+  #shardOptions(log: OpenLog, scratch: OpenLog, topology: TopologyProgress): ShardOptions {
+    const { scratchSegmentBytes, clock, runQueue, logger, uncommittedBytesMax, entryBytesMax, face } = this.#options
+    return {
+      log,
+      scratch,
+      scratchSegmentBytes,
+      topology,
+      clock,
+      runQueue,
+      logger,
+      definitions: this.#definitions.values(),
+      ...(uncommittedBytesMax === undefined ? {} : { uncommittedBytesMax }),
+      ...(entryBytesMax === undefined ? {} : { entryBytesMax }),
+      ...(face === undefined ? {} : { face }),
+      listener: {
+        congestionChanged: (isCongested) => this.#options.congestionChanged(isCongested),
+        roomChanged: () => this.#options.roomChanged(this.#shard?.isFull ?? false),
+        failed: (error) => this.#failed(error),
+      },
+    }
+  }
+
+  #failed(error: Error): void {
+    if (this.#isClosing) return
+    this.#shard = null
+    for (const definition of this.#definitions.values()) definition.queue = new LocalQueue(definition, refusingShard)
+    this.#options.reopened()
+    this.#options.congestionChanged(false)
+    this.#failures++
+    if (this.#failures > 1 || this.#topology === null) return this.#options.fatal(error)
+    this.#options.logger.error({ error: error.message }, 'the shard has failed; opening it again from its log')
+    this.start(this.#topology).then(
+      () => this.#options.reopened(),
+      (again: Error) => this.#options.fatal(again),
+    )
+  }
+}
+
+function refused(): BrokerError {
+  return new BrokerError('internal-error', 'the shard of this queue is not available')
+}
+
+/** Stands in for a shard that is not there. */
+const refusingShard: ShardCommands = {
+  publish: (message, _queues, _count, confirms, sequence) => {
+    message.chunks?.release()
+    confirms?.refuse(sequence)
+  },
+  openBody: (_isPersistent, bodyBytes) => ({
+    count: 0,
+    bodyBytes,
+    append: () => {},
+    abandon: () => {},
+    release: () => {},
+    read: (_index, done) => done(refused(), new Uint8Array(0), 0, 0),
+  }),
+  get: (_queue, _isNoAck, sink) => sink.failed(refused()),
+  register: (_consumer, reply) => reply.failed(refused()),
+  activate: () => {},
+  unregister: (_consumer, reply) => reply.done(0, 0),
+  resume: () => {},
+  settle: () => {},
+  purge: (_queue, reply) => reply.failed(refused()),
+  status: (_queue, reply) => reply.done({ ready: 0, unacked: 0, consumers: 0 }, 0),
+}

@@ -1,0 +1,167 @@
+/**
+ * Frees segments whose records nobody needs, in any order.
+ *
+ * A sealed segment is free when (1) none of its entries is live, (2) no chunk of a live large body is in it, and (3) what
+ * its settlements, marks and states said of each queue is said again by a later digest or record: a queue's state
+ * record is appended for those of which it is not. Segments with few live entries have these copied to the end of the
+ * log (`mover.ts`), so that one old message does not hold 64 MiB.
+ */
+import type { Clock } from '../../base/clock.ts'
+import type { Log, Position, Segment } from '../../log/log.ts'
+import { EntryFlag, chunkEntries } from '../queue/entry-chunk.ts'
+import type { LocalQueue } from '../queue/local-queue.ts'
+import { type Digests, sentMarkOf } from './digests.ts'
+import type { LargeBodies } from './large-bodies.ts'
+import type { Mover } from './mover.ts'
+import { queueStateBytes, queueStates, writeQueueState } from './queue-state.ts'
+import { type DigestRow, readDigestIndex } from './segment-digest.ts'
+
+/** Pause between two rounds in which nothing else asked for one, in milliseconds. */
+const roundMs = 500
+/** Rows looked at between two turns of the event loop. */
+const rowsPerTurn = 2_000
+
+export interface ReclaimPorts {
+  readonly log: Log
+  readonly clock: Clock
+  readonly bodies: LargeBodies
+  readonly digests: Digests
+  readonly mover: Mover
+  readonly queues: ReadonlyMap<number, LocalQueue>
+  failed(error: Error): void
+}
+
+/** Why a segment could not be freed when it was last looked at: the first thing to look at the next time. */
+interface Blocker {
+  readonly queue: LocalQueue
+  readonly row: DigestRow
+}
+
+export class Reclaim {
+  readonly #ports: ReclaimPorts
+  readonly #blockers = new Map<number, Blocker>()
+  #isRunning = false
+  #isStopped = false
+
+  constructor(ports: ReclaimPorts) {
+    this.#ports = ports
+  }
+
+  start(): void {
+    this.#ports.clock.after(roundMs, () => {
+      if (this.#isStopped) return
+      this.runSoon()
+      this.start()
+    })
+  }
+
+  stop(): void {
+    this.#isStopped = true
+  }
+
+  /** Looks at all sealed segments, unless that is under way. */
+  runSoon(): void {
+    if (this.#isRunning || this.#isStopped || this.#ports.log.segments.length < 2) return
+    this.#isRunning = true
+    this.#round().then(
+      () => {
+        this.#isRunning = false
+      },
+      (error: Error) => {
+        this.#isRunning = false
+        if (!this.#isStopped) this.#ports.failed(error)
+      },
+    )
+  }
+
+  async #round(): Promise<void> {
+    const { log, digests, mover } = this.#ports
+    const sealed = log.segments.filter((segment) => segment.isSealed && segment.end <= digests.digestedBelow)
+    for (const segment of sealed) {
+      if (this.#isStopped) return
+      if (this.#isBlockedStill(segment)) continue
+      await this.#look(segment)
+    }
+    if (!this.#isStopped) await mover.run(sealed.filter((segment) => this.#blockers.has(segment.id)))
+  }
+
+  #isBlockedStill(segment: Segment): boolean {
+    const blocker = this.#blockers.get(segment.id)
+    if (blocker === undefined) return false
+    if (holdsLive(blocker.queue, blocker.row, segment)) return true
+    this.#blockers.delete(segment.id)
+    return false
+  }
+
+  async #look(segment: Segment): Promise<void> {
+    const { log, bodies } = this.#ports
+    const index = await readDigestIndex((offset, length) => log.readDigest(segment, offset, length))
+    // Without a digest nothing is known of what it holds: it stays until the next opening writes one.
+    if (index === null) return
+    if (!(await this.#isFree(segment, index.rows))) return
+    if (bodies.chunkedWithin(segment.base, segment.end).length > 0) return
+    if (this.#restate(segment, index.rows)) {
+      await this.#ports.digests.caughtUp()
+      if (this.#isStopped) return
+    }
+    for (const row of index.rows) forgetRun(this.#ports.queues.get(row.queueId), segment)
+    log.free(segment)
+  }
+
+  async #isFree(segment: Segment, rows: readonly DigestRow[]): Promise<boolean> {
+    let looked = 0
+    for (const row of rows) {
+      const queue = this.#ports.queues.get(row.queueId)
+      if (queue !== undefined && holdsLive(queue, row, segment)) {
+        this.#blockers.set(segment.id, { queue, row })
+        return false
+      }
+      if (++looked % rowsPerTurn === 0) await new Promise<void>((resolve) => this.#ports.clock.soon(resolve))
+    }
+    return true
+  }
+
+  /** Says again what only this segment says. True when something was appended. */
+  #restate(segment: Segment, rows: readonly DigestRow[]): boolean {
+    let hasAppended = false
+    for (const row of rows) {
+      const queue = this.#ports.queues.get(row.queueId)
+      if (queue === undefined || queue.statedIn > segment.id || queue.restatedAt >= segment.end) continue
+      restate(this.#ports.log, queue, this.#ports.digests.touch)
+      hasAppended = true
+    }
+    return hasAppended
+  }
+}
+
+/** Appends the complete state of a queue. */
+export function restate(log: Log, queue: LocalQueue, touch: (queue: LocalQueue, position: Position) => void): void {
+  for (const state of queueStates(queue, sentMarkOf(queue))) {
+    const at = log.reserve(queueStateBytes(state))
+    writeQueueState(log.buffer, at, state)
+    touch(queue, log.appended)
+    if (state.sentMark !== null) queue.restatedAt = log.appended
+  }
+}
+
+/** Whether entries of the queue whose record is in the segment are live. A chunk that is away counts as live. */
+export function holdsLive(queue: LocalQueue, row: DigestRow, segment: Segment): boolean {
+  if (queue.isDropped || row.count === 0) return false
+  for (let first = Math.floor(row.first / chunkEntries) * chunkEntries; first <= row.last; first += chunkEntries) {
+    const chunk = queue.entries.chunkOf(first)
+    if (chunk === null || chunk.live === 0) continue
+    if (chunk.isAway) return true
+    for (let slot = 0; slot < chunk.flags.length; slot++) {
+      const flags = chunk.flags[slot] as number
+      if (flags === 0 || (flags & EntryFlag.transient) !== 0) continue
+      const position = chunk.positions[slot] as number
+      if (position >= segment.base && position < segment.end) return true
+    }
+  }
+  return false
+}
+
+function forgetRun(queue: LocalQueue | undefined, segment: Segment): void {
+  if (queue === undefined || queue.runs.length === 0) return
+  queue.runs = queue.runs.filter((run) => run.segmentId !== segment.id)
+}
