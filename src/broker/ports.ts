@@ -5,7 +5,7 @@
  */
 import type { Position } from '../log/log.ts'
 import type { BrokerError } from './errors.ts'
-import type { Message } from './message.ts'
+import type { Chunks, Message } from './message.ts'
 import type { QueueDefinition } from './topology/queue-definition.ts'
 
 // ---------------------------------------------------------------- what the server implements
