@@ -1,0 +1,85 @@
+import { Crew, type CrewOutcome } from './load/crew.ts'
+import { monotonicMs } from './load/monotonic-time.ts'
+import type { Topology } from './load/topology.ts'
+import { Meter, type MeterReading } from './meter.ts'
+import { consumeJobs, publishJobs, shares } from './row-jobs.ts'
+import type { RunContext } from './run-context.ts'
+import { findFaults, type RunResult } from './run-result.ts'
+
+/** Memory is looked at so long after the last confirm: the waiting messages' share, not the rush's. */
+const settleSeconds = 1
+
+/** Fills one queue with confirmed messages, looks at the broker's memory, then drains the queue in order. */
+export async function runBacklog(
+  context: RunContext,
+  topology: Topology,
+): Promise<{ fill: RunResult; drain: RunResult }> {
+  const publish = publishJobs(context.row, topology, context.jobs)
+  const filler = await Crew.start(shares(publish, [], context.jobs.threads))
+  const filled = await fill(context, filler).finally(() => filler.end())
+  const consume = consumeJobs(context.row, topology, context.jobs)
+  const drainer = await Crew.start(shares([], consume, context.jobs.threads))
+  const drained = await drain(context, drainer, filled.outcome).finally(() => drainer.end())
+  return { fill: filled.result, drain: drained }
+}
+
+async function fill(context: RunContext, crew: Crew): Promise<{ result: RunResult; outcome: CrewOutcome }> {
+  const { board } = crew
+  const { messages } = context.row
+  const meter = new Meter(context.target.usage, context.target.gcLogPath)
+  board.measuredFrom = monotonicMs()
+  const published = crew.order('publish', 'published')
+  published.catch(() => {})
+  const isFull = await context.watch.until(
+    () => board.confirmed() >= messages,
+    () => board.confirmed(),
+    [crew],
+  )
+  const confirmed = board.confirmed()
+  const reading = meter.stop(confirmed)
+  if (isFull) await published
+  const outcome = await context.watch.wait(crew.finish(), [crew])
+  await context.watch.sleep(settleSeconds, [])
+  const problems = [...outcome.problems]
+  if (!isFull) problems.push(`only ${confirmed} of ${messages} were confirmed`)
+  if (outcome.nacked > 0) problems.push(`${outcome.nacked} publishes were refused`)
+  const result = { ...phaseResult(reading), publishedPerSecond: confirmed / reading.seconds, problems }
+  const rssBytes = context.target.usage?.sample()?.rssBytes ?? 0
+  const broker = reading.broker === null ? null : { ...reading.broker, rssBytes }
+  const { blockedMs } = outcome
+  return { result: { ...result, broker, blockedMs, confirmLatency: outcome.confirmLatency.percentiles() }, outcome }
+}
+
+async function drain(context: RunContext, crew: Crew, filled: CrewOutcome): Promise<RunResult> {
+  const { board } = crew
+  const { messages } = context.row
+  const meter = new Meter(context.target.usage, context.target.gcLogPath)
+  await context.watch.wait(crew.order('consume', 'consuming'), [crew])
+  const look = (): void => meter.look()
+  await context.watch.until(
+    () => board.delivered() >= messages,
+    () => board.delivered(),
+    [crew],
+    look,
+  )
+  const delivered = board.delivered()
+  const reading = meter.stop(delivered)
+  const outcome = await context.watch.wait(crew.finish(), [crew])
+  const whole = { ...outcome, sentSequences: filled.sentSequences }
+  const problems = [...outcome.problems, ...findFaults({ due: messages, came: delivered, copies: 1 }, whole)]
+  return { ...phaseResult(reading), deliveredPerSecond: delivered / reading.seconds, problems }
+}
+
+/** A phase with what was measured of it, and nothing yet of messages. */
+function phaseResult(reading: MeterReading): RunResult {
+  return {
+    ...reading,
+    publishedPerSecond: null,
+    deliveredPerSecond: null,
+    deliverLatency: null,
+    confirmLatency: null,
+    quietLatency: null,
+    blockedMs: 0,
+    problems: [],
+  }
+}

@@ -1,0 +1,70 @@
+import { existsSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Child, freePort } from './child.ts'
+
+const startMsMax = 15_000
+const stopMsMax = 15_000
+const mainPath = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
+const hookUrl = new URL('./gc-hook.js', import.meta.url).href
+
+export interface WarrenOptions {
+  /** Where its temporary data directory is made: a real disk, or a sync costs nothing. */
+  readonly directory: string
+  /** For Node itself, such as `--cpu-prof`. */
+  readonly nodeArgs: readonly string[]
+  /** For `warren serve`. */
+  readonly serveArgs: readonly string[]
+}
+
+/** A `warren serve` of this build on a temporary directory and a free port, with its garbage collections logged. */
+export class Warren {
+  readonly url: string
+  readonly gcLogPath: string
+  readonly #child: Child
+  readonly #home: string
+
+  static async start(options: WarrenOptions): Promise<Warren> {
+    if (!existsSync(mainPath)) throw new Error(`${mainPath} is not built: run 'npm run build', or give --url`)
+    const home = await mkdtemp(join(options.directory, 'warren-bench-'))
+    const port = await freePort()
+    const gcLogPath = join(home, 'gc.log')
+    const serve = ['serve', '--host', '127.0.0.1', '--port', String(port), '--data', join(home, 'data')]
+    const child = new Child({
+      name: 'warren serve',
+      command: process.execPath,
+      args: [...options.nodeArgs, '--import', hookUrl, mainPath, ...serve, ...options.serveArgs],
+      env: { ...process.env, WARREN_BENCH_GC: gcLogPath },
+      cwd: process.cwd(),
+      logPath: join(home, 'output.log'),
+      stopMsMax,
+    })
+    const warren = new Warren(child, home, port, gcLogPath)
+    await child.listening(port, startMsMax).catch(async (error) => {
+      await warren.stop()
+      throw error
+    })
+    return warren
+  }
+
+  private constructor(child: Child, home: string, port: number, gcLogPath: string) {
+    this.#child = child
+    this.#home = home
+    this.gcLogPath = gcLogPath
+    this.url = `amqp://guest:guest@127.0.0.1:${port}`
+  }
+
+  get isRunning(): boolean {
+    return this.#child.isRunning
+  }
+
+  get output(): string {
+    return this.#child.output()
+  }
+
+  async stop(): Promise<void> {
+    await this.#child.stop()
+    await rm(this.#home, { recursive: true, force: true })
+  }
+}
