@@ -1,14 +1,187 @@
-/**
- * The broker as the server sees it. The shape is final, the commands follow.
- */
 import type { Clock } from '../base/clock.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Random } from '../base/random.ts'
 import type { Position } from '../log/log.ts'
+import { Logins } from './access/logins.ts'
+import { hashPassword, type PasswordVerifier, ThreadedPasswordVerifier } from './access/password-hash.ts'
+import { Pattern } from './access/pattern.ts'
 import type { AlarmReason, BrokerCommands, BrokerListener, Principal, Session } from './commands.ts'
 import { BrokerError } from './errors.ts'
+import { HeldConfirms } from './held-confirms.ts'
 import type { ShardDirectory } from './ports.ts'
-import type { Topology } from './topology/topology.ts'
+import { BrokerSession } from './session.ts'
+import { checkNameForm } from './topology/names.ts'
+import { RemoveQueues } from './topology/remove-queues.ts'
+import type { Patterns, Topology } from './topology/topology.ts'
+import type { VhostState } from './topology/vhost-state.ts'
+import { Vhost } from './vhost.ts'
+
+/**
+ * The broker as the server sees it: who logs in, which vhost they open, whether they may publish just now. Vhosts,
+ * users and rights are made and unmade here too, for whoever administers; who that may be is checked there.
+ */
+export class Broker implements BrokerCommands {
+  listener: BrokerListener | null = null
+  readonly #parts: BrokerParts
+  readonly #topology: Topology
+  readonly #logins: Logins
+  readonly #heldConfirms = new HeldConfirms()
+  readonly #vhosts = new Map<VhostState, Vhost>()
+  readonly #loopbackUsers: ReadonlySet<string>
+  readonly #alarms = new Set<AlarmReason>()
+  #isCongested = false
+  #sessionCount = 0
+  #consumerCount = 0
+
+  constructor(parts: BrokerParts) {
+    this.#parts = parts
+    this.#topology = parts.topology
+    this.#loopbackUsers = new Set(parts.loopbackUsers ?? ['guest'])
+    const { clock, random, verifier = new ThreadedPasswordVerifier() } = parts
+    this.#logins = new Logins({ clock, random, verifier })
+    parts.topology.onCommitted = (position) => {
+      this.#heldConfirms.release(position)
+      this.listener?.topologyCommitted(position)
+    }
+  }
+
+  // ---------------------------------------------------------------- sessions
+
+  authenticate(
+    username: string,
+    password: string,
+    isLoopback: boolean,
+    done: (principal: Principal | null) => void,
+  ): void {
+    const stored = this.#topology.users.get(username)?.passwordHash ?? null
+    this.#logins.check(username, stored, password, (fits) => {
+      const user = this.#topology.users.get(username)
+      // The user may have been deleted or given another password while this one was hashed.
+      const isStill = user !== undefined && user.passwordHash === stored
+      const isRightPlace = isLoopback || !this.#loopbackUsers.has(username)
+      done(fits && isStill && isRightPlace ? { username, tags: user.tags } : null)
+    })
+  }
+
+  openSession(principal: Principal, vhost: string): BrokerSession {
+    const state = this.#topology.vhosts.get(vhost)
+    if (state === undefined || state.isClosed) throw new BrokerError('not-allowed', `vhost ${vhost} not found`)
+    if (!state.permissions.has(principal.username)) {
+      throw new BrokerError('not-allowed', `access to vhost '${vhost}' refused for user '${principal.username}'`)
+    }
+    return new BrokerSession(++this.#sessionCount, principal, { vhost: this.#vhost(state), state })
+  }
+
+  closeSession(session: Session, done: () => void): void {
+    const queues = this.#topology.exclusiveQueuesOf(session.id)
+    this.#topology.runQueue.add(new RemoveQueues(this.#topology, queues, this.#parts.logger, done))
+  }
+
+  #vhost(state: VhostState): Vhost {
+    let vhost = this.#vhosts.get(state)
+    if (vhost === undefined) {
+      const { topology, directory, random } = this.#parts
+      const nextConsumerId = (): number => ++this.#consumerCount
+      vhost = new Vhost(state, { topology, directory, random, heldConfirms: this.#heldConfirms, nextConsumerId })
+      this.#vhosts.set(state, vhost)
+    }
+    return vhost
+  }
+
+  // ---------------------------------------------------------------- gate
+
+  get topologyCommitted(): Position {
+    return this.#topology.committed
+  }
+
+  get publishGate(): 'open' | 'congested' | 'blocked' {
+    if (this.#alarms.size > 0) return 'blocked'
+    return this.#isCongested ? 'congested' : 'open'
+  }
+
+  get alarms(): readonly AlarmReason[] {
+    return [...this.#alarms]
+  }
+
+  /** More is appended than the shards' logs have stored. */
+  setCongested(isCongested: boolean): void {
+    if (this.#isCongested === isCongested) return
+    this.#isCongested = isCongested
+    if (this.#alarms.size === 0) this.listener?.publishGateChanged()
+  }
+
+  setAlarm(reason: AlarmReason, isOn: boolean): void {
+    if (this.#alarms.has(reason) === isOn) return
+    if (isOn) this.#alarms.add(reason)
+    else this.#alarms.delete(reason)
+    this.#parts.logger.warn({ reason, isOn }, isOn ? 'alarm: publishers are blocked' : 'alarm is over')
+    this.listener?.publishGateChanged()
+  }
+
+  // ---------------------------------------------------------------- administration
+
+  /** Nothing happens when it exists. The position is what must be committed before anyone is told. */
+  createVhost(name: string): Position {
+    checkNameForm('vhost', name)
+    const known = this.#topology.vhosts.get(name)
+    if (known !== undefined) return this.#topology.pendingOf(known)
+    return this.#topology.declareVhost(name).stored?.position ?? 0
+  }
+
+  /** At once nobody can open or use it; its queues go in slices, then itself, then `done` hears the position. */
+  deleteVhost(name: string, done: (position: Position) => void): void {
+    const state = this.#topology.vhosts.get(name)
+    if (state === undefined || state.isClosed) throw new BrokerError('not-found', `no vhost '${name}'`)
+    state.isClosed = true
+    state.version++
+    const end = (): void => {
+      this.#vhosts.delete(state)
+      done(this.#topology.removeVhost(state))
+    }
+    this.#topology.runQueue.add(new RemoveQueues(this.#topology, state.queues.values(), this.#parts.logger, end))
+  }
+
+  /** Makes a user, or gives one a new password and tags. */
+  async putUser(name: string, password: string, tags: readonly string[]): Promise<Position> {
+    checkNameForm('user', name)
+    if (password === '') throw new BrokerError('precondition-failed', `the password of user '${name}' is empty`)
+    const passwordHash = await hashPassword(password)
+    return this.#topology.putUser(name, passwordHash, tags)
+  }
+
+  deleteUser(name: string): Position {
+    const user = this.#topology.users.get(name)
+    if (user === undefined) throw new BrokerError('not-found', `no user '${name}'`)
+    return this.#topology.removeUser(user)
+  }
+
+  putPermission(username: string, vhost: string, patterns: Patterns): Position {
+    for (const right of ['configure', 'write', 'read'] as const) checkPattern(right, patterns[right])
+    const state = this.#rowOf(username, vhost)
+    return this.#topology.putPermission(username, state, patterns)
+  }
+
+  putTopicPermission(
+    username: string,
+    vhost: string,
+    permission: { exchange: string; write: string; read: string },
+  ): Position {
+    for (const right of ['write', 'read'] as const) checkPattern(right, permission[right])
+    return this.#topology.putTopicPermission(username, this.#rowOf(username, vhost), permission)
+  }
+
+  clearPermission(username: string, vhost: string): Position {
+    const permission = this.#rowOf(username, vhost).permissions.get(username)
+    return permission === undefined ? this.#topology.pending : this.#topology.removePermission(permission)
+  }
+
+  #rowOf(username: string, vhost: string): VhostState {
+    const state = this.#topology.vhosts.get(vhost)
+    if (state === undefined || state.isClosed) throw new BrokerError('not-found', `no vhost '${vhost}'`)
+    if (!this.#topology.users.has(username)) throw new BrokerError('not-found', `no user '${username}'`)
+    return state
+  }
+}
 
 export interface BrokerParts {
   readonly topology: Topology
@@ -16,47 +189,13 @@ export interface BrokerParts {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
+  /** Default: scrypt on the thread pool. */
+  readonly verifier?: PasswordVerifier
+  /** Users who may log in from this machine only; default `guest`. */
+  readonly loopbackUsers?: readonly string[]
 }
 
-export class Broker implements BrokerCommands {
-  listener: BrokerListener | null = null
-  readonly #topology: Topology
-
-  constructor(parts: BrokerParts) {
-    this.#topology = parts.topology
-  }
-
-  authenticate(
-    _username: string,
-    _password: string,
-    _isLoopback: boolean,
-    done: (principal: Principal | null) => void,
-  ): void {
-    done(null)
-  }
-
-  openSession(_principal: Principal, vhost: string): Session {
-    throw new BrokerError('not-allowed', `vhost ${vhost} not found`)
-  }
-
-  closeSession(_session: Session, done: () => void): void {
-    done()
-  }
-
-  get topologyCommitted(): Position {
-    return this.#topology.committed
-  }
-
-  get publishGate(): 'open' | 'congested' | 'blocked' {
-    return 'open'
-  }
-
-  get alarms(): readonly AlarmReason[] {
-    return []
-  }
-
-  /** More is appended than the shards' logs have stored. */
-  setCongested(_isCongested: boolean): void {}
-
-  setAlarm(_reason: AlarmReason, _isOn: boolean): void {}
+function checkPattern(right: string, text: string): void {
+  const { error } = new Pattern(text)
+  if (error !== null) throw new BrokerError('precondition-failed', `the ${right} pattern '${text}' ${error}`)
 }

@@ -1,6 +1,7 @@
-/**
- * One vhost as a channel sees it. The shape is final, the commands follow.
- */
+import { assert } from '../base/assert.ts'
+import { type Random, randomName } from '../base/random.ts'
+import type { Position } from '../log/log.ts'
+import type { SessionRights } from './access/authorise.ts'
 import type {
   BindArguments,
   ConsumeArguments,
@@ -11,88 +12,232 @@ import type {
   Session,
   VhostCommands,
 } from './commands.ts'
+import { RegisteredConsumer } from './consumer.ts'
 import { BrokerError } from './errors.ts'
+import type { HeldConfirms } from './held-confirms.ts'
 import type { Message } from './message.ts'
-import type { BodyWriter, ConfirmSink, Consumer, GetSink, Outcome, Queue, Reply } from './ports.ts'
+import type { BodyWriter, ConfirmSink, Consumer, GetSink, Outcome, Queue, Reply, ShardDirectory } from './ports.ts'
+import { isOnSeveralShards, openBodyOnShards, publishToShards } from './publication.ts'
+import { BrokerSession } from './session.ts'
+import { type Binding, bindingIdentity, type Destination } from './topology/binding.ts'
+import type { DeclaredQueue } from './topology/declared-queue.ts'
+import { checkSameExchange, checkSameQueue } from './topology/equivalence.ts'
+import type { Exchange } from './topology/exchange.ts'
+import { shown, withoutLineBreaks } from './topology/names.ts'
+import { consumerPriority } from './topology/queue-arguments.ts'
+import type { Topology } from './topology/topology.ts'
+import type { VhostState } from './topology/vhost-state.ts'
+import * as rules from './vhost-rules.ts'
 
+/**
+ * One vhost as a channel sees it: who may do it, whether it fits what there is, then topology or the queue's shard.
+ *
+ * Every command first asks for the session's rights on all names it was given; nothing of what exists is looked at
+ * before, so that a refusal does not tell what is there. Topology changes at once; the reply carries the position that
+ * the client's answer waits for.
+ */
 export class Vhost implements VhostCommands {
-  readonly name: string
+  readonly #parts: VhostParts
+  readonly #state: VhostState
+  readonly #topology: Topology
+  readonly #directory: ShardDirectory
 
-  constructor(name: string) {
-    this.name = name
+  constructor(state: VhostState, parts: VhostParts) {
+    this.#parts = parts
+    this.#state = state
+    this.#topology = parts.topology
+    this.#directory = parts.directory
+  }
+
+  get name(): string {
+    return this.#state.name
   }
 
   get routingVersion(): number {
-    return 0
+    return this.#state.version
   }
 
-  declareExchange(_session: Session, _args: ExchangeArguments, reply: Reply<void>): void {
-    reply.failed(missing())
+  // ---------------------------------------------------------------- exchanges
+
+  declareExchange(session: Session, args: ExchangeArguments, reply: Reply<void>): void {
+    const rights = this.#rightsOf(session)
+    const name = withoutLineBreaks(args.name)
+    rules.refuseDefaultExchange(name)
+    if (args.isPassive) {
+      rights.authoriseAny('exchange', name)
+      reply.done(undefined, this.#topology.pendingOf(this.#exchange(name)))
+      return
+    }
+    rights.authorise('configure', 'exchange', name)
+    const properties = rules.exchangeProperties(name, args)
+    const known = this.#state.exchanges.get(name)
+    if (known === undefined) {
+      rules.checkNewExchange(this.#state, properties, rights)
+      this.#checkRoom(properties.isDurable)
+      const made = this.#topology.declareExchange(this.#state, properties)
+      reply.done(undefined, positionOf(made))
+    } else {
+      checkSameExchange(known, properties)
+      reply.done(undefined, this.#topology.pendingOf(known))
+    }
   }
 
-  deleteExchange(_session: Session, _name: string, _ifUnused: boolean, reply: Reply<void>): void {
-    reply.failed(missing())
+  deleteExchange(session: Session, name: string, ifUnused: boolean, reply: Reply<void>): void {
+    const rights = this.#rightsOf(session)
+    const stripped = withoutLineBreaks(name)
+    rules.refuseDefaultExchange(stripped)
+    rights.authorise('configure', 'exchange', stripped)
+    rules.refuseSystemExchange(stripped, this.name)
+    const exchange = this.#state.exchanges.get(stripped)
+    if (ifUnused && exchange !== undefined && exchange.outgoing.size > 0) {
+      throw new BrokerError('precondition-failed', `${shown('exchange', stripped, this.name)} in use`)
+    }
+    reply.done(undefined, this.#removeIfThere(exchange))
   }
 
-  bindExchange(_session: Session, _args: BindArguments, reply: Reply<void>): void {
-    reply.failed(missing())
+  bindExchange(session: Session, args: BindArguments, reply: Reply<void>): void {
+    const { rights, source, destination } = this.#bindingNames(session, args)
+    this.#authoriseBinding(rights, { kind: 'exchange', source, destination, key: args.bindingKey })
+    const from = this.#exchange(source)
+    this.#bind(from, this.#exchange(destination), args, reply)
   }
 
-  unbindExchange(_session: Session, _args: BindArguments, reply: Reply<void>): void {
-    reply.failed(missing())
+  unbindExchange(session: Session, args: BindArguments, reply: Reply<void>): void {
+    const { rights, source, destination } = this.#bindingNames(session, args)
+    this.#authoriseBinding(rights, { kind: 'exchange', source, destination, key: args.bindingKey })
+    this.#unbind(source, this.#state.exchanges.get(destination), args, reply)
   }
 
-  declareQueue(_session: Session, _args: QueueArguments, reply: Reply<Declared>): void {
-    reply.failed(missing())
+  // ---------------------------------------------------------------- queues
+
+  declareQueue(session: Session, args: QueueArguments, reply: Reply<Declared>): void {
+    const rights = this.#rightsOf(session)
+    const given = withoutLineBreaks(args.name)
+    if (args.isPassive) {
+      rights.authoriseAny('queue', given)
+      this.#status(this.#usableQueue(session, given), reply)
+      return
+    }
+    const name = given === '' ? this.#freeName() : given
+    rights.authorise('configure', 'queue', name)
+    const properties = rules.queueProperties(name, args, session.id)
+    const known = this.#state.queues.get(name)
+    if (known === undefined) {
+      rules.checkNewQueue(this.#state, properties, { rights, isServerNamed: given === '' })
+      this.#checkRoom(properties.isDurable)
+      const made = this.#topology.declareQueue(this.#state, properties)
+      reply.done({ name, ready: 0, unacked: 0, consumers: 0 }, positionOf(made))
+      return
+    }
+    if (known.exclusiveOwner !== properties.exclusiveOwner) throw rules.locked(known)
+    checkSameQueue(known, properties)
+    this.#status(known, reply)
   }
 
   deleteQueue(
-    _session: Session,
-    _name: string,
-    _conditions: { ifUnused: boolean; ifEmpty: boolean },
+    session: Session,
+    name: string,
+    conditions: { ifUnused: boolean; ifEmpty: boolean },
     reply: Reply<number>,
   ): void {
-    reply.failed(missing())
+    const rights = this.#rightsOf(session)
+    const stripped = withoutLineBreaks(name)
+    rights.authorise('configure', 'queue', stripped)
+    const queue = this.#state.queues.get(stripped)
+    if (queue === undefined) {
+      reply.done(0, this.#topology.pending)
+      return
+    }
+    rules.checkOwner(session, queue)
+    const { ready, consumers } = this.#directory.statusNow(handleOf(queue))
+    const what = shown('queue', stripped, this.name)
+    if (conditions.ifUnused && consumers > 0) throw new BrokerError('precondition-failed', `${what} in use`)
+    if (conditions.ifEmpty && ready > 0) throw new BrokerError('precondition-failed', `${what} not empty`)
+    reply.done(ready, this.#topology.remove(queue))
   }
 
-  purgeQueue(_session: Session, _name: string, reply: Reply<number>): void {
-    reply.failed(missing())
+  purgeQueue(session: Session, name: string, reply: Reply<number>): void {
+    const stripped = withoutLineBreaks(name)
+    this.#rightsOf(session).authorise('read', 'queue', stripped)
+    const queue = handleOf(this.#usableQueue(session, stripped))
+    queue.shard.purge(queue, reply)
   }
 
-  bindQueue(_session: Session, _args: BindArguments, reply: Reply<void>): void {
-    reply.failed(missing())
+  bindQueue(session: Session, args: BindArguments, reply: Reply<void>): void {
+    const { rights, source, destination } = this.#bindingNames(session, args)
+    this.#authoriseBinding(rights, { kind: 'queue', source, destination, key: args.bindingKey })
+    const from = this.#exchange(source)
+    this.#bind(from, this.#usableQueue(session, destination), args, reply)
   }
 
-  unbindQueue(_session: Session, _args: BindArguments, reply: Reply<void>): void {
-    reply.failed(missing())
+  unbindQueue(session: Session, args: BindArguments, reply: Reply<void>): void {
+    const { rights, source, destination } = this.#bindingNames(session, args)
+    this.#authoriseBinding(rights, { kind: 'queue', source, destination, key: args.bindingKey })
+    const queue = this.#state.queues.get(destination)
+    if (queue !== undefined) rules.checkOwner(session, queue)
+    this.#unbind(source, queue, args, reply)
   }
 
-  resolve(_session: Session, _exchange: string, _routingKey: string, _message: Message, _route: Route): void {
-    throw missing()
+  // ---------------------------------------------------------------- publish
+
+  resolve(session: Session, exchange: string, routingKey: string, message: Message, route: Route): void {
+    const rights = this.#rightsOf(session)
+    rights.authorise('write', 'exchange', exchange)
+    const from = this.#exchange(exchange)
+    if (from.isInternal) {
+      throw new BrokerError('access-refused', `cannot publish to internal ${shown('exchange', exchange, this.name)}`)
+    }
+    if (from.type === 'topic') rights.authoriseTopic('write', exchange, routingKey)
+    this.#topology.router.fill(route, from, routingKey, message)
+    route.version = this.#state.version
   }
 
-  publish(_route: Route, _message: Message, _confirms: ConfirmSink | null, _sequence: number): void {
-    throw missing()
+  publish(route: Route, message: Message, confirms: ConfirmSink | null, sequence: number): void {
+    const sink = confirms === null ? null : this.#confirmsFor(route, message, confirms)
+    if (isOnSeveralShards(route)) publishToShards(route, message, sink, sequence)
+    else route.queues[0]?.shard.publish(message, route.queues, route.count, sink, sequence)
   }
 
-  openBody(_route: Route, _isPersistent: boolean, _bodyBytes: number): BodyWriter {
-    throw missing()
+  openBody(route: Route, isPersistent: boolean, bodyBytes: number): BodyWriter {
+    if (isOnSeveralShards(route)) return openBodyOnShards(route, isPersistent, bodyBytes)
+    const shard = route.queues[0]?.shard
+    assert(shard !== undefined, 'a body is opened for at least one queue')
+    return shard.openBody(isPersistent, bodyBytes)
   }
 
-  get(_session: Session, _queue: string, _isNoAck: boolean, sink: GetSink): void {
-    sink.failed(missing())
+  // ---------------------------------------------------------------- consume
+
+  get(session: Session, name: string, isNoAck: boolean, sink: GetSink): void {
+    const stripped = withoutLineBreaks(name)
+    this.#rightsOf(session).authorise('read', 'queue', stripped)
+    const queue = handleOf(this.#usableQueue(session, stripped))
+    queue.shard.get(queue, isNoAck, sink)
   }
 
-  consume(_session: Session, _args: ConsumeArguments, reply: Reply<Consumer>): void {
-    reply.failed(missing())
+  consume(session: Session, args: ConsumeArguments, reply: Reply<Consumer>): void {
+    const name = withoutLineBreaks(args.queue)
+    this.#rightsOf(session).authorise('read', 'queue', name)
+    const queue = handleOf(this.#usableQueue(session, name))
+    const priority = consumerPriority(shown('queue', name, this.name), args.arguments)
+    const consumer = new RegisteredConsumer(this.#parts.nextConsumerId(), queue, priority, args)
+    queue.shard.register(consumer, {
+      done: (_, committedWith) => reply.done(consumer, committedWith),
+      failed: (error) => reply.failed(error),
+    })
   }
 
   activate(consumer: Consumer): void {
     consumer.queue.shard.activate(consumer)
   }
 
-  cancel(_consumer: Consumer, reply: Reply<void>): void {
-    reply.failed(missing())
+  cancel(consumer: Consumer, reply: Reply<void>): void {
+    consumer.queue.shard.unregister(consumer, {
+      done: (left, committedWith) => {
+        const removed = left === 0 ? this.#removeUnused(consumer.queue) : 0
+        reply.done(undefined, Math.max(removed, committedWith))
+      },
+      failed: (error) => reply.failed(error),
+    })
   }
 
   resume(consumer: Consumer): void {
@@ -102,8 +247,138 @@ export class Vhost implements VhostCommands {
   settle(queue: Queue, consumer: Consumer | null, first: number, last: number, outcome: Outcome): void {
     queue.shard.settle(queue, consumer, first, last, outcome)
   }
+
+  // ---------------------------------------------------------------- parts of the above
+
+  #rightsOf(session: Session): SessionRights {
+    assert(session instanceof BrokerSession && session.vhost === this, 'a session is used in the vhost it opened')
+    if (this.#state.isClosed) throw new BrokerError('not-allowed', `vhost ${this.name} not found`)
+    return session.rights
+  }
+
+  #exchange(name: string): Exchange {
+    const exchange = this.#state.exchanges.get(name)
+    if (exchange === undefined) throw new BrokerError('not-found', `no ${shown('exchange', name, this.name)}`)
+    return exchange
+  }
+
+  /** A queue that exists and is not another session's own. */
+  #usableQueue(session: Session, name: string): DeclaredQueue {
+    const queue = this.#state.queues.get(name)
+    if (queue === undefined) throw new BrokerError('not-found', `no ${shown('queue', name, this.name)}`)
+    rules.checkOwner(session, queue)
+    return queue
+  }
+
+  #status(queue: DeclaredQueue, reply: Reply<Declared>): void {
+    const handle = handleOf(queue)
+    handle.shard.status(handle, {
+      done: (status, committedWith) => {
+        const { ready, unacked, consumers } = status
+        const position = Math.max(committedWith, this.#topology.pendingOf(queue))
+        reply.done({ name: queue.name, ready, unacked, consumers }, position)
+      },
+      failed: (error) => reply.failed(error),
+    })
+  }
+
+  #bindingNames(session: Session, args: BindArguments): BindingNames {
+    return {
+      rights: this.#rightsOf(session),
+      source: withoutLineBreaks(args.source),
+      destination: withoutLineBreaks(args.destination),
+    }
+  }
+
+  /** Write on where it leads, read on where it comes from, and on the key where that is a topic exchange. */
+  #authoriseBinding(
+    rights: SessionRights,
+    binding: { kind: 'queue' | 'exchange'; source: string; destination: string; key: string },
+  ): void {
+    rights.authorise('write', binding.kind, binding.destination)
+    if (binding.kind === 'exchange') rules.refuseDefaultExchange(binding.destination)
+    rules.refuseDefaultExchange(binding.source)
+    rights.authorise('read', 'exchange', binding.source)
+    if (this.#state.exchanges.get(binding.source)?.type !== 'topic') return
+    rights.authoriseTopic('read', binding.source, binding.key)
+  }
+
+  #bind(source: Exchange, destination: Destination, args: BindArguments, reply: Reply<void>): void {
+    const ends = { source, destination, key: args.bindingKey, arguments: args.arguments }
+    const known = source.outgoing.get(bindingIdentity(ends))
+    if (known !== undefined) {
+      reply.done(undefined, this.#topology.pendingOf(known))
+      return
+    }
+    rules.checkNewBinding(this.#state, ends)
+    this.#checkRoom(source.isDurable && destination.isDurable)
+    reply.done(undefined, positionOf(this.#topology.bind(ends)))
+  }
+
+  /** What is not there is as good as unbound. */
+  #unbind(source: string, destination: Destination | undefined, args: BindArguments, reply: Reply<void>): void {
+    reply.done(undefined, this.#removeIfThere(this.#bindingFrom(source, destination, args)))
+  }
+
+  #removeIfThere(definition: Exchange | Binding | undefined): Position {
+    return definition === undefined ? this.#topology.pending : this.#topology.remove(definition)
+  }
+
+  #bindingFrom(source: string, destination: Destination | undefined, args: BindArguments): Binding | undefined {
+    if (destination === undefined) return undefined
+    const identity = bindingIdentity({ destination, key: args.bindingKey, arguments: args.arguments })
+    return this.#state.exchanges.get(source)?.outgoing.get(identity)
+  }
+
+  #checkRoom(isDurable: boolean): void {
+    if (isDurable && !this.#topology.hasRoom) {
+      throw new BrokerError('precondition-failed', 'no room is left on disk to store new definitions')
+    }
+  }
+
+  #freeName(): string {
+    for (;;) {
+      const name = `amq.gen-${randomName(this.#parts.random, 22)}`
+      if (!this.#state.queues.has(name)) return name
+    }
+  }
+
+  /** An auto-delete queue goes with its last consumer, unless a new one has come meanwhile. */
+  #removeUnused(queue: Queue): Position {
+    const declared = this.#state.queues.get(queue.definition.name)
+    if (declared?.id !== queue.definition.id || !declared.isAutoDelete) return 0
+    return this.#directory.statusNow(queue).consumers > 0 ? 0 : this.#topology.remove(declared)
+  }
+
+  /** Nearly always the sink itself. */
+  #confirmsFor(route: Route, message: Message, confirms: ConfirmSink): ConfirmSink {
+    const { pending } = this.#topology
+    if (pending === 0 || !route.hasDurable || !message.isPersistent) return confirms
+    return this.#parts.heldConfirms.holding(confirms, pending)
+  }
 }
 
-function missing(): BrokerError {
-  return new BrokerError('not-implemented', 'this command is missing')
+export interface VhostParts {
+  readonly topology: Topology
+  readonly directory: ShardDirectory
+  readonly random: Random
+  readonly heldConfirms: HeldConfirms
+  /** One sequence for the whole broker. */
+  readonly nextConsumerId: () => number
+}
+
+interface BindingNames {
+  readonly rights: SessionRights
+  readonly source: string
+  readonly destination: string
+}
+
+/** What the answer to a change waits for; 0 for something transient. */
+function positionOf(made: Exchange | DeclaredQueue | Binding): Position {
+  return made.stored?.position ?? 0
+}
+
+function handleOf(queue: DeclaredQueue): Queue {
+  assert(queue.queue !== null, 'a queue that exists has its handle')
+  return queue.queue
 }

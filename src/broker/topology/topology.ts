@@ -1,43 +1,343 @@
-/**
- * What exists: vhosts, exchanges, queue definitions, bindings, users and permissions, as a state machine over its own
- * log. The shape is final, the commands follow.
- *
- * Life: construct it, open the log with `logListener`, `open(log)`, then give it to the broker.
- */
-import type { Clock } from '../../base/clock.ts'
+import { assert } from '../../base/assert.ts'
 import type { Logger } from '../../base/logger.ts'
+import type { RunQueue } from '../../base/run-queue.ts'
 import type { Log, LogListener, Position } from '../../log/log.ts'
+import { topicRow } from '../access/authorise.ts'
+import { guestPasswordHash } from '../access/password-hash.ts'
+import type { User } from '../access/user.ts'
+import { BrokerError } from '../errors.ts'
 import type { ShardDirectory } from '../ports.ts'
+import type { Binding, BindingEnds } from './binding.ts'
+import type { DeclaredQueue, QueueProperties } from './declared-queue.ts'
+import { type Definition, Definitions } from './definitions.ts'
+import type { Exchange, ExchangeProperties } from './exchange.ts'
+import { vhostIds } from './predeclared.ts'
+import { Reclaim } from './reclaim.ts'
+import { recordOf } from './record-of.ts'
+import { decodeRecord, encodeRecord, type TopologyRecord } from './records.ts'
+import { removalOf } from './removal.ts'
+import { Router } from './router.ts'
+import type { VhostState } from './vhost-state.ts'
 
-export interface TopologyParts {
-  readonly directory: ShardDirectory
-  readonly clock: Clock
-  readonly logger: Logger
-  /** The log cannot go on: nothing durable can be declared or deleted any more. */
-  readonly onFailed: (error: Error) => void
-}
-
+/**
+ * What exists, as a state machine over its own log: vhosts, exchanges, queue definitions, bindings, users and rights.
+ *
+ * A change is a record: what is durable is appended, then everything is applied, by the same `apply` that a replay
+ * calls (`definitions.ts`). Here records are made and written; whether a change may be made was decided before, in
+ * `vhost.ts` and `broker.ts`. What is transient is only applied, and so does not exist after a start.
+ *
+ * Life: construct it, open its log with `logListener`, `open(log)`, give it to the broker, `close()`.
+ */
 export class Topology {
-  #log: Log | null = null
   /** To be given to the log when it is opened. */
   readonly logListener: LogListener
+  /** For the broker's other long work too, so that it takes turns with this. */
+  readonly runQueue: RunQueue
+  readonly router = new Router()
+  /** Hears of each commit. */
+  onCommitted: (position: Position) => void = () => {}
+  readonly #definitions: Definitions
+  readonly #logger: Logger
+  #log: Log | null = null
+  #reclaim: Reclaim | null = null
+  #failure: Error | null = null
+  #opening: { until: Position; done: (error: Error | null) => void } | null = null
+  #term = 0
+  #idCount = 0
 
   constructor(parts: TopologyParts) {
+    this.runQueue = parts.runQueue
+    this.#logger = parts.logger
+    this.#definitions = new Definitions(parts.directory)
     this.logListener = {
-      committed: () => {},
-      failed: parts.onFailed,
-      sealed: () => {},
+      committed: (position) => this.#committed(position),
+      failed: (error) => {
+        this.#failed(error)
+        parts.onFailed(error)
+      },
+      sealed: () => this.#reclaim?.consider(),
       roomChanged: () => {},
     }
   }
 
-  /** Replays the log and makes what a first start needs; resolves when the topology may be used. */
+  // ---------------------------------------------------------------- open
+
+  /** Replays the log, makes what a first start needs and resolves when that is committed. */
   async open(log: Log): Promise<void> {
+    assert(this.#log === null, 'a topology is opened once')
     this.#log = log
+    const definitions = this.#definitions
+    const reclaim = new Reclaim({
+      log,
+      live: definitions.live,
+      runQueue: this.runQueue,
+      rewrite: (id) => this.#rewrite(id),
+    })
+    for (const segment of log.segments) {
+      await log.replay(segment, (position, buffer, start, end) => {
+        definitions.apply(decodeRecord(buffer, start, end), position)
+        reclaim.count(segment.id)
+      })
+    }
+    definitions.finishReplay()
+    this.#reclaim = reclaim
+    await this.#begin()
+    const { vhosts, term } = definitions
+    this.#logger.info({ term, vhosts: vhosts.size, records: definitions.live.count }, 'topology is open')
+    reclaim.consider()
+  }
+
+  /**
+   * Takes the next term, in which no id has been given yet. Nothing may use an id before the term is committed: a lost
+   * tail could otherwise give it out a second time, and a queue would find entries of another in its shard.
+   */
+  async #begin(): Promise<void> {
+    const { term } = this.#definitions
+    assert(term + 1 < termsMax, 'a log can be opened about two million times')
+    this.#term = term + 1
+    // Last, so that a first start that did not get through is a first start again, with the same ids.
+    if (term === 0) this.#makeDefaults()
+    await this.#whenCommitted(this.#change({ kind: 'term', id: termId, term: this.#term }, true))
+  }
+
+  #makeDefaults(): void {
+    const vhost = this.declareVhost('/')
+    this.putUser('guest', guestPasswordHash, ['administrator'])
+    this.putPermission('guest', vhost, { configure: '.*', write: '.*', read: '.*' })
+    this.#logger.info({}, "first start: vhost '/' and user 'guest' (from this machine only) have been made")
+  }
+
+  #whenCommitted(position: Position): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#failure !== null) return reject(this.#failure)
+      if (position <= this.committed) return resolve()
+      this.#opening = { until: position, done: (error) => (error === null ? resolve() : reject(error)) }
+    })
+  }
+
+  // ---------------------------------------------------------------- look
+
+  get vhosts(): ReadonlyMap<string, VhostState> {
+    return this.#definitions.vhosts
+  }
+
+  get users(): ReadonlyMap<string, User> {
+    return this.#definitions.users
+  }
+
+  /** The exclusive queues of one session. */
+  exclusiveQueuesOf(session: number): Iterable<DeclaredQueue> {
+    return this.#definitions.exclusiveQueues.get(session) ?? []
   }
 
   /** Everything up to here is on stable storage. */
   get committed(): Position {
     return this.#log?.committed ?? 0
   }
+
+  /** What an answer must wait for that takes all that has been said so far for granted; 0: nothing. */
+  get pending(): Position {
+    const appended = this.#log?.appended ?? 0
+    return appended > this.committed ? appended : 0
+  }
+
+  /** The same for an answer that takes one definition for granted. */
+  pendingOf(definition: Definition): Position {
+    const position = definition.stored?.position ?? 0
+    return position > this.committed ? position : 0
+  }
+
+  /** False while only what frees room may be appended. */
+  get hasRoom(): boolean {
+    return this.#log?.isFull === false
+  }
+
+  // ---------------------------------------------------------------- change
+
+  declareVhost(name: string): VhostState {
+    const id = this.#nextId()
+    this.#idCount += vhostIds - 1
+    this.#change({ kind: 'vhost', id, name }, true)
+    return this.#made(id, 'vhost')
+  }
+
+  declareExchange(vhost: VhostState, properties: ExchangeProperties): Exchange {
+    const id = this.#nextId()
+    const { name, type, isDurable, isAutoDelete, isInternal } = properties
+    const flags = { isDurable, isAutoDelete, isInternal }
+    this.#change(
+      { kind: 'exchange', id, vhost: vhost.id, name, type, ...flags, arguments: properties.arguments },
+      isDurable,
+    )
+    return this.#made(id, 'exchange')
+  }
+
+  declareQueue(vhost: VhostState, properties: QueueProperties): DeclaredQueue {
+    const id = this.#nextId()
+    const { name, isDurable, isAutoDelete, exclusiveOwner } = properties
+    const flags = { isDurable, isAutoDelete, exclusiveOwner }
+    this.#change({ kind: 'queue', id, vhost: vhost.id, name, ...flags, arguments: properties.arguments }, isDurable)
+    return this.#made(id, 'queue')
+  }
+
+  bind({ source, destination, key, arguments: table }: BindingEnds): Binding {
+    const id = this.#nextId()
+    const isDurable = source.isDurable && destination.isDurable
+    this.#change(
+      { kind: 'binding', id, source: source.id, destination: destination.id, key, arguments: table },
+      isDurable,
+    )
+    return this.#made(id, 'binding')
+  }
+
+  /** Also removes the auto-delete exchanges that lose their last binding by it. The position is 0 if nothing was durable. */
+  remove(definition: DeclaredQueue | Exchange | Binding): Position {
+    return this.#removeIds(removalOf(definition))
+  }
+
+  /** An empty vhost, or what is left of one, with all in it. */
+  removeVhost(vhost: VhostState): Position {
+    return this.#removeIds([vhost.id])
+  }
+
+  /** Makes a user, or gives one a new password and tags. */
+  putUser(name: string, passwordHash: string, tags: readonly string[]): Position {
+    const id = this.users.get(name)?.id ?? this.#nextId()
+    return this.#change({ kind: 'user', id, name, passwordHash, tags }, true)
+  }
+
+  /** With all their rights. */
+  removeUser(user: User): Position {
+    return this.#removeIds([user.id])
+  }
+
+  putPermission(username: string, vhost: VhostState, patterns: Patterns): Position {
+    const id = vhost.permissions.get(username)?.id ?? this.#nextId()
+    const user = this.#userId(username)
+    return this.#change({ kind: 'permission', id, vhost: vhost.id, user, ...patterns }, true)
+  }
+
+  putTopicPermission(
+    username: string,
+    vhost: VhostState,
+    permission: { exchange: string; write: string; read: string },
+  ): Position {
+    const row = topicRow(username, permission.exchange)
+    const id = vhost.topicPermissions.get(row)?.id ?? this.#nextId()
+    return this.#change(
+      { kind: 'topic-permission', id, vhost: vhost.id, user: this.#userId(username), ...permission },
+      true,
+    )
+  }
+
+  /** A permission or a topic permission. */
+  removePermission(permission: { readonly id: number }): Position {
+    return this.#removeIds([permission.id])
+  }
+
+  // ---------------------------------------------------------------- close
+
+  /** Commits what was appended. Queues and their shards are the directory's. */
+  async close(): Promise<void> {
+    this.#reclaim?.stop()
+    if (this.#failure === null) await this.#log?.close()
+    this.#failure ??= new Error('the topology is closed')
+  }
+
+  // ---------------------------------------------------------------- records
+
+  #change(record: TopologyRecord, isDurable: boolean): Position {
+    const position = isDurable ? this.#append(record) : 0
+    this.#definitions.apply(record, position)
+    return position
+  }
+
+  #append(record: TopologyRecord): Position {
+    const log = this.#log
+    if (log === null || this.#failure !== null) throw this.#unavailable()
+    const bytes = encodeRecord(record)
+    const at = log.reserve(bytes.length)
+    log.buffer.set(bytes, at)
+    this.#reclaim?.count(log.segments.at(-1)?.id ?? 0)
+    return log.appended
+  }
+
+  #removeIds(ids: readonly number[]): Position {
+    const stored = ids.filter((id) => this.#definitions.byId(id)?.stored !== null)
+    let position: Position = 0
+    for (let index = 0; index < stored.length; index += removedIdsMax) {
+      position = this.#append({ kind: 'removed', ids: stored.slice(index, index + removedIdsMax) })
+    }
+    this.#definitions.apply({ kind: 'removed', ids }, position)
+    this.#reclaim?.consider()
+    return position
+  }
+
+  /** Writes a definition again at the end of the log, for reclaim. */
+  #rewrite(id: number): void {
+    const definition = this.#definitions.byId(id)
+    assert(definition !== undefined, 'a live record has its definition')
+    this.#change(recordOf(definition), true)
+  }
+
+  #nextId(): number {
+    assert(this.#idCount + vhostIds < idsPerTerm, 'one opening gives out at most 2^32 ids')
+    this.#idCount++
+    return this.#term * idsPerTerm + this.#idCount
+  }
+
+  #made<Kind extends Definition['kind']>(id: number, kind: Kind): Extract<Definition, { kind: Kind }> {
+    const definition = this.#definitions.byId(id)
+    assert(definition?.kind === kind, 'what was declared exists')
+    return definition as Extract<Definition, { kind: Kind }>
+  }
+
+  #userId(username: string): number {
+    const user = this.users.get(username)
+    assert(user !== undefined, 'rights are given to users that exist')
+    return user.id
+  }
+
+  #committed(position: Position): void {
+    if (this.#opening !== null && position >= this.#opening.until) {
+      this.#opening.done(null)
+      this.#opening = null
+    }
+    this.onCommitted(position)
+    this.#reclaim?.consider()
+  }
+
+  #failed(error: Error): void {
+    this.#failure = error
+    this.#reclaim?.stop()
+    this.#opening?.done(error)
+    this.#opening = null
+  }
+
+  #unavailable(): BrokerError {
+    return new BrokerError('internal-error', 'definitions cannot be stored at the moment')
+  }
+}
+
+/** An id is the term × this + a count. */
+const idsPerTerm = 2 ** 32
+/** Terms for which ids stay below 2^53. */
+const termsMax = 2 ** 21
+/** Of the term's own record; no term gives it out. */
+const termId = 1
+/** In one record, which must fit a log's longest. */
+const removedIdsMax = 10_000
+
+export interface TopologyParts {
+  readonly directory: ShardDirectory
+  readonly runQueue: RunQueue
+  readonly logger: Logger
+  /** The log cannot go on: nothing durable can be declared or deleted any more. */
+  readonly onFailed: (error: Error) => void
+}
+
+export interface Patterns {
+  readonly configure: string
+  readonly write: string
+  readonly read: string
 }

@@ -1,0 +1,116 @@
+import { createHash, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
+
+/**
+ * Passwords as they are kept: one line of text that names how it was made.
+ *
+ * ```
+ * scrypt$<log2 N>$<r>$<p>$<salt, base64>$<hash, base64>       ours
+ * rabbit-sha256$<base64 of 4 bytes salt and the hash>         RabbitMQ's, from imported definitions
+ * rabbit-sha512$<the same>
+ * ```
+ *
+ * Passwords are UTF-8 text: one whose bytes are not fits no hash, so that no two passwords are ever taken for one.
+ */
+
+/** Checks a password against what is kept of it, on another thread. Injected, so that tests need not wait. */
+export interface PasswordVerifier {
+  /** Calls `done` once, never before it returns. An unreadable hash fits no password. */
+  verify(stored: string, password: string, done: (fits: boolean) => void): void
+}
+
+/** 32 MiB and some 80 ms: `N` = 2^15, `r` = 8, `p` = 1. */
+const cost = { log2N: 15, r: 8, p: 1 }
+const saltBytes = 16
+const hashBytes = 32
+/** What an imported hash may ask for at most, so that a definition file cannot stop the node. */
+const log2NMax = 18
+const memoryBytesMax = 512 * 1024 * 1024
+
+/**
+ * `guest`/`guest` of a first start, ready made: that password is no secret, and a first start need not wait for scrypt.
+ */
+export const guestPasswordHash = 'scrypt$15$8$1$xCvLDLWilM8PYoRKBxYA8g==$9NWsEqlOLClrLP9y4hP4Vtgxx1SSpRvrM3rbjegNbBw='
+
+/** What the password of an unknown user is compared with: costs as much as any other and fits none. */
+export const nobodysPasswordHash = `scrypt$${cost.log2N}$${cost.r}$${cost.p}$${'A'.repeat(22)}==$${'A'.repeat(43)}=`
+
+/** The text to keep of a new password. */
+export function hashPassword(password: string): Promise<string> {
+  const salt = randomBytes(saltBytes)
+  return new Promise((resolve, reject) => {
+    derive(password, salt, hashBytes, cost, (error, hash) => {
+      if (error !== null) return reject(error)
+      const parts = ['scrypt', cost.log2N, cost.r, cost.p, salt.toString('base64'), hash.toString('base64')]
+      resolve(parts.join('$'))
+    })
+  })
+}
+
+/** Whether a text is a hash that `verify` can read: said when a user is made, not at the first login. */
+export function isPasswordHash(stored: string): boolean {
+  return readScrypt(stored) !== null || readRabbit(stored) !== null
+}
+
+export class ThreadedPasswordVerifier implements PasswordVerifier {
+  verify(stored: string, password: string, done: (fits: boolean) => void): void {
+    const ours = readScrypt(stored)
+    if (ours === null || !isText(password)) {
+      const rabbits = readRabbit(stored)
+      const fits = rabbits !== null && isText(password) && fitsRabbit(rabbits, password)
+      setImmediate(() => done(fits))
+      return
+    }
+    derive(password, ours.salt, ours.hash.length, ours, (error, hash) => {
+      done(error === null && timingSafeEqual(hash, ours.hash))
+    })
+  }
+}
+
+interface ScryptCost {
+  readonly log2N: number
+  readonly r: number
+  readonly p: number
+}
+
+function derive(
+  password: string,
+  salt: Buffer,
+  length: number,
+  { log2N, r, p }: ScryptCost,
+  done: (error: Error | null, hash: Buffer) => void,
+): void {
+  scrypt(password, salt, length, { N: 2 ** log2N, r, p, maxmem: memoryBytesMax }, done)
+}
+
+const scryptForm =
+  /^scrypt\$(\d{1,2})\$(\d{1,2})\$(\d{1,2})\$([A-Za-z0-9+/]{22,88}={0,2})\$([A-Za-z0-9+/]{22,88}={0,2})$/
+
+function readScrypt(stored: string): (ScryptCost & { salt: Buffer; hash: Buffer }) | null {
+  const [, log2N, r, p, salt, hash] = scryptForm.exec(stored) ?? []
+  if (salt === undefined || hash === undefined) return null
+  const read = { log2N: Number(log2N), r: Number(r), p: Number(p) }
+  const isSane = read.log2N >= 1 && read.log2N <= log2NMax && read.r >= 1 && read.r <= 16 && read.p >= 1 && read.p <= 16
+  return isSane ? { ...read, salt: Buffer.from(salt, 'base64'), hash: Buffer.from(hash, 'base64') } : null
+}
+
+const rabbitForm = /^rabbit-(sha256|sha512)\$([A-Za-z0-9+/]{48,92}={0,2})$/
+const rabbitSaltBytes = 4
+
+function readRabbit(stored: string): { algorithm: string; salt: Buffer; hash: Buffer } | null {
+  const [, algorithm, encoded] = rabbitForm.exec(stored) ?? []
+  if (algorithm === undefined || encoded === undefined) return null
+  const bytes = Buffer.from(encoded, 'base64')
+  const expected = rabbitSaltBytes + (algorithm === 'sha256' ? 32 : 64)
+  if (bytes.length !== expected) return null
+  return { algorithm, salt: bytes.subarray(0, rabbitSaltBytes), hash: bytes.subarray(rabbitSaltBytes) }
+}
+
+function fitsRabbit(stored: { algorithm: string; salt: Buffer; hash: Buffer }, password: string): boolean {
+  const hash = createHash(stored.algorithm).update(stored.salt).update(password, 'utf8').digest()
+  return timingSafeEqual(hash, stored.hash)
+}
+
+/** No lone surrogate: names and passwords that are not UTF-8 reach us with some (`amqp/short-string.ts`). */
+function isText(password: string): boolean {
+  return !/\p{Surrogate}/u.test(password)
+}

@@ -1,0 +1,21 @@
+import type { StoredRecord } from '../topology/live-records.ts'
+
+/** Somebody who may log in. What they may do where is in the vhosts' permissions. */
+export class User {
+  readonly kind = 'user'
+  readonly id: number
+  readonly name: string
+  /** What is kept of the password (`password-hash.ts`). */
+  passwordHash: string
+  tags: readonly string[]
+  /** Ids of this user's permissions in all vhosts; they go with the user. */
+  readonly permissions = new Set<number>()
+  stored: StoredRecord | null = null
+
+  constructor(id: number, name: string, passwordHash: string, tags: readonly string[]) {
+    this.id = id
+    this.name = name
+    this.passwordHash = passwordHash
+    this.tags = tags
+  }
+}

@@ -1,0 +1,356 @@
+import { assert, assertNever } from '../../base/assert.ts'
+import type { Position } from '../../log/log.ts'
+import { topicRow } from '../access/authorise.ts'
+import { Permission, TopicPermission } from '../access/permission.ts'
+import { User } from '../access/user.ts'
+import type { ShardDirectory } from '../ports.ts'
+import { Binding } from './binding.ts'
+import { DeclaredQueue } from './declared-queue.ts'
+import { Exchange } from './exchange.ts'
+import { LiveRecords, StoredRecord } from './live-records.ts'
+import { ParkedRecords } from './parked-records.ts'
+import { predeclaredExchanges } from './predeclared.ts'
+import type {
+  BindingRecord,
+  DefinitionRecord,
+  ExchangeRecord,
+  PermissionRecord,
+  QueueRecord,
+  TopicPermissionRecord,
+  TopologyRecord,
+  UserRecord,
+  VhostRecord,
+} from './records.ts'
+import { needsOf } from './records.ts'
+import { VhostState } from './vhost-state.ts'
+
+/**
+ * Everything that exists, as the records say: `apply` is the one way in which it changes, live and in a replay. It
+ * decides nothing, looks at no clock and draws no lots; whoever makes the records has done that.
+ *
+ * A record with position 0 is of something transient: applied, not stored. The shards hear of queues as they come and
+ * go; in a replay only at its end, of those that are left.
+ */
+export class Definitions {
+  readonly vhosts = new Map<string, VhostState>()
+  readonly users = new Map<string, User>()
+  /** Exclusive queues by the session that owns them. */
+  readonly exclusiveQueues = new Map<number, Set<DeclaredQueue>>()
+  readonly live = new LiveRecords()
+  readonly #byId = new Map<number, Definition>()
+  readonly #parked = new ParkedRecords()
+  readonly #directory: ShardDirectory
+  #term: Term | null = null
+  #isReplaying = true
+
+  constructor(directory: ShardDirectory) {
+    this.#directory = directory
+  }
+
+  /** The last opening that the log knows of; 0 for none. */
+  get term(): number {
+    return this.#term?.term ?? 0
+  }
+
+  byId(id: number): Definition | undefined {
+    return this.#byId.get(id)
+  }
+
+  apply(record: TopologyRecord, position: Position): void {
+    if (record.kind === 'removed') {
+      for (const id of record.ids) this.#remove(id)
+      return
+    }
+    const known = this.#byId.get(record.id)
+    if (known !== undefined) {
+      this.#applyAgain(known, record, position)
+      return
+    }
+    if (!needsOf(record).every((id) => this.#byId.has(id))) {
+      assert(this.#isReplaying, 'what a new definition needs exists')
+      this.#parked.park(record, position)
+      return
+    }
+    this.#make(record, position)
+    this.#unpark(record.id)
+    if (record.kind !== 'vhost') return
+    for (let index = 0; index < predeclaredExchanges.length; index++) this.#unpark(record.id + 1 + index)
+  }
+
+  /** From now on changes are live. Throws when records refer to something that the log does not have. */
+  finishReplay(): void {
+    assert(this.#parked.count === 0, `${this.#parked.count} topology records refer to something that was never defined`)
+    this.#isReplaying = false
+    const stored: StoredRecord[] = []
+    for (const definition of this.#byId.values()) {
+      if (definition.stored !== null) stored.push(definition.stored)
+      if (definition.kind === 'queue') definition.queue = this.#directory.open(definition)
+    }
+    this.live.rebuild(stored)
+  }
+
+  // ---------------------------------------------------------------- a record that says something new
+
+  #make(record: DefinitionRecord, position: Position): void {
+    const definition = this.#definitionOf(record)
+    this.#byId.set(definition.id, definition)
+    if (position === 0) return
+    definition.stored = new StoredRecord(definition.id, position)
+    if (!this.#isReplaying) this.live.add(definition.stored)
+  }
+
+  #definitionOf(record: DefinitionRecord): Definition {
+    switch (record.kind) {
+      case 'term':
+        return this.#makeTerm(record.id, record.term)
+      case 'vhost':
+        return this.#makeVhost(record)
+      case 'exchange':
+        return this.#makeExchange(record)
+      case 'queue':
+        return this.#makeQueue(record)
+      case 'binding':
+        return this.#makeBinding(record)
+      case 'user':
+        return this.#makeUser(record)
+      case 'permission':
+        return this.#makePermission(record)
+      case 'topic-permission':
+        return this.#makeTopicPermission(record)
+      default:
+        return assertNever(record)
+    }
+  }
+
+  #makeTerm(id: number, term: number): Term {
+    this.#term = { kind: 'term', id, term, stored: null }
+    return this.#term
+  }
+
+  #makeVhost(record: VhostRecord): VhostState {
+    const vhost = new VhostState(record.id, record.name)
+    this.vhosts.set(vhost.name, vhost)
+    for (const [index, properties] of predeclaredExchanges.entries()) {
+      const exchange = new Exchange(record.id + 1 + index, vhost, properties)
+      vhost.exchanges.set(exchange.name, exchange)
+      this.#byId.set(exchange.id, exchange)
+    }
+    return vhost
+  }
+
+  #makeExchange(record: ExchangeRecord): Exchange {
+    const vhost = this.#vhost(record.vhost)
+    const exchange = new Exchange(record.id, vhost, record)
+    vhost.exchanges.set(exchange.name, exchange)
+    vhost.version++
+    return exchange
+  }
+
+  #makeQueue(record: QueueRecord): DeclaredQueue {
+    const vhost = this.#vhost(record.vhost)
+    const queue = new DeclaredQueue(record.id, vhost, record)
+    vhost.queues.set(queue.name, queue)
+    vhost.version++
+    if (queue.exclusiveOwner !== null) {
+      const owned = this.exclusiveQueues.get(queue.exclusiveOwner)
+      if (owned === undefined) this.exclusiveQueues.set(queue.exclusiveOwner, new Set([queue]))
+      else owned.add(queue)
+    }
+    if (!this.#isReplaying) queue.queue = this.#directory.open(queue)
+    return queue
+  }
+
+  #makeBinding(record: BindingRecord): Binding {
+    const source = this.#byId.get(record.source)
+    const destination = this.#byId.get(record.destination)
+    assert(source?.kind === 'exchange', 'a binding comes from an exchange')
+    assert(
+      destination?.kind === 'exchange' || destination?.kind === 'queue',
+      'a binding leads to a queue or an exchange',
+    )
+    const binding = new Binding(record.id, { source, destination, key: record.key, arguments: record.arguments })
+    source.outgoing.set(binding.identity, binding)
+    source.matcher.add(binding)
+    destination.incoming.add(binding)
+    source.home.bindingCount++
+    source.home.version++
+    return binding
+  }
+
+  #makeUser(record: UserRecord): User {
+    const user = new User(record.id, record.name, record.passwordHash, record.tags)
+    this.users.set(user.name, user)
+    return user
+  }
+
+  #makePermission(record: PermissionRecord): Permission {
+    const vhost = this.#vhost(record.vhost)
+    const user = this.#user(record.user)
+    const permission = new Permission({ ...record, username: user.name }, record)
+    vhost.permissions.set(user.name, permission)
+    user.permissions.add(permission.id)
+    rightsChanged(vhost)
+    return permission
+  }
+
+  #makeTopicPermission(record: TopicPermissionRecord): TopicPermission {
+    const vhost = this.#vhost(record.vhost)
+    const user = this.#user(record.user)
+    const permission = new TopicPermission({ ...record, username: user.name }, record)
+    vhost.topicPermissions.set(topicRow(user.name, record.exchange), permission)
+    user.permissions.add(permission.id)
+    rightsChanged(vhost)
+    return permission
+  }
+
+  /** Said again: by reclaim, which only moves it, or because a user or their rights have changed. */
+  #applyAgain(known: Definition, record: DefinitionRecord, position: Position): void {
+    if (known.stored !== null) {
+      if (this.#isReplaying) known.stored.position = position
+      else this.live.move(known.stored, position)
+    }
+    if (known.kind === 'term' && record.kind === 'term') known.term = record.term
+    if (known.kind === 'user' && record.kind === 'user') {
+      known.passwordHash = record.passwordHash
+      known.tags = record.tags
+    }
+    if (record.kind === 'permission' || record.kind === 'topic-permission') {
+      const { stored } = known
+      const changed = this.#definitionOf(record)
+      changed.stored = stored
+      this.#byId.set(changed.id, changed)
+    }
+  }
+
+  #unpark(id: number): void {
+    if (this.#parked.count === 0) return
+    for (const { record, position } of this.#parked.takeWaiting(id)) this.apply(record, position)
+  }
+
+  // ---------------------------------------------------------------- a record that takes something away
+
+  #remove(id: number): void {
+    if (this.#isReplaying) this.#parked.remove(id)
+    const definition = this.#byId.get(id)
+    if (definition === undefined) return
+    if (definition.stored !== null && !this.#isReplaying) this.live.drop(definition.stored)
+    definition.stored = null
+    this.#detach(definition)
+    this.#byId.delete(id)
+  }
+
+  /** Takes it out of what refers to it, and removes first what cannot be without it. */
+  #detach(definition: Definition): void {
+    switch (definition.kind) {
+      case 'term':
+        return
+      case 'vhost':
+        this.#removeVhost(definition)
+        break
+      case 'exchange':
+        this.#removeExchange(definition)
+        break
+      case 'queue':
+        this.#removeQueue(definition)
+        break
+      case 'binding':
+        removeBinding(definition)
+        break
+      case 'user':
+        this.#removeUser(definition)
+        break
+      case 'permission':
+        this.#removePermission(definition)
+        break
+      case 'topic-permission':
+        this.#removeTopicPermission(definition)
+        break
+      default:
+        assertNever(definition)
+    }
+  }
+
+  #removeVhost(vhost: VhostState): void {
+    for (const queue of vhost.queues.values()) this.#remove(queue.id)
+    for (const exchange of vhost.exchanges.values()) this.#remove(exchange.id)
+    for (const permission of vhost.permissions.values()) this.#remove(permission.id)
+    for (const permission of vhost.topicPermissions.values()) this.#remove(permission.id)
+    this.vhosts.delete(vhost.name)
+    vhost.isClosed = true
+    vhost.version++
+  }
+
+  #removeExchange(exchange: Exchange): void {
+    for (const binding of exchange.incoming) this.#remove(binding.id)
+    for (const binding of exchange.outgoing.values()) this.#remove(binding.id)
+    exchange.home.exchanges.delete(exchange.name)
+    exchange.home.version++
+  }
+
+  #removeQueue(queue: DeclaredQueue): void {
+    for (const binding of queue.incoming) this.#remove(binding.id)
+    queue.home.queues.delete(queue.name)
+    queue.home.version++
+    if (queue.exclusiveOwner !== null) {
+      const owned = this.exclusiveQueues.get(queue.exclusiveOwner)
+      owned?.delete(queue)
+      if (owned?.size === 0) this.exclusiveQueues.delete(queue.exclusiveOwner)
+    }
+    if (queue.queue !== null) this.#directory.drop(queue.queue)
+  }
+
+  #removeUser(user: User): void {
+    for (const id of user.permissions) this.#remove(id)
+    this.users.delete(user.name)
+  }
+
+  #removePermission(permission: Permission): void {
+    const vhost = this.#vhost(permission.vhost)
+    vhost.permissions.delete(permission.username)
+    this.users.get(permission.username)?.permissions.delete(permission.id)
+    rightsChanged(vhost)
+  }
+
+  #removeTopicPermission(permission: TopicPermission): void {
+    const vhost = this.#vhost(permission.vhost)
+    vhost.topicPermissions.delete(topicRow(permission.username, permission.exchange))
+    this.users.get(permission.username)?.permissions.delete(permission.id)
+    rightsChanged(vhost)
+  }
+
+  #vhost(id: number): VhostState {
+    const vhost = this.#byId.get(id)
+    assert(vhost?.kind === 'vhost', 'the vhost of a definition exists')
+    return vhost
+  }
+
+  #user(id: number): User {
+    const user = this.#byId.get(id)
+    assert(user?.kind === 'user', 'the user of a permission exists')
+    return user
+  }
+}
+
+/** Anything with an id. */
+export type Definition = Term | VhostState | Exchange | DeclaredQueue | Binding | User | Permission | TopicPermission
+
+interface Term {
+  readonly kind: 'term'
+  readonly id: number
+  term: number
+  stored: StoredRecord | null
+}
+
+function removeBinding(binding: Binding): void {
+  const { source, destination } = binding
+  source.outgoing.delete(binding.identity)
+  source.matcher.remove(binding)
+  destination.incoming.delete(binding)
+  source.home.bindingCount--
+  source.home.version++
+}
+
+function rightsChanged(vhost: VhostState): void {
+  vhost.permissionEpoch++
+  vhost.version++
+}

@@ -1,0 +1,96 @@
+import type { FieldTable } from '../../amqp/field-table.ts'
+import { assertNever } from '../../base/assert.ts'
+import type { Message } from '../message.ts'
+import type { Binding } from './binding.ts'
+import { DefaultMatcher } from './default-matcher.ts'
+import { DirectMatcher } from './direct-matcher.ts'
+import { FanoutMatcher } from './fanout-matcher.ts'
+import { HeadersMatcher } from './headers-matcher.ts'
+import type { StoredRecord } from './live-records.ts'
+import type { Router } from './router.ts'
+import { TopicMatcher } from './topic-matcher.ts'
+import type { VhostState } from './vhost-state.ts'
+
+export const exchangeTypes = ['direct', 'fanout', 'topic', 'headers'] as const
+export type ExchangeType = (typeof exchangeTypes)[number]
+
+export function isExchangeType(type: string): type is ExchangeType {
+  return exchangeTypes.some((known) => known === type)
+}
+
+/** How an exchange finds the bindings for a message: the only thing in which exchange types differ. */
+export interface Matcher {
+  add(binding: Binding): void
+  remove(binding: Binding): void
+  /** Gives `router.reach` each binding that the message goes along; a queue or exchange may come up more than once. */
+  match(router: Router, key: string, message: Message): void
+  /** Whether the result depends on more of the message than its routing key. */
+  readonly readsHeaders: boolean
+}
+
+/** Where messages are published: a type, its bindings, and where what matches none of them goes. */
+export class Exchange {
+  readonly kind = 'exchange'
+  readonly id: number
+  readonly home: VhostState
+  readonly name: string
+  readonly type: ExchangeType
+  readonly isDurable: boolean
+  readonly isAutoDelete: boolean
+  readonly isInternal: boolean
+  readonly arguments: FieldTable
+  readonly alternate: string | null
+  readonly matcher: Matcher
+  /** Bindings from here, by identity. */
+  readonly outgoing = new Map<string, Binding>()
+  /** Bindings that lead here. */
+  readonly incoming = new Set<Binding>()
+  /** The last routing that reached it (`router.ts`). */
+  mark = 0
+  stored: StoredRecord | null = null
+
+  constructor(id: number, home: VhostState, properties: ExchangeProperties) {
+    this.id = id
+    this.home = home
+    this.name = properties.name
+    this.type = properties.type
+    this.isDurable = properties.isDurable
+    this.isAutoDelete = properties.isAutoDelete
+    this.isInternal = properties.isInternal
+    this.arguments = properties.arguments
+    const alternate = properties.arguments.fields.get(alternateExchangeKey)
+    this.alternate = alternate?.tag === 'S' ? alternate.value : null
+    this.matcher = properties.name === '' ? new DefaultMatcher(home) : matcherFor(properties.type)
+  }
+
+  /** Made with its vhost, not by anyone's declare; cannot be deleted. */
+  get isPredeclared(): boolean {
+    return this.name === '' || this.name.startsWith('amq.')
+  }
+}
+
+export const alternateExchangeKey = 'alternate-exchange'
+
+export interface ExchangeProperties {
+  readonly name: string
+  readonly type: ExchangeType
+  readonly isDurable: boolean
+  readonly isAutoDelete: boolean
+  readonly isInternal: boolean
+  readonly arguments: FieldTable
+}
+
+function matcherFor(type: ExchangeType): Matcher {
+  switch (type) {
+    case 'direct':
+      return new DirectMatcher()
+    case 'fanout':
+      return new FanoutMatcher()
+    case 'topic':
+      return new TopicMatcher()
+    case 'headers':
+      return new HeadersMatcher()
+    default:
+      return assertNever(type)
+  }
+}

@@ -1,0 +1,10 @@
+/** How much of everything there may be. Reaching one is refused (406) with a text that names it. */
+export const topologyLimits = {
+  queuesPerVhostMax: 1_000_000,
+  exchangesPerVhostMax: 100_000,
+  bindingsPerVhostMax: 2_000_000,
+  /** To one queue or exchange. */
+  bindingsPerDestinationMax: 200_000,
+  /** Arguments of one binding, which a headers exchange compares with each message. */
+  bindingArgumentsMax: 256,
+} as const

@@ -1,0 +1,58 @@
+import { assertNever } from '../../base/assert.ts'
+import type { Definition } from './definitions.ts'
+import type { DefinitionRecord } from './records.ts'
+
+/** The record that says all of a definition: applied to an empty topology that has what it needs, it makes the same. */
+export function recordOf(definition: Definition): DefinitionRecord {
+  switch (definition.kind) {
+    case 'term':
+      return { kind: 'term', id: definition.id, term: definition.term }
+    case 'vhost':
+      return { kind: 'vhost', id: definition.id, name: definition.name }
+    case 'exchange': {
+      const { kind, id, home, name, type, isDurable, isAutoDelete, isInternal } = definition
+      return {
+        kind,
+        id,
+        vhost: home.id,
+        name,
+        type,
+        isDurable,
+        isAutoDelete,
+        isInternal,
+        arguments: definition.arguments,
+      }
+    }
+    case 'queue': {
+      const { kind, id, home, name, isDurable, isAutoDelete, exclusiveOwner } = definition
+      return {
+        kind,
+        id,
+        vhost: home.id,
+        name,
+        isDurable,
+        isAutoDelete,
+        exclusiveOwner,
+        arguments: definition.arguments,
+      }
+    }
+    case 'binding': {
+      const { kind, id, source, destination, key } = definition
+      return { kind, id, source: source.id, destination: destination.id, key, arguments: definition.arguments }
+    }
+    case 'user': {
+      const { kind, id, name, passwordHash, tags } = definition
+      return { kind, id, name, passwordHash, tags }
+    }
+    case 'permission': {
+      const { kind, id, vhost, user, configure, write, read } = definition
+      return { kind, id, vhost, user, configure: configure.text, write: write.text, read: read.text }
+    }
+    case 'topic-permission': {
+      const { kind, id, vhost, user, exchange, writeText, readText } = definition
+      return { kind, id, vhost, user, exchange, write: writeText, read: readText }
+    }
+    default:
+      return assertNever(definition)
+  }
+}

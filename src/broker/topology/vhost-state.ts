@@ -1,0 +1,28 @@
+import type { Permissions } from '../access/authorise.ts'
+import type { Permission, TopicPermission } from '../access/permission.ts'
+import type { DeclaredQueue } from './declared-queue.ts'
+import type { Exchange } from './exchange.ts'
+import type { StoredRecord } from './live-records.ts'
+
+/** What exists in one vhost. Only topology's `apply` changes it. */
+export class VhostState implements Permissions {
+  readonly kind = 'vhost'
+  readonly id: number
+  readonly name: string
+  readonly exchanges = new Map<string, Exchange>()
+  readonly queues = new Map<string, DeclaredQueue>()
+  readonly permissions = new Map<string, Permission>()
+  readonly topicPermissions = new Map<string, TopicPermission>()
+  permissionEpoch = 0
+  /** Changes with every exchange, queue, binding and right. */
+  version = 0
+  bindingCount = 0
+  /** It is being deleted or has been: nothing can be done in it any more. */
+  isClosed = false
+  stored: StoredRecord | null = null
+
+  constructor(id: number, name: string) {
+    this.id = id
+    this.name = name
+  }
+}

@@ -1,0 +1,122 @@
+import type { SessionRights } from './access/authorise.ts'
+import type { ExchangeArguments, QueueArguments, Session } from './commands.ts'
+import { BrokerError } from './errors.ts'
+import type { BindingEnds } from './topology/binding.ts'
+import type { DeclaredQueue, QueueProperties } from './topology/declared-queue.ts'
+import { alternateExchangeKey, type ExchangeProperties, isExchangeType } from './topology/exchange.ts'
+import { whyNoCondition } from './topology/headers-matcher.ts'
+import { topologyLimits as limits } from './topology/limits.ts'
+import { checkNewName, reservedPrefix, shown } from './topology/names.ts'
+import { checkQueueArguments, deadLetterExchangeKey, exchangeArgument } from './topology/queue-arguments.ts'
+import { hashesIn, hashesMax } from './topology/topic-matcher.ts'
+import type { VhostState } from './topology/vhost-state.ts'
+
+/** What may be declared, bound and deleted, apart from rights that depend on names only. Each rule throws or returns. */
+
+export function refuseDefaultExchange(name: string): void {
+  if (name === '') throw new BrokerError('access-refused', 'operation not permitted on the default exchange')
+}
+
+export function refuseSystemExchange(name: string, vhost: string): void {
+  if (!name.startsWith(reservedPrefix)) return
+  const what = shown('exchange', name, vhost)
+  throw new BrokerError('access-refused', `deletion of system ${what} not allowed`)
+}
+
+export function locked(queue: DeclaredQueue): BrokerError {
+  const what = shown('queue', queue.name, queue.vhost)
+  return new BrokerError(
+    'resource-locked',
+    `cannot obtain exclusive access to locked ${what}. It could be originally declared on another connection or the ` +
+      'exclusive property value does not match that of the original declaration.',
+  )
+}
+
+/** An exclusive queue is for the session that declared it. */
+export function checkOwner(session: Session, queue: DeclaredQueue): void {
+  if (queue.exclusiveOwner !== null && queue.exclusiveOwner !== session.id) throw locked(queue)
+}
+
+// ---------------------------------------------------------------- exchanges
+
+export function exchangeProperties(name: string, args: ExchangeArguments): ExchangeProperties {
+  const { type, isDurable, isAutoDelete, isInternal } = args
+  if (!isExchangeType(type)) throw new BrokerError('precondition-failed', `unknown exchange type '${type}'`)
+  return { name, type, isDurable, isAutoDelete, isInternal, arguments: args.arguments }
+}
+
+export function checkNewExchange(vhost: VhostState, exchange: ExchangeProperties, rights: SessionRights): void {
+  checkNewName('exchange', exchange.name)
+  const what = shown('exchange', exchange.name, vhost.name)
+  const alternate = exchangeArgument(what, alternateExchangeKey, exchange.arguments)
+  if (alternate !== null) {
+    rights.authorise('read', 'exchange', exchange.name)
+    rights.authorise('write', 'exchange', alternate)
+  }
+  if (vhost.exchanges.size >= limits.exchangesPerVhostMax) {
+    throw limitReached(`declare ${what}`, `exchange limit in vhost '${vhost.name}'`, limits.exchangesPerVhostMax)
+  }
+}
+
+// ---------------------------------------------------------------- queues
+
+/** An exclusive queue is never durable: nobody could use it after a restart. */
+export function queueProperties(name: string, args: QueueArguments, sessionId: number): QueueProperties {
+  return {
+    name,
+    isDurable: args.isDurable && !args.isExclusive,
+    isAutoDelete: args.isAutoDelete,
+    exclusiveOwner: args.isExclusive ? sessionId : null,
+    arguments: args.arguments,
+  }
+}
+
+export function checkNewQueue(
+  vhost: VhostState,
+  queue: QueueProperties,
+  { rights, isServerNamed }: { rights: SessionRights; isServerNamed: boolean },
+): void {
+  if (!isServerNamed) checkNewName('queue', queue.name)
+  const what = shown('queue', queue.name, vhost.name)
+  const deadLetterExchange = exchangeArgument(what, deadLetterExchangeKey, queue.arguments)
+  if (deadLetterExchange !== null) {
+    rights.authorise('read', 'queue', queue.name)
+    rights.authorise('write', 'exchange', deadLetterExchange)
+  }
+  checkQueueArguments(what, queue.arguments)
+  if (vhost.queues.size >= limits.queuesPerVhostMax) {
+    throw limitReached(`declare ${what}`, `queue limit in vhost '${vhost.name}'`, limits.queuesPerVhostMax)
+  }
+}
+
+// ---------------------------------------------------------------- bindings
+
+export function checkNewBinding(vhost: VhostState, { source, destination, key, arguments: table }: BindingEnds): void {
+  const from = shown('exchange', source.name, vhost.name)
+  if (source.type === 'topic') checkPattern(key)
+  if (source.type === 'headers') {
+    const wrong = whyNoCondition(table)
+    if (wrong !== null) throw new BrokerError('precondition-failed', wrong)
+  }
+  if (table.fields.size > limits.bindingArgumentsMax) {
+    throw limitReached(`bind to ${from}`, 'binding argument limit', limits.bindingArgumentsMax)
+  }
+  if (vhost.bindingCount >= limits.bindingsPerVhostMax) {
+    throw limitReached(`bind to ${from}`, `binding limit in vhost '${vhost.name}'`, limits.bindingsPerVhostMax)
+  }
+  if (destination.incoming.size >= limits.bindingsPerDestinationMax) {
+    const to = shown(destination.kind, destination.name, vhost.name)
+    throw limitReached(`bind ${to}`, 'limit of bindings per destination', limits.bindingsPerDestinationMax)
+  }
+}
+
+function checkPattern(key: string): void {
+  const hashes = hashesIn(key)
+  if (hashes <= hashesMax) return
+  const text = `Topic binding key '${key}' uses ${hashes} '#' wildcards, at most ${hashesMax} are allowed`
+  throw new BrokerError('precondition-failed', text)
+}
+
+function limitReached(what: string, limit: string, max: number): BrokerError {
+  return new BrokerError('precondition-failed', `cannot ${what}: ${limit} (${max}) is reached`)
+}
