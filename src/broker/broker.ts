@@ -7,7 +7,6 @@ import { hashPassword, type PasswordVerifier, ThreadedPasswordVerifier } from '.
 import { Pattern } from './access/pattern.ts'
 import type { AlarmReason, BrokerCommands, BrokerListener, Principal, Session } from './commands.ts'
 import { BrokerError } from './errors.ts'
-import { HeldConfirms } from './held-confirms.ts'
 import type { ShardDirectory } from './ports.ts'
 import { BrokerSession } from './session.ts'
 import { checkNameForm } from './topology/names.ts'
@@ -25,7 +24,6 @@ export class Broker implements BrokerCommands {
   readonly #parts: BrokerParts
   readonly #topology: Topology
   readonly #logins: Logins
-  readonly #heldConfirms = new HeldConfirms()
   readonly #vhosts = new Map<VhostState, Vhost>()
   readonly #loopbackUsers: ReadonlySet<string>
   readonly #alarms = new Set<AlarmReason>()
@@ -37,12 +35,9 @@ export class Broker implements BrokerCommands {
     this.#parts = parts
     this.#topology = parts.topology
     this.#loopbackUsers = new Set(parts.loopbackUsers ?? ['guest'])
-    const { clock, random, verifier = new ThreadedPasswordVerifier() } = parts
+    const { clock, random, verifier = new ThreadedPasswordVerifier(parts.clock) } = parts
     this.#logins = new Logins({ clock, random, verifier })
-    parts.topology.onCommitted = (position) => {
-      this.#heldConfirms.release(position)
-      this.listener?.topologyCommitted(position)
-    }
+    parts.topology.hearCommits((position) => this.listener?.topologyCommitted(position))
   }
 
   // ---------------------------------------------------------------- sessions
@@ -82,7 +77,7 @@ export class Broker implements BrokerCommands {
     if (vhost === undefined) {
       const { topology, directory, random } = this.#parts
       const nextConsumerId = (): number => ++this.#consumerCount
-      vhost = new Vhost(state, { topology, directory, random, heldConfirms: this.#heldConfirms, nextConsumerId })
+      vhost = new Vhost(state, { topology, directory, random, nextConsumerId })
       this.#vhosts.set(state, vhost)
     }
     return vhost
@@ -108,6 +103,11 @@ export class Broker implements BrokerCommands {
     if (this.#isCongested === isCongested) return
     this.#isCongested = isCongested
     if (this.#alarms.size === 0) this.listener?.publishGateChanged()
+  }
+
+  /** A shard has been opened again: the handles in the routes that channels keep are void. */
+  shardsReopened(): void {
+    this.#topology.outdateRoutes()
   }
 
   setAlarm(reason: AlarmReason, isOn: boolean): void {
@@ -145,7 +145,7 @@ export class Broker implements BrokerCommands {
   async putUser(name: string, password: string, tags: readonly string[]): Promise<Position> {
     checkNameForm('user', name)
     if (password === '') throw new BrokerError('precondition-failed', `the password of user '${name}' is empty`)
-    const passwordHash = await hashPassword(password)
+    const passwordHash = await hashPassword(password, this.#parts.random)
     return this.#topology.putUser(name, passwordHash, tags)
   }
 

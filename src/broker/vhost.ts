@@ -14,7 +14,6 @@ import type {
 } from './commands.ts'
 import { RegisteredConsumer } from './consumer.ts'
 import { BrokerError } from './errors.ts'
-import type { HeldConfirms } from './held-confirms.ts'
 import type { Message } from './message.ts'
 import type { BodyWriter, ConfirmSink, Consumer, GetSink, Outcome, Queue, Reply, ShardDirectory } from './ports.ts'
 import { isOnSeveralShards, openBodyOnShards, publishToShards } from './publication.ts'
@@ -193,9 +192,8 @@ export class Vhost implements VhostCommands {
   }
 
   publish(route: Route, message: Message, confirms: ConfirmSink | null, sequence: number): void {
-    const sink = confirms === null ? null : this.#confirmsFor(route, message, confirms)
-    if (isOnSeveralShards(route)) publishToShards(route, message, sink, sequence)
-    else route.queues[0]?.shard.publish(message, route.queues, route.count, sink, sequence)
+    if (isOnSeveralShards(route)) publishToShards(route, message, confirms, sequence)
+    else route.queues[0]?.shard.publish(message, route.queues, route.count, confirms, sequence)
   }
 
   openBody(route: Route, isPersistent: boolean, bodyBytes: number): BodyWriter {
@@ -349,20 +347,12 @@ export class Vhost implements VhostCommands {
     if (declared?.id !== queue.definition.id || !declared.isAutoDelete) return 0
     return this.#directory.statusNow(queue).consumers > 0 ? 0 : this.#topology.remove(declared)
   }
-
-  /** Nearly always the sink itself. */
-  #confirmsFor(route: Route, message: Message, confirms: ConfirmSink): ConfirmSink {
-    const { pending } = this.#topology
-    if (pending === 0 || !route.hasDurable || !message.isPersistent) return confirms
-    return this.#parts.heldConfirms.holding(confirms, pending)
-  }
 }
 
 export interface VhostParts {
   readonly topology: Topology
   readonly directory: ShardDirectory
   readonly random: Random
-  readonly heldConfirms: HeldConfirms
   /** One sequence for the whole broker. */
   readonly nextConsumerId: () => number
 }

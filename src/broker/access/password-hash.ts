@@ -1,4 +1,7 @@
-import { createHash, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
+import { createHash, scrypt, timingSafeEqual } from 'node:crypto'
+import { encodedBytes, encodeText } from '../../amqp/short-string.ts'
+import type { Clock } from '../../base/clock.ts'
+import type { Random } from '../../base/random.ts'
 
 /**
  * Passwords as they are kept: one line of text that names how it was made.
@@ -9,7 +12,7 @@ import { createHash, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
  * rabbit-sha512$<the same>
  * ```
  *
- * Passwords are UTF-8 text: one whose bytes are not fits no hash, so that no two passwords are ever taken for one.
+ * What is hashed are the password's bytes as they came over the wire, UTF-8 or not.
  */
 
 /** Checks a password against what is kept of it, on another thread. Injected, so that tests need not wait. */
@@ -35,8 +38,8 @@ export const guestPasswordHash = 'scrypt$15$8$1$xCvLDLWilM8PYoRKBxYA8g==$9NWsEql
 export const nobodysPasswordHash = `scrypt$${cost.log2N}$${cost.r}$${cost.p}$${'A'.repeat(22)}==$${'A'.repeat(43)}=`
 
 /** The text to keep of a new password. */
-export function hashPassword(password: string): Promise<string> {
-  const salt = randomBytes(saltBytes)
+export function hashPassword(password: string, random: Random): Promise<string> {
+  const salt = Buffer.from(random.bytes(saltBytes))
   return new Promise((resolve, reject) => {
     derive(password, salt, hashBytes, cost, (error, hash) => {
       if (error !== null) return reject(error)
@@ -52,12 +55,18 @@ export function isPasswordHash(stored: string): boolean {
 }
 
 export class ThreadedPasswordVerifier implements PasswordVerifier {
+  readonly #clock: Clock
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
   verify(stored: string, password: string, done: (fits: boolean) => void): void {
     const ours = readScrypt(stored)
-    if (ours === null || !isText(password)) {
+    if (ours === null) {
       const rabbits = readRabbit(stored)
-      const fits = rabbits !== null && isText(password) && fitsRabbit(rabbits, password)
-      setImmediate(() => done(fits))
+      const fits = rabbits !== null && fitsRabbit(rabbits, password)
+      this.#clock.soon(() => done(fits))
       return
     }
     derive(password, ours.salt, ours.hash.length, ours, (error, hash) => {
@@ -79,7 +88,7 @@ function derive(
   { log2N, r, p }: ScryptCost,
   done: (error: Error | null, hash: Buffer) => void,
 ): void {
-  scrypt(password, salt, length, { N: 2 ** log2N, r, p, maxmem: memoryBytesMax }, done)
+  scrypt(bytesOf(password), salt, length, { N: 2 ** log2N, r, p, maxmem: memoryBytesMax }, done)
 }
 
 const scryptForm =
@@ -106,11 +115,12 @@ function readRabbit(stored: string): { algorithm: string; salt: Buffer; hash: Bu
 }
 
 function fitsRabbit(stored: { algorithm: string; salt: Buffer; hash: Buffer }, password: string): boolean {
-  const hash = createHash(stored.algorithm).update(stored.salt).update(password, 'utf8').digest()
+  const hash = createHash(stored.algorithm).update(stored.salt).update(bytesOf(password)).digest()
   return timingSafeEqual(hash, stored.hash)
 }
 
-/** No lone surrogate: names and passwords that are not UTF-8 reach us with some (`amqp/short-string.ts`). */
-function isText(password: string): boolean {
-  return !/\p{Surrogate}/u.test(password)
+function bytesOf(password: string): Uint8Array {
+  const bytes = new Uint8Array(encodedBytes(password))
+  encodeText(password, bytes, 0)
+  return bytes
 }

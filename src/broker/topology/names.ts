@@ -1,3 +1,4 @@
+import { encodedBytes, shortStringBytesMax } from '../../amqp/short-string.ts'
 import { BrokerError } from '../errors.ts'
 
 /** Names of queues, exchanges and vhosts: how they come in, and how error texts show them. */
@@ -17,8 +18,6 @@ export function shown(kind: 'queue' | 'exchange', name: string, vhost: string): 
 /** Names the broker makes itself begin with it; clients may use these but not create them. */
 export const reservedPrefix = 'amq.'
 
-export const nameBytesMax = 255
-
 /** Throws unless something new may be called this by a client. */
 export function checkNewName(kind: NameKind, name: string): void {
   if (kind !== 'vhost' && name.startsWith(reservedPrefix)) {
@@ -29,16 +28,10 @@ export function checkNewName(kind: NameKind, name: string): void {
 
 /** Throws unless anything may be called this: bounded, and nothing in it that breaks a line, a log or a terminal. */
 export function checkNameForm(kind: NameKind | 'user', name: string): void {
-  // Three bytes are the most per UTF-16 unit; only long names need to be counted.
-  if (name.length * 3 > nameBytesMax && bytesOf(name) > nameBytesMax) {
-    throw new BrokerError('precondition-failed', `${kind} name is longer than ${nameBytesMax} bytes`)
+  if (encodedBytes(name) > shortStringBytesMax) {
+    throw new BrokerError('precondition-failed', `${kind} name is longer than ${shortStringBytesMax} bytes`)
   }
   if (/\p{Cc}/u.test(name)) {
     throw new BrokerError('precondition-failed', `${kind} name ${JSON.stringify(name)} contains control characters`)
   }
-}
-
-/** A lone surrogate stands for one byte that is not UTF-8 (`amqp/short-string.ts`). */
-function bytesOf(name: string): number {
-  return Buffer.byteLength(name.replaceAll(/\p{Surrogate}/gu, '?'))
 }

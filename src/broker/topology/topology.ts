@@ -34,10 +34,9 @@ export class Topology {
   /** For the broker's other long work too, so that it takes turns with this. */
   readonly runQueue: RunQueue
   readonly router = new Router()
-  /** Hears of each commit. */
-  onCommitted: (position: Position) => void = () => {}
   readonly #definitions: Definitions
   readonly #logger: Logger
+  readonly #commitListeners: ((position: Position) => void)[] = []
   #log: Log | null = null
   #reclaim: Reclaim | null = null
   #failure: Error | null = null
@@ -130,6 +129,16 @@ export class Topology {
     return this.#definitions.exclusiveQueues.get(session) ?? []
   }
 
+  /** Calls back at each commit, in the order of the calls here. Shards first: their confirms wait for it too. */
+  hearCommits(listener: (position: Position) => void): void {
+    this.#commitListeners.push(listener)
+  }
+
+  /** What is routed from now on may depend on everything up to here. */
+  get appended(): Position {
+    return this.#log?.appended ?? 0
+  }
+
   /** Everything up to here is on stable storage. */
   get committed(): Position {
     return this.#log?.committed ?? 0
@@ -137,8 +146,7 @@ export class Topology {
 
   /** What an answer must wait for that takes all that has been said so far for granted; 0: nothing. */
   get pending(): Position {
-    const appended = this.#log?.appended ?? 0
-    return appended > this.committed ? appended : 0
+    return this.appended > this.committed ? this.appended : 0
   }
 
   /** The same for an answer that takes one definition for granted. */
@@ -235,6 +243,11 @@ export class Topology {
     return this.#removeIds([permission.id])
   }
 
+  /** Every route that anyone has kept must be found again. */
+  outdateRoutes(): void {
+    for (const vhost of this.vhosts.values()) vhost.version++
+  }
+
   // ---------------------------------------------------------------- close
 
   /** Commits what was appended. Queues and their shards are the directory's. */
@@ -303,7 +316,7 @@ export class Topology {
       this.#opening.done(null)
       this.#opening = null
     }
-    this.onCommitted(position)
+    for (const listener of this.#commitListeners) listener(position)
     this.#reclaim?.consider()
   }
 
