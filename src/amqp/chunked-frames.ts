@@ -19,7 +19,7 @@ export class ChunkedFrames {
   #chunkAt = 0
   #carry: Uint8Array = empty
   #carried = 0
-  /** Where the decoder scans: the carried frame, or what is left of the chunk. */
+  /** The decoder scans what is left of the chunk; nothing is carried. */
   #isInChunk = false
   readonly #header = new Uint8Array(frameHeaderBytes)
 
@@ -58,8 +58,7 @@ export class ChunkedFrames {
   #carryRest(): void {
     const decoder = this.decoder
     this.#carry = decoder.wholeBytes === 0 ? this.#header : new Uint8Array(decoder.wholeBytes)
-    this.#carried = 0
-    this.#chunkAt = decoder.frameStart
+    this.#isInChunk = false
     this.#fill()
   }
 

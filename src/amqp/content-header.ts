@@ -82,11 +82,12 @@ export function checkContentHeader(buffer: Uint8Array, start: number, end: numbe
   const flags = readUint16(buffer, start + 12)
   if ((flags & noSuchFlags) !== 0) throw illegal(`unknown property flags in 0x${flags.toString(16)}`)
   let at = start + fixedBytes
-  for (let flag = 0x8000; flag >= PropertyFlags.clusterId; flag >>>= 1) {
-    if ((flags & flag) === 0) continue
+  for (let left = flags; left !== 0; ) {
+    const flag = highestOf(left)
     const next = skip(buffer, at, end, flag)
     if (flag === PropertyFlags.headers) checkFieldTable(buffer, at + 4, next)
     at = next
+    left ^= flag
   }
   if (at < end) throw new ProtocolError(ReplyCodes.FrameError, `${end - at} bytes after the properties`)
 }
@@ -151,11 +152,16 @@ function propertyAt(buffer: Uint8Array, start: number, end: number, wanted: numb
   const flags = flagsOf(buffer, start, end)
   if ((flags & wanted) === 0) return absent
   let at = start + fixedBytes
-  for (let flag = 0x8000; flag > wanted; flag >>>= 1) {
-    if ((flags & flag) !== 0) at = skip(buffer, at, end, flag)
+  for (let before = flags & ~(2 * wanted - 1); before !== 0; before ^= highestOf(before)) {
+    at = skip(buffer, at, end, highestOf(before))
   }
   skip(buffer, at, end, wanted)
   return at
+}
+
+/** The highest bit that is set: the property that comes first. */
+function highestOf(flags: number): number {
+  return 0x8000_0000 >>> Math.clz32(flags)
 }
 
 /** Where the property of this flag, which begins at `at`, ends. */

@@ -223,6 +223,21 @@ describe('chunks cut anywhere', () => {
     assert.equal(frames.carriedBytes, 2)
   })
 
+  it('keep what they hold when asked again before the next one has come', () => {
+    for (let cut = 0; cut <= trace.bytes.length; cut++) {
+      const frames = new ChunkedFrames()
+      const found: Frame[] = []
+      for (const chunk of cutAt(trace.bytes, [cut])) {
+        frames.push(chunk)
+        while (frames.next()) found.push(frameOf(frames.decoder))
+        const held = frames.carriedBytes
+        assert.equal(frames.next(), false)
+        assert.equal(frames.carriedBytes, held)
+      }
+      assert.deepEqual(found, trace.frames)
+    }
+  })
+
   it('are refused as soon as a header that came in pieces is too large', () => {
     const header = headerOf(FrameTypes.Body, 1, 0x7fffffff)
     for (let cut = 0; cut <= frameHeaderBytes; cut++) {
