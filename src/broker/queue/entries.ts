@@ -70,6 +70,7 @@ export class Entries {
       if (!there.isAway && !there.isBound) there.sendAway()
       return
     }
+    if (there !== null) this.#forget(there)
     this.#chunkAt(Math.floor(first / chunkEntries), () => EntryChunk.away(first, readyBytes, positionMax))
     this.live += chunkEntries
     this.ready += chunkEntries

@@ -10,6 +10,7 @@ import type { RunQueue } from '../../base/run-queue.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Log, LogListener } from '../../log/log.ts'
 import { BrokerError } from '../errors.ts'
+import type { Chunks } from '../message.ts'
 import type { Queue, QueueStatus, ShardCommands, ShardDirectory } from '../ports.ts'
 import { LocalQueue } from '../queue/local-queue.ts'
 import type { QueueDefinition } from '../topology/queue-definition.ts'
@@ -136,7 +137,7 @@ const refusingShard: ShardCommands = {
     append: () => {},
     abandon: () => {},
     release: () => {},
-    read: (_index, done) => done(refused(), new Uint8Array(0), 0, 0),
+    read: (_index: number, done: Parameters<Chunks['read']>[1]) => done(refused(), new Uint8Array(0), 0, 0),
   }),
   get: (_queue, _isNoAck, sink) => sink.failed(refused()),
   register: (_consumer, reply) => reply.failed(refused()),

@@ -75,6 +75,7 @@ export class Opening {
       if (queue === undefined) continue
       for (const state of digestStates(index, row)) this.#applyState(queue, state)
       queue.statedIn = segment.id
+      queue.undigestedFrom = Math.max(queue.undigestedFrom, row.last + 1)
       if (row.count > 0) this.#applyRows(segment, queue, row, rows)
     }
     return true
@@ -314,7 +315,6 @@ export class Opening {
 /** Where the entries of a sealed segment can be read again, if they are many enough to be let go. */
 export function noteRun(segment: Segment, queue: LocalQueue, row: DigestRow): void {
   if (row.count === 0) return
-  queue.undigestedFrom = Math.max(queue.undigestedFrom, row.last + 1)
   if (row.count < 256) {
     queue.unpagedBelow = Math.max(queue.unpagedBelow, row.last + 1)
     return

@@ -86,18 +86,23 @@ export function buildDigest(source: DigestSource): Uint8Array {
 
 function gather(source: DigestSource, queue: LocalQueue): Gathered {
   const one: Gathered = { queue, states: source.statesOf(queue, source.sentMarkOf(queue)), offsets: [], sizes: [], sequences: [] }
+  let beyond = 0
   for (const chunk of queue.entries.chunks()) {
     if (chunk.isAway || chunk.first + chunkEntries <= queue.undigestedFrom || chunk.positionMax < source.base) continue
     for (let slot = 0; slot < chunk.flags.length; slot++) {
       const flags = chunk.flags[slot] as number
       if (flags === 0 || (flags & EntryFlag.transient) !== 0) continue
       const position = chunk.positions[slot] as number
+      if (position >= source.end && beyond === 0) beyond = chunk.base + slot
       if (position < source.base || position >= source.end) continue
       one.offsets.push(position - source.base)
       one.sizes.push(chunk.sizes[slot] as number)
       one.sequences.push(chunk.base + slot)
     }
   }
+  // Copies of old records may stand behind the segment already: the next digest begins at the first of all that do.
+  const digested = Math.max(queue.undigestedFrom, (one.sequences[one.sequences.length - 1] ?? 0) + 1)
+  queue.undigestedFrom = beyond === 0 ? digested : beyond
   return one
 }
 
