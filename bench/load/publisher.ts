@@ -1,11 +1,11 @@
 import { Histogram } from '../stats/histogram.ts'
-import { frameEnd } from '../wire/frame-end.ts'
 import { confirmSelect } from '../wire/method-frames.ts'
-import { FrameType, MethodId } from '../wire/method-ids.ts'
+import { MethodId } from '../wire/method-ids.ts'
 import { RawConnection } from '../wire/raw-connection.ts'
 import type { FrameReader } from '../wire/read-buffer.ts'
 import type { Board } from './board.ts'
 import { sourceOf } from './body.ts'
+import { ConfirmReader } from './confirm-reader.ts'
 import { ConfirmWindow } from './confirm-window.ts'
 import type { PublishJob } from './jobs.ts'
 import { monotonicMs } from './monotonic-time.ts'
@@ -25,12 +25,11 @@ const sleepMsMax = 0.25
 
 /**
  * One publishing connection: prebuilt frames, many per send, as fast as the broker takes them within the window, or
- * paced. Confirms are parsed in place. Not a client: no topology, no reconnecting.
+ * paced. Confirms are read by `ConfirmReader`. Not a client: no topology, no reconnecting.
  */
 export class Publisher implements FrameReader {
   readonly confirmLatency = new Histogram()
   readonly problems = new Problems()
-  nacked = 0
   blockedMs = 0
   /** Resolves when all is sent and confirmed; rejects when the connection fails first. */
   readonly done: Promise<void>
@@ -39,13 +38,16 @@ export class Publisher implements FrameReader {
   readonly #connection: RawConnection
   readonly #batches: PublishBatch[] = []
   readonly #window: ConfirmWindow | null
+  readonly #confirms: ConfirmReader
   readonly #sleeper = new Int32Array(new SharedArrayBuffer(4))
   #sent = 0
-  #confirmed = 0
   #startedAt = 0
   #blockedSince: number | null = null
   #isRunning = false
+  /** A turn is due in the next round of the event loop. */
   #isQueued = false
+  /** A turn is due by a timer. */
+  #isPolling = false
   #isBackedUp = false
   #isDone = false
   #resolve: () => void = () => {}
@@ -63,6 +65,14 @@ export class Publisher implements FrameReader {
     this.#board = board
     this.#connection = connection
     this.#window = job.confirmWindow > 0 ? new ConfirmWindow(job.rate > 0 ? openWindow : job.confirmWindow) : null
+    this.#confirms = new ConfirmReader({
+      frameBytesMax: connection.frameBytesMax,
+      window: this.#window,
+      latency: this.confirmLatency,
+      board,
+      problems: this.problems,
+      control: (view, frameStart, frameEndAt) => connection.control(view, frameStart, frameEndAt),
+    })
     this.#makeBatches()
     this.done = new Promise((resolve, reject) => {
       this.#resolve = resolve
@@ -78,6 +88,10 @@ export class Publisher implements FrameReader {
 
   get serverName(): string {
     return this.#connection.serverName
+  }
+
+  get nacked(): number {
+    return this.#confirms.nacked
   }
 
   /** Sum of the sequences 0 … sent - 1. */
@@ -101,42 +115,12 @@ export class Publisher implements FrameReader {
     return this.#connection.close()
   }
 
-  // ---- confirms
-
   read(bytes: Uint8Array, view: DataView, start: number, end: number): number {
-    const now = monotonicMs()
-    const frameBytesMax = this.#connection.frameBytesMax
-    let at = start
-    for (;;) {
-      const next = frameEnd(bytes, view, at, end, frameBytesMax)
-      if (next === 0) break
-      if (bytes[at] === FrameType.Method) this.#method(bytes, view, at, next, now)
-      at = next
-    }
-    this.#board.setConfirmed(this.#job.publisher, this.#confirmed)
+    const next = this.#confirms.read(bytes, view, start, end)
+    this.#board.setConfirmed(this.#job.publisher, this.#confirms.confirmed)
     if (this.#isRunning && !this.#isQueued && this.#job.rate === 0) this.#turn()
     else this.#finishWhenDone()
-    return at
-  }
-
-  #method(bytes: Uint8Array, view: DataView, at: number, next: number, now: number): void {
-    const method = view.getUint32(at + 7)
-    if (method !== MethodId.BasicAck && method !== MethodId.BasicNack) {
-      // Nothing is published as mandatory, so a return cannot come; anything else is for the connection.
-      this.#connection.control(view, at, next)
-      return
-    }
-    const sequence = view.getUint32(at + 11) * 0x1_0000_0000 + view.getUint32(at + 15)
-    const isMultiple = ((bytes[at + 19] as number) & 1) === 1
-    const from = this.#board.measuredFrom
-    const settled = this.#window?.settle(sequence, isMultiple, now, this.confirmLatency, from, this.#until()) ?? 0
-    if (settled === 0) this.problems.add(`a confirm for ${sequence}, which was not waiting for one`)
-    this.#confirmed += settled
-    if (method === MethodId.BasicNack) this.nacked += settled
-  }
-
-  #until(): number {
-    return this.#board.measuredUntil
+    return next
   }
 
   // ---- sending
@@ -144,6 +128,7 @@ export class Publisher implements FrameReader {
   /** One turn: a bounded number of sends, then back to the event loop. */
   readonly #turn = (): void => {
     this.#isQueued = false
+    this.#isPolling = false
     if (!this.#isRunning || this.#isBackedUp || this.#blockedSince !== null) return
     if (this.#isOver()) this.#finishWhenDone()
     else if (this.#job.rate > 0) this.#pacedTurn()
@@ -159,7 +144,7 @@ export class Publisher implements FrameReader {
     for (let sends = 0; sends < sendsPerTurnMax; sends++) {
       const count = this.#allowed()
       if (count === 0) {
-        this.#waitForRoom()
+        this.#finishWhenDone()
         return
       }
       if (!this.#send(count, 0, 0)) return
@@ -175,20 +160,24 @@ export class Publisher implements FrameReader {
     const wanted = Math.min(pack, left)
     if (this.#window !== null && this.#job.confirmWindow - this.#window.waiting < wanted) return 0
     if (this.#window !== null && this.#window.room < wanted) return 0
-    if (leadMax > 0 && (this.#board.sent() + wanted) * copies - this.#board.delivered() > leadMax) return 0
+    if (leadMax > 0 && (this.#board.sent() + wanted) * copies - this.#board.delivered() > leadMax) {
+      this.#waitForConsumers()
+      return 0
+    }
     return wanted
   }
 
   /** A confirm wakes us up by itself; consumers do not, they are elsewhere. */
-  #waitForRoom(): void {
-    this.#finishWhenDone()
-    const { leadMax } = this.#job
-    if (leadMax === 0 || this.#isQueued || this.#isDone) return
-    this.#isQueued = true
+  #waitForConsumers(): void {
+    if (this.#isPolling) return
+    this.#isPolling = true
     setTimeout(this.#turn, 1)
   }
 
-  /** Sends `count` messages as one write; returns false when the socket wants to be waited for. */
+  /**
+   * Sends `count` messages as one write, timed from `firstDue` in steps of `intervalMs` or, when that is 0, from now.
+   * Returns false when the socket wants to be waited for.
+   */
   #send(count: number, firstDue: number, intervalMs: number): boolean {
     const batch = this.#batches[Math.floor(this.#sent / count) % batchCount] as PublishBatch
     const now = monotonicMs()
@@ -206,6 +195,7 @@ export class Publisher implements FrameReader {
   /** Sends what is due; a time that has been missed stays the message's intended time. */
   #pacedTurn(): void {
     const intervalMs = 1000 / this.#job.rate
+    const timedBy = this.#job.isCoarselyPaced ? 0 : intervalMs
     const pack = this.#batches[0]?.count ?? 1
     for (let sends = 0; sends < sendsPerTurnMax; sends++) {
       const firstDue = this.#startedAt + this.#sent * intervalMs
@@ -213,7 +203,7 @@ export class Publisher implements FrameReader {
       const room = this.#window === null ? pack : this.#window.room
       const count = Math.min(due, pack, room)
       if (count <= 0) break
-      if (!this.#send(count, firstDue, intervalMs)) return
+      if (!this.#send(count, firstDue, timedBy)) return
     }
     this.#pause(this.#startedAt + this.#sent * intervalMs - monotonicMs())
   }
