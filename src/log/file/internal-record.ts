@@ -2,7 +2,7 @@
  * Records that the log writes for itself. `replay` never shows them to a visitor.
  *
  * epoch     an owner has opened the log; its frame is the first of the epoch
- * segments  which segments are live; in the first frame of each segment, with the term and epoch of that moment
+ * segments  which segments are live; in the first frame of each segment, with the owner's term
  * freed     a segment is no longer live; its file is touched only after this record is committed
  * sealed    the segment ends here; stored only once the next segment's file exists
  * closed    everything before is synced and nothing follows in this epoch
@@ -14,7 +14,7 @@ import { FormatUnknown } from './format.ts'
 
 export type InternalRecord =
   | { readonly kind: 'epoch'; readonly term: number; readonly nonce: Uint8Array; readonly openedMs: number }
-  | { readonly kind: 'segments'; readonly term: number; readonly epoch: number; readonly live: readonly Run[] }
+  | { readonly kind: 'segments'; readonly term: number; readonly live: readonly Run[] }
   | { readonly kind: 'freed'; readonly segment: number }
   | { readonly kind: 'sealed'; readonly next: number }
   | { readonly kind: 'closed' }
@@ -26,6 +26,7 @@ export interface Run {
 }
 
 const codes = { epoch: 1, segments: 2, freed: 3, sealed: 4, closed: 5 } as const
+const runsOffset = 12
 const runBytes = 12
 export const nonceBytes = 8
 
@@ -41,10 +42,9 @@ export function encodeInternal(record: InternalRecord): Uint8Array {
       break
     case 'segments':
       writeUint64(view, 4, record.term)
-      writeUint64(view, 12, record.epoch)
       record.live.forEach((run, index) => {
-        writeUint64(view, 20 + index * runBytes, run.first)
-        view.setUint32(28 + index * runBytes, run.count, true)
+        writeUint64(view, runsOffset + index * runBytes, run.first)
+        view.setUint32(runsOffset + 8 + index * runBytes, run.count, true)
       })
       break
     case 'freed':
@@ -64,7 +64,7 @@ function encodedBytes(record: InternalRecord): number {
     case 'epoch':
       return 28
     case 'segments':
-      return 20 + record.live.length * runBytes
+      return runsOffset + record.live.length * runBytes
     case 'freed':
     case 'sealed':
       return 12
@@ -81,7 +81,7 @@ export function decodeInternal(bytes: Uint8Array): InternalRecord {
     case codes.epoch:
       return { kind: 'epoch', term: readUint64(view, 4), nonce: bytes.slice(12, 20), openedMs: readUint64(view, 20) }
     case codes.segments:
-      return { kind: 'segments', term: readUint64(view, 4), epoch: readUint64(view, 12), live: decodeRuns(view) }
+      return { kind: 'segments', term: readUint64(view, 4), live: decodeRuns(view) }
     case codes.freed:
       return { kind: 'freed', segment: readUint64(view, 4) }
     case codes.sealed:
@@ -95,7 +95,7 @@ export function decodeInternal(bytes: Uint8Array): InternalRecord {
 
 function decodeRuns(view: DataView): Run[] {
   const runs: Run[] = []
-  for (let at = 20; at + runBytes <= view.byteLength; at += runBytes) {
+  for (let at = runsOffset; at + runBytes <= view.byteLength; at += runBytes) {
     runs.push({ first: readUint64(view, at), count: view.getUint32(at + 8, true) })
   }
   return runs

@@ -11,7 +11,7 @@ import { viewOf } from './byte-codec.ts'
 export class Page {
   readonly bytes: Uint8Array
   readonly view: DataView
-  /** Position of its first byte divided by the page size. */
+  /** Position of its first byte divided by the page size; -1 while it holds nothing that may be read. */
   number = -1
   /** Frames in it that are not yet stored, and one more while it is being filled. */
   pins = 0
@@ -107,7 +107,7 @@ export class PageCache {
     for (let number = first; number < end; number++) {
       const page = this.#pages.get(number)
       if (page === undefined || page.pins > 0) continue
-      this.#pages.delete(number)
+      this.#takeOut(page)
       this.#release(page)
     }
   }
@@ -125,8 +125,14 @@ export class PageCache {
       if (page.pins > 0 || page.number === this.#loadedLast) continue
       if (oldest === null || page.lastUsed < oldest.lastUsed) oldest = page
     }
-    if (oldest !== null) this.#pages.delete(oldest.number)
+    if (oldest !== null) this.#takeOut(oldest)
     return oldest
+  }
+
+  /** From here on whoever still holds the page sees by its number that it is another one. */
+  #takeOut(page: Page): void {
+    this.#pages.delete(page.number)
+    page.number = -1
   }
 
   #release(page: Page): void {

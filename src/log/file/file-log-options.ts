@@ -1,0 +1,53 @@
+/** What a file log is opened with, and the sizes it has by itself. */
+import { assert } from '../../base/assert.ts'
+import type { Clock } from '../../base/clock.ts'
+import type { Files } from '../../base/files.ts'
+import { type Logger, silentLogger } from '../../base/logger.ts'
+import type { Random } from '../../base/random.ts'
+import { pageBytesDefault, pageBytesMin } from './format.ts'
+
+export interface FileLogOptions {
+  readonly files: Files
+  /** Belongs to this log alone. */
+  readonly directory: string
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger?: Logger
+  /** What messages call this log. */
+  readonly name?: string
+  readonly segmentBytes?: number
+  /** The first segment; those after it double up to `segmentBytes`, so that an empty log opens fast. */
+  readonly firstSegmentBytes?: number
+  /** Pages kept in memory for readers. */
+  readonly cacheBytes?: number
+  /** Bytes of the file system below which the log says that it is full. */
+  readonly roomBytesMin?: number
+  /** Only for tests, and only for a new log: one that exists keeps its own. */
+  readonly pageBytes?: number
+}
+
+export const segmentBytesDefault = 64 * 1024 * 1024
+export const firstSegmentBytesDefault = 4 * 1024 * 1024
+export const cacheBytesDefault = 32 * 1024 * 1024
+export const roomBytesMinDefault = 256 * 1024 * 1024
+
+export function withDefaults(options: FileLogOptions): Required<FileLogOptions> {
+  const segmentBytes = options.segmentBytes ?? segmentBytesDefault
+  const full = {
+    files: options.files,
+    directory: options.directory,
+    clock: options.clock,
+    random: options.random,
+    logger: options.logger ?? silentLogger,
+    name: options.name ?? 'log',
+    segmentBytes,
+    firstSegmentBytes: Math.min(options.firstSegmentBytes ?? firstSegmentBytesDefault, segmentBytes),
+    cacheBytes: options.cacheBytes ?? cacheBytesDefault,
+    roomBytesMin: options.roomBytesMin ?? roomBytesMinDefault,
+    pageBytes: options.pageBytes ?? pageBytesDefault,
+  }
+  const { pageBytes } = full
+  assert(pageBytes >= pageBytesMin && (pageBytes & (pageBytes - 1)) === 0, 'a page is a power of two of at least 16 KiB')
+  assert(segmentBytes % pageBytes === 0 && full.firstSegmentBytes % pageBytes === 0, 'a segment is whole pages')
+  return full
+}

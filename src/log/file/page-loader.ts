@@ -1,0 +1,148 @@
+/**
+ * Brings pages from segment files into the cache, verified block by block. Readers of the same page share one read.
+ */
+import type { Clock } from '../../base/clock.ts'
+import { LogDamaged, LogFailed, type Position } from '../log.ts'
+import { blockEntryBytes, frameHeaderBytes, segmentHeaderBytes } from './format.ts'
+import { decodeFrameHeader, findFrame, FrameHeader, type FramePlace, isBlockIntact, isTableIntact } from './frame.ts'
+import type { PageCache } from './page-cache.ts'
+import { damagedRange, type LogSegment } from './segment.ts'
+import type { SegmentReader } from './segment-reader.ts'
+
+type Loaded = (error: Error | null) => void
+
+interface Request {
+  readonly segment: LogSegment
+  readonly page: number
+  readonly waiters: { readonly position: Position; readonly loaded: Loaded }[]
+}
+
+const readsInFlightMax = 4
+
+export interface PageLoaderOptions {
+  readonly reader: SegmentReader
+  readonly cache: PageCache
+  readonly clock: Clock
+  readonly logId: Uint8Array
+  readonly pageBytes: number
+}
+
+export class PageLoader {
+  readonly #options: PageLoaderOptions
+  readonly #requests = new Map<number, Request>()
+  readonly #queue: Request[] = []
+  readonly #underWay = new Set<Promise<void>>()
+
+  constructor(options: PageLoaderOptions) {
+    this.#options = options
+  }
+
+  load(segment: LogSegment | null, position: Position, loaded: Loaded): void {
+    const { clock, cache, pageBytes, reader } = this.#options
+    const page = Math.floor(position / pageBytes)
+    const cached = cache.find(page)
+    if (cached !== null) {
+      cache.markLoaded(page)
+      const isReadable = cached.isReadable(position - page * pageBytes)
+      clock.soon(() => loaded(isReadable ? null : unreadable(reader, segment, position)))
+    } else if (segment === null) {
+      clock.soon(() => loaded(unreadable(reader, null, position)))
+    } else {
+      this.#request(segment, page, position, loaded)
+    }
+  }
+
+  /** Resolves when no read is under way. */
+  async settled(): Promise<void> {
+    while (this.#underWay.size > 0) await Promise.all(this.#underWay)
+  }
+
+  #request(segment: LogSegment, page: number, position: Position, loaded: Loaded): void {
+    let request = this.#requests.get(page)
+    if (request === undefined) {
+      request = { segment, page, waiters: [] }
+      this.#requests.set(page, request)
+      this.#queue.push(request)
+      this.#next()
+    }
+    request.waiters.push({ position, loaded })
+  }
+
+  #next(): void {
+    while (this.#underWay.size < readsInFlightMax) {
+      const request = this.#queue.shift()
+      if (request === undefined) return
+      const work = this.#read(request)
+      this.#underWay.add(work)
+      void work.then(() => {
+        this.#underWay.delete(work)
+        this.#next()
+      })
+    }
+  }
+
+  /** Never rejects for reasons of the disk; those are told to whoever waits. */
+  async #read(request: Request): Promise<void> {
+    const { reader, cache, logId, pageBytes } = this.#options
+    const { segment, page: number } = request
+    const page = cache.take()
+    let failure: LogFailed | null = null
+    try {
+      const offset = number * pageBytes - segment.base
+      const count = await reader.read(segment.id, page.bytes, pageBytes, offset)
+      const place = { bytes: page.bytes, view: page.view, position: number * pageBytes, logId }
+      const { verifiedEnd, damage } = verifyPage(place, offset === 0 ? segmentHeaderBytes : 0, count)
+      cache.put(page, number, verifiedEnd, damage)
+      cache.markLoaded(number)
+    } catch (cause) {
+      cache.giveBack(page)
+      failure = new LogFailed(`${reader.path(segment.id)} could not be read`, { cause })
+    }
+    this.#requests.delete(number)
+    for (const { position, loaded } of request.waiters) {
+      const isReadable = failure === null && page.number === number && page.isReadable(position - number * pageBytes)
+      loaded(failure ?? (isReadable ? null : unreadable(reader, segment, position)))
+    }
+  }
+}
+
+function unreadable(reader: SegmentReader, segment: LogSegment | null, position: Position): LogDamaged {
+  if (segment === null) return new LogDamaged(`position ${position} is in no live segment`)
+  const offset = position - segment.base
+  return damagedRange(reader.path(segment.id), segment.base, offset, offset + 1, 'the block of this record does not pass its checks')
+}
+
+/**
+ * Which bytes of a page may be seen: those of intact blocks. Order and completeness are not judged here: the position in
+ * each frame's header says that it belongs here, and replay follows the chain.
+ */
+export function verifyPage(place: FramePlace, from: number, end: number): { verifiedEnd: number; damage: number[] | null } {
+  const header = new FrameHeader()
+  const damage: number[] = []
+  let at = from
+  for (;;) {
+    if (!decodeFrameHeader(place, at, end, header)) {
+      const next = findFrame(place, at, end, header)
+      if (next < 0) break
+      damage.push(at, next)
+      at = next
+    }
+    verifyBlocks(place, at, header, damage)
+    at += header.bytes
+  }
+  return { verifiedEnd: at, damage: damage.length > 0 ? damage : null }
+}
+
+function verifyBlocks(place: FramePlace, at: number, header: FrameHeader, damage: number[]): void {
+  let start = at + frameHeaderBytes
+  let entry = start + header.payloadBytes
+  if (!isTableIntact(place, at, header)) {
+    damage.push(at, at + header.bytes)
+    return
+  }
+  for (let block = 0; block < header.blocks; block++, entry += blockEntryBytes) {
+    const blockEnd = start + place.view.getUint32(entry, true)
+    if (!isBlockIntact(place, entry, start)) damage.push(start, blockEnd)
+    start = blockEnd
+  }
+}
