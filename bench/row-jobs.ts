@@ -4,6 +4,9 @@ import type { Topology } from './load/topology.ts'
 import type { Row } from './row.ts'
 import type { AmqpAddress } from './wire/amqp-url.ts'
 
+/** Where the messages go. */
+type Names = Pick<Topology, 'queues' | 'exchange'>
+
 export interface JobOptions {
   readonly address: AmqpAddress
   readonly runId: number
@@ -13,7 +16,7 @@ export interface JobOptions {
 }
 
 /** Publisher i sends to queue i, counted round, or to the exchange that reaches all of them. */
-export function publishJobs(row: Row, topology: Topology, options: JobOptions): PublishJob[] {
+export function publishJobs(row: Row, topology: Names, options: JobOptions): PublishJob[] {
   const copies = row.isFanout ? row.queues : 1
   return Array.from({ length: row.publishers }, (_, publisher) => ({
     address: options.address,
@@ -36,7 +39,7 @@ export function publishJobs(row: Row, topology: Topology, options: JobOptions): 
 }
 
 /** Consumer j takes from every queue whose index is j, counted round, or from one of them when it has to share. */
-export function consumeJobs(row: Row, topology: Topology, options: JobOptions): ConsumeJob[] {
+export function consumeJobs(row: Row, topology: Names, options: JobOptions): ConsumeJob[] {
   return Array.from({ length: row.consumers }, (_, consumer) => {
     const own = topology.queues.filter((_, index) => index % row.consumers === consumer)
     const shared = topology.queues[consumer % row.queues] ?? ''
