@@ -1,8 +1,6 @@
 /**
- * Watches memory and disk and raises the broker's alarms: over the watermark, or with too little free space, publishers
- * are blocked (`connection.blocked`) while consumers go on. Reports changes only.
- *
- * Not here: a log without room for new work (`log.isFull`); the shards say so themselves.
+ * Watches memory, disk and the room of the shard's log, and raises the broker's alarms: while one is on, publishers are
+ * blocked (`connection.blocked`) and consumers go on. Reports changes only.
  *
  * An alarm is raised at its limit and cleared 5 % away from it, so that it does not flutter.
  */
@@ -14,7 +12,7 @@ import type { AlarmReason } from './broker/commands.ts'
 
 export interface AlarmsParts {
   readonly clock: Clock
-  readonly files: Files
+  readonly files: Pick<Files, 'freeBytes'>
   readonly memory: Memory
   readonly logger: Logger
   /** Whose file system is watched. */
@@ -23,18 +21,24 @@ export interface AlarmsParts {
   readonly memoryBytesMax: number
   /** Free disk space below this raises the disk alarm. */
   readonly diskFreeBytesMin: number
-  readonly onChange: (reason: AlarmReason, isOn: boolean) => void
 }
 
-/** How often memory is looked at: a fast publisher fills a few hundred MB in this time. */
+export interface AlarmTarget {
+  setAlarm(reason: AlarmReason, isOn: boolean): void
+}
+
+/** How often memory is looked at, in milliseconds: a fast publisher fills some hundred MB in this time. */
 export const memoryCheckMs = 200
-/** How often the disk is looked at; ten times as often when less than twice the limit is free. */
+/** How often the disk is looked at, in milliseconds; ten times as often when less than twice the limit is free. */
 export const diskCheckMs = 1_000
 const hysteresis = 0.05
 
 export class Alarms {
   readonly #parts: AlarmsParts
-  readonly #raised = new Set<AlarmReason>()
+  #target: AlarmTarget | null = null
+  #isMemoryLow = false
+  #isDiskLow = false
+  #isLogFull = false
   #memoryTimer: Timer | null = null
   #diskTimer: Timer | null = null
   #isStopped = false
@@ -44,9 +48,16 @@ export class Alarms {
   }
 
   /** Looks once, before there are publishers, and then again and again. */
-  async start(): Promise<void> {
+  async start(target: AlarmTarget): Promise<void> {
+    this.#target = target
     this.#checkMemory()
     await this.#checkDisk()
+  }
+
+  /** The shard's log has no room for new messages, or has it again. May be said before `start`. */
+  setLogFull(isFull: boolean): void {
+    this.#isLogFull = isFull
+    this.#report()
   }
 
   stop(): void {
@@ -55,41 +66,37 @@ export class Alarms {
     this.#diskTimer?.cancel()
   }
 
-  get raised(): readonly AlarmReason[] {
-    return [...this.#raised]
-  }
-
   #checkMemory(): void {
-    const { memory, memoryBytesMax, clock } = this.#parts
-    const used = memory.usedBytes()
-    const limit = this.#raised.has('memory') ? memoryBytesMax * (1 - hysteresis) : memoryBytesMax
-    this.#set('memory', used > limit, { usedBytes: used, memoryBytesMax })
+    const { memory, memoryBytesMax, logger, clock } = this.#parts
+    const usedBytes = memory.usedBytes()
+    const isLow = usedBytes > (this.#isMemoryLow ? memoryBytesMax * (1 - hysteresis) : memoryBytesMax)
+    if (isLow !== this.#isMemoryLow) logger.info({ usedBytes, memoryBytesMax }, 'memory has passed its watermark')
+    this.#isMemoryLow = isLow
+    this.#report()
     this.#memoryTimer = clock.after(memoryCheckMs, () => this.#checkMemory())
   }
 
   async #checkDisk(): Promise<void> {
     const { files, directory, diskFreeBytesMin, clock, logger } = this.#parts
-    let delay = diskCheckMs
+    let delayMs = diskCheckMs
     try {
       const freeBytes = await files.freeBytes(directory)
-      const limit = this.#raised.has('disk') ? diskFreeBytesMin * (1 + hysteresis) : diskFreeBytesMin
       if (this.#isStopped) return
-      this.#set('disk', freeBytes < limit, { freeBytes, diskFreeBytesMin })
-      if (freeBytes < 2 * diskFreeBytesMin) delay /= 10
+      const isLow = freeBytes < (this.#isDiskLow ? diskFreeBytesMin * (1 + hysteresis) : diskFreeBytesMin)
+      if (isLow !== this.#isDiskLow)
+        logger.info({ freeBytes, diskFreeBytesMin }, 'free disk space has passed its limit')
+      this.#isDiskLow = isLow
+      this.#report()
+      if (freeBytes < 2 * diskFreeBytesMin) delayMs /= 10
     } catch (error) {
       // Not to know is no reason to block: a log that cannot write says so itself.
       logger.warn({ error, directory }, 'free disk space cannot be read')
     }
-    if (!this.#isStopped) this.#diskTimer = clock.after(delay, () => void this.#checkDisk())
+    if (!this.#isStopped) this.#diskTimer = clock.after(delayMs, () => void this.#checkDisk())
   }
 
-  #set(reason: AlarmReason, isOn: boolean, figures: Readonly<Record<string, number>>): void {
-    if (this.#raised.has(reason) === isOn) return
-    if (isOn) this.#raised.add(reason)
-    else this.#raised.delete(reason)
-    const { logger, onChange } = this.#parts
-    if (isOn) logger.warn(figures, `${reason} alarm: publishers are blocked until there is room again`)
-    else logger.info(figures, `${reason} alarm is over: publishers go on`)
-    onChange(reason, isOn)
+  #report(): void {
+    this.#target?.setAlarm('memory', this.#isMemoryLow)
+    this.#target?.setAlarm('disk', this.#isDiskLow || this.#isLogFull)
   }
 }
