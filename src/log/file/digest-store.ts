@@ -132,7 +132,11 @@ export interface DigestRange {
 }
 
 /** Total bytes and the header's CRC; null when the file is not a whole digest of this segment of this log. */
-export async function readDigestHeader(file: File, logId: Uint8Array, segmentId: number): Promise<{ digestBytes: number; headerCrc: number } | null> {
+export async function readDigestHeader(
+  file: File,
+  logId: Uint8Array,
+  segmentId: number,
+): Promise<{ digestBytes: number; headerCrc: number } | null> {
   const header = new Uint8Array(digestHeaderBytes)
   if ((await file.read(header, 0, digestHeaderBytes, 0)) < digestHeaderBytes) return null
   const view = viewOf(header)

@@ -47,7 +47,10 @@ export function withDefaults(options: FileLogOptions): Required<FileLogOptions> 
     pageBytes: options.pageBytes ?? pageBytesDefault,
   }
   const { pageBytes } = full
-  assert(pageBytes >= pageBytesMin && (pageBytes & (pageBytes - 1)) === 0, 'a page is a power of two of at least 16 KiB')
+  assert(
+    pageBytes >= pageBytesMin && (pageBytes & (pageBytes - 1)) === 0,
+    'a page is a power of two of at least 16 KiB',
+  )
   assert(segmentBytes % pageBytes === 0 && full.firstSegmentBytes % pageBytes === 0, 'a segment is whole pages')
   return full
 }

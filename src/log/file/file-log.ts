@@ -9,7 +9,15 @@
  * (`group-commit.ts`), files ahead of the log (`segment-supply.ts`).
  */
 import { assert } from '../../base/assert.ts'
-import { type Log, LogFailed, type LogListener, type Position, type RecordVisitor, recordBytesMax, type Segment } from '../log.ts'
+import {
+  type Log,
+  LogFailed,
+  type LogListener,
+  type Position,
+  type RecordVisitor,
+  recordBytesMax,
+  type Segment,
+} from '../log.ts'
 import { DigestStore } from './digest-store.ts'
 import { type FileLogOptions, withDefaults } from './file-log-options.ts'
 import { internalRecordFlag, liveRunsMax, recordHeaderBytes, sealSlackBytes, segmentHeaderBytes } from './format.ts'
@@ -148,7 +156,8 @@ export class FileLog implements Log {
       this.#supply.adopt({ ...header, file })
     }
     for (const spare of this.#recovered.spares) this.#supply.addSpare(spare)
-    if (!this.#open.isSealed) this.#open.file = await files.open(this.#reader.path(this.#open.id), 'write', { isSynced: true })
+    if (!this.#open.isSealed)
+      this.#open.file = await files.open(this.#reader.path(this.#open.id), 'write', { isSynced: true })
   }
 
   /** Only the room that is kept for ending the segment is left in it. */
@@ -258,7 +267,12 @@ export class FileLog implements Log {
     this.#page = page
     this.#cache.put(page, number, this.#pageBytes, null)
     this.#cache.pin(page)
-    this.#builder.turnTo(page, number * this.#pageBytes, from, isLast ? this.#pageBytes - sealSlackBytes : this.#pageBytes)
+    this.#builder.turnTo(
+      page,
+      number * this.#pageBytes,
+      from,
+      isLast ? this.#pageBytes - sealSlackBytes : this.#pageBytes,
+    )
   }
 
   /** Ends the segment and begins the next one. */
@@ -280,7 +294,11 @@ export class FileLog implements Log {
     this.#open = new LogSegment(id, this.#open.end, this.#supply.spanOf(id))
     this.#segments = [...this.#segments, this.#open]
     this.#adoptPage(this.#page, this.#open.base / this.#pageBytes, segmentHeaderBytes)
-    this.#appendInternal({ kind: 'segments', term: this.#term, live: runsOf(this.#segments.map((segment) => segment.id)) })
+    this.#appendInternal({
+      kind: 'segments',
+      term: this.#term,
+      live: runsOf(this.#segments.map((segment) => segment.id)),
+    })
   }
 
   // ---- commit
@@ -328,7 +346,10 @@ export class FileLog implements Log {
     if (this.#state === 'failed' || this.#state === 'closed') return
     const { name, logger } = this.#options
     this.#state = 'failed'
-    this.#failure = new LogFailed(`log '${name}': ${what} failed: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+    this.#failure = new LogFailed(
+      `log '${name}': ${what} failed: ${cause instanceof Error ? cause.message : String(cause)}`,
+      { cause },
+    )
     logger.error({ error: cause, log: name, what }, 'the log has failed')
     void this.#commit.stop(this.#failure)
     this.listener?.failed(this.#failure)
@@ -380,7 +401,9 @@ export class FileLog implements Log {
     try {
       await this.#digests.write(segment.id, digest)
     } catch (cause) {
-      throw new LogFailed(`log '${this.#options.name}': the digest of segment ${segment.id} could not be written`, { cause })
+      throw new LogFailed(`log '${this.#options.name}': the digest of segment ${segment.id} could not be written`, {
+        cause,
+      })
     }
   }
 
@@ -388,7 +411,9 @@ export class FileLog implements Log {
     try {
       return await this.#digests.read(segment.id, offset, byteLength)
     } catch (cause) {
-      throw new LogFailed(`log '${this.#options.name}': the digest of segment ${segment.id} could not be read`, { cause })
+      throw new LogFailed(`log '${this.#options.name}': the digest of segment ${segment.id} could not be read`, {
+        cause,
+      })
     }
   }
 
@@ -420,7 +445,9 @@ export class FileLog implements Log {
     this.#freesDone++
     this.#cache.drop(segment.base / this.#pageBytes, segment.end / this.#pageBytes)
     this.#reader.forget(segment.id)
-    this.#digests.remove(segment.id).catch((error: unknown) => this.#warn(error, 'a digest could not be removed', segment))
+    this.#digests
+      .remove(segment.id)
+      .catch((error: unknown) => this.#warn(error, 'a digest could not be removed', segment))
     this.#supply.addSpare({ name: segmentName(segment.id), bytes: segment.span })
   }
 

@@ -49,7 +49,13 @@ export class FrameHeader {
 }
 
 /** Writes the header, and returns the chain. */
-export function encodeFrameHeader(bytes: Uint8Array, view: DataView, at: number, logId: Uint8Array, header: FrameHeader): number {
+export function encodeFrameHeader(
+  bytes: Uint8Array,
+  view: DataView,
+  at: number,
+  logId: Uint8Array,
+  header: FrameHeader,
+): number {
   view.setUint32(at, magic, true)
   view.setUint16(at + 4, formatVersion, true)
   view.setUint16(at + 6, frameHeaderBytes, true)
@@ -82,7 +88,9 @@ export function decodeFrameHeader(place: FramePlace, at: number, end: number, in
   if (into.position !== place.position + at) return false
   const version = view.getUint16(at + 4, true)
   if (version !== formatVersion) {
-    throw new FormatUnknown(`the frame at position ${into.position} has format ${version}; this program knows format ${formatVersion}`)
+    throw new FormatUnknown(
+      `the frame at position ${into.position} has format ${version}; this program knows format ${formatVersion}`,
+    )
   }
   into.epoch = readUint64(view, at + 32)
   into.k = readUint64(view, at + 40)

@@ -117,6 +117,7 @@ export class GroupCommit {
   }
 
   #giveUpWaiting(): void {
-    for (const waiter of this.#idleWaiters.splice(0)) waiter.reject(new LogFailed('there is no room for another segment'))
+    for (const waiter of this.#idleWaiters.splice(0))
+      waiter.reject(new LogFailed('there is no room for another segment'))
   }
 }

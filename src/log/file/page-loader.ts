@@ -109,14 +109,24 @@ export class PageLoader {
 function unreadable(reader: SegmentReader, segment: LogSegment | null, position: Position): LogDamaged {
   if (segment === null) return new LogDamaged(`position ${position} is in no live segment`)
   const offset = position - segment.base
-  return damagedRange(reader.path(segment.id), segment.base, offset, offset + 1, 'the block of this record does not pass its checks')
+  return damagedRange(
+    reader.path(segment.id),
+    segment.base,
+    offset,
+    offset + 1,
+    'the block of this record does not pass its checks',
+  )
 }
 
 /**
  * Which bytes of a page may be seen: those of intact blocks. Order and completeness are not judged here: the position in
  * each frame's header says that it belongs here, and replay follows the chain.
  */
-export function verifyPage(place: FramePlace, from: number, end: number): { verifiedEnd: number; damage: number[] | null } {
+export function verifyPage(
+  place: FramePlace,
+  from: number,
+  end: number,
+): { verifiedEnd: number; damage: number[] | null } {
   const header = new FrameHeader()
   const damage: number[] = []
   let at = from

@@ -76,7 +76,13 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
 
 /** The first segment comes before the identity file: without a segment, an identity would say that segments are missing. */
 async function createFirst(options: RecoveryOptions): Promise<void> {
-  const header = { logId: options.random.bytes(16), id: 0, base: 0, span: options.firstSegmentBytes, pageBytes: options.pageBytes }
+  const header = {
+    logId: options.random.bytes(16),
+    id: 0,
+    base: 0,
+    span: options.firstSegmentBytes,
+    pageBytes: options.pageBytes,
+  }
   await writeWholeFile(options, segmentName(0), header.span, async (file) => {
     await file.write(encodeSegmentHeader('segment', header), 0, segmentHeaderBytes, 0)
   })
@@ -134,9 +140,19 @@ class Recovery {
   /** Headers are synced before a file gets its name, so one that does not pass is damaged, not torn. */
   async #header(id: number, like: SegmentHeader | null): Promise<SegmentHeader> {
     const header = await readHeader(this.#options, id)
-    if (header === null) throw damagedRange(`${this.#options.directory}/${segmentName(id)}`, 0, 0, segmentHeaderBytes, 'the segment header does not pass its check')
+    if (header === null)
+      throw damagedRange(
+        `${this.#options.directory}/${segmentName(id)}`,
+        0,
+        0,
+        segmentHeaderBytes,
+        'the segment header does not pass its check',
+      )
     const isOurs = header.id === id && (like === null || Buffer.compare(header.logId, like.logId) === 0)
-    if (!isOurs) throw new LogDamaged(`${this.#options.directory}/${segmentName(id)} is segment ${header.id} of another log, or misplaced`)
+    if (!isOurs)
+      throw new LogDamaged(
+        `${this.#options.directory}/${segmentName(id)} is segment ${header.id} of another log, or misplaced`,
+      )
     return header
   }
 
@@ -159,7 +175,9 @@ class Recovery {
     const { id, base, span, pageBytes } = tail.header
     const later = this.#listing.segments.filter((other) => other > id)
     if (tail.isSealed && later[0] !== id + 1) {
-      throw new LogDamaged(`${this.#options.directory}/${segmentName(id + 1)} is missing (positions from ${base + span} on)`)
+      throw new LogDamaged(
+        `${this.#options.directory}/${segmentName(id + 1)} is missing (positions from ${base + span} on)`,
+      )
     }
     await this.#countStrays(tail, tail.header, tail.end, span)
     const pristine = new Set<number>()
@@ -209,10 +227,15 @@ class Recovery {
     let previousEnd = 0
     for (const id of tail.liveIds()) {
       if (!there.has(id)) {
-        throw new LogDamaged(`${this.#options.directory}/${segmentName(id)} is missing (positions from ${previousEnd} on)`)
+        throw new LogDamaged(
+          `${this.#options.directory}/${segmentName(id)} is missing (positions from ${previousEnd} on)`,
+        )
       }
       const header = id === tail.header.id ? tail.header : await this.#header(id, newest)
-      if (header.base < previousEnd) throw new LogDamaged(`${this.#options.directory}/${segmentName(id)}: its positions overlap those of the segment before`)
+      if (header.base < previousEnd)
+        throw new LogDamaged(
+          `${this.#options.directory}/${segmentName(id)}: its positions overlap those of the segment before`,
+        )
       const segment = new LogSegment(id, header.base, header.span)
       segment.isSealed = id !== tail.header.id || tail.isSealed
       previousEnd = segment.end
@@ -259,7 +282,12 @@ class Recovery {
         for (let offset = 0; offset < tail.end; offset += header.pageBytes) {
           await source.read(bytes, 0, header.pageBytes, offset)
           const from = offset === 0 ? segmentHeaderBytes : 0
-          const end = walkPage(again, { bytes, view: viewOf(bytes), position: header.base + offset, logId }, from, Math.min(header.pageBytes, tail.end - offset))
+          const end = walkPage(
+            again,
+            { bytes, view: viewOf(bytes), position: header.base + offset, logId },
+            from,
+            Math.min(header.pageBytes, tail.end - offset),
+          )
           if (end > from) await file.write(bytes, from, end - from, offset + from)
         }
         if (again.chain !== tail.walk.chain || again.ordinal !== tail.walk.ordinal) {
@@ -286,4 +314,3 @@ function walkPage(walk: FrameWalk, place: FramePlace, from: number, end: number)
   while (at < end && walk.step(place, at, end) === 'intact') at += walk.header.bytes
   return at
 }
-

@@ -6,7 +6,14 @@ import type { Clock } from '../../base/clock.ts'
 import type { RecordVisitor } from '../log.ts'
 import { viewOf } from './byte-codec.ts'
 import { decodeInternal, type InternalRecord } from './internal-record.ts'
-import { blockEntryBytes, frameHeaderBytes, internalRecordFlag, recordHeaderBytes, recordLengthMask, segmentHeaderBytes } from './format.ts'
+import {
+  blockEntryBytes,
+  frameHeaderBytes,
+  internalRecordFlag,
+  recordHeaderBytes,
+  recordLengthMask,
+  segmentHeaderBytes,
+} from './format.ts'
 import { FrameHeader, findFrame, type FramePlace, isBlockIntact } from './frame.ts'
 import { FrameWalk } from './frame-walk.ts'
 import { damagedRange, type LogSegment } from './segment.ts'
@@ -55,7 +62,8 @@ export class SegmentReplay {
       ahead.catch(() => {})
       await this.#page(place, offset, Math.min(pageBytes, this.#end - offset))
     }
-    if (this.#segment.isSealed && !this.#isSealSeen) throw this.#damaged(this.#reached, this.#segment.span, 'the segment has lost its end')
+    if (this.#segment.isSealed && !this.#isSealSeen)
+      throw this.#damaged(this.#reached, this.#segment.span, 'the segment has lost its end')
   }
 
   async #readPage(offset: number): Promise<FramePlace> {
@@ -72,8 +80,10 @@ export class SegmentReplay {
     while (at < end && !this.#isSealSeen) {
       const state = this.#walk.look(place, at, end)
       if (state === 'absent' && this.#isRestUnused(place, at, end)) return
-      if (state === 'misfit') throw this.#damaged(offset + at, offset + at + header.bytes, 'the frame does not continue the one before')
-      if (state === 'broken') throw this.#damaged(offset + at, offset + at + header.bytes, 'the block table does not pass its check')
+      if (state === 'misfit')
+        throw this.#damaged(offset + at, offset + at + header.bytes, 'the frame does not continue the one before')
+      if (state === 'broken')
+        throw this.#damaged(offset + at, offset + at + header.bytes, 'the block table does not pass its check')
       if (state === 'absent') throw this.#damaged(offset + at, offset + end, 'there is no intact frame header')
       await this.#frame(place, at, offset)
       this.#walk.accept()
@@ -98,7 +108,8 @@ export class SegmentReplay {
     let entry = start + payloadBytes
     for (let block = 0; block < blocks; block++, entry += blockEntryBytes) {
       const end = start + place.view.getUint32(entry, true)
-      if (!isBlockIntact(place, entry, start)) throw this.#damaged(offset + start, offset + end, 'the block does not pass its check')
+      if (!isBlockIntact(place, entry, start))
+        throw this.#damaged(offset + start, offset + end, 'the block does not pass its check')
       this.#records(place, start, end)
       start = end
       if (clock.monotonic() - this.#sliceStart < sliceMs) continue
@@ -126,7 +137,12 @@ export class SegmentReplay {
 }
 
 /** Calls back for each internal record of an intact frame, and returns the position of its last other record (0: none). */
-export function visitInternal(place: FramePlace, at: number, header: FrameHeader, visit: (record: InternalRecord) => void): number {
+export function visitInternal(
+  place: FramePlace,
+  at: number,
+  header: FrameHeader,
+  visit: (record: InternalRecord) => void,
+): number {
   const end = at + frameHeaderBytes + header.payloadBytes
   let last = 0
   for (let record = at + frameHeaderBytes; record < end; ) {

@@ -45,7 +45,11 @@ export async function readHeader(options: DirectoryOptions, id: number): Promise
 /** The identity says that a log is here and which: without it, a directory whose segments are gone would look new. */
 export async function readIdentity(options: DirectoryOptions): Promise<SegmentHeader | null> {
   const identity = await readFirstSector(options, 'identity', identityName)
-  if (identity === null) options.logger.warn({ directory: options.directory }, 'the identity file is damaged; it is made again from the segments')
+  if (identity === null)
+    options.logger.warn(
+      { directory: options.directory },
+      'the identity file is damaged; it is made again from the segments',
+    )
   return identity
 }
 
@@ -55,7 +59,11 @@ export async function ensureIdentity(options: DirectoryOptions, like: SegmentHea
   })
 }
 
-async function readFirstSector(options: DirectoryOptions, kind: 'segment' | 'identity', name: string): Promise<SegmentHeader | null> {
+async function readFirstSector(
+  options: DirectoryOptions,
+  kind: 'segment' | 'identity',
+  name: string,
+): Promise<SegmentHeader | null> {
   const path = `${options.directory}/${name}`
   const file = await options.files.open(path, 'read')
   try {

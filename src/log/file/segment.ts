@@ -51,7 +51,10 @@ export interface Listing {
 export function sortNames(names: readonly string[]): Listing {
   const idsOf = (ending: string): number[] =>
     names
-      .filter((name) => name.endsWith(ending) && /^\d{10,16}\./.test(name) && name.indexOf('.') === name.length - ending.length)
+      .filter(
+        (name) =>
+          name.endsWith(ending) && /^\d{10,16}\./.test(name) && name.indexOf('.') === name.length - ending.length,
+      )
       .map((name) => Number(name.slice(0, -ending.length)))
       .sort((a, b) => a - b)
   return {

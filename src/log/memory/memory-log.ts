@@ -7,7 +7,15 @@
  */
 import { assert } from '../../base/assert.ts'
 import type { Clock } from '../../base/clock.ts'
-import { type Log, LogDamaged, type LogListener, type Position, type RecordVisitor, recordBytesMax, type Segment } from '../log.ts'
+import {
+  type Log,
+  LogDamaged,
+  type LogListener,
+  type Position,
+  type RecordVisitor,
+  recordBytesMax,
+  type Segment,
+} from '../log.ts'
 import { MemorySegment, memorySegmentBytes } from './memory-segment.ts'
 import type { Paging } from './paging.ts'
 
@@ -62,7 +70,11 @@ export class MemoryLog implements Log {
     this.#viewOfBytes = this.#openView
     this.#used = this.#open.used
     this.#live.set(0, this.#open)
-    paging?.attach({ roomChanged: () => this.listener?.roomChanged(), pageOut: (segment) => this.#letGo(segment), takePage: () => this.#takePage() })
+    paging?.attach({
+      roomChanged: () => this.listener?.roomChanged(),
+      pageOut: (segment) => this.#letGo(segment),
+      takePage: () => this.#takePage(),
+    })
   }
 
   // ---- append

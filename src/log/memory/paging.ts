@@ -155,7 +155,13 @@ export class Paging {
   /** Lets go of what is stored already, then stores more. */
   #balance(): void {
     while (this.count > this.#pagesMax && this.#letGoOldest());
-    while (this.#waitingCount > 0 && this.count - this.#inFlight > this.#pagesMax && this.#inFlight < storesInFlightMax && this.#retry === null && !this.#isClosed) {
+    while (
+      this.#waitingCount > 0 &&
+      this.count - this.#inFlight > this.#pagesMax &&
+      this.#inFlight < storesInFlightMax &&
+      this.#retry === null &&
+      !this.#isClosed
+    ) {
       const segment = this.#nextWaiting()
       if (segment === null) break
       this.#inFlight++
@@ -230,5 +236,7 @@ export class Paging {
 }
 
 function damaged(segment: MemorySegment): LogDamaged {
-  return new LogDamaged(`scratch segment ${segment.id} (positions ${segment.base} to ${segment.end - 1}) was not read back as it was stored`)
+  return new LogDamaged(
+    `scratch segment ${segment.id} (positions ${segment.base} to ${segment.end - 1}) was not read back as it was stored`,
+  )
 }
