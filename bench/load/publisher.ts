@@ -19,8 +19,10 @@ const batchBytesMax = 1024 * 1024
 const sendsPerTurnMax = 16
 /** Confirms that a publisher without a window of its own may wait for. */
 const openWindow = 1 << 17
-/** A sleep is cut short by this much, because waking up takes about as long. */
-const wakeUpMs = 0.06
+/** Below this the thread only looks at its socket again. */
+const sleepMsMin = 0.02
+/** A sleep is asked for so much shorter, because waking up takes about as long. */
+const wakeUpMs = 0.035
 const sleepMsMax = 0.25
 
 /**
@@ -215,7 +217,8 @@ export class Publisher implements FrameReader {
       setTimeout(this.#turn, ms)
       return
     }
-    if (ms > wakeUpMs) Atomics.wait(this.#sleeper, 0, 0, Math.min(ms - wakeUpMs, sleepMsMax))
+    const sleepMs = Math.min(Math.max(ms - wakeUpMs, 0.001), sleepMsMax)
+    if (ms > sleepMsMin) Atomics.wait(this.#sleeper, 0, 0, sleepMs)
     this.#queue()
   }
 
