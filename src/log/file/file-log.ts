@@ -5,26 +5,18 @@
  * Any failed write ends the log (`LogListener.failed`): after it nobody knows what the disk holds, and trying again might
  * report success for bytes that are not there.
  *
- * Not here: finding the end of the log (`recovery.ts`), the layout of frames (`frame-builder.ts`), storing them
+ * Not here: finding the end of the log (`recovery.ts`), filling pages (`appender.ts`), storing frames
  * (`group-commit.ts`), files ahead of the log (`segment-supply.ts`).
  */
 import { assert } from '../../base/assert.ts'
-import {
-  type Log,
-  LogFailed,
-  type LogListener,
-  type Position,
-  type RecordVisitor,
-  recordBytesMax,
-  type Segment,
-} from '../log.ts'
+import { type Log, LogFailed, type LogListener, type Position, type RecordVisitor, type Segment } from '../log.ts'
+import { Appender } from './appender.ts'
 import { DigestStore } from './digest-store.ts'
 import { type FileLogOptions, withDefaults } from './file-log-options.ts'
-import { internalRecordFlag, liveRunsMax, recordHeaderBytes, sealSlackBytes, segmentHeaderBytes } from './format.ts'
-import { FrameBuilder } from './frame-builder.ts'
+import { recordHeaderBytes } from './format.ts'
 import { GroupCommit, type WaitingFrame } from './group-commit.ts'
-import { encodeInternal, type InternalRecord, nonceBytes, runsOf } from './internal-record.ts'
-import { type Page, PageCache } from './page-cache.ts'
+import { nonceBytes } from './internal-record.ts'
+import { Page, PageCache } from './page-cache.ts'
 import { PageLoader } from './page-loader.ts'
 import { type Recovered, recover, type TailReport } from './recovery.ts'
 import { SegmentReplay } from './replay.ts'
@@ -73,133 +65,94 @@ export class FileLog implements Log {
   readonly #options: Required<FileLogOptions>
   readonly #recovered: Recovered
   readonly #pageBytes: number
-  readonly #recordBytesMax: number
   readonly #cache: PageCache
   readonly #reader: SegmentReader
   readonly #loader: PageLoader
   readonly #digests: DigestStore
   readonly #supply: SegmentSupply
   readonly #commit: GroupCommit
-  readonly #builder: FrameBuilder
+  readonly #appender: Appender
   #state: State = 'opening'
   #failure: LogFailed | null = null
-  #term: number
-  #segments: readonly LogSegment[]
-  #open: LogSegment
-  /** The page that is being filled. */
-  #page: Page
-  #appended: Position
-  /** Record bytes in all frames so far, in those that are closed, and in those that are committed. */
-  #recordBytes = 0
-  #closedBytes = 0
   #committedBytes = 0
   #isScheduled = false
   /** Freed, and the record that says so is not yet committed. */
   readonly #freed: LogSegment[] = []
   /** Freed, and the list of live segments has no room for another gap. */
   readonly #postponed: LogSegment[] = []
-  #freesNoted = 0
   #freesDone = 0
   /** The page that `view` looked at last. */
   #viewed: Page
 
   constructor(options: Required<FileLogOptions>, recovered: Recovered) {
-    const { tail, logId, pageBytes } = recovered
+    const { tail, logId, pageBytes, segments, report } = recovered
     const { files, directory, clock, random } = options
     this.#options = options
     this.#recovered = recovered
-    this.tailReport = recovered.report
+    this.tailReport = report
     this.#pageBytes = pageBytes
-    this.#recordBytesMax = Math.min(recordBytesMax, pageBytes / 2)
-    this.#segments = recovered.segments
-    this.#open = lastOf(recovered.segments)
-    this.#term = tail.term
-    this.#appended = this.committed = tail.lastPosition
+    this.committed = tail.lastPosition
     this.#cache = new PageCache(pageBytes, options.cacheBytes)
     this.#reader = new SegmentReader(files, directory)
     this.#loader = new PageLoader({ reader: this.#reader, cache: this.#cache, clock, logId, pageBytes })
     this.#digests = new DigestStore({ files, directory, logId, random })
-    this.#page = this.#viewed = this.#cache.take()
-    this.#builder = new FrameBuilder(logId, this.#page, tail.walk)
-    this.#supply = new SegmentSupply({ ...options, logId, pageBytes }, this.#open.id + 1, this.#open.end, {
+    this.#viewed = new Page(0)
+    const last = segments.at(-1)
+    assert(last !== undefined, 'a log has at least one segment')
+    this.#supply = new SegmentSupply({ ...options, logId, pageBytes }, last.id + 1, last.end, {
       prepared: () => this.#commit.pump(),
       roomChanged: () => this.listener?.roomChanged(),
       failed: (error, what) => this.#fail(what, error),
     })
     this.#commit = new GroupCommit(this.#supply, pageBytes, {
-      closeOpenFrame: () => {
-        if (this.#builder.isOpen) this.#closeFrame(false)
-      },
+      closeOpenFrame: () => this.#appender.closeFrame(),
       stored: (frame) => this.#stored(frame),
       failed: (what, cause) => this.#fail(what, cause),
     })
+    this.#appender = new Appender({ recovered, cache: this.#cache, supply: this.#supply, commit: this.#commit })
   }
 
   // ---- open
 
   /** Brings the last page into memory and commits the epoch; the log then takes records. */
   async begin(): Promise<void> {
-    await this.#takeOverFiles()
-    const isEnding = this.#isNearEnd()
-    if (isEnding || this.#open.isSealed) await this.#supply.prepareFirst()
-    if (!this.#open.isSealed) await this.#resumePage()
-    this.#beginEpoch(isEnding)
+    const { random, clock } = this.#options
+    const { open, isNearEnd } = this.#appender
+    await this.#takeOverFiles(open)
+    if (isNearEnd || open.isSealed) await this.#supply.prepareFirst()
+    if (!open.isSealed) {
+      await this.#appender.resume((segment, into, length, offset) =>
+        this.#reader.read(segment.id, into, length, offset),
+      )
+    }
+    this.#appender.beginEpoch(random.bytes(nonceBytes), clock.now())
     await this.#commit.settle()
     this.#state = 'open'
     this.#supply.start()
   }
 
-  async #takeOverFiles(): Promise<void> {
+  async #takeOverFiles(open: LogSegment): Promise<void> {
     const { files } = this.#options
     for (const header of this.#recovered.prepared) {
       const file = await files.open(this.#reader.path(header.id), 'write', { isSynced: true })
       this.#supply.adopt({ ...header, file })
     }
     for (const spare of this.#recovered.spares) this.#supply.addSpare(spare)
-    if (!this.#open.isSealed)
-      this.#open.file = await files.open(this.#reader.path(this.#open.id), 'write', { isSynced: true })
-  }
-
-  /** Only the room that is kept for ending the segment is left in it. */
-  #isNearEnd(): boolean {
-    return !this.#open.isSealed && this.#open.committedEnd > this.#open.span - 2 * sealSlackBytes
-  }
-
-  /** What is in the last page has been verified by the walk over the tail. A full page is resumed too: the next follows it. */
-  async #resumePage(): Promise<void> {
-    const { committedEnd, base, id } = this.#open
-    const offset = Math.floor((committedEnd - 1) / this.#pageBytes) * this.#pageBytes
-    await this.#reader.read(id, this.#page.bytes, committedEnd - offset, offset)
-    this.#adoptPage(this.#page, (base + offset) / this.#pageBytes, committedEnd - offset)
-  }
-
-  /**
-   * The first frame of the epoch, committed before anything else is accepted: it fences what a former owner left behind.
-   * In a segment that has no room for more than this frame, the same frame ends it.
-   */
-  #beginEpoch(isEnding: boolean): void {
-    const { random, clock } = this.#options
-    this.#term++
-    this.#builder.beginEpoch()
-    if (this.#open.isSealed) this.#openSegment()
-    if (isEnding) this.#builder.extendTo(this.#pageBytes)
-    this.#appendInternal({ kind: 'epoch', term: this.#term, nonce: random.bytes(nonceBytes), openedMs: clock.now() })
-    if (isEnding) this.#roll()
-    else this.#closeFrame(false)
+    if (!open.isSealed) open.file = await files.open(this.#reader.path(open.id), 'write', { isSynced: true })
   }
 
   // ---- append
 
   get buffer(): Uint8Array {
-    return this.#builder.buffer
+    return this.#appender.buffer
   }
 
   get appended(): Position {
-    return this.#appended
+    return this.#appender.appended
   }
 
   get uncommittedBytes(): number {
-    return this.#recordBytes - this.#committedBytes
+    return this.#appender.recordBytes - this.#committedBytes
   }
 
   get isFull(): boolean {
@@ -207,39 +160,11 @@ export class FileLog implements Log {
   }
 
   reserve(byteLength: number): number {
-    let at = this.#builder.reserve(byteLength, 0)
-    if (at < 0) at = this.#reserveElsewhere(byteLength, 0)
-    this.#appended = this.#builder.position
-    this.#recordBytes += byteLength + recordHeaderBytes
     if (!this.#isScheduled) this.#schedule()
-    return at
+    return this.#appender.reserve(byteLength)
   }
 
-  /** This page has no more room: closes the frame and goes on in the next page, perhaps of the next segment. */
-  #reserveElsewhere(byteLength: number, flag: number): number {
-    assert(byteLength <= this.#recordBytesMax, 'a record is at most recordBytesMax long')
-    this.#checkUsable()
-    // A segment begins with a list that may leave no room for a large record in the first page.
-    for (let pages = 0; pages < 2; pages++) {
-      this.#nextPage()
-      const at = this.#builder.reserve(byteLength, flag)
-      if (at >= 0) return at
-    }
-    throw new LogFailed(`a record of ${byteLength} bytes finds no room in an empty page`)
-  }
-
-  #appendInternal(record: InternalRecord): void {
-    const bytes = encodeInternal(record)
-    let at = this.#builder.reserve(bytes.byteLength, internalRecordFlag)
-    if (at < 0) at = this.#reserveElsewhere(bytes.byteLength, internalRecordFlag)
-    this.#builder.buffer.set(bytes, at)
-  }
-
-  #checkUsable(): void {
-    if (this.#state === 'open' || this.#state === 'opening') return
-    throw this.#failure ?? new LogFailed(`log '${this.#options.name}' is ${this.#state} and takes no records`)
-  }
-
+  /** Once per turn: what the turn appends is stored together, at its end or when the frame in flight is done. */
   #schedule(): void {
     this.#checkUsable()
     this.#isScheduled = true
@@ -251,74 +176,12 @@ export class FileLog implements Log {
     this.#commit.pump()
   }
 
-  // ---- pages and segments
-
-  #nextPage(): void {
-    if (this.#builder.isOpen) this.#closeFrame(false)
-    const next = this.#page.number + 1
-    if (next * this.#pageBytes === this.#open.end) return this.#roll()
-    this.#cache.unpin(this.#page)
-    this.#adoptPage(this.#cache.take(), next, 0)
-  }
-
-  /** The last page of a segment keeps room for the frames that end it. */
-  #adoptPage(page: Page, number: number, from: number): void {
-    const isLast = (number + 1) * this.#pageBytes === this.#open.end
-    this.#page = page
-    this.#cache.put(page, number, this.#pageBytes, null)
-    this.#cache.pin(page)
-    this.#builder.turnTo(
-      page,
-      number * this.#pageBytes,
-      from,
-      isLast ? this.#pageBytes - sealSlackBytes : this.#pageBytes,
-    )
-  }
-
-  /** Ends the segment and begins the next one. */
-  #roll(): void {
-    const bytes = encodeInternal({ kind: 'sealed', next: this.#open.id + 1 })
-    this.#builder.extendTo(this.#pageBytes)
-    const at = this.#builder.reserve(bytes.byteLength, internalRecordFlag)
-    assert(at >= 0, 'the end of a segment has room for its seal')
-    this.#builder.buffer.set(bytes, at)
-    this.#closeFrame(true)
-    this.#cache.unpin(this.#page)
-    this.#page = this.#cache.take()
-    this.#openSegment()
-  }
-
-  /** Its file may not be prepared yet: positions are known without it, and frames wait until it is there. */
-  #openSegment(): void {
-    const id = this.#open.id + 1
-    this.#open = new LogSegment(id, this.#open.end, this.#supply.spanOf(id))
-    this.#segments = [...this.#segments, this.#open]
-    this.#adoptPage(this.#page, this.#open.base / this.#pageBytes, segmentHeaderBytes)
-    this.#appendInternal({
-      kind: 'segments',
-      term: this.#term,
-      live: runsOf(this.#segments.map((segment) => segment.id)),
-    })
+  #checkUsable(): void {
+    if (this.#state === 'open') return
+    throw this.#failure ?? new LogFailed(`log '${this.#options.name}' is ${this.#state} and takes no records`)
   }
 
   // ---- commit
-
-  #closeFrame(isSeal: boolean): void {
-    const built = this.#builder.close()
-    const recordBytes = this.#recordBytes - this.#closedBytes
-    this.#closedBytes = this.#recordBytes
-    this.#cache.pin(built.page)
-    this.#commit.add({
-      page: built.page,
-      offset: built.offset,
-      bytes: built.bytes,
-      segment: this.#open,
-      committed: recordBytes > 0 ? this.#appended : 0,
-      recordBytes,
-      frees: this.#freesNoted,
-      isSeal,
-    })
-  }
 
   #stored(frame: WaitingFrame): void {
     this.framesStored++
@@ -381,13 +244,13 @@ export class FileLog implements Log {
   }
 
   load(position: Position, loaded: (error: Error | null) => void): void {
-    this.#loader.load(findSegment(this.#segments, position), position, loaded)
+    this.#loader.load(findSegment(this.segments, position), position, loaded)
   }
 
   // ---- segments
 
   get segments(): readonly LogSegment[] {
-    return this.#segments
+    return this.#appender.segments
   }
 
   replay(segment: Segment, visit: RecordVisitor): Promise<void> {
@@ -417,26 +280,17 @@ export class FileLog implements Log {
     }
   }
 
+  /** The file is used again only once the disk knows that it is free, and with that all that was appended before. */
   free(segment: Segment): void {
-    assert(segment.isSealed && this.#segments.includes(own(segment)), 'a live, sealed segment is freed')
+    assert(segment.isSealed && this.segments.includes(own(segment)), 'a live, sealed segment is freed')
     if (this.#state === 'failed') return
-    this.#checkUsable()
-    this.#postponed.push(own(segment))
-    while (this.#noteFree(this.#postponed[0]));
     if (!this.#isScheduled) this.#schedule()
-  }
-
-  /** The file is used again only once this record is committed, and with it all that was appended before. */
-  #noteFree(segment: LogSegment | undefined): boolean {
-    if (segment === undefined) return false
-    const live = this.#segments.filter((other) => other !== segment)
-    if (live.length > liveRunsMax && runsOf(live.map((other) => other.id)).length > liveRunsMax) return false
-    this.#postponed.shift()
-    this.#segments = live
-    this.#appendInternal({ kind: 'freed', segment: segment.id })
-    this.#freed.push(segment)
-    this.#freesNoted++
-    return true
+    this.#postponed.push(own(segment))
+    for (let next = this.#postponed[0]; next !== undefined; next = this.#postponed[0]) {
+      if (!this.#appender.noteFreed(next)) return
+      this.#postponed.shift()
+      this.#freed.push(next)
+    }
   }
 
   #releaseFreed(): void {
@@ -463,16 +317,15 @@ export class FileLog implements Log {
       await this.#loader.settled()
       await this.#digests.settled()
       await this.#reader.close()
-      for (const segment of this.#segments) await segment.file?.close()
+      for (const segment of this.segments) await segment.file?.close()
     }
   }
 
   /** Ends with a record that says so: the next open need not doubt the tail. */
   async #commitAll(): Promise<void> {
     await this.#commit.settle()
-    this.#builder.extendTo(this.#pageBytes)
-    this.#appendInternal({ kind: 'closed' })
     this.#state = 'closing'
+    this.#appender.appendClosed()
     await this.#commit.settle()
   }
 }
@@ -480,10 +333,4 @@ export class FileLog implements Log {
 function own(segment: Segment): LogSegment {
   assert(segment instanceof LogSegment, 'the segment is of this log')
   return segment
-}
-
-function lastOf(segments: readonly LogSegment[]): LogSegment {
-  const last = segments.at(-1)
-  assert(last !== undefined, 'a log has at least one segment')
-  return last
 }

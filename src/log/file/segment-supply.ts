@@ -154,7 +154,7 @@ export class SegmentSupply {
       this.#work = null
       this.#report()
       if (!this.#isStopped && !this.#hasRoom) this.#listener.prepared()
-      const hasMore = this.#spares.length > spareCountMax || (this.#hasRoom && this.#prepared.length < preparedCount)
+      const hasMore = this.#surplus() >= 0 || (this.#hasRoom && this.#prepared.length < preparedCount)
       if (hasMore) this.#wake()
       else if (!this.#hasRoom) this.#retryLater()
     })
@@ -177,7 +177,7 @@ export class SegmentSupply {
         this.#listener.prepared()
       }
       what = 'removing a spare segment'
-      if (this.#spares.length > spareCountMax && !this.#isStopped) await this.#removeSpare()
+      if (!this.#isStopped) await this.#removeSurplus()
     } catch (error) {
       if (isLackOfRoom(error)) {
         if (this.#hasRoom) this.#options.logger.warn({ error, log: this.#options.name }, 'no room to prepare a segment')
@@ -268,9 +268,19 @@ export class SegmentSupply {
     await file.sync()
   }
 
-  async #removeSpare(): Promise<void> {
+  /** Index of a spare that will not be used again: one too many, or of the small sizes a log begins with; else -1. */
+  #surplus(): number {
+    if (this.#spares.length > spareCountMax) return 0
+    const { segmentBytes } = this.#options
+    const nextBytes = this.spanOf(this.#nextId)
+    return this.#spares.findIndex((spare) => spare.bytes !== segmentBytes && spare.bytes !== nextBytes)
+  }
+
+  async #removeSurplus(): Promise<void> {
     const { files, directory } = this.#options
-    const spare = this.#spares.shift()
+    const index = this.#surplus()
+    if (index < 0) return
+    const [spare] = this.#spares.splice(index, 1)
     if (spare !== undefined) await removeIfThere(files, `${directory}/${spare.name}`)
   }
 

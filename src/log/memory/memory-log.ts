@@ -92,7 +92,7 @@ export class MemoryLog implements Log {
   }
 
   get isFull(): boolean {
-    return this.#paging !== null && this.#paging.isFull
+    return this.#paging?.isFull ?? false
   }
 
   #roll(byteLength: number): void {
