@@ -49,6 +49,30 @@ export function bindingIdentity({ destination, key, arguments: table }: Omit<Bin
   return `${destination.id} ${text.length} ${text}${key}`
 }
 
+/** The bindings that lead to something. Most queues have none, and there may be very many queues. */
+export class IncomingBindings implements Iterable<Binding> {
+  #bindings: Set<Binding> | null = null
+
+  get size(): number {
+    return this.#bindings?.size ?? 0
+  }
+
+  [Symbol.iterator](): Iterator<Binding> {
+    return (this.#bindings ?? nothing)[Symbol.iterator]()
+  }
+
+  add(binding: Binding): void {
+    this.#bindings ??= new Set()
+    this.#bindings.add(binding)
+  }
+
+  delete(binding: Binding): void {
+    this.#bindings?.delete(binding)
+  }
+}
+
+const nothing: ReadonlySet<Binding> = new Set()
+
 /** Bindings in no order; adding and removing cost the same however many there are. */
 export class BindingList {
   readonly items: Binding[] = []

@@ -1,6 +1,6 @@
 import type { FieldTable } from '../../amqp/field-table.ts'
 import type { Queue } from '../ports.ts'
-import type { Binding } from './binding.ts'
+import { IncomingBindings } from './binding.ts'
 import type { StoredRecord } from './live-records.ts'
 import type { QueueDefinition } from './queue-definition.ts'
 import type { VhostState } from './vhost-state.ts'
@@ -17,7 +17,7 @@ export class DeclaredQueue implements QueueDefinition {
   readonly arguments: FieldTable
   queue: Queue | null = null
   /** Bindings that lead here. */
-  readonly incoming = new Set<Binding>()
+  readonly incoming = new IncomingBindings()
   /** The last routing that reached it (`router.ts`). */
   mark = 0
   stored: StoredRecord | null = null

@@ -1,7 +1,7 @@
 import type { FieldTable } from '../../amqp/field-table.ts'
 import { assertNever } from '../../base/assert.ts'
 import type { Message } from '../message.ts'
-import type { Binding } from './binding.ts'
+import { type Binding, IncomingBindings } from './binding.ts'
 import { DefaultMatcher } from './default-matcher.ts'
 import { DirectMatcher } from './direct-matcher.ts'
 import { FanoutMatcher } from './fanout-matcher.ts'
@@ -44,7 +44,7 @@ export class Exchange {
   /** Bindings from here, by identity. */
   readonly outgoing = new Map<string, Binding>()
   /** Bindings that lead here. */
-  readonly incoming = new Set<Binding>()
+  readonly incoming = new IncomingBindings()
   /** The last routing that reached it (`router.ts`). */
   mark = 0
   stored: StoredRecord | null = null

@@ -57,7 +57,7 @@ export class Reclaim implements Task {
 
   #canGoOn(): boolean {
     if (this.#log.segments[0]?.isSealed !== true) return false
-    if (!this.#isOldestEmpty()) return this.#records >= 2 * this.#live.count + slackRecords
+    if (!this.#isOldestEmpty()) return this.#records >= 2 * this.#live.count
     return this.#freeAfter === 0 || this.#log.committed >= this.#freeAfter
   }
 
@@ -81,6 +81,3 @@ export class Reclaim implements Task {
     this.#log.free(segment)
   }
 }
-
-/** Dead records that are not worth moving anything for. */
-const slackRecords = 1_000

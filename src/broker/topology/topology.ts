@@ -99,10 +99,18 @@ export class Topology {
     await this.#whenCommitted(this.#change({ kind: 'term', id: termId, term: this.#term }, true))
   }
 
+  /** Whatever of it a start that did not get through has left behind is said again, with the same ids. */
   #makeDefaults(): void {
-    const vhost = this.declareVhost('/')
-    this.putUser('guest', guestPasswordHash, ['administrator'])
-    this.putPermission('guest', vhost, { configure: '.*', write: '.*', read: '.*' })
+    const vhost = this.#nextId(vhostIds)
+    const user = this.#nextId()
+    const permission = this.#nextId()
+    const all = { configure: '.*', write: '.*', read: '.*' }
+    this.#change({ kind: 'vhost', id: vhost, name: '/' }, true)
+    this.#change(
+      { kind: 'user', id: user, name: 'guest', passwordHash: guestPasswordHash, tags: ['administrator'] },
+      true,
+    )
+    this.#change({ kind: 'permission', id: permission, vhost, user, ...all }, true)
     this.#logger.info({}, "first start: vhost '/' and user 'guest' (from this machine only) have been made")
   }
 
@@ -163,8 +171,7 @@ export class Topology {
   // ---------------------------------------------------------------- change
 
   declareVhost(name: string): VhostState {
-    const id = this.#nextId()
-    this.#idCount += vhostIds - 1
+    const id = this.#nextId(vhostIds)
     this.#change({ kind: 'vhost', id, name }, true)
     return this.#made(id, 'vhost')
   }
@@ -293,10 +300,12 @@ export class Topology {
     this.#change(recordOf(definition), true)
   }
 
-  #nextId(): number {
-    assert(this.#idCount + vhostIds < idsPerTerm, 'one opening gives out at most 2^32 ids')
-    this.#idCount++
-    return this.#term * idsPerTerm + this.#idCount
+  /** The first of `count` ids. */
+  #nextId(count = 1): number {
+    assert(this.#idCount + count < idsPerTerm, 'one opening gives out at most 2^32 ids')
+    const id = this.#term * idsPerTerm + this.#idCount + 1
+    this.#idCount += count
+    return id
   }
 
   #made<Kind extends Definition['kind']>(id: number, kind: Kind): Extract<Definition, { kind: Kind }> {
