@@ -45,12 +45,15 @@ export interface DigestLargeBody {
   readonly lengths: number[]
 }
 
+/** What the rows of one queue will be; they are counted first and then written straight into the digest. */
 interface Gathered {
   readonly queue: LocalQueue
   readonly states: QueueState[]
-  offsets: number[]
-  sizes: number[]
-  sequences: number[]
+  /** Where its rows begin; what the queue is set to once they are written. */
+  readonly from: number
+  count: number
+  first: number
+  last: number
 }
 
 export interface DigestSource {
@@ -71,7 +74,7 @@ export function buildDigest(source: DigestSource): Uint8Array {
   const digest = new Uint8Array(bytes)
   let cursor = headerBytes + gathered.length * indexRowBytes
   gathered.forEach((one, index) => {
-    cursor = writeRows(digest, headerBytes + index * indexRowBytes, cursor, one)
+    cursor = writeRows(digest, headerBytes + index * indexRowBytes, cursor, one, source)
   })
   const statesAt = cursor
   gathered.forEach((one, index) => {
@@ -85,78 +88,87 @@ export function buildDigest(source: DigestSource): Uint8Array {
 }
 
 function gather(source: DigestSource, queue: LocalQueue): Gathered {
-  const one: Gathered = { queue, states: source.statesOf(queue, source.sentMarkOf(queue)), offsets: [], sizes: [], sequences: [] }
+  const from = queue.undigestedFrom
+  const one: Gathered = { queue, states: source.statesOf(queue, source.sentMarkOf(queue)), from, count: 0, first: 0, last: 0 }
   let beyond = 0
+  visitEntries(queue, from, source.base, (sequence, position) => {
+    if (position >= source.end) {
+      if (beyond === 0) beyond = sequence
+      return
+    }
+    if (one.count++ === 0) one.first = sequence
+    one.last = sequence
+  })
+  // Copies of old records may stand behind the segment already: the next digest begins at the first of all that do.
+  queue.undigestedFrom = beyond === 0 ? Math.max(from, one.last + 1) : beyond
+  return one
+}
+
+/** Live durable entries from sequence `from` on whose position is not below `base`, in the order of their sequences. */
+function visitEntries(
+  queue: LocalQueue,
+  from: number,
+  base: number,
+  visit: (sequence: number, position: number, size: number) => void,
+): void {
   for (const chunk of queue.entries.chunks()) {
-    if (chunk.isAway || chunk.first + chunkEntries <= queue.undigestedFrom || chunk.positionMax < source.base) continue
+    if (chunk.isAway || chunk.first + chunkEntries <= from || chunk.positionMax < base) continue
     for (let slot = 0; slot < chunk.flags.length; slot++) {
       const flags = chunk.flags[slot] as number
       if (flags === 0 || (flags & EntryFlag.transient) !== 0) continue
       const position = chunk.positions[slot] as number
-      if (position >= source.end && beyond === 0) beyond = chunk.base + slot
-      if (position < source.base || position >= source.end) continue
-      one.offsets.push(position - source.base)
-      one.sizes.push(chunk.sizes[slot] as number)
-      one.sequences.push(chunk.base + slot)
+      if (position >= base) visit(chunk.base + slot, position, chunk.sizes[slot] as number)
     }
   }
-  // Copies of old records may stand behind the segment already: the next digest begins at the first of all that do.
-  const digested = Math.max(queue.undigestedFrom, (one.sequences[one.sequences.length - 1] ?? 0) + 1)
-  queue.undigestedFrom = beyond === 0 ? digested : beyond
-  return one
 }
 
 function isContiguous(one: Gathered): boolean {
-  const count = one.sequences.length
-  return count > 0 && (one.sequences[count - 1] as number) - (one.sequences[0] as number) === count - 1
+  return one.count > 0 && one.last - one.first === one.count - 1
 }
 
 function rowsBytes(one: Gathered): number {
-  return one.sequences.length * (isContiguous(one) ? 8 : 12)
+  return one.count * (isContiguous(one) ? 8 : 12)
 }
 
 function sumsBytes(one: Gathered): number {
   if (!isContiguous(one)) return 0
-  const first = Math.floor((one.sequences[0] as number) / chunkEntries)
-  const last = Math.floor((one.sequences[one.sequences.length - 1] as number) / chunkEntries)
-  return (last - first + 1) * 8
+  return (Math.floor(one.last / chunkEntries) - Math.floor(one.first / chunkEntries) + 1) * 8
 }
 
 function statesBytes(one: Gathered): number {
   return one.states.reduce((sum, state) => sum + 4 + queueStateBytes(state), 0)
 }
 
-function writeRows(digest: Uint8Array, rowAt: number, at: number, one: Gathered): number {
-  const count = one.sequences.length
+function writeRows(digest: Uint8Array, rowAt: number, at: number, one: Gathered, source: DigestSource): number {
   const contiguous = isContiguous(one)
-  const first = one.sequences[0] ?? 0
+  const sums = new Float64Array(sumsBytes(one) / 8)
+  const firstSum = Math.floor(one.first / chunkEntries)
   let cursor = at
   let offsetMax = 0
-  const sums = new Float64Array(sumsBytes(one) / 8)
-  for (let index = 0; index < count; index++) {
-    const offset = one.offsets[index] as number
-    const sequence = one.sequences[index] as number
+  visitEntries(one.queue, one.from, source.base, (sequence, position, size) => {
+    if (position >= source.end) return
+    const offset = position - source.base
     writeU32(digest, cursor, offset)
-    writeU32(digest, cursor + 4, one.sizes[index] as number)
+    writeU32(digest, cursor + 4, size)
     cursor += 8
     if (!contiguous) {
-      writeU32(digest, cursor, sequence - first)
+      writeU32(digest, cursor, sequence - one.first)
       cursor += 4
     } else {
-      const sum = Math.floor(sequence / chunkEntries) - Math.floor(first / chunkEntries)
-      sums[sum] = (sums[sum] as number) + (one.sizes[index] as number)
+      const sum = Math.floor(sequence / chunkEntries) - firstSum
+      sums[sum] = (sums[sum] as number) + size
     }
     if (offset > offsetMax) offsetMax = offset
-  }
+  })
   const sumsAt = cursor
   for (const sum of sums) {
     writeU64(digest, cursor, sum)
     cursor += 8
   }
   writeU64(digest, rowAt, one.queue.id)
-  writeU64(digest, rowAt + 8, first)
-  writeU64(digest, rowAt + 16, one.sequences[count - 1] ?? 0)
-  writeU32(digest, rowAt + 24, count)
+  writeU64(digest, rowAt + 8, one.first)
+  writeU64(digest, rowAt + 16, one.last)
+  writeU32(digest, rowAt + 24, one.count)
   writeU32(digest, rowAt + 28, contiguous ? 1 : 0)
   writeU32(digest, rowAt + 32, at)
   writeU32(digest, rowAt + 36, sumsAt)

@@ -71,9 +71,9 @@ export interface ShardOptions {
   readonly listener: ShardListener
   /** Definitions of the queues that this shard holds. Records of other queues are dead. */
   readonly definitions: Iterable<QueueDefinition>
-  /** Bytes appended and not yet stored above which publishers are held back. Default 16 MiB. */
+  /** Bytes appended and not yet stored above which publishers are held back. Default 8 MiB. */
   readonly uncommittedBytesMax?: number
-  /** Memory for entry columns above which long queues give theirs up, bytes. Default 24 MiB. */
+  /** Memory for entry columns above which long queues give theirs up, bytes. Default 12 MiB. */
   readonly entryBytesMax?: number
   /** What others hold as `queue.shard`: the shard itself, or something in front of it. */
   readonly face?: (shard: ShardCommands) => ShardCommands
@@ -109,7 +109,7 @@ export class Shard implements ShardCommands {
     this.#options = options
     this.#log = log
     this.#scratch = scratch
-    this.#uncommittedBytesMax = options.uncommittedBytesMax ?? 16 * 1024 * 1024
+    this.#uncommittedBytesMax = options.uncommittedBytesMax ?? 8 * 1024 * 1024
     this.#face = options.face?.(this) ?? this
     const failed = (error: Error): void => this.#fail(error)
     this.#usage = new ScratchUsage(scratch, options.scratchSegmentBytes)
@@ -128,7 +128,7 @@ export class Shard implements ShardCommands {
       log,
       bodies: this.#bodies,
       logger,
-      entryBytesMax: options.entryBytesMax ?? 24 * 1024 * 1024,
+      entryBytesMax: options.entryBytesMax ?? 12 * 1024 * 1024,
       resume: (queue) => this.#delivery.resume(queue),
       damaged: failed,
     })
