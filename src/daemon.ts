@@ -20,7 +20,7 @@ import { LocalShards } from './broker/shard/local-shards.ts'
 import { Topology } from './broker/topology/topology.ts'
 import type { Config } from './config.ts'
 import { checkDataDirectory, type DataPaths, dataPaths, writeFormat } from './data-directory.ts'
-import { lockDataDirectory } from './log/file/data-directory-lock.ts'
+import { DataDirectoryLocked, lockDataDirectory } from './log/file/data-directory-lock.ts'
 import { openFileLog } from './log/file/file-log.ts'
 import { roomBytesMinDefault } from './log/file/file-log-options.ts'
 import { FormatUnknown } from './log/file/format.ts'
@@ -195,6 +195,9 @@ function asStartError(error: unknown, { root }: DataPaths): unknown {
   if (error instanceof LogDamaged) {
     const mend = `\`warren fsck ${root}\` shows the damage, and with --repair writes what is whole to a new directory`
     return new StartError('data-directory', `the data in ${root} is damaged: ${error.message}; ${mend}`, error)
+  }
+  if (error instanceof DataDirectoryLocked) {
+    return new StartError('data-directory', error.message, error)
   }
   if (error instanceof FormatUnknown) {
     return new StartError('data-directory', `${error.message}; use the version of Warren that wrote ${root}`, error)

@@ -100,7 +100,8 @@ export const bannedPatterns: readonly BannedPattern[] = [
     name: 'Math.random',
     pattern: /\bMath\.random\b|\b(randomBytes|randomUUID|randomInt|randomFillSync|getRandomValues)\b/,
     in: ['src'],
-    except: ['src/base/random.ts'],
+    // The lock's name must be unlike any other on the machine, whatever seed a simulation runs with.
+    except: ['src/base/random.ts', 'src/log/file/data-directory-lock.ts'],
     instead: 'take a `Random` (src/base/random.ts), so that a seed replays it',
   },
   {
@@ -165,7 +166,10 @@ export const bannedPatterns: readonly BannedPattern[] = [
 
 export const fileLinesMax = 400
 
-/** Files that are longer than `fileLinesMax`, with the length they may not exceed. Numbers only go down. */
+/** Tests may be longer: each file is a process, so few larger ones are faster. */
+export const testFileLinesMax = 700
+
+/** Files that are longer than that, with the length they may not exceed. Numbers only go down. */
 export const fileLinesRatchet: Readonly<Record<string, number>> = {}
 
 export const functionLinesMax = 70

@@ -102,7 +102,7 @@ function opensFunction(before: string): boolean {
   const head = before.slice(-600).trimEnd()
   if (head.endsWith('=>')) return true
   const close = /\)(\s*:\s*(?:[^(){};=]|=>|\{[^{}]*\}|\([^()]*\))+)?$/.exec(head)
-  if (close === null) return false
+  if (close === null || /\b(class|interface|export)\b/.test(close[0])) return false
   let depth = 0
   for (let index = close.index; index >= 0; index--) {
     if (head[index] === ')') depth++
