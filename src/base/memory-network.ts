@@ -20,12 +20,14 @@ export const pipeBytesMax = 64 * 1024
 
 export class MemoryNetwork implements Network {
   readonly #clock: Clock
+  readonly arena: Arena
   readonly #block: Block
   readonly #accepting = new Map<number, (socket: Socket) => void>()
   #portNext = 49_152
 
-  constructor(clock: Clock, arena = new Arena(readBufferBytes)) {
+  constructor(clock: Clock, arena = new Arena()) {
     this.#clock = clock
+    this.arena = arena
     this.#block = arena.takeForGood(readBufferBytes)
   }
 

@@ -6,7 +6,11 @@
  * the call, and the room before it (`headroomBytes`) is the reader's during the call as well: input that was kept
  * because it was not whole is copied there, and stands in front of what has arrived without moving that.
  */
+import type { Arena } from './arena.ts'
+
 export interface Network {
+  /** What its read buffer is cut from. Whoever cuts output buffers from it too copies faster. */
+  readonly arena: Arena
   /** Listens; port 0 takes a free one. Rejects with the system's error (`EADDRINUSE`, `EACCES`, …). */
   listen(address: ListenAddress, accept: (socket: Socket) => void): Promise<Listener>
   connect(host: string, port: number): Promise<Socket>

@@ -34,11 +34,13 @@ interface HandleOptions extends net.SocketConstructorOpts {
 
 export class SystemNetwork implements Network {
   readonly #mode: ReadMode
+  readonly arena: Arena
   readonly #block: Block
 
   /** The read buffer is cut from `arena`. */
-  constructor(arena = new Arena(readBufferBytes), mode: ReadMode = 'shared-buffer') {
+  constructor(arena = new Arena(), mode: ReadMode = 'shared-buffer') {
     this.#mode = mode
+    this.arena = arena
     this.#block = arena.takeForGood(readBufferBytes)
   }
 

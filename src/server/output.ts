@@ -36,6 +36,8 @@ export class Output {
   frameBytesMax: number
   /** Bytes the socket has taken over so far. */
   bytesWritten = 0
+  /** Another number for each block: while it is the same, what was written before is still in `buffer`. */
+  stamp = 0
   readonly #socket: Socket
   readonly #arena: Arena
   readonly #limits: ServerLimits
@@ -81,7 +83,7 @@ export class Output {
     return true
   }
 
-  /** Whether a write has been under way since before the last look; for those who watch for peers that stopped reading. */
+  /** Whether a write is under way; for those who watch for peers that stopped reading. */
   get isWriting(): boolean {
     return this.#writing !== null
   }
@@ -123,19 +125,25 @@ export class Output {
     this.#owner.outputWaiting()
   }
 
-  /** Sends a heartbeat before anything that is not yet on its way. */
+  /**
+   * Sends a heartbeat, ahead of what waits behind a large body. Nothing is done where something is on its way already,
+   * or would only wait for a peer that does not read.
+   */
   heartbeat(): void {
     if (this.#writing !== null || this.#isClosed) return
-    this.#isHeartbeatDue = true
-    if (this.#items.length === 0) this.#owner.outputWaiting()
-    else this.#pump()
+    if (this.#items.length > 0) {
+      this.#isHeartbeatDue = true
+      this.#pump()
+    } else if (this.#block === null) {
+      const at = this.reserve(heartbeatFrame.length)
+      copyBytes(heartbeatFrame, 0, heartbeatFrame.length, this.buffer, at)
+    }
   }
 
-  /** The turn is over: what it has written goes out. */
+  /** The turn is over: what it has written goes out. Behind items that wait the block stays open. */
   flush(): void {
-    const used = this.#at - (this.#block?.start ?? 0)
-    if (used > 0 && this.#writing === null) {
-      this.#adaptBlockSize(used)
+    if (this.#block !== null && this.#writing === null && this.#items.length === 0) {
+      this.#adaptBlockSize(this.#at - this.#block.start)
       this.#seal()
     }
     this.#pump()
@@ -165,6 +173,11 @@ export class Output {
   // ---------------------------------------------------------------- blocks
 
   #reserveSlow(byteLength: number): number {
+    if (this.#isClosed) {
+      this.#openBlock({ buffer: new Uint8Array(byteLength), start: 0, end: byteLength })
+      this.#at = byteLength
+      return 0
+    }
     if (this.#block === null) this.#owner.outputWaiting()
     else {
       this.#blockBytes = Math.min(this.#blockBytes * 8, blockClasses[2])
@@ -180,6 +193,7 @@ export class Output {
   }
 
   #openBlock(block: Block | null): void {
+    this.stamp++
     this.#block = block
     this.buffer = block?.buffer ?? empty
     this.#at = block?.start ?? 0
@@ -209,7 +223,7 @@ export class Output {
     if (this.#writing !== null || this.#isClosed) return
     const [next] = this.#items
     if (this.#isHeartbeatDue) this.#writeHeartbeat()
-    else if (next === undefined) this.#tellEmpty()
+    else if (next === undefined) this.#itemsDone()
     else if (next instanceof Piece) {
       this.#items.shift()
       this.#write(next)
@@ -243,8 +257,7 @@ export class Output {
       return
     }
     this.bytesWritten += bytes
-    if (this.#items.length === 0 && this.#block !== null) this.#owner.outputWaiting()
-    else this.#pump()
+    this.#pump()
     this.#tellDrained()
   }
 
@@ -256,8 +269,12 @@ export class Output {
     this.#owner.outputDrained()
   }
 
-  #tellEmpty(): void {
-    if (this.#whenEmpty === null || this.#block !== null) return
+  #itemsDone(): void {
+    if (this.#block !== null) {
+      this.#owner.outputWaiting()
+      return
+    }
+    if (this.#whenEmpty === null) return
     const done = this.#whenEmpty
     this.#whenEmpty = null
     done()

@@ -1,0 +1,278 @@
+import { type Method, Methods } from '../amqp/methods.generated.ts'
+import { ProtocolError, ReplyCodes } from '../amqp/reply-codes.ts'
+import type { Session, VhostCommands } from '../broker/commands.ts'
+import { BrokerError } from '../broker/errors.ts'
+import type { Queue, Reply, SharedCredit } from '../broker/ports.ts'
+import type { Position } from '../log/log.ts'
+import type { Connection } from './connection.ts'
+import type { ConsumerSink } from './consumer-sink.ts'
+import { HeldReplies } from './held-replies.ts'
+import type { ServerLimits } from './limits.ts'
+import { ParkedInput } from './parked-input.ts'
+import { PendingResult, type ResultOwner } from './pending-result.ts'
+import { Publisher } from './publisher.ts'
+import { replyFor } from './reply-mapping.ts'
+import { type Holder, Unacked } from './unacked.ts'
+
+/**
+ *     open ──► closing ──► gone      we sent `channel.close`: all but close and close-ok is dropped (AMQP §1.5.2.5)
+ *       │         └──────► crossed   the peer closed as well: its close-ok may still come, or a new open
+ *       └────► ending ───► gone      the peer sent `channel.close`: close-ok follows when all is given back
+ */
+export type ChannelState = 'open' | 'closing' | 'crossed' | 'ending' | 'gone'
+
+/**
+ * One channel: its state, its replies in order, what it waits for, its consumers and what they hold. What the methods
+ * mean is in `handlers/`, publishing in `publisher.ts`; no bytes here.
+ *
+ * Invariant: once the channel is not open it writes nothing but its close, and everything it held goes back to the
+ * queues, after its consumers have been cancelled, in order.
+ */
+export class Channel implements ResultOwner {
+  readonly id: number
+  readonly connection: Connection
+  readonly session: Session
+  readonly vhost: VhostCommands
+  readonly limits: ServerLimits
+  readonly publisher: Publisher
+  readonly unacked: Unacked
+  readonly consumers = new Map<string, ConsumerSink>()
+  /** `basic.qos` with `global`; every consumer of the channel shares it, limited or not. */
+  readonly sharedCredit: SharedCredit = { limit: 0, unacked: 0 }
+  /** Frames that came while the channel was parked. */
+  readonly parked = new ParkedInput()
+  nextDeliveryTag = 1
+  /** `basic.qos` without `global`: the limit of consumers to come; 0 is unlimited. */
+  prefetchCount = 0
+  /** The queue declared last, which an empty name stands for. */
+  lastQueue = ''
+  /** Acks have come in this slice of input that are not handed on. */
+  isSettling = false
+  #state: ChannelState = 'open'
+  readonly #replies: HeldReplies
+  #pending: PendingResult<unknown> | null = null
+  #waitsForReplies = false
+  /** Deliveries were refused because too many are unsettled. */
+  #isHeldBack = false
+  #getHolder: Holder | null = null
+
+  constructor(connection: Connection, session: Session, id: number) {
+    this.id = id
+    this.connection = connection
+    this.session = session
+    this.vhost = session.vhost
+    this.limits = connection.limits
+    this.publisher = new Publisher(this)
+    this.unacked = new Unacked(this.vhost)
+    this.#replies = new HeldReplies((method) => connection.output.method(id, method))
+  }
+
+  get state(): ChannelState {
+    return this.#state
+  }
+
+  get isOpen(): boolean {
+    return this.#state === 'open'
+  }
+
+  // ---------------------------------------------------------------- replies
+
+  /** Sends a reply in its turn; `then` follows it. */
+  reply(method: Method | null, committedWith: Position = 0, then: (() => void) | null = null): void {
+    this.#replies.add({ method, committedWith, then }, this.connection.broker.topologyCommitted)
+    if (!this.#replies.isEmpty) this.connection.repliesHeld()
+  }
+
+  get hasHeldReplies(): boolean {
+    return !this.#replies.isEmpty
+  }
+
+  /** The topology is stored up to here. */
+  topologyCommitted(committed: Position): void {
+    const wasParked = this.isParked
+    this.#replies.commit(committed)
+    if (this.#replies.isEmpty) this.#waitsForReplies = false
+    if (wasParked && !this.isParked) this.connection.channelResumed(this)
+  }
+
+  // ---------------------------------------------------------------- parking
+
+  /** The channel's next frame waits: for a result, or for replies that must go first. */
+  get isParked(): boolean {
+    return this.#pending !== null || this.#waitsForReplies || this.#replies.count >= this.limits.heldRepliesMax
+  }
+
+  /** For what writes to the output by itself: false, and parked, while earlier replies are held. */
+  get mayWrite(): boolean {
+    if (this.#replies.isEmpty) return true
+    this.#waitsForReplies = true
+    return false
+  }
+
+  /**
+   * Gives a command to the broker. `use` gets the result, at once or later (then the channel is parked until it comes);
+   * `undo` gets it when the channel has been closed in between. A refusal closes the channel or the connection.
+   */
+  perform<T>(
+    method: number,
+    command: (reply: Reply<T>) => void,
+    steps: { use: (result: T, committedWith: Position) => void; undo?: (result: T) => void },
+  ): void {
+    const result = new PendingResult<T>(this, { ...steps, fail: (error) => this.fail(replyFor(error, method)) })
+    try {
+      command(result)
+    } catch (error) {
+      if (result.isSettled || !(error instanceof BrokerError)) throw error
+      result.failed(error)
+    }
+    if (!result.isSettled) this.#pending = result as PendingResult<unknown>
+  }
+
+  resultCame(result: PendingResult<unknown>): void {
+    if (this.#pending !== result) return
+    this.#pending = null
+    if (!this.isParked) this.connection.channelResumed(this)
+  }
+
+  contain(step: () => void): void {
+    this.connection.contain(step)
+  }
+
+  // ---------------------------------------------------------------- deliveries
+
+  get isReadyForDeliveries(): boolean {
+    if (this.#state !== 'open') return false
+    if (this.unacked.count >= this.limits.unackedPerChannelMax) {
+      this.#isHeldBack = true
+      return false
+    }
+    return this.connection.output.hasRoom
+  }
+
+  /** Whose a delivery by `basic.get` is: one holder for as long as the queue stays the same. */
+  getHolder(queue: Queue): Holder {
+    if (this.#getHolder?.queue !== queue) this.#getHolder = { queue, consumer: null }
+    return this.#getHolder
+  }
+
+  /** Hands on what has been settled, and wakes consumers that this may have given room. */
+  flushSettled(): void {
+    this.isSettling = false
+    if (!this.unacked.hasOpenRun) return
+    this.unacked.flush()
+    const isBelow = this.#isHeldBack && this.unacked.count <= this.limits.unackedPerChannelMax / 2
+    if (isBelow) this.#isHeldBack = false
+    if (isBelow || (this.sharedCredit.limit > 0 && this.consumers.size > 1)) this.resumeConsumers()
+  }
+
+  /** Credit or output has room again. */
+  resumeConsumers(): void {
+    if (this.#state !== 'open') return
+    for (const { consumer } of this.consumers.values()) {
+      if (consumer !== null) this.vhost.resume(consumer)
+    }
+  }
+
+  /** The broker ended a consumer. */
+  consumerCancelled(sink: ConsumerSink): void {
+    if (this.#state !== 'open' || this.consumers.get(sink.tag) !== sink) return
+    this.consumers.delete(sink.tag)
+    if (!this.connection.client.takesCancel) return
+    this.reply({ id: Methods.BasicCancel, name: 'basic.cancel', consumerTag: sink.tag, noWait: true })
+  }
+
+  // ---------------------------------------------------------------- close
+
+  /** Closes what the error says must be closed; null is a mistake of ours. */
+  fail(error: ProtocolError | null): void {
+    if (error === null) this.connection.failInternally(new Error('a refusal without a reply'))
+    else if (error.scope === 'connection') this.connection.fail(error)
+    else this.closeWith(error)
+  }
+
+  /** We close the channel: everything it held goes back, and the peer is told why. */
+  closeWith(error: ProtocolError): void {
+    if (this.#state !== 'open') return
+    this.connection.noteError(error, this.id)
+    this.#state = 'closing'
+    this.#giveBack(() => {})
+    this.reply({
+      id: Methods.ChannelClose,
+      name: 'channel.close',
+      replyCode: error.replyCode,
+      replyText: error.message,
+      classId: error.classId,
+      methodId: error.methodId,
+    })
+  }
+
+  /** The peer closes the channel. */
+  closeByPeer(): void {
+    const closeOk: Method = { id: Methods.ChannelCloseOk, name: 'channel.close-ok' }
+    if (this.#state === 'closing') {
+      this.#state = 'crossed'
+      this.reply(closeOk)
+    }
+    if (this.#state !== 'open') return
+    this.flushSettled()
+    this.#state = 'ending'
+    this.#giveBack(() => {
+      if (this.#state !== 'ending') return
+      this.reply(closeOk, 0, () => {
+        this.#state = 'gone'
+        this.connection.channels.gone(this)
+      })
+    })
+  }
+
+  /** The peer answers our close. */
+  closeOkCame(): void {
+    if (this.#state !== 'closing' && this.#state !== 'crossed') return
+    this.#state = 'gone'
+    this.connection.channels.gone(this)
+  }
+
+  /** The connection ends, and the channel with it. Calls back when everything has gone back to the queues. */
+  end(done: () => void): void {
+    const wasOpen = this.#state === 'open'
+    this.#state = 'gone'
+    this.#replies.drop()
+    if (wasOpen) this.#giveBack(done)
+    else done()
+  }
+
+  /** Cancels the consumers, so that nothing comes back to this channel, then gives back all it holds, in order. */
+  #giveBack(done: () => void): void {
+    this.connection.dropParked(this)
+    this.publisher.close()
+    this.unacked.flush()
+    const sinks = [...this.consumers.values()]
+    this.consumers.clear()
+    let left = 1
+    const cancelled = (): void => {
+      if (--left > 0) return
+      this.contain(() => {
+        this.unacked.takeAll('requeue')
+        this.unacked.flush()
+        done()
+      })
+    }
+    for (const { consumer } of sinks) {
+      if (consumer === null) continue
+      left++
+      try {
+        this.vhost.cancel(consumer, { done: cancelled, failed: cancelled })
+      } catch (error) {
+        // Whatever went wrong, what the channel holds must go back.
+        this.connection.failInternally(error)
+        cancelled()
+      }
+    }
+    cancelled()
+  }
+}
+
+/** The peer used a channel it has not opened. */
+export function notOpened(method = 0): ProtocolError {
+  return new ProtocolError(ReplyCodes.ChannelError, "expected 'channel.open'", method)
+}

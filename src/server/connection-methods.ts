@@ -1,0 +1,25 @@
+import { type FrameDecoder, FrameTypes } from '../amqp/frame-decoder.ts'
+import { decodeMethod, Methods } from '../amqp/methods.generated.ts'
+import { ProtocolError, ReplyCodes } from '../amqp/reply-codes.ts'
+import type { Connection } from './connection.ts'
+
+/** The frames of channel 0 once the connection is open. */
+export function connectionMethod(connection: Connection, decoder: FrameDecoder): void {
+  if (decoder.type !== FrameTypes.Method) {
+    throw new ProtocolError(ReplyCodes.UnexpectedFrame, `a frame of type ${decoder.type} on channel 0`)
+  }
+  const method = decodeMethod(decoder.buffer, decoder.payloadStart, decoder.payloadEnd)
+  switch (method.id) {
+    case Methods.ConnectionClose:
+      connection.closeByPeer()
+      break
+    // Passwords do not expire here, so there is nothing that a new one would change.
+    case Methods.ConnectionUpdateSecret:
+      connection.send({ id: Methods.ConnectionUpdateSecretOk, name: 'connection.update-secret-ok' })
+      break
+    case Methods.ConnectionCloseOk:
+      break
+    default:
+      throw new ProtocolError(ReplyCodes.ChannelError, 'unexpected method in connection state running', method.id)
+  }
+}

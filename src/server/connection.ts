@@ -1,0 +1,540 @@
+import type { Arena } from '../base/arena.ts'
+import type { Clock, Timer } from '../base/clock.ts'
+import type { Logger } from '../base/logger.ts'
+import { isLoopbackAddress, type Socket, type SocketReader } from '../base/network.ts'
+import type { Random } from '../base/random.ts'
+import type { RunQueue } from '../base/run-queue.ts'
+import { readUint32 } from '../amqp/byte-reader.ts'
+import { type FrameDecoder, FrameTypes } from '../amqp/frame-decoder.ts'
+import { type Method, Methods } from '../amqp/methods.generated.ts'
+import { ProtocolError, ReplyCodes } from '../amqp/reply-codes.ts'
+import type { BrokerCommands, Principal, Session } from '../broker/commands.ts'
+import type { Position } from '../log/log.ts'
+import type { Channel } from './channel.ts'
+import { Channels } from './channels.ts'
+import { type ClientProfile, unknownClient } from './client-profile.ts'
+import { connectionMethod } from './connection-methods.ts'
+import type { FrameLoop, PublishTaker } from './frame-loop.ts'
+import { Handshake, type HandshakeOwner, type ServerIdentity, type Tuning } from './handshake.ts'
+import { Heartbeat, type Watched } from './heartbeat.ts'
+import { InputFlow, type InputOwner } from './input-flow.ts'
+import type { ServerLimits } from './limits.ts'
+import { Output, type OutputOwner } from './output.ts'
+import { internalError, replyFor } from './reply-mapping.ts'
+import type { TurnEnd, TurnMember } from './turn-end.ts'
+
+/** What all connections of a server share. */
+export interface ConnectionParts {
+  readonly broker: BrokerCommands
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly runQueue: RunQueue
+  readonly turnEnd: TurnEnd
+  readonly arena: Arena
+  readonly limits: ServerLimits
+  readonly identity: ServerIdentity
+}
+
+/** The server, as far as a connection needs it. */
+export interface ConnectionOwner {
+  /** The vhost is open: the connection does not count as unauthenticated any more. */
+  opened(connection: Connection): void
+  closed(connection: Connection): void
+  /** It wants `topologyCommitted`. */
+  waitsForTopology(connection: Connection): void
+  /** It wants `gateChanged`. */
+  waitsForGate(connection: Connection): void
+}
+
+/**
+ *     handshake ──► running ──► closing ──► ending ──► closed
+ *                      └──────────────────────┘
+ *
+ * - handshake: until `connection.open-ok`; `handshake.ts` decides.
+ * - running: frames go to the channels.
+ * - closing: we sent `connection.close`; all but close and close-ok is dropped (AMQP 0-9-1 §2.2.4). Until the deadline.
+ * - ending: all has been said; what is written goes out, then the socket is closed. Input means nothing.
+ * - closed: the socket is gone.
+ */
+type State =
+  | { readonly name: 'handshake'; readonly handshake: Handshake }
+  | { readonly name: 'running'; readonly session: Session }
+  | { readonly name: 'closing' }
+  | { readonly name: 'ending' }
+  | { readonly name: 'closed' }
+
+/**
+ * One client's connection: its state, its errors, its turn. Bytes in are `input-flow.ts`'s, bytes out `output.ts`'s,
+ * what a channel does is the channel's.
+ *
+ * It is a try boundary: whatever goes wrong for one connection ends that one (541 if it was our mistake) and is logged.
+ */
+export class Connection implements SocketReader, OutputOwner, TurnMember, InputOwner, HandshakeOwner, Watched {
+  readonly broker: BrokerCommands
+  readonly limits: ServerLimits
+  readonly identity: ServerIdentity
+  readonly random: Random
+  readonly runQueue: RunQueue
+  readonly arena: Arena
+  readonly output: Output
+  readonly channels: Channels
+  /** Peer and server address, as RabbitMQ names connections. */
+  readonly name: string
+  readonly remoteAddress: string
+  readonly isLoopback: boolean
+  readonly connectedAt: number
+  client: ClientProfile = unknownClient
+  principal: Principal | null = null
+  session: Session | null = null
+  bytesRead = 0
+  readonly #socket: Socket
+  readonly #parts: ConnectionParts
+  readonly #owner: ConnectionOwner
+  readonly #input: InputFlow
+  #state: State
+  #heartbeat: Heartbeat | null = null
+  #timer: Timer | null = null
+  #isTurnMember = false
+  #isSessionOver = false
+  /** The frames cannot be told apart any more. */
+  #isOutOfSync = false
+  #isDraining = false
+  #wasToldBlocked = false
+  #waitsForReplies = false
+
+  constructor(socket: Socket, parts: ConnectionParts, owner: ConnectionOwner) {
+    this.#socket = socket
+    this.#parts = parts
+    this.#owner = owner
+    this.broker = parts.broker
+    this.limits = parts.limits
+    this.identity = parts.identity
+    this.random = parts.random
+    this.runQueue = parts.runQueue
+    this.arena = parts.arena
+    this.remoteAddress = socket.remoteAddress
+    this.name = `${socket.remoteAddress}:${socket.remotePort} -> ${socket.localAddress}:${socket.localPort}`
+    this.isLoopback = isLoopbackAddress(socket.remoteAddress)
+    this.connectedAt = parts.clock.now()
+    this.output = new Output(socket, parts.arena, parts.limits, this)
+    this.channels = new Channels(this)
+    this.#input = new InputFlow(this, { socket, ...parts })
+    this.#state = { name: 'handshake', handshake: new Handshake(this) }
+  }
+
+  open(): void {
+    const { handshakeMsMax } = this.limits
+    this.#deadline(handshakeMsMax, `no login within ${handshakeMsMax} ms`)
+    this.#socket.open(this)
+  }
+
+  get stateName(): State['name'] {
+    return this.#state.name
+  }
+
+  // ---------------------------------------------------------------- socket
+
+  data(buffer: Uint8Array, start: number, end: number): void {
+    this.bytesRead += end - start
+    if (this.principal === null && this.bytesRead > this.limits.loginBytesMax && this.#state.name === 'handshake') {
+      this.#abort(`more than ${this.limits.loginBytesMax} bytes before login`)
+      return
+    }
+    this.contain(() => this.#input.received(buffer, start, end))
+  }
+
+  ended(): void {
+    if (this.#state.name === 'running') this.#abort('client closed the socket without closing the connection')
+    else this.#socket.destroy()
+  }
+
+  closed(error: Error | null): void {
+    if (this.#state.name === 'closed') return
+    if (error !== null) this.#log('info', `socket: ${error.message}`)
+    if (this.#state.name === 'handshake') this.#state.handshake.stop()
+    this.#state = { name: 'closed' }
+    this.#timer?.cancel()
+    this.#heartbeat?.stop()
+    this.#input.close()
+    this.output.close()
+    this.contain(() => this.#endSession(() => {}))
+    this.#owner.closed(this)
+  }
+
+  // ---------------------------------------------------------------- handshake
+
+  get needsHeader(): boolean {
+    return this.#state.name === 'handshake' && this.#state.handshake.needsHeader
+  }
+
+  header(buffer: Uint8Array, start: number): void {
+    if (this.#state.name === 'handshake') this.#state.handshake.header(buffer, start)
+  }
+
+  send(method: Method): void {
+    this.output.method(0, method)
+  }
+
+  sendBytes(bytes: Uint8Array): void {
+    const at = this.output.reserve(bytes.length)
+    this.output.buffer.set(bytes, at)
+  }
+
+  refuse(username: string, error: ProtocolError | null): void {
+    this.#log('warn', `login of user '${username}' refused`)
+    this.#parts.clock.after(this.limits.failedLoginDelayMs, () => {
+      if (this.#state.name !== 'handshake') return
+      if (error === null) this.#socket.destroy()
+      else this.fail(error)
+    })
+  }
+
+  loggedIn(principal: Principal, client: ClientProfile): void {
+    this.principal = principal
+    this.client = client
+  }
+
+  tuned(tuning: Tuning): void {
+    this.#input.loop.decoder.frameBytesMax = tuning.frameBytesMax
+    this.output.frameBytesMax = tuning.frameBytesMax
+    this.channels.countMax = tuning.channelsMax
+    this.#heartbeat = new Heartbeat(this.#parts.clock, tuning.heartbeatSeconds, this)
+    this.#heartbeat.start()
+  }
+
+  opened(session: Session): void {
+    this.session = session
+    this.#state = { name: 'running', session }
+    this.#timer?.cancel()
+    this.#owner.opened(this)
+    this.#log('info', `user '${session.principal.username}' opened vhost '${session.vhost.name}'`)
+  }
+
+  wake(): void {
+    this.#input.wake()
+  }
+
+  // ---------------------------------------------------------------- frames
+
+  get takesInput(): boolean {
+    const { name } = this.#state
+    return name !== 'ending' && name !== 'closed' && !this.#isOutOfSync
+  }
+
+  get messageBytesMax(): number {
+    return this.limits.messageBytesMax
+  }
+
+  frame(decoder: FrameDecoder): boolean {
+    const state = this.#state
+    switch (state.name) {
+      case 'running':
+        return this.#runningFrame(decoder, state.session)
+      case 'handshake':
+        return state.handshake.frame(decoder)
+      case 'closing':
+        this.#closingFrame(decoder)
+        return true
+      default:
+        return false
+    }
+  }
+
+  #runningFrame(decoder: FrameDecoder, session: Session): boolean {
+    if (this.output.isFull || this.#isDraining) return false
+    if (decoder.type === FrameTypes.Heartbeat) return true
+    if (decoder.channel === 0) {
+      connectionMethod(this, decoder)
+      return true
+    }
+    const channel = this.channels.get(decoder.channel)
+    if (channel === null || channel.state === 'crossed') return this.channels.open(decoder, session)
+    if (channel.isOpen && this.#input.replaying !== channel && (channel.isParked || !channel.parked.isEmpty)) {
+      return this.#input.park(channel, decoder)
+    }
+    return this.channels.frame(channel, decoder)
+  }
+
+  #closingFrame(decoder: FrameDecoder): void {
+    if (decoder.channel !== 0 || decoder.type !== FrameTypes.Method || decoder.payloadEnd - decoder.payloadStart < 4) return
+    const id = readUint32(decoder.buffer, decoder.payloadStart)
+    if (id === Methods.ConnectionCloseOk) this.#finish()
+    else if (id === Methods.ConnectionClose) {
+      this.send({ id: Methods.ConnectionCloseOk, name: 'connection.close-ok' })
+      this.#finish()
+    }
+  }
+
+  publishTaker(channelId: number): PublishTaker | null {
+    if (this.#state.name !== 'running' || this.#isDraining || this.output.isFull) return null
+    const channel = this.channels.get(channelId)
+    if (channel === null || !channel.isOpen || channel.isParked) return null
+    if (!channel.parked.isEmpty && this.#input.replaying !== channel) return null
+    const { publisher } = channel
+    if (!publisher.content.isIdle || publisher.transaction?.isCommitting === true) return null
+    if (!this.mayPublish(channel)) return null
+    if (channel.isSettling) channel.flushSettled()
+    return publisher
+  }
+
+  /** Whether content may go on; if not, the connection is woken when it may. */
+  mayPublish(channel: Channel): boolean {
+    const gate = this.broker.publishGate
+    if (gate === 'open') return channel.publisher.hasRoom
+    this.#owner.waitsForGate(this)
+    if (gate === 'blocked' && !this.#wasToldBlocked && this.client.takesBlocked) {
+      this.#wasToldBlocked = true
+      const reason = this.broker.alarms.map((alarm) => `low on ${alarm}`).join(' & ')
+      this.send({ id: Methods.ConnectionBlocked, name: 'connection.blocked', reason })
+    }
+    return false
+  }
+
+  gateChanged(): void {
+    const gate = this.broker.publishGate
+    if (this.#wasToldBlocked && gate !== 'blocked' && this.#state.name === 'running') {
+      this.#wasToldBlocked = false
+      this.send({ id: Methods.ConnectionUnblocked, name: 'connection.unblocked' })
+    }
+    if (gate === 'open') this.#input.wake()
+    else this.#owner.waitsForGate(this)
+  }
+
+  park(channel: Channel, decoder: FrameDecoder): boolean {
+    return this.#input.replaying === channel ? false : this.#input.park(channel, decoder)
+  }
+
+  channelResumed(channel: Channel): void {
+    this.#input.channelResumed(channel)
+  }
+
+  dropParked(channel: Channel): void {
+    this.#input.dropParked(channel)
+  }
+
+  sliceEnded(): void {
+    this.contain(() => this.channels.flushSettled())
+  }
+
+  // ---------------------------------------------------------------- turn
+
+  outputWaiting(): void {
+    if (this.#isTurnMember) return
+    this.#isTurnMember = true
+    this.#parts.turnEnd.add(this)
+  }
+
+  turnEnded(): void {
+    this.#isTurnMember = false
+    if (this.#state.name === 'closed') return
+    this.contain(() => {
+      if (this.channels.flushConfirms()) this.#input.wake()
+      this.output.flush()
+      if (this.#isDraining) this.#closeWhenConfirmed()
+    })
+  }
+
+  outputDrained(): void {
+    this.contain(() => {
+      this.#input.wake()
+      this.channels.resumeConsumers()
+    })
+  }
+
+  outputFailed(error: Error): void {
+    this.#abort(error.message)
+  }
+
+  repliesHeld(): void {
+    this.#owner.waitsForTopology(this)
+  }
+
+  /** Replies that waited for this position may go; true when some still wait. */
+  topologyCommitted(committed: Position): boolean {
+    let isWaiting = false
+    this.contain(() => {
+      isWaiting = this.channels.topologyCommitted(committed)
+      if (this.#waitsForReplies && !isWaiting) this.#closeOk()
+    })
+    return isWaiting
+  }
+
+  /** Runs something after the events that are already there. */
+  soon(step: () => void): void {
+    this.#parts.clock.soon(() => this.contain(step))
+  }
+
+  // ---------------------------------------------------------------- heartbeat
+
+  get bytesWritten(): number {
+    return this.output.bytesWritten
+  }
+
+  get isReading(): boolean {
+    return this.#input.isReading
+  }
+
+  get isWriting(): boolean {
+    return this.output.isWriting
+  }
+
+  sendHeartbeat(): void {
+    this.output.heartbeat()
+  }
+
+  peerLost(reason: string): void {
+    this.#abort(reason)
+  }
+
+  // ---------------------------------------------------------------- errors
+
+  /** Runs a step; what it throws ends this connection or its channel and nothing else. */
+  contain(step: () => void): void {
+    try {
+      step()
+    } catch (error) {
+      const reply = replyFor(error)
+      if (reply === null) this.failInternally(error)
+      else this.fail(reply)
+    }
+  }
+
+  frameFailed(error: unknown, loop: FrameLoop): void {
+    const { decoder } = loop
+    if (!loop.isInSync) this.#isOutOfSync = true
+    const reply = replyFor(error, methodOf(decoder))
+    if (reply === null) {
+      this.failInternally(error)
+      return
+    }
+    const channel = this.channels.get(decoder.channel)
+    if (reply.scope === 'channel' && channel !== null) channel.closeWith(reply)
+    else this.fail(reply)
+  }
+
+  /** Our own mistake: the connection ends with 541. */
+  failInternally(cause: unknown): void {
+    this.#parts.logger.error({ connection: this.name, error: cause }, 'internal error in a connection')
+    this.fail(internalError(cause))
+  }
+
+  noteError(error: ProtocolError, channelId: number): void {
+    this.#parts.logger.warn({ connection: this.name, channel: channelId, code: error.replyCode }, error.message)
+  }
+
+  // ---------------------------------------------------------------- close
+
+  /** We close the connection because of an error. */
+  fail(error: ProtocolError): void {
+    const { name } = this.#state
+    if (name !== 'handshake' && name !== 'running') return
+    this.noteError(error, 0)
+    this.#sendClose(error)
+  }
+
+  /** An operator or the end of the server closes the connection: 320. */
+  closeForced(reason: string): void {
+    this.fail(new ProtocolError(ReplyCodes.ConnectionForced, reason))
+  }
+
+  #sendClose(error: ProtocolError): void {
+    if (this.#state.name === 'handshake') this.#state.handshake.stop()
+    this.#state = { name: 'closing' }
+    this.#isDraining = false
+    this.#endSession(() => {})
+    this.send({
+      id: Methods.ConnectionClose,
+      name: 'connection.close',
+      replyCode: error.replyCode,
+      replyText: error.message,
+      classId: error.classId,
+      methodId: error.methodId,
+    })
+    this.#deadline(this.limits.closeMsMax, 'no close-ok')
+    // No close-ok can be read any more: what is written goes out, and that is all.
+    if (this.#isOutOfSync) this.#finish()
+    else this.#input.wake()
+  }
+
+  /** The peer closes: all it asked for is answered and all it held goes back before it gets its close-ok. */
+  closeByPeer(): void {
+    if (this.#state.name === 'handshake') this.#state.handshake.stop()
+    this.#state = { name: 'ending' }
+    this.#deadline(this.limits.closeMsMax, 'the socket was not closed')
+    this.#input.drain()
+    if (this.channels.hasHeldReplies) this.#waitsForReplies = true
+    else this.#closeOk()
+  }
+
+  #closeOk(): void {
+    this.#waitsForReplies = false
+    this.channels.flushConfirms()
+    this.#endSession(() => {
+      this.send({ id: Methods.ConnectionCloseOk, name: 'connection.close-ok' })
+      this.#finish()
+    })
+  }
+
+  /** Nothing is left to say. */
+  hangUp(): void {
+    this.#finish()
+  }
+
+  #finish(): void {
+    if (this.#state.name === 'closed') return
+    this.#state = { name: 'ending' }
+    this.#deadline(this.limits.closeMsMax, 'the socket was not closed')
+    this.#input.drain()
+    this.output.whenEmpty(() => this.#socket.end())
+  }
+
+  /** Stops taking input and, once all pending confirms are out, closes (320). */
+  drain(): void {
+    if (this.#state.name === 'handshake') this.#abort('shutdown')
+    if (this.#state.name !== 'running' || this.#isDraining) return
+    this.#isDraining = true
+    this.outputWaiting()
+  }
+
+  #closeWhenConfirmed(): void {
+    if (this.channels.waitingConfirms > 0 || this.channels.hasHeldReplies) return
+    this.closeForced("broker forced connection closure with reason 'shutdown'")
+  }
+
+  /** Ends without a word. */
+  destroy(): void {
+    this.#socket.destroy()
+  }
+
+  #abort(reason: string): void {
+    if (this.#state.name === 'closed') return
+    this.#log('info', reason)
+    this.#socket.destroy()
+  }
+
+  /** All channels give back what they hold, then the session's exclusive queues are deleted. Once. */
+  #endSession(done: () => void): void {
+    if (this.#isSessionOver) return
+    this.#isSessionOver = true
+    this.channels.end(() => {
+      if (this.session === null) done()
+      else this.broker.closeSession(this.session, () => this.contain(done))
+    })
+  }
+
+  #deadline(ms: number, reason: string): void {
+    this.#timer?.cancel()
+    this.#timer = this.#parts.clock.after(ms, () => this.#abort(reason))
+  }
+
+  #log(level: 'info' | 'warn', message: string): void {
+    this.#parts.logger[level]({ connection: this.name }, message)
+  }
+}
+
+/** The method in which a frame failed: the frame's own, or the publish that a content frame belongs to. */
+function methodOf(decoder: FrameDecoder): number {
+  if (decoder.type !== FrameTypes.Method) return Methods.BasicPublish
+  return decoder.payloadEnd - decoder.payloadStart < 4 ? 0 : readUint32(decoder.buffer, decoder.payloadStart)
+}

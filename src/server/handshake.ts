@@ -1,0 +1,235 @@
+import { tableOf } from '../amqp/field-table.ts'
+import { type FrameDecoder, FrameTypes } from '../amqp/frame-decoder.ts'
+import { protocolHeader, protocolHeader09 } from '../amqp/frame-encoder.ts'
+import {
+  type ConnectionOpen,
+  type ConnectionStartOk,
+  type ConnectionTuneOk,
+  decodeMethod,
+  type Method,
+  Methods,
+} from '../amqp/methods.generated.ts'
+import { ProtocolError, ReplyCodes } from '../amqp/reply-codes.ts'
+import type { BrokerCommands, Principal, Session } from '../broker/commands.ts'
+import { type ClientProfile, readClientProfile } from './client-profile.ts'
+import type { ServerLimits } from './limits.ts'
+import { isMechanism, mechanisms, readCredentials } from './sasl.ts'
+
+/** How we introduce ourselves. Clients and tools compare `version` with RabbitMQ's. */
+export interface ServerIdentity {
+  readonly product: string
+  readonly version: string
+  readonly platform: string
+  readonly information: string
+  readonly clusterName: string
+}
+
+export const defaultIdentity: ServerIdentity = {
+  product: 'Warren',
+  version: '4.1.0',
+  platform: 'Node.js',
+  information: 'Apache License 2.0',
+  clusterName: 'warren',
+}
+
+/** What both sides have agreed on. */
+export interface Tuning {
+  readonly frameBytesMax: number
+  readonly channelsMax: number
+  readonly heartbeatSeconds: number
+}
+
+/** The connection, as far as the handshake needs it. */
+export interface HandshakeOwner {
+  readonly broker: BrokerCommands
+  readonly limits: ServerLimits
+  readonly identity: ServerIdentity
+  readonly isLoopback: boolean
+  send(method: Method): void
+  sendBytes(bytes: Uint8Array): void
+  /** The login has failed: after a while the connection ends, with this error or, null, without a word. */
+  refuse(username: string, error: ProtocolError | null): void
+  /** Nothing can be said to this peer: the connection ends once what was sent is out. */
+  hangUp(): void
+  loggedIn(principal: Principal, client: ClientProfile): void
+  tuned(tuning: Tuning): void
+  opened(session: Session): void
+  closeByPeer(): void
+  /** Input that waited may go on. */
+  wake(): void
+}
+
+/**
+ * The beginning of a connection (AMQP 0-9-1 §2.2.4), up to `connection.open-ok`:
+ *
+ *     header ──► start ──► login ──► tune ──► open ──► (running)
+ *      "AMQP"    start-ok  password  tune-ok  open
+ *                          is checked
+ *
+ * While the password is checked, on another thread, input waits.
+ */
+export class Handshake {
+  readonly #owner: HandshakeOwner
+  #step: 'header' | 'start' | 'login' | 'tune' | 'open' | 'over' = 'header'
+  #principal: Principal | null = null
+
+  constructor(owner: HandshakeOwner) {
+    this.#owner = owner
+  }
+
+  get needsHeader(): boolean {
+    return this.#step === 'header'
+  }
+
+  get step(): string {
+    return this.#step
+  }
+
+  /** The first eight bytes. */
+  header(buffer: Uint8Array, start: number): void {
+    const isOurs = startsWith(buffer, start, protocolHeader) || startsWith(buffer, start, protocolHeader09)
+    if (isOurs) {
+      this.#step = 'start'
+      this.#owner.send(startMethod(this.#owner.identity))
+      return
+    }
+    // What we speak, so that the peer may try again (AMQP 0-9-1 §2.2.4).
+    this.#step = 'over'
+    this.#owner.sendBytes(protocolHeader)
+    this.#owner.hangUp()
+  }
+
+  /** One frame; false while it must wait for the login. */
+  frame(decoder: FrameDecoder): boolean {
+    if (this.#step === 'login') return false
+    if (decoder.type === FrameTypes.Heartbeat || this.#step === 'over') return true
+    if (decoder.type !== FrameTypes.Method || decoder.channel !== 0) {
+      throw new ProtocolError(ReplyCodes.UnexpectedFrame, `type ${decoder.type} on channel ${decoder.channel} before open-ok`)
+    }
+    const method = decodeMethod(decoder.buffer, decoder.payloadStart, decoder.payloadEnd)
+    if (method.id === Methods.ConnectionClose) this.#owner.closeByPeer()
+    else if (method.id === Methods.ConnectionStartOk && this.#step === 'start') this.#start(method)
+    else if (method.id === Methods.ConnectionTuneOk && this.#step === 'tune') this.#tune(method)
+    else if (method.id === Methods.ConnectionOpen && this.#step === 'open') this.#open(method)
+    else throw unexpectedMethod(this.#step, method.id)
+    return true
+  }
+
+  #start(method: ConnectionStartOk): void {
+    const { mechanism } = method
+    if (!isMechanism(mechanism)) {
+      throw new ProtocolError(ReplyCodes.CommandInvalid, `unknown authentication mechanism '${mechanism}'`, method.id)
+    }
+    const client = readClientProfile(method.clientProperties)
+    const credentials = readCredentials(mechanism, method.response)
+    if (credentials === null) {
+      throw new ProtocolError(ReplyCodes.SyntaxError, `the response to ${mechanism} is malformed`, method.id)
+    }
+    const { username, password } = credentials
+    this.#step = 'login'
+    this.#owner.broker.authenticate(username, password, this.#owner.isLoopback, (principal) => {
+      if (this.#step !== 'login') return
+      if (principal === null) this.#refuse(username, mechanism, client)
+      else this.#accept(principal, client)
+    })
+  }
+
+  #refuse(username: string, mechanism: string, client: ClientProfile): void {
+    this.#step = 'over'
+    const text =
+      `Login was refused using authentication mechanism ${mechanism}. ` + 'For details see the broker logfile.'
+    this.#owner.refuse(username, client.takesLoginFailure ? new ProtocolError(ReplyCodes.AccessRefused, text) : null)
+  }
+
+  #accept(principal: Principal, client: ClientProfile): void {
+    const { limits } = this.#owner
+    this.#step = 'tune'
+    this.#principal = principal
+    this.#owner.loggedIn(principal, client)
+    this.#owner.send({
+      id: Methods.ConnectionTune,
+      name: 'connection.tune',
+      channelMax: limits.channelsMax,
+      frameMax: limits.frameBytesMax,
+      heartbeat: limits.heartbeatSeconds,
+    })
+    this.#owner.wake()
+  }
+
+  #tune(method: ConnectionTuneOk): void {
+    const { limits } = this.#owner
+    checkTuned('frame_max', method.frameMax, limits.frameBytesMin, limits.frameBytesMax)
+    checkTuned('channel_max', method.channelMax, 1, limits.channelsMax)
+    this.#step = 'open'
+    this.#owner.tuned({
+      frameBytesMax: method.frameMax,
+      channelsMax: method.channelMax,
+      heartbeatSeconds: method.heartbeat,
+    })
+  }
+
+  #open(method: ConnectionOpen): void {
+    const principal = this.#principal
+    if (principal === null) throw unexpectedMethod(this.#step, method.id)
+    const session = this.#owner.broker.openSession(principal, method.virtualHost)
+    this.#step = 'over'
+    this.#owner.opened(session)
+    this.#owner.send({ id: Methods.ConnectionOpenOk, name: 'connection.open-ok' })
+  }
+
+  /** The connection has ended; a login that is under way leads to nothing. */
+  stop(): void {
+    this.#step = 'over'
+  }
+}
+
+function startMethod(identity: ServerIdentity): Method {
+  const serverProperties = tableOf({
+    capabilities: {
+      publisher_confirms: true,
+      exchange_exchange_bindings: true,
+      'basic.nack': true,
+      consumer_cancel_notify: true,
+      'connection.blocked': true,
+      consumer_priorities: true,
+      authentication_failure_close: true,
+      per_consumer_qos: true,
+      direct_reply_to: true,
+    },
+    cluster_name: identity.clusterName,
+    copyright: 'The Warren authors',
+    information: identity.information,
+    platform: identity.platform,
+    product: identity.product,
+    version: identity.version,
+  })
+  return {
+    id: Methods.ConnectionStart,
+    name: 'connection.start',
+    versionMajor: 0,
+    versionMinor: 9,
+    serverProperties,
+    mechanisms: mechanisms.join(' '),
+    locales: 'en_US',
+  }
+}
+
+/** 0 asks for no limit, which is above any of ours (RabbitMQ's reading of AMQP 0-9-1 §1.4.2.6). */
+function checkTuned(field: string, value: number, min: number, max: number): void {
+  const refuse = (comparison: string, bound: string, limit: number): ProtocolError =>
+    new ProtocolError(
+      ReplyCodes.NotAllowed,
+      `negotiated ${field} = ${value} is ${comparison} than the ${bound} allowed value (${limit})`,
+      Methods.ConnectionTuneOk,
+    )
+  if (value !== 0 && value < min) throw refuse('lower', 'minimum', min)
+  if (value === 0 || value > max) throw refuse('higher', 'maximum', max)
+}
+
+function unexpectedMethod(step: string, method: number): ProtocolError {
+  return new ProtocolError(ReplyCodes.ChannelError, `unexpected method in connection state ${step}`, method)
+}
+
+function startsWith(buffer: Uint8Array, start: number, expected: Uint8Array): boolean {
+  return expected.every((octet, index) => buffer[start + index] === octet)
+}

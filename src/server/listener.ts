@@ -1,0 +1,180 @@
+import type { Clock } from '../base/clock.ts'
+import type { Logger } from '../base/logger.ts'
+import type { ListenAddress, Listener, Network, Socket } from '../base/network.ts'
+import type { Random } from '../base/random.ts'
+import { RunQueue } from '../base/run-queue.ts'
+import type { BrokerCommands, BrokerListener } from '../broker/commands.ts'
+import type { Position } from '../log/log.ts'
+import { Connection, type ConnectionOwner, type ConnectionParts } from './connection.ts'
+import { defaultIdentity, type ServerIdentity } from './handshake.ts'
+import type { ServerLimits } from './limits.ts'
+import { TurnEnd } from './turn-end.ts'
+
+export interface ServerOptions {
+  readonly broker: BrokerCommands
+  readonly network: Network
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly limits: ServerLimits
+  /** What clients are told of us; what is left out is as in `defaultIdentity`. */
+  readonly identity?: Partial<ServerIdentity>
+  /** Warren's own version. Not what clients compare with RabbitMQ's. */
+  readonly version?: string
+}
+
+/**
+ * AMQP connections of others to us: accepts them, counts them, passes the broker's news on to those that wait for it,
+ * and ends them. Several listeners may feed one server.
+ */
+export class Server implements ConnectionOwner, BrokerListener {
+  readonly #options: ServerOptions
+  readonly #parts: ConnectionParts
+  readonly #listeners: Listener[] = []
+  readonly #connections = new Set<Connection>()
+  /** Not yet in a vhost, by address. */
+  readonly #strangers = new Map<string, number>()
+  #strangerCount = 0
+  /** Connections with replies that topology's commit releases, and such that wait for the publish gate. */
+  readonly #waitingForTopology = new Set<Connection>()
+  readonly #waitingForGate = new Set<Connection>()
+  #isClosing = false
+  #whenGone: (() => void) | null = null
+
+  constructor(options: ServerOptions) {
+    const { broker, network, clock, random, logger, limits, identity, version } = options
+    this.#options = options
+    this.#parts = {
+      broker,
+      clock,
+      random,
+      logger,
+      limits,
+      arena: network.arena,
+      runQueue: new RunQueue(clock),
+      turnEnd: new TurnEnd(clock),
+      identity: {
+        ...defaultIdentity,
+        ...(version === undefined ? {} : { platform: `Warren ${version} on Node.js` }),
+        ...identity,
+      },
+    }
+    broker.listener = this
+  }
+
+  // ---------------------------------------------------------------- open
+
+  /** Returns the port. Rejects with the system's error. */
+  async listen(address: ListenAddress): Promise<number> {
+    const listener = await this.#options.network.listen(address, (socket) => this.accept(socket))
+    this.#listeners.push(listener)
+    return listener.port
+  }
+
+  /** Takes over a connected socket, from a listener or from elsewhere. */
+  accept(socket: Socket): void {
+    const refusal = this.#refusal(socket.remoteAddress)
+    if (refusal !== null) {
+      this.#options.logger.warn({ address: socket.remoteAddress }, refusal)
+      socket.destroy()
+      return
+    }
+    const connection = new Connection(socket, this.#parts, this)
+    this.#connections.add(connection)
+    this.#strangerCount++
+    this.#strangers.set(socket.remoteAddress, (this.#strangers.get(socket.remoteAddress) ?? 0) + 1)
+    connection.open()
+  }
+
+  #refusal(address: string): string | null {
+    const { connectionsMax, unauthenticatedMax, unauthenticatedPerAddressMax } = this.#options.limits
+    if (this.#isClosing) return 'connection refused: the server closes'
+    if (this.#connections.size >= connectionsMax) return `connection refused: limit of ${connectionsMax} is reached`
+    if (this.#strangerCount >= unauthenticatedMax) {
+      return `connection refused: limit of ${unauthenticatedMax} without login is reached`
+    }
+    if ((this.#strangers.get(address) ?? 0) >= unauthenticatedPerAddressMax) {
+      return `connection refused: limit of ${unauthenticatedPerAddressMax} without login from one address is reached`
+    }
+    return null
+  }
+
+  // ---------------------------------------------------------------- use
+
+  get connections(): ReadonlySet<Connection> {
+    return this.#connections
+  }
+
+  opened(connection: Connection): void {
+    this.#noStranger(connection)
+  }
+
+  closed(connection: Connection): void {
+    if (connection.session === null) this.#noStranger(connection)
+    this.#connections.delete(connection)
+    this.#waitingForTopology.delete(connection)
+    this.#waitingForGate.delete(connection)
+    if (this.#connections.size === 0) this.#whenGone?.()
+  }
+
+  #noStranger({ remoteAddress }: Connection): void {
+    this.#strangerCount--
+    const left = (this.#strangers.get(remoteAddress) ?? 1) - 1
+    if (left > 0) this.#strangers.set(remoteAddress, left)
+    else this.#strangers.delete(remoteAddress)
+  }
+
+  waitsForTopology(connection: Connection): void {
+    this.#waitingForTopology.add(connection)
+  }
+
+  waitsForGate(connection: Connection): void {
+    this.#waitingForGate.add(connection)
+  }
+
+  topologyCommitted(position: Position): void {
+    for (const connection of this.#waitingForTopology) {
+      if (!connection.topologyCommitted(position)) this.#waitingForTopology.delete(connection)
+    }
+  }
+
+  publishGateChanged(): void {
+    const waiting = [...this.#waitingForGate]
+    this.#waitingForGate.clear()
+    for (const connection of waiting) connection.gateChanged()
+  }
+
+  // ---------------------------------------------------------------- close
+
+  /**
+   * Accepts no more, lets pending confirms go out, then closes every connection (320). False when some had not gone after
+   * `drainMsMax`; they are then cut off.
+   */
+  async close(drainMsMax: number): Promise<boolean> {
+    this.#isClosing = true
+    for (const listener of this.#listeners.splice(0)) listener.close()
+    for (const connection of [...this.#connections]) connection.drain()
+    if (this.#connections.size === 0) return true
+    const hasGone = await this.#gone(drainMsMax)
+    if (!hasGone) await this.#cutOff()
+    return hasGone
+  }
+
+  #gone(ms: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const timer = this.#options.clock.after(ms, () => resolve(false))
+      this.#whenGone = () => {
+        timer.cancel()
+        resolve(true)
+      }
+    })
+  }
+
+  async #cutOff(): Promise<void> {
+    const gone = new Promise<void>((resolve) => {
+      this.#whenGone = resolve
+    })
+    for (const connection of [...this.#connections]) connection.destroy()
+    if (this.#connections.size > 0) await gone
+  }
+}

@@ -1,0 +1,213 @@
+import { copyBytes } from '../base/arena.ts'
+import type { Task } from '../base/run-queue.ts'
+import { Methods } from '../amqp/methods.generated.ts'
+import { ProtocolError, ReplyCodes } from '../amqp/reply-codes.ts'
+import type { Route } from '../broker/commands.ts'
+import { type Chunks, Message } from '../broker/message.ts'
+import type { BodyWriter, ConfirmSink, Outcome } from '../broker/ports.ts'
+import type { Channel } from './channel.ts'
+import type { PublishTarget } from './route-cache.ts'
+import type { Detached } from './unacked.ts'
+
+/**
+ * What a transactional channel keeps until commit: publishes, routed and copied when they came, and settlements.
+ *
+ * RabbitMQ's semantics: a commit delivers everything, in order, then settles; returns go out before `commit-ok`, and that
+ * only when every message is safe. It is not atomic over several queues. Rollback forgets the publishes and gives the
+ * delivery tags back. While a commit is under way the channel may only close.
+ */
+export class Transaction implements Task, ConfirmSink {
+  readonly #channel: Channel
+  readonly #message = new Message()
+  #publishes: KeptPublish[] = []
+  #settlements: KeptSettlement[] = []
+  #bytes = 0
+  #entries = 0
+  #state: 'open' | 'committing' = 'open'
+  #committed = 0
+  #waiting = 0
+  #hasRefusal = false
+
+  constructor(channel: Channel) {
+    this.#channel = channel
+  }
+
+  get isCommitting(): boolean {
+    return this.#state === 'committing'
+  }
+
+  addPublish(message: Message, target: PublishTarget): void {
+    const bytes = message.routeEnd - message.routeStart + message.contentEnd - message.contentStart
+    this.#count(1, bytes + (message.chunks?.bodyBytes ?? 0), Methods.BasicPublish)
+    this.#publishes.push(keep(message, target))
+  }
+
+  addSettlement(deliveries: readonly Detached[], outcome: Outcome, method: number): void {
+    this.#settlements.push({ deliveries, outcome })
+    this.#count(deliveries.length, 0, method)
+  }
+
+  /** Begins to commit; what it leads to comes in slices. */
+  commit(): void {
+    this.#state = 'committing'
+    this.#committed = 0
+    this.#waiting = 0
+    this.#hasRefusal = false
+    if (this.run(() => false)) this.#channel.connection.runQueue.add(this)
+  }
+
+  /** Gives the delivery tags back and forgets the rest. */
+  rollback(): void {
+    for (const { deliveries } of this.#settlements) this.#channel.unacked.restore(deliveries)
+    this.#forget()
+  }
+
+  /** The channel ends. What was kept for a commit does not happen. */
+  drop(): void {
+    this.#channel.connection.runQueue.remove(this)
+    this.rollback()
+  }
+
+  // ---------------------------------------------------------------- commit
+
+  run(shouldYield: () => boolean): boolean {
+    const channel = this.#channel
+    let hasMore = false
+    channel.contain(() => {
+      hasMore = this.#publishSlice(shouldYield)
+      if (!hasMore) this.#settleAll()
+    })
+    return hasMore && channel.isOpen
+  }
+
+  #publishSlice(shouldYield: () => boolean): boolean {
+    for (let count = 1; this.#committed < this.#publishes.length; count++) {
+      const kept = this.#publishes[this.#committed++]
+      if (kept !== undefined) this.#publish(kept)
+      if (count % publishesPerLook === 0 && shouldYield()) return true
+    }
+    return false
+  }
+
+  #publish(kept: KeptPublish): void {
+    const channel = this.#channel
+    const message = view(this.#message, kept)
+    kept.chunks = null
+    if (kept.route.count === 0) channel.publisher.giveBack(message, kept.isMandatory)
+    else {
+      this.#waiting++
+      channel.vhost.publish(kept.route, message, this, this.#committed)
+    }
+  }
+
+  #settleAll(): void {
+    for (const { deliveries, outcome } of this.#settlements) {
+      for (const delivery of deliveries) this.#channel.unacked.settleDetached(delivery, outcome)
+    }
+    this.#settlements = []
+    this.#channel.flushSettled()
+    this.#publishes = []
+    this.#finishIfDone()
+  }
+
+  confirm(_sequence: number): void {
+    this.#waiting--
+    this.#finishIfDone()
+  }
+
+  refuse(_sequence: number): void {
+    this.#hasRefusal = true
+    this.#waiting--
+    this.#finishIfDone()
+  }
+
+  #finishIfDone(): void {
+    if (this.#state !== 'committing' || this.#waiting > 0 || this.#publishes.length > 0) return
+    const channel = this.#channel
+    this.#forget()
+    if (!channel.isOpen) return
+    channel.contain(() => {
+      if (this.#hasRefusal) {
+        channel.fail(new ProtocolError(ReplyCodes.PreconditionFailed, 'partial tx completion', Methods.TxCommit))
+      } else channel.reply({ id: Methods.TxCommitOk, name: 'tx.commit-ok' })
+    })
+  }
+
+  #forget(): void {
+    for (const { chunks } of this.#publishes) chunks?.abandon()
+    this.#publishes = []
+    this.#settlements = []
+    this.#bytes = 0
+    this.#entries = 0
+    this.#state = 'open'
+  }
+
+  #count(entries: number, bytes: number, method: number): void {
+    const { transactionBytesMax, transactionEntriesMax } = this.#channel.limits
+    this.#entries += entries
+    this.#bytes += bytes
+    if (this.#entries > transactionEntriesMax) throw tooLarge(`${transactionEntriesMax} entries`, method)
+    if (this.#bytes > transactionBytesMax) throw tooLarge(`${transactionBytesMax} bytes`, method)
+  }
+}
+
+const publishesPerLook = 16
+
+interface KeptSettlement {
+  readonly deliveries: readonly Detached[]
+  readonly outcome: Outcome
+}
+
+interface KeptPublish {
+  /** `[route][content]`. */
+  readonly bytes: Uint8Array
+  readonly routeBytes: number
+  readonly isFrames: boolean
+  readonly isPersistent: boolean
+  readonly bodyBytes: number
+  readonly isMandatory: boolean
+  readonly route: Route
+  /** Ours until it is published or abandoned. */
+  chunks: BodyWriter | null
+}
+
+function keep(message: Message, target: PublishTarget): KeptPublish {
+  const routeBytes = message.routeEnd - message.routeStart
+  const contentBytes = message.contentEnd - message.contentStart
+  const bytes = new Uint8Array(routeBytes + contentBytes)
+  copyBytes(message.buffer, message.routeStart, message.routeEnd, bytes, 0)
+  copyBytes(message.buffer, message.contentStart, message.contentEnd, bytes, routeBytes)
+  const { route } = target
+  return {
+    bytes,
+    routeBytes,
+    isFrames: message.isFrames,
+    isPersistent: message.isPersistent,
+    bodyBytes: message.bodyBytes,
+    isMandatory: target.isMandatory,
+    route: { ...route, queues: route.queues.slice(0, route.count) },
+    chunks: writerOf(message.chunks),
+  }
+}
+
+function view(message: Message, kept: KeptPublish): Message {
+  message.buffer = kept.bytes
+  message.routeStart = 0
+  message.routeEnd = kept.routeBytes
+  message.contentStart = kept.routeBytes
+  message.contentEnd = kept.bytes.length
+  message.isFrames = kept.isFrames
+  message.isPersistent = kept.isPersistent
+  message.bodyBytes = kept.bodyBytes
+  message.chunks = kept.chunks
+  return message
+}
+
+/** What a publisher's content is gathered by is always a writer. */
+function writerOf(chunks: Chunks | null): BodyWriter | null {
+  return chunks !== null && 'abandon' in chunks ? (chunks as BodyWriter) : null
+}
+
+function tooLarge(limit: string, method: number): ProtocolError {
+  return new ProtocolError(ReplyCodes.PreconditionFailed, `transaction is larger than the maximum of ${limit}`, method)
+}
