@@ -40,15 +40,21 @@ export class PageLoader {
   load(segment: LogSegment | null, position: Position, loaded: Loaded): void {
     const { clock, cache, pageBytes, reader } = this.#options
     const page = Math.floor(position / pageBytes)
-    const cached = cache.find(page)
-    if (cached !== null) {
-      cache.markLoaded(page)
-      const isReadable = cached.isReadable(position - page * pageBytes)
-      clock.soon(() => loaded(isReadable ? null : unreadable(reader, segment, position)))
-    } else if (segment === null) {
-      clock.soon(() => loaded(unreadable(reader, null, position)))
+    if (cache.find(page) !== null) clock.soon(() => this.#loadedSoon(segment, position, loaded))
+    else if (segment === null) clock.soon(() => loaded(unreadable(reader, null, position)))
+    else this.#request(segment, page, position, loaded)
+  }
+
+  /** The page was in memory; other loads may meanwhile have evicted it. */
+  #loadedSoon(segment: LogSegment | null, position: Position, loaded: Loaded): void {
+    const { cache, pageBytes, reader } = this.#options
+    const number = Math.floor(position / pageBytes)
+    const page = cache.find(number)
+    if (page === null) {
+      this.load(segment, position, loaded)
     } else {
-      this.#request(segment, page, position, loaded)
+      cache.markLoaded(number)
+      loaded(page.isReadable(position - number * pageBytes) ? null : unreadable(reader, segment, position))
     }
   }
 

@@ -155,10 +155,19 @@ export class MemoryLog implements Log {
     if (segment === undefined) {
       this.#clock.soon(() => loaded(new LogDamaged(`position ${position} is in no live segment`)))
     } else if (segment.bytes !== null || this.#paging === null) {
-      this.#paging?.hold(segment)
-      this.#clock.soon(() => loaded(null))
+      this.#clock.soon(() => this.#loadedSoon(segment, position, loaded))
     } else {
       this.#paging.load(segment, loaded)
+    }
+  }
+
+  /** Other loads may meanwhile have sent it away. */
+  #loadedSoon(segment: MemorySegment, position: Position, loaded: (error: Error | null) => void): void {
+    if (segment.bytes === null) {
+      this.load(position, loaded)
+    } else {
+      this.#paging?.hold(segment)
+      loaded(null)
     }
   }
 
