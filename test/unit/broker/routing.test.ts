@@ -186,10 +186,9 @@ describe('the topic exchange', () => {
   it('does not go through the combinations of a hostile set of patterns', () => {
     queue('hostile')
     for (let index = 0; index < 50; index++) bind('amq.topic', 'hostile', `#.a.#.b${index}`)
-    const key = Array.from({ length: 127 }, () => 'a').join('.')
-    const start = performance.now()
+    // Longer than any on the wire, so that words × words alone would be refused as too much work.
+    const key = Array.from({ length: 2_000 }, () => 'a').join('.')
     assert.deepEqual(goesTo('amq.topic', key), [])
-    assert.ok(performance.now() - start < 200, 'words × nodes, not their powers')
   })
 })
 
