@@ -240,8 +240,9 @@ function credit(sentences: Sentences): void {
     client.send(1, 'basic.ack', { deliveryTag: 1 })
     await client.expect(1, 'basic.deliver')
     assert.deepEqual(await settledWaiting(client, 1, queue), [])
-    await client.call(1, 'basic.qos', { prefetchCount: 5, global: true })
-    await client.expectMany(1, 'basic.deliver', 2)
+    client.send(1, 'basic.qos', { prefetchCount: 5, global: true })
+    const names = [await client.next(1), await client.next(1), await client.next(1)].map(({ name }) => name)
+    assert.deepEqual(names.sort(), ['basic.deliver', 'basic.deliver', 'basic.qos-ok'])
   })
 
   sentences.prove('both kinds of prefetch hold together', async (stage) => {
@@ -327,7 +328,7 @@ function requeue(sentences: Sentences): void {
         if (how === 'channel') await client.call(1, 'channel.close', { replyCode: 200 })
         else if (how === 'connection') await client.close()
         else client.destroy()
-        await observer.call(1, 'basic.consume', { queue, noAck: true })
+        await observer.call(1, 'basic.consume', { queue, consumerTag: 'after', noAck: true })
         const delivered = await observer.expectMany(1, 'basic.deliver', 3)
         assert.deepEqual(
           delivered.map((one) => [text(one), one.args['redelivered']]),
@@ -337,6 +338,7 @@ function requeue(sentences: Sentences): void {
             ['d', true],
           ],
         )
+        await observer.call(1, 'basic.cancel', { consumerTag: 'after' })
         await observer.call(1, 'queue.delete', { queue })
       },
     )

@@ -61,6 +61,18 @@ function framing(sentences: Sentences): void {
     assert.deepEqual((await client.get(1, queue))?.body, body)
   })
 
+  sentences.prove('a body is delivered in full frames, all but the last: some clients count them', async (stage) => {
+    const client = await stage.client({ frameMax: 8192 })
+    const queue = stage.name('full-frames')
+    await client.call(1, 'queue.declare', { queue, exclusive: true })
+    for (const bytes of [8184, 8185, 300_000]) {
+      client.publish(1, { routingKey: queue, body: Buffer.alloc(bytes), properties: { deliveryMode: 2 } })
+      const frames = (await client.get(1, queue))?.bodyFrames
+      assert.deepEqual([...new Set(frames?.slice(0, -1))], bytes > 8184 ? [8184] : [], `of ${bytes} bytes`)
+      assert.equal(frames?.length, Math.ceil(bytes / 8184))
+    }
+  })
+
   sentences.prove('contents of two channels may be interleaved', async (stage) => {
     const client = await stage.client()
     await client.call(2, 'channel.open')
@@ -250,7 +262,7 @@ function values(sentences: Sentences): void {
     const client = await stage.client()
     client.publish(1, { routingKey: 'nowhere', properties: { headers: rawTable(bytes) } })
     client.send(1, 'queue.declare', { queue: stage.name('deep'), exclusive: true, arguments: rawTable(bytes) })
-    await client.next(1)
+    await client.nextOnAny()
     await canary.call(1, 'basic.qos')
   })
 }

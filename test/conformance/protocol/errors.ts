@@ -242,17 +242,6 @@ function preconditions(sentences: Sentences): void {
     await client.expectChannelClose(1, 406, text)
   })
 
-  sentences.prove('an unknown exchange type is 406', async (stage) => {
-    const client = await stage.client()
-    await refused(
-      client,
-      'exchange.declare',
-      { exchange: stage.name('x'), type: 'carrier-pigeon' },
-      406,
-      "PRECONDITION_FAILED - unknown exchange type 'carrier-pigeon'",
-    )
-  })
-
   sentences.prove('commit and rollback on a channel that is not transactional are 406', async (stage) => {
     const client = await stage.client()
     for (const name of ['tx.commit', 'tx.rollback']) {
@@ -293,6 +282,12 @@ function connectionErrors(sentences: Sentences): void {
       code: 504,
       text: "CHANNEL_ERROR - second 'channel.open' seen",
       act: (client) => client.send(1, 'channel.open'),
+    },
+    {
+      title: 'an unknown exchange type is 503',
+      code: 503,
+      text: "COMMAND_INVALID - unknown exchange type 'carrier-pigeon'",
+      act: (client, stage) => client.send(1, 'exchange.declare', { exchange: stage.name('x'), type: 'carrier-pigeon' }),
     },
     {
       title: 'a consumer tag used twice on a channel is 530',

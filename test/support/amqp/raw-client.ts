@@ -35,6 +35,8 @@ export interface Arrival {
   /** The content header's flags and properties as they came. */
   readonly rawProperties: Buffer
   readonly body: Buffer
+  /** How the body came: the payload bytes of each frame. */
+  readonly bodyFrames: readonly number[]
 }
 
 export interface Publish {
@@ -200,6 +202,14 @@ export class RawClient {
     }
   }
 
+  /** The next on whatever channel. */
+  async nextOnAny(msMax = waitMsMax): Promise<Arrival> {
+    if (this.#arrived.length === 0 && !(await this.#more(msMax))) throw new Error(`nothing came within ${msMax} ms`)
+    const found = this.#arrived[0]
+    if (found === undefined) throw this.#failure ?? new Error('woken by nothing')
+    return this.next(found.channel)
+  }
+
   /** The next on this channel, which must be this method. */
   async expect(channel: number, name: string, msMax = waitMsMax): Promise<Arrival> {
     const found = await this.next(channel, msMax)
@@ -324,7 +334,8 @@ export class RawClient {
     if (partial.bodyBytes < header.bodyBytes) return
     this.#partial.delete(channel)
     const body = Buffer.concat(bodies)
-    this.#push({ name, channel, args, properties: header.properties, rawProperties: header.raw, body })
+    const bodyFrames = bodies.map((bytes) => bytes.length)
+    this.#push({ name, channel, args, properties: header.properties, rawProperties: header.raw, body, bodyFrames })
   }
 
   #push(one: Arrival): void {
@@ -373,5 +384,13 @@ function checkReply(close: Arrival, code: number, text: string | RegExp): void {
 }
 
 function arrival(name: string, channel: number): Arrival {
-  return { name, channel, args: {}, properties: {}, rawProperties: Buffer.alloc(0), body: Buffer.alloc(0) }
+  return {
+    name,
+    channel,
+    args: {},
+    properties: {},
+    rawProperties: Buffer.alloc(0),
+    body: Buffer.alloc(0),
+    bodyFrames: [],
+  }
 }
