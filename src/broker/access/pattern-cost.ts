@@ -3,12 +3,13 @@
  * bound, not an estimate. It does not say what an expression means and need not: it may overstate, never understate.
  *
  * One after the other multiplies, alternatives add up, an option is one way more, a repeat can stop in as many places
- * as a name has bytes. Repeating something that itself can match in several ways is beyond all bounds (`(a+)+`), and
- * so are references back and looking around.
+ * as a name has bytes, and so it can begin in as many unless it is anchored. Repeating something that itself can match
+ * in several ways is beyond all bounds (`(a+)+`), and so are references back and looking around.
  */
 export function waysToMatch(text: string): number {
   const groups: Group[] = []
   let group = emptyGroup()
+  let isAnchored = text.startsWith('^')
   for (let at = 0; at < text.length; ) {
     const token = tokenAt(text, at)
     at += token.length
@@ -28,6 +29,7 @@ export function waysToMatch(text: string): number {
         break
       }
       case 'or':
+        if (groups.length === 0) isAnchored = false
         group.others = waysOf(group)
         group.before = 1
         group.last = 1
@@ -39,10 +41,10 @@ export function waysToMatch(text: string): number {
         return Number.POSITIVE_INFINITY
     }
   }
-  return waysOf(group)
+  return waysOf(group) * (isAnchored ? 1 : nameBytesMax)
 }
 
-/** Three unbounded repeats in a row and a few options; what real patterns need is one or two. */
+/** Three unbounded repeats in a row and a few options, or two without an anchor; what people write needs fewer. */
 export const waysMax = 2 ** 26
 
 const nameBytesMax = 256
