@@ -16,6 +16,8 @@ export interface Block {
 /** Sizes of blocks, in bytes. */
 export const blockClasses = [4 * 1024, 32 * 1024, 256 * 1024] as const
 
+const classSizes: readonly number[] = blockClasses
+
 /** Bytes of blocks outside of the arena that are kept for later use, per class. */
 const keptBytesMax = 8 * 1024 * 1024
 
@@ -44,7 +46,7 @@ export class Arena {
   /** Takes a block back. Nobody may use it afterwards. */
   give(block: Block): void {
     const size = block.end - block.start
-    const index = blockClasses.findIndex((other) => other === size)
+    const index = classSizes.indexOf(size)
     if (index < 0) return
     if (block.buffer !== this.bytes) {
       const kept = (this.#keptOutside[index] ?? 0) + size

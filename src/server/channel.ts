@@ -77,9 +77,9 @@ export class Channel implements ResultOwner {
 
   // ---------------------------------------------------------------- replies
 
-  /** Sends a reply in its turn; `then` follows it. */
-  reply(method: Method | null, committedWith: Position = 0, then: (() => void) | null = null): void {
-    this.#replies.add({ method, committedWith, then }, this.connection.broker.topologyCommitted)
+  /** Sends a reply in its turn; `after` follows it. */
+  reply(method: Method | null, committedWith: Position = 0, after: (() => void) | null = null): void {
+    this.#replies.add({ method, committedWith, after }, this.connection.broker.topologyCommitted)
     if (!this.#replies.isEmpty) this.connection.repliesHeld()
   }
 
@@ -92,7 +92,7 @@ export class Channel implements ResultOwner {
     const wasParked = this.isParked
     this.#replies.commit(committed)
     if (this.#replies.isEmpty) this.#waitsForReplies = false
-    if (wasParked && !this.isParked) this.connection.channelResumed(this)
+    if (wasParked && !this.isParked) this.connection.router.channelResumed(this)
   }
 
   // ---------------------------------------------------------------- parking
@@ -131,7 +131,7 @@ export class Channel implements ResultOwner {
   resultCame(result: PendingResult<unknown>): void {
     if (this.#pending !== result) return
     this.#pending = null
-    if (!this.isParked) this.connection.channelResumed(this)
+    if (!this.isParked) this.connection.router.channelResumed(this)
   }
 
   contain(step: () => void): void {
@@ -243,7 +243,7 @@ export class Channel implements ResultOwner {
 
   /** Cancels the consumers, so that nothing comes back to this channel, then gives back all it holds, in order. */
   #giveBack(done: () => void): void {
-    this.connection.dropParked(this)
+    this.connection.router.dropParked(this)
     this.publisher.close()
     this.unacked.flush()
     const sinks = [...this.consumers.values()]

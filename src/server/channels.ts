@@ -77,12 +77,13 @@ export class Channels {
   frame(channel: Channel, decoder: FrameDecoder): boolean {
     const { buffer, payloadStart, payloadEnd, type } = decoder
     if (type === FrameTypes.Method) {
-      if (payloadEnd - payloadStart < 4) throw new ProtocolError(ReplyCodes.FrameError, 'a method frame without a method')
+      if (payloadEnd - payloadStart < 4)
+        throw new ProtocolError(ReplyCodes.FrameError, 'a method frame without a method')
       return this.#method(channel, readUint32(buffer, payloadStart), decoder)
     }
     if (!channel.isOpen) return true
     if (channel.publisher.content.isIdle) throw channel.publisher.content.unexpected()
-    if (!this.#connection.mayPublish(channel)) return false
+    if (!this.#connection.router.mayPublish(channel)) return false
     if (type === FrameTypes.Header) channel.publisher.header(buffer, payloadStart, payloadEnd)
     else channel.publisher.body(buffer, payloadStart, payloadEnd)
     return true
@@ -99,14 +100,16 @@ export class Channels {
     if (!publisher.content.isIdle) throw publisher.content.unexpected()
     const isPublishing = id === Methods.BasicPublish || id === Methods.TxCommit
     if (isPublishing && publisher.transaction?.isCommitting !== true) {
-      if (!this.#connection.mayPublish(channel)) return false
+      if (!this.#connection.router.mayPublish(channel)) return false
       if (id === Methods.BasicPublish) {
         channel.flushSettled()
         publisher.begin(buffer, payloadStart + 4, payloadEnd)
         return true
       }
     }
-    return channelMethod(channel, id, buffer, payloadStart, payloadEnd) || this.#connection.park(channel, decoder)
+    return (
+      channelMethod(channel, id, buffer, payloadStart, payloadEnd) || this.#connection.router.park(channel, decoder)
+    )
   }
 
   gone(channel: Channel): void {

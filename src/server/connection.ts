@@ -1,51 +1,26 @@
-import type { Arena } from '../base/arena.ts'
-import type { Clock, Timer } from '../base/clock.ts'
-import type { Logger } from '../base/logger.ts'
-import { isLoopbackAddress, type Socket, type SocketReader } from '../base/network.ts'
-import type { Random } from '../base/random.ts'
-import type { RunQueue } from '../base/run-queue.ts'
 import { readUint32 } from '../amqp/byte-reader.ts'
 import { type FrameDecoder, FrameTypes } from '../amqp/frame-decoder.ts'
 import { type Method, Methods } from '../amqp/methods.generated.ts'
 import { ProtocolError, ReplyCodes } from '../amqp/reply-codes.ts'
+import type { Arena } from '../base/arena.ts'
+import type { Timer } from '../base/clock.ts'
+import { isLoopbackAddress, type Socket, type SocketReader } from '../base/network.ts'
+import type { Random } from '../base/random.ts'
+import type { RunQueue } from '../base/run-queue.ts'
 import type { BrokerCommands, Principal, Session } from '../broker/commands.ts'
 import type { Position } from '../log/log.ts'
-import type { Channel } from './channel.ts'
 import { Channels } from './channels.ts'
 import { type ClientProfile, unknownClient } from './client-profile.ts'
-import { connectionMethod } from './connection-methods.ts'
+import type { ConnectionOwner, ConnectionParts } from './connection-parts.ts'
 import type { FrameLoop, PublishTaker } from './frame-loop.ts'
+import { FrameRouter } from './frame-router.ts'
 import { Handshake, type HandshakeOwner, type ServerIdentity, type Tuning } from './handshake.ts'
-import { Heartbeat, type Watched } from './heartbeat.ts'
+import { Heartbeat } from './heartbeat.ts'
 import { InputFlow, type InputOwner } from './input-flow.ts'
 import type { ServerLimits } from './limits.ts'
 import { Output, type OutputOwner } from './output.ts'
 import { internalError, replyFor } from './reply-mapping.ts'
-import type { TurnEnd, TurnMember } from './turn-end.ts'
-
-/** What all connections of a server share. */
-export interface ConnectionParts {
-  readonly broker: BrokerCommands
-  readonly clock: Clock
-  readonly random: Random
-  readonly logger: Logger
-  readonly runQueue: RunQueue
-  readonly turnEnd: TurnEnd
-  readonly arena: Arena
-  readonly limits: ServerLimits
-  readonly identity: ServerIdentity
-}
-
-/** The server, as far as a connection needs it. */
-export interface ConnectionOwner {
-  /** The vhost is open: the connection does not count as unauthenticated any more. */
-  opened(connection: Connection): void
-  closed(connection: Connection): void
-  /** It wants `topologyCommitted`. */
-  waitsForTopology(connection: Connection): void
-  /** It wants `gateChanged`. */
-  waitsForGate(connection: Connection): void
-}
+import type { TurnMember } from './turn-end.ts'
 
 /**
  *     handshake ──► running ──► closing ──► ending ──► closed
@@ -70,7 +45,7 @@ type State =
  *
  * It is a try boundary: whatever goes wrong for one connection ends that one (541 if it was our mistake) and is logged.
  */
-export class Connection implements SocketReader, OutputOwner, TurnMember, InputOwner, HandshakeOwner, Watched {
+export class Connection implements SocketReader, OutputOwner, TurnMember, InputOwner, HandshakeOwner {
   readonly broker: BrokerCommands
   readonly limits: ServerLimits
   readonly identity: ServerIdentity
@@ -79,6 +54,7 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
   readonly arena: Arena
   readonly output: Output
   readonly channels: Channels
+  readonly router: FrameRouter
   /** Peer and server address, as RabbitMQ names connections. */
   readonly name: string
   readonly remoteAddress: string
@@ -99,8 +75,6 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
   #isSessionOver = false
   /** The frames cannot be told apart any more. */
   #isOutOfSync = false
-  #isDraining = false
-  #wasToldBlocked = false
   #waitsForReplies = false
 
   constructor(socket: Socket, parts: ConnectionParts, owner: ConnectionOwner) {
@@ -120,6 +94,7 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
     this.output = new Output(socket, parts.arena, parts.limits, this)
     this.channels = new Channels(this)
     this.#input = new InputFlow(this, { socket, ...parts })
+    this.router = new FrameRouter(this, this.#input, owner)
     this.#state = { name: 'handshake', handshake: new Handshake(this) }
   }
 
@@ -199,7 +174,12 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
     this.#input.loop.decoder.frameBytesMax = tuning.frameBytesMax
     this.output.frameBytesMax = tuning.frameBytesMax
     this.channels.countMax = tuning.channelsMax
-    this.#heartbeat = new Heartbeat(this.#parts.clock, tuning.heartbeatSeconds, this)
+    this.#heartbeat = new Heartbeat(this.#parts.clock, tuning.heartbeatSeconds, {
+      connection: this,
+      input: this.#input,
+      output: this.output,
+      lost: (reason) => this.#abort(reason),
+    })
     this.#heartbeat.start()
   }
 
@@ -222,15 +202,11 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
     return name !== 'ending' && name !== 'closed' && !this.#isOutOfSync
   }
 
-  get messageBytesMax(): number {
-    return this.limits.messageBytesMax
-  }
-
   frame(decoder: FrameDecoder): boolean {
     const state = this.#state
     switch (state.name) {
       case 'running':
-        return this.#runningFrame(decoder, state.session)
+        return this.router.frame(decoder, state.session)
       case 'handshake':
         return state.handshake.frame(decoder)
       case 'closing':
@@ -241,76 +217,19 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
     }
   }
 
-  #runningFrame(decoder: FrameDecoder, session: Session): boolean {
-    if (this.output.isFull || this.#isDraining) return false
-    if (decoder.type === FrameTypes.Heartbeat) return true
-    if (decoder.channel === 0) {
-      connectionMethod(this, decoder)
-      return true
-    }
-    const channel = this.channels.get(decoder.channel)
-    if (channel === null || channel.state === 'crossed') return this.channels.open(decoder, session)
-    if (channel.isOpen && this.#input.replaying !== channel && (channel.isParked || !channel.parked.isEmpty)) {
-      return this.#input.park(channel, decoder)
-    }
-    return this.channels.frame(channel, decoder)
-  }
-
   #closingFrame(decoder: FrameDecoder): void {
-    if (decoder.channel !== 0 || decoder.type !== FrameTypes.Method || decoder.payloadEnd - decoder.payloadStart < 4) return
+    if (decoder.channel !== 0 || decoder.type !== FrameTypes.Method || decoder.payloadEnd - decoder.payloadStart < 4)
+      return
     const id = readUint32(decoder.buffer, decoder.payloadStart)
-    if (id === Methods.ConnectionCloseOk) this.#finish()
+    if (id === Methods.ConnectionCloseOk) this.hangUp()
     else if (id === Methods.ConnectionClose) {
       this.send({ id: Methods.ConnectionCloseOk, name: 'connection.close-ok' })
-      this.#finish()
+      this.hangUp()
     }
   }
 
   publishTaker(channelId: number): PublishTaker | null {
-    if (this.#state.name !== 'running' || this.#isDraining || this.output.isFull) return null
-    const channel = this.channels.get(channelId)
-    if (channel === null || !channel.isOpen || channel.isParked) return null
-    if (!channel.parked.isEmpty && this.#input.replaying !== channel) return null
-    const { publisher } = channel
-    if (!publisher.content.isIdle || publisher.transaction?.isCommitting === true) return null
-    if (!this.mayPublish(channel)) return null
-    if (channel.isSettling) channel.flushSettled()
-    return publisher
-  }
-
-  /** Whether content may go on; if not, the connection is woken when it may. */
-  mayPublish(channel: Channel): boolean {
-    const gate = this.broker.publishGate
-    if (gate === 'open') return channel.publisher.hasRoom
-    this.#owner.waitsForGate(this)
-    if (gate === 'blocked' && !this.#wasToldBlocked && this.client.takesBlocked) {
-      this.#wasToldBlocked = true
-      const reason = this.broker.alarms.map((alarm) => `low on ${alarm}`).join(' & ')
-      this.send({ id: Methods.ConnectionBlocked, name: 'connection.blocked', reason })
-    }
-    return false
-  }
-
-  gateChanged(): void {
-    const gate = this.broker.publishGate
-    if (this.#wasToldBlocked && gate !== 'blocked' && this.#state.name === 'running') {
-      this.#wasToldBlocked = false
-      this.send({ id: Methods.ConnectionUnblocked, name: 'connection.unblocked' })
-    }
-    if (gate === 'open') this.#input.wake()
-    else this.#owner.waitsForGate(this)
-  }
-
-  park(channel: Channel, decoder: FrameDecoder): boolean {
-    return this.#input.replaying === channel ? false : this.#input.park(channel, decoder)
-  }
-
-  channelResumed(channel: Channel): void {
-    this.#input.channelResumed(channel)
-  }
-
-  dropParked(channel: Channel): void {
-    this.#input.dropParked(channel)
+    return this.#state.name === 'running' ? this.router.publishTaker(channelId) : null
   }
 
   sliceEnded(): void {
@@ -331,7 +250,7 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
     this.contain(() => {
       if (this.channels.flushConfirms()) this.#input.wake()
       this.output.flush()
-      if (this.#isDraining) this.#closeWhenConfirmed()
+      if (this.router.isHalted) this.#closeWhenConfirmed()
     })
   }
 
@@ -363,28 +282,6 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
   /** Runs something after the events that are already there. */
   soon(step: () => void): void {
     this.#parts.clock.soon(() => this.contain(step))
-  }
-
-  // ---------------------------------------------------------------- heartbeat
-
-  get bytesWritten(): number {
-    return this.output.bytesWritten
-  }
-
-  get isReading(): boolean {
-    return this.#input.isReading
-  }
-
-  get isWriting(): boolean {
-    return this.output.isWriting
-  }
-
-  sendHeartbeat(): void {
-    this.output.heartbeat()
-  }
-
-  peerLost(reason: string): void {
-    this.#abort(reason)
   }
 
   // ---------------------------------------------------------------- errors
@@ -441,7 +338,7 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
   #sendClose(error: ProtocolError): void {
     if (this.#state.name === 'handshake') this.#state.handshake.stop()
     this.#state = { name: 'closing' }
-    this.#isDraining = false
+    this.router.isHalted = false
     this.#endSession(() => {})
     this.send({
       id: Methods.ConnectionClose,
@@ -453,7 +350,7 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
     })
     this.#deadline(this.limits.closeMsMax, 'no close-ok')
     // No close-ok can be read any more: what is written goes out, and that is all.
-    if (this.#isOutOfSync) this.#finish()
+    if (this.#isOutOfSync) this.hangUp()
     else this.#input.wake()
   }
 
@@ -472,16 +369,12 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
     this.channels.flushConfirms()
     this.#endSession(() => {
       this.send({ id: Methods.ConnectionCloseOk, name: 'connection.close-ok' })
-      this.#finish()
+      this.hangUp()
     })
   }
 
-  /** Nothing is left to say. */
+  /** Nothing is left to say: the socket is closed once what was written is out. */
   hangUp(): void {
-    this.#finish()
-  }
-
-  #finish(): void {
     if (this.#state.name === 'closed') return
     this.#state = { name: 'ending' }
     this.#deadline(this.limits.closeMsMax, 'the socket was not closed')
@@ -492,8 +385,8 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
   /** Stops taking input and, once all pending confirms are out, closes (320). */
   drain(): void {
     if (this.#state.name === 'handshake') this.#abort('shutdown')
-    if (this.#state.name !== 'running' || this.#isDraining) return
-    this.#isDraining = true
+    if (this.#state.name !== 'running' || this.router.isHalted) return
+    this.router.isHalted = true
     this.outputWaiting()
   }
 

@@ -1,8 +1,8 @@
-import { assert } from '../base/assert.ts'
 import { writeUint16, writeUint32, writeUint64 } from '../amqp/byte-writer.ts'
-import { frameEndOctet, frameHeaderBytes, frameOverheadBytes, FrameTypes } from '../amqp/frame-decoder.ts'
+import { FrameTypes, frameEndOctet, frameHeaderBytes, frameOverheadBytes } from '../amqp/frame-decoder.ts'
 import { Methods } from '../amqp/methods.generated.ts'
 import { encodedBytes, encodeText } from '../amqp/short-string.ts'
+import { assert } from '../base/assert.ts'
 import type { Message } from '../broker/message.ts'
 import type { Consumer, DeliverySink } from '../broker/ports.ts'
 import type { Channel } from './channel.ts'
@@ -84,9 +84,7 @@ export class ConsumerSink implements DeliverySink {
     if (!this.#hasRouteOf(message)) this.#takeRoute(message)
     const output = this.#output
     const methodBytes = this.#templateBytes
-    const at = output.reserve(
-      message.isFrames ? methodBytes + message.contentEnd - message.contentStart : methodBytes,
-    )
+    const at = output.reserve(message.isFrames ? methodBytes + message.contentEnd - message.contentStart : methodBytes)
     const to = output.buffer
     if (output.stamp === this.#lastStamp) to.copyWithin(at, this.#lastAt, this.#lastAt + methodBytes)
     else to.set(this.#template.subarray(0, methodBytes), at)

@@ -1,11 +1,11 @@
-import type { Arena, Block } from '../base/arena.ts'
-import { copyBytes } from '../base/arena.ts'
-import { assert } from '../base/assert.ts'
 import { readUint16 } from '../amqp/byte-reader.ts'
 import { writeUint32 } from '../amqp/byte-writer.ts'
 import { basicClassId, bodySizeOf, checkContentHeader } from '../amqp/content-header.ts'
 import { Methods } from '../amqp/methods.generated.ts'
 import { ProtocolError, ReplyCodes } from '../amqp/reply-codes.ts'
+import type { Arena, Block } from '../base/arena.ts'
+import { copyBytes } from '../base/arena.ts'
+import { assert } from '../base/assert.ts'
 import { chunkBytes, type Message } from '../broker/message.ts'
 import type { BodyWriter } from '../broker/ports.ts'
 import { publishBytesMax, routeOffset } from './route-cache.ts'
@@ -51,7 +51,11 @@ export class Content {
   begin(buffer: Uint8Array, start: number, end: number): void {
     this.#method ??= new Uint8Array(publishBytesMax)
     if (end - start > publishBytesMax) {
-      throw new ProtocolError(ReplyCodes.FrameError, 'basic.publish is longer than its arguments can be', Methods.BasicPublish)
+      throw new ProtocolError(
+        ReplyCodes.FrameError,
+        'basic.publish is longer than its arguments can be',
+        Methods.BasicPublish,
+      )
     }
     copyBytes(buffer, start, end, this.#method, 0)
     this.#methodBytes = end - start
@@ -119,7 +123,11 @@ export class Content {
       )
     }
     if (bytes === 0 && ++this.#emptyFrames > emptyFramesMax) {
-      throw new ProtocolError(ReplyCodes.FrameError, `more than ${emptyFramesMax} empty body frames`, Methods.BasicPublish)
+      throw new ProtocolError(
+        ReplyCodes.FrameError,
+        `more than ${emptyFramesMax} empty body frames`,
+        Methods.BasicPublish,
+      )
     }
     this.#missingBytes -= bytes
     let at = start

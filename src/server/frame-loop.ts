@@ -1,8 +1,8 @@
-import type { Clock } from '../base/clock.ts'
 import { readUint32 } from '../amqp/byte-reader.ts'
-import { FrameDecoder, frameHeaderBytes, frameOverheadBytes, FrameTypes } from '../amqp/frame-decoder.ts'
+import { FrameDecoder, FrameTypes, frameHeaderBytes, frameOverheadBytes } from '../amqp/frame-decoder.ts'
 import { Methods } from '../amqp/methods.generated.ts'
 import { ProtocolError, ReplyCodes } from '../amqp/reply-codes.ts'
+import type { Clock } from '../base/clock.ts'
 import { framesBytesMax } from '../broker/message.ts'
 import { checkedBodyBytes } from './content.ts'
 import { publishBytesMax } from './route-cache.ts'
@@ -35,7 +35,6 @@ export interface FrameTaker {
   frame(decoder: FrameDecoder): boolean
   /** Who takes a publish on this channel now; null when it is not that simple, and `frame` decides. */
   publishTaker(channelId: number): PublishTaker | null
-  readonly messageBytesMax: number
 }
 
 /** Why the loop ended: all whole frames are done; its time was over; a frame must wait. */
@@ -66,12 +65,14 @@ export class FrameLoop implements SmallPublish {
   bodyBytes = 0
   readonly #clock: Clock
   readonly #taker: FrameTaker
+  readonly #messageBytesMax: number
   /** Whether more input can follow the region. */
   #isOpenEnded = true
 
-  constructor(clock: Clock, taker: FrameTaker) {
+  constructor(clock: Clock, taker: FrameTaker, messageBytesMax: number) {
     this.#clock = clock
     this.#taker = taker
+    this.#messageBytesMax = messageBytesMax
   }
 
   /** Works on `buffer[start..end)`. Throws what the frames make the taker throw; it may be called again from `position` on. */
@@ -126,7 +127,11 @@ export class FrameLoop implements SmallPublish {
     this.methodStart = decoder.payloadStart + 4
     this.methodEnd = decoder.payloadEnd
     if (this.methodEnd - this.methodStart > publishBytesMax) {
-      throw new ProtocolError(ReplyCodes.FrameError, 'basic.publish is longer than its arguments can be', Methods.BasicPublish)
+      throw new ProtocolError(
+        ReplyCodes.FrameError,
+        'basic.publish is longer than its arguments can be',
+        Methods.BasicPublish,
+      )
     }
     if (!this.#next()) return this.#cutOff(taker, start, 0)
     this.position = decoder.frameEnd
@@ -138,7 +143,7 @@ export class FrameLoop implements SmallPublish {
     this.headerEnd = decoder.payloadEnd
     this.contentStart = decoder.frameStart
     this.contentEnd = decoder.frameEnd
-    this.bodyBytes = checkedBodyBytes(this.buffer, this.headerStart, this.headerEnd, this.#taker.messageBytesMax)
+    this.bodyBytes = checkedBodyBytes(this.buffer, this.headerStart, this.headerEnd, this.#messageBytesMax)
     if (!this.#isSmall()) {
       this.#takeApart(taker)
       return true

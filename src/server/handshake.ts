@@ -104,7 +104,10 @@ export class Handshake {
     if (this.#step === 'login') return false
     if (decoder.type === FrameTypes.Heartbeat || this.#step === 'over') return true
     if (decoder.type !== FrameTypes.Method || decoder.channel !== 0) {
-      throw new ProtocolError(ReplyCodes.UnexpectedFrame, `type ${decoder.type} on channel ${decoder.channel} before open-ok`)
+      throw new ProtocolError(
+        ReplyCodes.UnexpectedFrame,
+        `type ${decoder.type} on channel ${decoder.channel} before open-ok`,
+      )
     }
     const method = decodeMethod(decoder.buffer, decoder.payloadStart, decoder.payloadEnd)
     if (method.id === Methods.ConnectionClose) this.#owner.closeByPeer()
@@ -136,8 +139,7 @@ export class Handshake {
 
   #refuse(username: string, mechanism: string, client: ClientProfile): void {
     this.#step = 'over'
-    const text =
-      `Login was refused using authentication mechanism ${mechanism}. ` + 'For details see the broker logfile.'
+    const text = `Login was refused using authentication mechanism ${mechanism}. For details see the broker logfile.`
     this.#owner.refuse(username, client.takesLoginFailure ? new ProtocolError(ReplyCodes.AccessRefused, text) : null)
   }
 

@@ -1,16 +1,13 @@
 import type { Clock, Timer } from '../base/clock.ts'
 
-/** What is watched. The numbers only grow. */
+/** What is watched, and who is told. The numbers only grow. */
 export interface Watched {
-  readonly bytesRead: number
-  readonly bytesWritten: number
-  /** False while we do not read on purpose: then the peer's silence means nothing. */
-  readonly isReading: boolean
-  /** A write is under way. */
-  readonly isWriting: boolean
-  sendHeartbeat(): void
+  readonly connection: { readonly bytesRead: number }
+  /** `isReading` is false while we do not read on purpose: then the peer's silence means nothing. */
+  readonly input: { readonly isReading: boolean }
+  readonly output: { readonly bytesWritten: number; readonly isWriting: boolean; heartbeat(): void }
   /** The peer has been silent, or has taken nothing, for too long. */
-  peerLost(reason: string): void
+  lost(reason: string): void
 }
 
 /**
@@ -48,21 +45,20 @@ export class Heartbeat {
 
   readonly #tick = (): void => {
     this.#timer = this.#clock.after(this.#halfMs, this.#tick)
-    const watched = this.#watched
-    if (watched.bytesWritten === this.#written) watched.sendHeartbeat()
-    this.#written = watched.bytesWritten
+    const { output } = this.#watched
+    if (output.bytesWritten === this.#written) output.heartbeat()
+    this.#written = output.bytesWritten
     if (++this.#ticks % 2 === 0) this.#check()
   }
 
   #check(): void {
-    const watched = this.#watched
-    this.#quietChecks = watched.isReading && watched.bytesRead === this.#readBefore ? this.#quietChecks + 1 : 0
-    this.#stuckChecks =
-      watched.isWriting && watched.bytesWritten === this.#writtenBefore ? this.#stuckChecks + 1 : 0
-    this.#readBefore = watched.bytesRead
-    this.#writtenBefore = watched.bytesWritten
-    if (this.#quietChecks >= quietChecksMax) watched.peerLost('missed heartbeats from client')
-    else if (this.#stuckChecks >= quietChecksMax) watched.peerLost('client does not read')
+    const { connection, input, output } = this.#watched
+    this.#quietChecks = input.isReading && connection.bytesRead === this.#readBefore ? this.#quietChecks + 1 : 0
+    this.#stuckChecks = output.isWriting && output.bytesWritten === this.#writtenBefore ? this.#stuckChecks + 1 : 0
+    this.#readBefore = connection.bytesRead
+    this.#writtenBefore = output.bytesWritten
+    if (this.#quietChecks >= quietChecksMax) this.#watched.lost('missed heartbeats from client')
+    else if (this.#stuckChecks >= quietChecksMax) this.#watched.lost('client does not read')
   }
 }
 

@@ -5,7 +5,7 @@ import type { Position } from '../log/log.ts'
 interface HeldReply {
   readonly method: Method | null
   readonly committedWith: Position
-  readonly then: (() => void) | null
+  readonly after: (() => void) | null
 }
 
 /** Sends a reply that may go. */
@@ -32,13 +32,13 @@ export class HeldReplies {
     return this.#held.length === 0
   }
 
-  /** Sends the reply now or, in its turn, when the topology is committed up to `committedWith`; then calls `then`. */
+  /** Sends the reply now or, in its turn, when the topology is committed up to `committedWith`; then calls `after`. */
   add(reply: HeldReply, committed: Position): void {
     if (this.#held.length === 0 && reply.committedWith <= committed) this.#release(reply)
     else this.#held.push(reply)
   }
 
-  /** Sends what may go. `then` of a reply may add others. */
+  /** Sends what may go. `after` of a reply may add others. */
   commit(committed: Position): void {
     for (;;) {
       const next = this.#held[this.#head]
@@ -60,6 +60,6 @@ export class HeldReplies {
 
   #release(reply: HeldReply): void {
     if (reply.method !== null) this.#send(reply.method)
-    reply.then?.()
+    reply.after?.()
   }
 }

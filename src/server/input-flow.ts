@@ -1,9 +1,9 @@
+import type { FrameDecoder } from '../amqp/frame-decoder.ts'
+import { protocolHeader } from '../amqp/frame-encoder.ts'
 import type { Arena } from '../base/arena.ts'
 import type { Clock } from '../base/clock.ts'
 import { readBytesMax, type Socket } from '../base/network.ts'
 import type { RunQueue, Task } from '../base/run-queue.ts'
-import type { FrameDecoder } from '../amqp/frame-decoder.ts'
-import { protocolHeader } from '../amqp/frame-encoder.ts'
 import type { Channel } from './channel.ts'
 import { FrameLoop, type FrameTaker, type LoopEnd } from './frame-loop.ts'
 import { KeptInput } from './kept-input.ts'
@@ -59,7 +59,7 @@ export class InputFlow implements Task {
     this.#runQueue = parts.runQueue
     this.#limits = parts.limits
     this.#kept = new KeptInput(parts.arena)
-    this.loop = new FrameLoop(parts.clock, owner)
+    this.loop = new FrameLoop(parts.clock, owner, parts.limits.messageBytesMax)
   }
 
   get isReading(): boolean {

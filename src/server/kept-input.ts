@@ -66,7 +66,13 @@ export class KeptInput {
     }
     this.#neededBytes = neededBytes
     const block = this.#block
-    if (block !== null && this.byteCount > 0 && block.buffer === this.buffer && from >= block.start && from < block.end) {
+    if (
+      block !== null &&
+      this.byteCount > 0 &&
+      block.buffer === this.buffer &&
+      from >= block.start &&
+      from < block.end
+    ) {
       this.#start = from
       return
     }

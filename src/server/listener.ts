@@ -5,7 +5,8 @@ import type { Random } from '../base/random.ts'
 import { RunQueue } from '../base/run-queue.ts'
 import type { BrokerCommands, BrokerListener } from '../broker/commands.ts'
 import type { Position } from '../log/log.ts'
-import { Connection, type ConnectionOwner, type ConnectionParts } from './connection.ts'
+import { Connection } from './connection.ts'
+import type { ConnectionOwner, ConnectionParts } from './connection-parts.ts'
 import { defaultIdentity, type ServerIdentity } from './handshake.ts'
 import type { ServerLimits } from './limits.ts'
 import { TurnEnd } from './turn-end.ts'
@@ -141,7 +142,7 @@ export class Server implements ConnectionOwner, BrokerListener {
   publishGateChanged(): void {
     const waiting = [...this.#waitingForGate]
     this.#waitingForGate.clear()
-    for (const connection of waiting) connection.gateChanged()
+    for (const connection of waiting) connection.router.gateChanged()
   }
 
   // ---------------------------------------------------------------- close

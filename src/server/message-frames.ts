@@ -1,8 +1,8 @@
-import { copyBytes } from '../base/arena.ts'
 import { readUint32 } from '../amqp/byte-reader.ts'
 import { writeUint16, writeUint32, writeUint64 } from '../amqp/byte-writer.ts'
-import { frameEndOctet, frameHeaderBytes, frameOverheadBytes, FrameTypes } from '../amqp/frame-decoder.ts'
+import { FrameTypes, frameEndOctet, frameHeaderBytes, frameOverheadBytes } from '../amqp/frame-decoder.ts'
 import { Methods } from '../amqp/methods.generated.ts'
+import { copyBytes } from '../base/arena.ts'
 import type { Message } from '../broker/message.ts'
 import type { Output } from './output.ts'
 

@@ -1,11 +1,11 @@
+import { ByteWriter, writeUint16, writeUint32 } from '../amqp/byte-writer.ts'
+import { FrameTypes, frameEndOctet, frameOverheadBytes } from '../amqp/frame-decoder.ts'
+import { encodeMethodFrame, heartbeatFrame } from '../amqp/frame-encoder.ts'
+import type { Method } from '../amqp/methods.generated.ts'
 import type { Arena, Block } from '../base/arena.ts'
 import { blockClasses, copyBytes } from '../base/arena.ts'
 import { assert } from '../base/assert.ts'
 import type { Socket } from '../base/network.ts'
-import { ByteWriter, writeUint16, writeUint32 } from '../amqp/byte-writer.ts'
-import { frameEndOctet, frameOverheadBytes, FrameTypes } from '../amqp/frame-decoder.ts'
-import { encodeMethodFrame, heartbeatFrame } from '../amqp/frame-encoder.ts'
-import type { Method } from '../amqp/methods.generated.ts'
 import type { Chunks } from '../broker/message.ts'
 import type { ServerLimits } from './limits.ts'
 
@@ -71,7 +71,8 @@ export class Output {
 
   /** Whether there is room for more deliveries. Who is told that there is none is called by `outputDrained`. */
   get hasRoom(): boolean {
-    if (this.waitingBytes < this.#limits.deliveryBytesMax && this.#largeBodies < this.#limits.largeBodiesMax) return true
+    if (this.waitingBytes < this.#limits.deliveryBytesMax && this.#largeBodies < this.#limits.largeBodiesMax)
+      return true
     this.#wasRefused = true
     return false
   }

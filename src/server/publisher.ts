@@ -4,7 +4,7 @@ import { ProtocolError, ReplyCodes } from '../amqp/reply-codes.ts'
 import { chunkBytes, Message } from '../broker/message.ts'
 import type { BodyWriter, ConfirmSink } from '../broker/ports.ts'
 import type { Channel } from './channel.ts'
-import { Confirms, type ConfirmWriter } from './confirms.ts'
+import type { Confirms, ConfirmWriter } from './confirms.ts'
 import { Content } from './content.ts'
 import type { SmallPublish } from './frame-loop.ts'
 import { DiscardedBody, MemoryBody } from './memory-body.ts'
@@ -219,4 +219,3 @@ const persistentMode = 2
 function failure(text: string): ProtocolError {
   return new ProtocolError(ReplyCodes.PreconditionFailed, text, Methods.BasicPublish)
 }
-

@@ -1,7 +1,7 @@
-import type { Route } from '../broker/commands.ts'
-import { ProtocolError, ReplyCodes } from '../amqp/reply-codes.ts'
 import { Methods } from '../amqp/methods.generated.ts'
+import { ProtocolError, ReplyCodes } from '../amqp/reply-codes.ts'
 import { decodeShortString } from '../amqp/short-string.ts'
+import type { Route } from '../broker/commands.ts'
 
 /** What one form of `basic.publish` means, and where it goes as long as `route` holds. */
 export interface PublishTarget {
@@ -53,11 +53,12 @@ class Slot implements PublishTarget {
   isMandatory = false
   isImmediate = false
   bytes = new Uint8Array(32)
-  length = 0
+  /** -1 while it holds nothing. */
+  length = -1
   readonly route: Route = { queues: [], count: 0, hasDurable: false, version: -1, isCacheable: false }
 
   fill(buffer: Uint8Array, start: number, end: number): void {
-    this.length = 0
+    this.length = -1
     this.route.version = -1
     this.route.isCacheable = false
     this.route.count = 0

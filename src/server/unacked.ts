@@ -105,6 +105,11 @@ export class Unacked {
     if (last > 0) this.takeUpTo(last, outcome)
   }
 
+  /** Whether the tag is outstanding. */
+  has(tag: number): boolean {
+    return this.#find(tag) >= 0
+  }
+
   /** Whether something was taken that has not been handed on. */
   get hasOpenRun(): boolean {
     return this.#runHolder !== null

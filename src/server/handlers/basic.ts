@@ -1,4 +1,3 @@
-import { randomName } from '../../base/random.ts'
 import { readUint64 } from '../../amqp/byte-reader.ts'
 import {
   type BasicCancel,
@@ -8,6 +7,7 @@ import {
   Methods,
 } from '../../amqp/methods.generated.ts'
 import { ProtocolError, ReplyCodes } from '../../amqp/reply-codes.ts'
+import { randomName } from '../../base/random.ts'
 import type { BrokerError } from '../../broker/errors.ts'
 import type { Consumer, GetSink, Outcome } from '../../broker/ports.ts'
 import type { Channel } from '../channel.ts'
@@ -62,7 +62,11 @@ function checkConsumer(channel: Channel, tag: string): void {
     throw new ProtocolError(ReplyCodes.NotAllowed, `attempt to reuse consumer tag '${tag}'`, Methods.BasicConsume)
   }
   if (channel.consumers.size < max) return
-  throw new ProtocolError(ReplyCodes.NotAllowed, `reached maximum (${max}) of consumers per channel`, Methods.BasicConsume)
+  throw new ProtocolError(
+    ReplyCodes.NotAllowed,
+    `reached maximum (${max}) of consumers per channel`,
+    Methods.BasicConsume,
+  )
 }
 
 /** Its consume-ok has gone out. By now the consumer may have been cancelled again. */
@@ -104,9 +108,13 @@ export function get(channel: Channel, method: BasicGet): boolean {
       method.id,
     )
   }
-  channel.perform<Answer>(method.id, (reply) => {
-    channel.vhost.get(channel.session, queue, method.noAck, getSink(channel, method.noAck, reply))
-  }, { use: () => {} })
+  channel.perform<Answer>(
+    method.id,
+    (reply) => {
+      channel.vhost.get(channel.session, queue, method.noAck, getSink(channel, method.noAck, reply))
+    },
+    { use: () => {} },
+  )
   return true
 }
 
@@ -137,7 +145,8 @@ function getSink(
     },
     empty: () => {
       channel.contain(() => {
-        if (channel.isOpen) channel.connection.output.method(channel.id, { id: Methods.BasicGetEmpty, name: 'basic.get-empty' })
+        if (channel.isOpen)
+          channel.connection.output.method(channel.id, { id: Methods.BasicGetEmpty, name: 'basic.get-empty' })
       })
       reply.done('empty', 0)
     },
@@ -155,7 +164,8 @@ export function settle(channel: Channel, id: number, buffer: Uint8Array, start: 
   const tag = readUint64(buffer, start + 4)
   const flags = buffer[start + 12] as number
   if (id === Methods.BasicAck) settleTag(channel, id, tag, (flags & 1) !== 0, 'ack')
-  else if (id === Methods.BasicNack) settleTag(channel, id, tag, (flags & 1) !== 0, (flags & 2) !== 0 ? 'requeue' : 'reject')
+  else if (id === Methods.BasicNack)
+    settleTag(channel, id, tag, (flags & 1) !== 0, (flags & 2) !== 0 ? 'requeue' : 'reject')
   else settleTag(channel, id, tag, false, (flags & 1) !== 0 ? 'requeue' : 'reject')
 }
 

@@ -27,9 +27,13 @@ export function declare(channel: Channel, method: ExchangeDeclare): void {
 
 export function remove(channel: Channel, method: ExchangeDelete): void {
   const { exchange, ifUnused } = method
-  channel.perform<void>(method.id, (reply) => channel.vhost.deleteExchange(channel.session, exchange, ifUnused, reply), {
-    use: answer(channel, method.noWait, { id: Methods.ExchangeDeleteOk, name: 'exchange.delete-ok' }),
-  })
+  channel.perform<void>(
+    method.id,
+    (reply) => channel.vhost.deleteExchange(channel.session, exchange, ifUnused, reply),
+    {
+      use: answer(channel, method.noWait, { id: Methods.ExchangeDeleteOk, name: 'exchange.delete-ok' }),
+    },
+  )
 }
 
 export function bind(channel: Channel, method: ExchangeBind): void {

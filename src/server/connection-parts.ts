@@ -1,0 +1,34 @@
+import type { Arena } from '../base/arena.ts'
+import type { Clock } from '../base/clock.ts'
+import type { Logger } from '../base/logger.ts'
+import type { Random } from '../base/random.ts'
+import type { RunQueue } from '../base/run-queue.ts'
+import type { BrokerCommands } from '../broker/commands.ts'
+import type { Connection } from './connection.ts'
+import type { ServerIdentity } from './handshake.ts'
+import type { ServerLimits } from './limits.ts'
+import type { TurnEnd } from './turn-end.ts'
+
+/** What all connections of a server share. */
+export interface ConnectionParts {
+  readonly broker: BrokerCommands
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly runQueue: RunQueue
+  readonly turnEnd: TurnEnd
+  readonly arena: Arena
+  readonly limits: ServerLimits
+  readonly identity: ServerIdentity
+}
+
+/** The server, as far as a connection needs it. */
+export interface ConnectionOwner {
+  /** The vhost is open: the connection does not count as unauthenticated any more. */
+  opened(connection: Connection): void
+  closed(connection: Connection): void
+  /** It wants `topologyCommitted`. */
+  waitsForTopology(connection: Connection): void
+  /** It wants `gateChanged`. */
+  waitsForGate(connection: Connection): void
+}

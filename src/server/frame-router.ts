@@ -1,0 +1,101 @@
+import { type FrameDecoder, FrameTypes } from '../amqp/frame-decoder.ts'
+import { Methods } from '../amqp/methods.generated.ts'
+import type { Session } from '../broker/commands.ts'
+import type { Channel } from './channel.ts'
+import type { Connection } from './connection.ts'
+import { connectionMethod } from './connection-methods.ts'
+import type { ConnectionOwner } from './connection-parts.ts'
+import type { PublishTaker } from './frame-loop.ts'
+import type { InputFlow } from './input-flow.ts'
+
+/**
+ * Where the frames of an open connection go, and what holds them up: a full output, the publish gate, a parked channel,
+ * the end of the server.
+ */
+export class FrameRouter {
+  /** Nothing goes on any more: the server closes, and waits for confirms only. */
+  isHalted = false
+  readonly #connection: Connection
+  readonly #input: InputFlow
+  readonly #owner: ConnectionOwner
+  #wasToldBlocked = false
+
+  constructor(connection: Connection, input: InputFlow, owner: ConnectionOwner) {
+    this.#connection = connection
+    this.#input = input
+    this.#owner = owner
+  }
+
+  /** Deals with one frame; false when it must wait, and all that follows it. */
+  frame(decoder: FrameDecoder, session: Session): boolean {
+    const connection = this.#connection
+    if (this.isHalted || connection.output.isFull) return false
+    if (decoder.type === FrameTypes.Heartbeat) return true
+    if (decoder.channel === 0) {
+      connectionMethod(connection, decoder)
+      return true
+    }
+    const channel = connection.channels.get(decoder.channel)
+    if (channel === null || channel.state === 'crossed') return connection.channels.open(decoder, session)
+    if (channel.isOpen && this.#input.replaying !== channel && (channel.isParked || !channel.parked.isEmpty)) {
+      return this.#input.park(channel, decoder)
+    }
+    return connection.channels.frame(channel, decoder)
+  }
+
+  /** Who takes a publish that lies in the read buffer as a whole; null when there is anything unusual about it. */
+  publishTaker(channelId: number): PublishTaker | null {
+    const connection = this.#connection
+    if (this.isHalted || connection.output.isFull) return null
+    const channel = connection.channels.get(channelId)
+    if (channel === null || !channel.isOpen || channel.isParked) return null
+    if (!channel.parked.isEmpty && this.#input.replaying !== channel) return null
+    const { publisher } = channel
+    if (!publisher.content.isIdle || publisher.transaction?.isCommitting === true) return null
+    if (!this.mayPublish(channel)) return null
+    if (channel.isSettling) channel.flushSettled()
+    return publisher
+  }
+
+  /** Puts the decoder's frame aside until its channel can go on; false when it must stay where it is. */
+  park(channel: Channel, decoder: FrameDecoder): boolean {
+    return this.#input.replaying === channel ? false : this.#input.park(channel, decoder)
+  }
+
+  channelResumed(channel: Channel): void {
+    this.#input.channelResumed(channel)
+  }
+
+  dropParked(channel: Channel): void {
+    this.#input.dropParked(channel)
+  }
+
+  // ---------------------------------------------------------------- publish gate
+
+  /** Whether content may go on; if not, the connection is woken when it may. */
+  mayPublish(channel: Channel): boolean {
+    const connection = this.#connection
+    const gate = connection.broker.publishGate
+    if (gate === 'open') return channel.publisher.hasRoom
+    this.#owner.waitsForGate(connection)
+    if (gate === 'blocked' && !this.#wasToldBlocked && connection.client.takesBlocked) {
+      this.#wasToldBlocked = true
+      const reason = connection.broker.alarms.map((alarm) => `low on ${alarm}`).join(' & ')
+      connection.send({ id: Methods.ConnectionBlocked, name: 'connection.blocked', reason })
+    }
+    return false
+  }
+
+  gateChanged(): void {
+    const connection = this.#connection
+    const gate = connection.broker.publishGate
+    if (this.#wasToldBlocked && gate !== 'blocked') {
+      this.#wasToldBlocked = false
+      if (connection.stateName === 'running') {
+        connection.send({ id: Methods.ConnectionUnblocked, name: 'connection.unblocked' })
+      }
+    }
+    if (gate === 'open') this.#input.wake()
+    else this.#owner.waitsForGate(connection)
+  }
+}
