@@ -1,5 +1,5 @@
 import { assert, assertNever } from '../../base/assert.ts'
-import type { Position } from '../../log/log.ts'
+import { LogDamaged, type Position } from '../../log/log.ts'
 import { topicRow } from '../access/authorise.ts'
 import { Permission, TopicPermission } from '../access/permission.ts'
 import { User } from '../access/user.ts'
@@ -79,7 +79,9 @@ export class Definitions {
 
   /** From now on changes are live. Throws when records refer to something that the log does not have. */
   finishReplay(): void {
-    assert(this.#parked.count === 0, `${this.#parked.count} topology records refer to something that was never defined`)
+    if (this.#parked.count > 0) {
+      throw new LogDamaged(`${this.#parked.count} topology records refer to something that was never defined`)
+    }
     this.#isReplaying = false
     const stored: StoredRecord[] = []
     for (const definition of this.#byId.values()) {

@@ -141,7 +141,7 @@ function tableAsText(key: string, value: unknown): unknown {
 /** Records are ours, and the log has verified their bytes: what does not read as one was written by another version. */
 export function decodeRecord(buffer: Uint8Array, start: number, end: number): TopologyRecord {
   const text = Buffer.from(buffer.buffer, buffer.byteOffset + start, end - start).toString()
-  const fields: unknown = JSON.parse(text)
+  const fields = parse(text)
   if (typeof fields !== 'object' || fields === null || !('v' in fields) || !('kind' in fields)) throw unknown(text)
   if (fields.v !== schemaVersion || !isKnownKind(fields.kind)) throw unknown(text)
   if ('arguments' in fields && typeof fields.arguments === 'string') {
@@ -149,6 +149,14 @@ export function decodeRecord(buffer: Uint8Array, start: number, end: number): To
     fields.arguments = decodeFieldTable(bytes, 0, bytes.length)
   }
   return fields as unknown as TopologyRecord
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw unknown(text)
+  }
 }
 
 const kinds = ['term', 'vhost', 'exchange', 'queue', 'binding', 'user', 'permission', 'topic-permission', 'removed']

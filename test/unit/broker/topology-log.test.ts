@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import * as fc from 'fast-check'
 import { type FieldValue, fieldTable } from '../../../src/amqp/field-table.ts'
@@ -13,6 +15,7 @@ import {
   refusal,
   routed,
 } from '../../support/broker-harness.ts'
+import { projectRoot } from '../../support/project-root.ts'
 import { TestLog } from '../../support/test-log.ts'
 import { durableDump } from '../../support/topology-dump.ts'
 
@@ -140,8 +143,34 @@ describe('a start', () => {
     assert.deepEqual(Buffer.from(queue?.arguments.bytes ?? []), Buffer.from(table.bytes))
   })
 
+  it('reads the records of version 1 as they were written when it was new', async () => {
+    const log = new TestLog()
+    for (const line of readFileSync(join(projectRoot, 'test/formats/topology-records-v1.jsonl'), 'utf8')
+      .trim()
+      .split('\n')) {
+      const bytes = Buffer.from(line)
+      log.reserve(bytes.length)
+      log.buffer.set(bytes)
+    }
+    const harness = await BrokerHarness.open(log.afterCrash())
+    const vhost = harness.topology.vhosts.get('/')
+    assert.deepEqual([...(vhost?.queues.keys() ?? [])], ['orders'])
+    assert.deepEqual(vhost?.queues.get('orders')?.arguments.fields.get('x-message-ttl'), { tag: 'I', value: 1000 })
+    assert.equal(vhost?.bindingCount, 1)
+    assert.deepEqual(routed(harness.session(), 'events', 'a.b'), ['orders'])
+    assert.equal(vhost?.topicPermissions.size, 1)
+    declareQueue(harness.session(), 'new')
+    assert.equal(Math.floor(idOf(harness, 'new') / 2 ** 32), 3, 'the third term')
+  })
+
   it('refuses a record of another version or kind, with a sentence', async () => {
-    const records = ['{"v":2,"kind":"queue","id":1}', '{"v":1,"kind":"poem","id":1}', '[]', '{"kind":"queue"}']
+    const records = [
+      'not JSON',
+      '{"v":2,"kind":"queue","id":1}',
+      '{"v":1,"kind":"poem","id":1}',
+      '[]',
+      '{"kind":"queue"}',
+    ]
     for (const record of records) {
       const first = await BrokerHarness.open()
       const bytes = Buffer.from(record)
@@ -160,7 +189,8 @@ describe('a start', () => {
     const bytes = Buffer.from('{"v":1,"kind":"binding","id":5,"source":77,"destination":78,"key":"","arguments":""}')
     first.log.reserve(bytes.length)
     first.log.buffer.set(bytes)
-    await assert.rejects(BrokerHarness.open(first.log.afterCrash()), /refer to something that was never defined/)
+    const message = '1 topology records refer to something that was never defined'
+    await assert.rejects(BrokerHarness.open(first.log.afterCrash()), { code: 'LOG_DAMAGED', message })
   })
 
   it('opens 100,000 queues in well under two seconds', async () => {
@@ -319,8 +349,8 @@ describe('a replay', () => {
       const again = await openUncommitted(log.afterCrash())
       assert.deepEqual(durableDump(again.topology), expected?.dump)
     })
-    await fc.assert(property, { numRuns: 100 })
-    assert.ok(reclaimed > 100, `only ${reclaimed} segments were reclaimed`)
+    await fc.assert(property, { numRuns: 60 })
+    assert.ok(reclaimed > 50, `only ${reclaimed} segments were reclaimed`)
   })
 })
 
