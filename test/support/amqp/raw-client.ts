@@ -224,6 +224,17 @@ export class RawClient {
     return found
   }
 
+  /** Takes everything that has come on this channel; nothing is waited for. */
+  takeWaiting(channel: number): Arrival[] {
+    const taken: Arrival[] = []
+    const left = this.#arrived.splice(0)
+    for (const one of left) {
+      if (one.channel === channel && one.name !== 'end') taken.push(one)
+      else this.#arrived.push(one)
+    }
+    return taken
+  }
+
   /** What has come on this channel and was not taken; nothing is waited for. */
   waiting(channel: number): string[] {
     return this.#arrived.filter((one) => one.channel === channel && one.name !== 'end').map((one) => one.name)
