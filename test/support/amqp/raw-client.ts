@@ -320,8 +320,8 @@ export class RawClient {
     if (type === frameHeartbeat) {
       this.#push(arrival('heartbeat', channel))
     } else if (type === frameMethod) {
-      if (partial !== undefined) throw new Error(`a method in the middle of ${partial.name}'s content`)
       const { name, args } = readMethod(payload)
+      if (partial !== undefined) throw new Error(`${name} in the middle of ${describePartial(partial)}`)
       if (contentMethods.has(name)) this.#partial.set(channel, { name, args, header: null, bodies: [], bodyBytes: 0 })
       else this.#push({ ...arrival(name, channel), args })
     } else if (partial === undefined) {
@@ -386,6 +386,11 @@ export function plainResponse(user: string, password: string): Buffer {
 export function describe(one: Arrival): string {
   const args = JSON.stringify(one.args)
   return `${one.name}${args === '{}' ? '' : ` ${args}`}${one.body.length > 0 ? ` with ${one.body.length} bytes` : ''}`
+}
+
+function describePartial({ name, args, header, bodyBytes }: Partial): string {
+  const come = header === null ? 'no header' : `${bodyBytes} of ${header.bodyBytes} bytes`
+  return `${name} ${JSON.stringify(args)}, of which there came ${come}`
 }
 
 function checkReply(close: Arrival, code: number, text: string | RegExp): void {
