@@ -36,7 +36,9 @@ export class Turns {
 
   /** The consumer whose turn it is, if any can take a message. It stays first until `served`. */
   next(): Consumer | null {
-    for (const group of this.#groups) {
+    const groups = this.#groups
+    for (let index = 0; index < groups.length; index++) {
+      const group = groups[index] as Group
       while (group.at < group.waiting.length) {
         const consumer = group.waiting[group.at] as Consumer
         if (canTake(consumer)) return consumer

@@ -103,6 +103,9 @@ export class Shard implements ShardCommands {
   /** Targets of the publish at hand, by where they are stored. Reused. */
   readonly #durable: LocalQueue[] = []
   readonly #transient: LocalQueue[] = []
+  /** How many of each count: setting an array's length costs more than the rest of a delivery. */
+  #durableCount = 0
+  #transientCount = 0
 
   private constructor(options: ShardOptions) {
     const { log, scratch, clock, runQueue, logger } = options
@@ -241,11 +244,11 @@ export class Shard implements ShardCommands {
     const body = message.chunks instanceof LargeBodyWriter ? message.chunks : null
     body?.flush()
     this.#sortTargets(message, queues, count)
-    if (this.#transient.length === 1 && count === 1 && body === null) {
+    if (this.#transientCount === 1 && count === 1 && body === null) {
       if (this.#delivery.handOver(this.#transient[0] as LocalQueue, message)) return this.#confirm(0, confirms, sequence)
     }
-    const position = this.#durable.length === 0 ? 0 : this.#store(message, this.#durable, body, 0)
-    if (this.#transient.length > 0) this.#store(message, this.#transient, body, EntryFlag.transient)
+    const position = this.#durableCount === 0 ? 0 : this.#store(message, this.#durable, this.#durableCount, body, 0)
+    if (this.#transientCount > 0) this.#store(message, this.#transient, this.#transientCount, body, EntryFlag.transient)
     body?.release()
     this.#confirm(position, confirms, sequence)
     if (this.#log.uncommittedBytes > this.#uncommittedBytesMax) this.#setCongested(true)
@@ -256,22 +259,28 @@ export class Shard implements ShardCommands {
   }
 
   #sortTargets(message: Message, queues: readonly Queue[], count: number): void {
-    this.#durable.length = 0
-    this.#transient.length = 0
+    this.#durableCount = 0
+    this.#transientCount = 0
     for (let index = 0; index < count; index++) {
       const queue = queues[index] as LocalQueue
       if (queue.isDropped) continue
-      if (message.isPersistent && queue.isDurable) this.#durable.push(queue)
-      else this.#transient.push(queue)
+      if (message.isPersistent && queue.isDurable) this.#durable[this.#durableCount++] = queue
+      else this.#transient[this.#transientCount++] = queue
     }
   }
 
   /** Appends the record (several for a very wide fanout) and enters it in each queue. Returns the last position. */
-  #store(message: Message, targets: readonly LocalQueue[], writer: LargeBodyWriter | null, transientFlag: number): Position {
+  #store(
+    message: Message,
+    targets: readonly LocalQueue[],
+    targetCount: number,
+    writer: LargeBodyWriter | null,
+    transientFlag: number,
+  ): Position {
     const log = transientFlag === 0 ? this.#log : this.#scratch
     const flags = EntryFlag.live | transientFlag | (writer === null ? 0 : EntryFlag.large)
-    for (let from = 0; from < targets.length; from += targetsMax) {
-      const count = Math.min(targetsMax, targets.length - from)
+    for (let from = 0; from < targetCount; from += targetsMax) {
+      const count = Math.min(targetsMax, targetCount - from)
       let at = appendPublish(log, message, count, writer?.body ?? null)
       const { buffer, appended } = log
       for (let index = from; index < from + count; index++, at += targetBytes) {
