@@ -2,6 +2,7 @@ import { Crew, type CrewOutcome } from './load/crew.ts'
 import { monotonicMs } from './load/monotonic-time.ts'
 import type { Topology } from './load/topology.ts'
 import { Meter, type MeterReading } from './meter.ts'
+import { besideQuiet, type QuietConnection } from './quiet-connection.ts'
 import { consumeJobs, publishJobs, shares } from './row-jobs.ts'
 import type { RunContext } from './run-context.ts'
 import { findFaults, type RunResult } from './run-result.ts'
@@ -16,18 +17,24 @@ export async function runBacklog(
 ): Promise<{ fill: RunResult; drain: RunResult }> {
   const publish = publishJobs(context.row, topology, context.jobs)
   const filler = await Crew.start(shares(publish, [], context.jobs.threads))
-  const filled = await fill(context, filler).finally(() => filler.end())
+  const filled = await besideQuiet(context, (quiet) => fill(context, filler, quiet)).finally(() => filler.end())
   const consume = consumeJobs(context.row, topology, context.jobs)
   const drainer = await Crew.start(shares([], consume, context.jobs.threads))
-  const drained = await drain(context, drainer, filled.outcome).finally(() => drainer.end())
+  const work = (quiet: QuietConnection | null) => drain(context, drainer, quiet, filled.outcome)
+  const drained = await besideQuiet(context, work).finally(() => drainer.end())
   return { fill: filled.result, drain: drained }
 }
 
-async function fill(context: RunContext, crew: Crew): Promise<{ result: RunResult; outcome: CrewOutcome }> {
+async function fill(
+  context: RunContext,
+  crew: Crew,
+  quiet: QuietConnection | null,
+): Promise<{ result: RunResult; outcome: CrewOutcome }> {
   const { board } = crew
   const { messages } = context.row
   const meter = new Meter(context.target.usage, context.target.gcLogPath)
   board.measuredFrom = monotonicMs()
+  quiet?.measureFrom(board.measuredFrom)
   const published = crew.order('publish', 'published')
   published.catch(() => {})
   const isFull = await context.watch.until(
@@ -37,6 +44,7 @@ async function fill(context: RunContext, crew: Crew): Promise<{ result: RunResul
   )
   const confirmed = board.confirmed()
   const reading = meter.stop(confirmed)
+  const quietLatency = (await quiet?.finish()) ?? null
   if (isFull) await published
   const outcome = await context.watch.wait(crew.finish(), [crew])
   await context.watch.sleep(settleSeconds, [])
@@ -47,13 +55,20 @@ async function fill(context: RunContext, crew: Crew): Promise<{ result: RunResul
   const rssBytes = context.target.usage?.sample()?.rssBytes ?? 0
   const broker = reading.broker === null ? null : { ...reading.broker, rssBytes }
   const { blockedMs } = outcome
-  return { result: { ...result, broker, blockedMs, confirmLatency: outcome.confirmLatency.percentiles() }, outcome }
+  const confirmLatency = outcome.confirmLatency.percentiles()
+  return { result: { ...result, broker, blockedMs, confirmLatency, quietLatency }, outcome }
 }
 
-async function drain(context: RunContext, crew: Crew, filled: CrewOutcome): Promise<RunResult> {
+async function drain(
+  context: RunContext,
+  crew: Crew,
+  quiet: QuietConnection | null,
+  filled: CrewOutcome,
+): Promise<RunResult> {
   const { board } = crew
   const { messages } = context.row
   const meter = new Meter(context.target.usage, context.target.gcLogPath)
+  quiet?.measureFrom(monotonicMs())
   await context.watch.wait(crew.order('consume', 'consuming'), [crew])
   const look = (): void => meter.look()
   await context.watch.until(
@@ -64,10 +79,11 @@ async function drain(context: RunContext, crew: Crew, filled: CrewOutcome): Prom
   )
   const delivered = board.delivered()
   const reading = meter.stop(delivered)
+  const quietLatency = (await quiet?.finish()) ?? null
   const outcome = await context.watch.wait(crew.finish(), [crew])
   const whole = { ...outcome, sentSequences: filled.sentSequences }
   const problems = [...outcome.problems, ...findFaults({ due: messages, came: delivered, copies: 1 }, whole)]
-  return { ...phaseResult(reading), deliveredPerSecond: delivered / reading.seconds, problems }
+  return { ...phaseResult(reading), deliveredPerSecond: delivered / reading.seconds, quietLatency, problems }
 }
 
 /** A phase with what was measured of it, and nothing yet of messages. */

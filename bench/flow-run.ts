@@ -2,6 +2,7 @@ import { Crew, type CrewOutcome } from './load/crew.ts'
 import { monotonicMs } from './load/monotonic-time.ts'
 import type { Topology } from './load/topology.ts'
 import { Meter, type MeterReading } from './meter.ts'
+import type { QuietConnection } from './quiet-connection.ts'
 import { consumeJobs, publishJobs, shares } from './row-jobs.ts'
 import type { RunContext } from './run-context.ts'
 import { findFaults, type RunResult } from './run-result.ts'
@@ -14,54 +15,54 @@ interface Measured extends MeterReading {
 
 /**
  * Published and consumed at once: warm up, measure for a time, stop publishing, wait until all has arrived, check.
- * `quiet` is a light connection's crew that runs beside from the first message to the last.
  */
-export async function runFlow(context: RunContext, topology: Topology, quiet: Crew | null): Promise<RunResult> {
+export async function runFlow(
+  context: RunContext,
+  topology: Topology,
+  quiet: QuietConnection | null,
+): Promise<RunResult> {
   const publish = publishJobs(context.row, topology, context.jobs)
   const consume = consumeJobs(context.row, topology, context.jobs)
   const crew = await Crew.start(shares(publish, consume, context.jobs.threads))
-  const crews = quiet === null ? [crew] : [crew, quiet]
+  const crews = quiet === null ? [crew] : [crew, quiet.crew]
   try {
-    for (const each of crews) await context.watch.wait(each.order('consume', 'consuming'), crews)
-    const published = publishAll(crews)
+    await context.watch.wait(crew.order('consume', 'consuming'), crews)
+    const published = publishAll(crew)
     await context.watch.sleep(context.warmUpSeconds, crews)
-    const measured = await measure(context, crews)
+    const measured = await measure(context, crew, quiet)
     await drained(context, crew, published, crews)
     const outcome = await context.watch.wait(crew.finish(), crews)
-    const quietOutcome = quiet === null ? null : await context.watch.wait(quiet.finish(), [quiet])
-    return resultOf(context, crew, measured, outcome, quietOutcome?.deliverLatency.percentiles() ?? null)
+    return resultOf(context, crew, measured, outcome, (await quiet?.finish()) ?? null)
   } finally {
     await crew.end()
   }
 }
 
 /** Starts all publishers; `isOver` turns true once the last has sent and confirmed everything. */
-function publishAll(crews: readonly Crew[]): { isOver: boolean } {
+function publishAll(crew: Crew): { isOver: boolean } {
   const state = { isOver: false }
   const end = (): void => {
     state.isOver = true
   }
   // A failing thread is noticed by every wait of the watch; here it only must not be left unhandled.
-  Promise.all(crews.map((crew) => crew.order('publish', 'published'))).then(end, end)
+  crew.order('publish', 'published').then(end, end)
   return state
 }
 
-async function measure(context: RunContext, crews: readonly Crew[]): Promise<Measured> {
+async function measure(context: RunContext, crew: Crew, quiet: QuietConnection | null): Promise<Measured> {
+  const { board } = crew
+  const crews = quiet === null ? [crew] : [crew, quiet.crew]
   const meter = new Meter(context.target.usage, context.target.gcLogPath)
-  const [crew] = crews
-  if (crew === undefined) throw new Error('nothing to measure')
-  const sent = crew.board.sent()
-  const delivered = crew.board.delivered()
-  const from = monotonicMs()
-  for (const { board } of crews) board.measuredFrom = from
+  const sent = board.sent()
+  const delivered = board.delivered()
+  board.measuredFrom = monotonicMs()
+  quiet?.measureFrom(board.measuredFrom)
   await context.watch.sleep(context.seconds, crews, () => meter.look())
-  const flow = { sent: crew.board.sent() - sent, delivered: crew.board.delivered() - delivered }
+  const flow = { sent: board.sent() - sent, delivered: board.delivered() - delivered }
   const reading = meter.stop(flow.delivered)
-  const until = monotonicMs()
-  for (const { board } of crews) {
-    board.measuredUntil = until
-    board.stop()
-  }
+  board.measuredUntil = monotonicMs()
+  quiet?.measureUntil(board.measuredUntil)
+  board.stop()
   return { ...flow, ...reading }
 }
 

@@ -84,6 +84,14 @@ export function quietRow(row: Row): Row {
   }
 }
 
+let lastRunId = process.pid
+
+/** Queue names and messages of two runs never mix, of two generators hardly. */
+export function nextRunId(): number {
+  lastRunId = (lastRunId + 1) & 0xffff
+  return lastRunId
+}
+
 function deal<T>(items: readonly T[], hands: number): T[][] {
   const dealt = Array.from({ length: Math.min(hands, items.length) }, (): T[] => [])
   for (const [index, item] of items.entries()) dealt[index % dealt.length]?.push(item)

@@ -1,10 +1,9 @@
 import { runBacklog } from './backlog-run.ts'
 import { runFlow } from './flow-run.ts'
-import { Crew } from './load/crew.ts'
 import { Topology } from './load/topology.ts'
+import { besideQuiet } from './quiet-connection.ts'
 import type { Row } from './row.ts'
-import { consumeJobs, type JobOptions, publishJobs, quietRow } from './row-jobs.ts'
-import type { RunContext } from './run-context.ts'
+import { type JobOptions, nextRunId } from './row-jobs.ts'
 import type { RunResult } from './run-result.ts'
 import type { Target } from './target/target.ts'
 import { Watch } from './watch.ts'
@@ -39,18 +38,8 @@ export async function runRow(target: Target, row: Row, options: RunOptions): Pro
         { name: `${row.name}-drain`, result: drain },
       ]
     }
-    const run = row.hasQuietConnection ? runBesideQuiet(context, topology) : runFlow(context, topology, null)
-    return [{ name: row.name, result: await run }]
-  })
-}
-
-async function runBesideQuiet(context: RunContext, topology: Topology): Promise<RunResult> {
-  const row = quietRow(context.row)
-  const jobs = { ...context.jobs, runId: nextRunId() }
-  return await withTopology(row, jobs, async (own) => {
-    const publish = publishJobs(row, own, jobs).map((job) => ({ ...job, isCoarselyPaced: true }))
-    const quiet = await Crew.start([{ publish, consume: consumeJobs(row, own, jobs) }])
-    return await runFlow(context, topology, quiet).finally(() => quiet.end())
+    const result = await besideQuiet(context, (quiet) => runFlow(context, topology, quiet))
+    return [{ name: row.name, result }]
   })
 }
 
@@ -64,12 +53,4 @@ async function withTopology<T>(row: Row, jobs: JobOptions, work: (topology: Topo
     // A broker that has died takes its queues along; the run's own error says more.
     await topology.delete().catch(() => {})
   }
-}
-
-let lastRunId = process.pid
-
-/** Queue names and messages of two runs never mix, of two generators hardly. */
-function nextRunId(): number {
-  lastRunId = (lastRunId + 1) & 0xffff
-  return lastRunId
 }
