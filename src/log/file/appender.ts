@@ -91,6 +91,7 @@ export class Appender {
     this.#term++
     this.#builder.beginEpoch()
     if (this.#open.isSealed) this.#openSegment()
+    else if (this.#open.committedEnd === segmentHeaderBytes) this.appendSegments()
     if (isEnding) this.#builder.extendTo(this.#pageBytes)
     this.appendInternal({ kind: 'epoch', term: this.#term, nonce, openedMs })
     if (isEnding) this.#roll()
@@ -116,6 +117,12 @@ export class Appender {
     let at = this.#builder.reserve(bytes.byteLength, internalRecordFlag)
     if (at < 0) at = this.#reserveElsewhere(bytes.byteLength, internalRecordFlag)
     this.#builder.buffer.set(bytes, at)
+  }
+
+  /** The list of live segments, with which each segment begins. */
+  appendSegments(): void {
+    const live = runsOf(this.segments.map((segment) => segment.id))
+    this.appendInternal({ kind: 'segments', term: this.#term, live })
   }
 
   /** The last record of all; the segment always has room for it. */
@@ -208,10 +215,6 @@ export class Appender {
     this.#open = new LogSegment(id, this.#open.end, this.#supply.spanOf(id))
     this.segments = [...this.segments, this.#open]
     this.#adoptPage(this.#page, this.#open.base / this.#pageBytes, segmentHeaderBytes)
-    this.appendInternal({
-      kind: 'segments',
-      term: this.#term,
-      live: runsOf(this.segments.map((segment) => segment.id)),
-    })
+    this.appendSegments()
   }
 }

@@ -24,6 +24,8 @@ export interface FileLogOptions {
   readonly roomBytesMin?: number
   /** Only for tests, and only for a new log: one that exists keeps its own. */
   readonly pageBytes?: number
+  /** Only for repair: all segments that are there are live, and are listed anew. */
+  readonly isAfterRepair?: boolean
 }
 
 export const segmentBytesDefault = 64 * 1024 * 1024
@@ -45,6 +47,7 @@ export function withDefaults(options: FileLogOptions): Required<FileLogOptions> 
     cacheBytes: options.cacheBytes ?? cacheBytesDefault,
     roomBytesMin: options.roomBytesMin ?? roomBytesMinDefault,
     pageBytes: options.pageBytes ?? pageBytesDefault,
+    isAfterRepair: options.isAfterRepair ?? false,
   }
   const { pageBytes } = full
   assert(

@@ -126,6 +126,7 @@ export class FileLog implements Log {
       )
     }
     this.#appender.beginEpoch(random.bytes(nonceBytes), clock.now())
+    if (this.#options.isAfterRepair) this.#appender.appendSegments()
     await this.#commit.settle()
     this.#state = 'open'
     this.#supply.start()

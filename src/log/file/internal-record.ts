@@ -6,6 +6,7 @@
  * freed     a segment is no longer live; its file is touched only after this record is committed
  * sealed    the segment ends here; stored only once the next segment's file exists
  * closed    everything before is synced and nothing follows in this epoch
+ * lost      stands where a repair found nothing intact; also any record shorter than its kind
  *
  * When you add a kind: give it the next number, add it to `decode`, to fsck, and to the specification.
  */
@@ -18,6 +19,7 @@ export type InternalRecord =
   | { readonly kind: 'freed'; readonly segment: number }
   | { readonly kind: 'sealed'; readonly next: number }
   | { readonly kind: 'closed' }
+  | { readonly kind: 'lost' }
 
 /** The ids `first … first + count - 1`. */
 export interface Run {
@@ -25,7 +27,8 @@ export interface Run {
   readonly count: number
 }
 
-const codes = { epoch: 1, segments: 2, freed: 3, sealed: 4, closed: 5 } as const
+const codes = { epoch: 1, segments: 2, freed: 3, sealed: 4, closed: 5, lost: 6 } as const
+export const lostCode = codes.lost
 const runsOffset = 12
 const runBytes = 12
 export const nonceBytes = 8
@@ -54,6 +57,7 @@ export function encodeInternal(record: InternalRecord): Uint8Array {
       writeUint64(view, 4, record.next)
       break
     case 'closed':
+    case 'lost':
       break
   }
   return bytes
@@ -69,6 +73,7 @@ function encodedBytes(record: InternalRecord): number {
     case 'sealed':
       return 12
     case 'closed':
+    case 'lost':
       return 4
   }
 }
@@ -76,7 +81,7 @@ function encodedBytes(record: InternalRecord): number {
 /** The bytes have passed their block's check, so a kind that is not known was written by another version. */
 export function decodeInternal(bytes: Uint8Array): InternalRecord {
   const view = viewOf(bytes)
-  const code = bytes.byteLength >= 4 ? view.getUint32(0, true) : 0
+  const code = bytes.byteLength >= 4 ? view.getUint32(0, true) : codes.lost
   switch (code) {
     case codes.epoch:
       return { kind: 'epoch', term: readUint64(view, 4), nonce: bytes.slice(12, 20), openedMs: readUint64(view, 20) }
@@ -88,6 +93,8 @@ export function decodeInternal(bytes: Uint8Array): InternalRecord {
       return { kind: 'sealed', next: readUint64(view, 4) }
     case codes.closed:
       return { kind: 'closed' }
+    case codes.lost:
+      return { kind: 'lost' }
     default:
       throw new FormatUnknown(`the log holds an internal record of kind ${code}, which this program does not know`)
   }
@@ -113,4 +120,12 @@ export function runsOf(ids: Iterable<number>): Run[] {
     }
   }
   return runs
+}
+
+export function idsOf(runs: readonly Run[]): Set<number> {
+  const ids = new Set<number>()
+  for (const { first, count } of runs) {
+    for (let id = first; id < first + count; id++) ids.add(id)
+  }
+  return ids
 }

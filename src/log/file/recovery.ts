@@ -19,7 +19,7 @@ import { findFrame, FrameHeader, type FramePlace } from './frame.ts'
 import { FrameWalk } from './frame-walk.ts'
 import { damagedRange, type Listing, LogSegment, segmentName, sortNames } from './segment.ts'
 import { encodeSegmentHeader, type SegmentHeader } from './segment-header.ts'
-import { ensureIdentity, readHeader, readIdentity, writeWholeFile } from './segment-files.ts'
+import { writeIdentity, readHeader, readIdentity, writeWholeFile } from './segment-files.ts'
 import { removeIfThere, type SpareFile } from './segment-supply.ts'
 import { type Tail, TailWalk } from './tail-walk.ts'
 
@@ -31,6 +31,7 @@ export interface RecoveryOptions {
   readonly name: string
   readonly pageBytes: number
   readonly firstSegmentBytes: number
+  readonly isAfterRepair: boolean
 }
 
 /** What opening found at the end of the log. */
@@ -117,7 +118,7 @@ class Recovery {
     }
     if (!isClean) await this.#copyTail(tail, logId)
     if (!isClean) logger.warn({ log: name, ...report }, 'the log was not closed; its last segment has been copied')
-    if (identity === null) await ensureIdentity(this.#options, newest)
+    if (identity === null) await writeIdentity(this.#options, newest)
     const live = new Set(segments.map((segment) => segment.id))
     await this.#removeOldDigests(live)
     const spares = await this.#spares(tail, live)
@@ -174,7 +175,7 @@ class Recovery {
   async #checkNothingNewer(tail: Tail): Promise<Set<number>> {
     const { id, base, span, pageBytes } = tail.header
     const later = this.#listing.segments.filter((other) => other > id)
-    if (tail.isSealed && later[0] !== id + 1) {
+    if (tail.isSealed && later[0] !== id + 1 && !this.#options.isAfterRepair) {
       throw new LogDamaged(
         `${this.#options.directory}/${segmentName(id + 1)} is missing (positions from ${base + span} on)`,
       )
@@ -221,11 +222,21 @@ class Recovery {
     return damagedRange(`${this.#options.directory}/${segmentName(id)}`, base, tail.end, to, why)
   }
 
+  /** Ascending. After a repair, whatever has been written is live. */
+  #liveIds(tail: Tail): number[] {
+    const { id } = tail.header
+    if (this.#options.isAfterRepair) return this.#listing.segments.filter((other) => other <= id)
+    if (!tail.isStarted) return [id]
+    if (tail.live === null)
+      throw new LogDamaged(`${this.#options.directory}/${segmentName(id)} holds no list of the live segments`)
+    return [...tail.live].sort((a, b) => a - b)
+  }
+
   async #liveSegments(tail: Tail, newest: SegmentHeader): Promise<LogSegment[]> {
     const there = new Set(this.#listing.segments)
     const segments: LogSegment[] = []
     let previousEnd = 0
-    for (const id of tail.liveIds()) {
+    for (const id of this.#liveIds(tail)) {
       if (!there.has(id)) {
         throw new LogDamaged(
           `${this.#options.directory}/${segmentName(id)} is missing (positions from ${previousEnd} on)`,

@@ -53,10 +53,29 @@ export async function readIdentity(options: DirectoryOptions): Promise<SegmentHe
   return identity
 }
 
-export async function ensureIdentity(options: DirectoryOptions, like: SegmentHeader): Promise<void> {
+export async function writeIdentity(
+  options: { readonly files: Files; readonly directory: string },
+  like: SegmentHeader,
+): Promise<void> {
   await writeWholeFile(options, identityName, segmentHeaderBytes, async (file) => {
     await file.write(encodeSegmentHeader('identity', { ...like, id: 0, base: 0, span: 0 }), 0, segmentHeaderBytes, 0)
   })
+}
+
+/** Copies a small file as a whole. */
+export async function copyFile(
+  files: Files,
+  from: string,
+  to: { readonly directory: string; readonly name: string },
+): Promise<void> {
+  const source = await files.open(from, 'read')
+  try {
+    const bytes = new Uint8Array(await source.size())
+    const count = await source.read(bytes, 0, bytes.byteLength, 0)
+    await writeWholeFile({ files, directory: to.directory }, to.name, 0, (file) => file.write(bytes, 0, count, 0))
+  } finally {
+    await source.close()
+  }
 }
 
 async function readFirstSector(

@@ -30,11 +30,11 @@ export type HeaderKind = 'segment' | 'identity'
 const magics: Readonly<Record<HeaderKind, string>> = { segment: 'WARRENSG', identity: 'WARRENLG' }
 const checkedBytes = 60
 
-export function encodeSegmentHeader(kind: HeaderKind, header: SegmentHeader): Uint8Array {
+export function encodeSegmentHeader(kind: HeaderKind, header: SegmentHeader, version = formatVersion): Uint8Array {
   const bytes = new Uint8Array(segmentHeaderBytes)
   const view = viewOf(bytes)
   bytes.set(Buffer.from(magics[kind], 'latin1'))
-  view.setUint32(8, formatVersion, true)
+  view.setUint32(8, version, true)
   view.setUint32(12, segmentHeaderBytes, true)
   bytes.set(header.logId, 16)
   writeUint64(view, 32, header.id)

@@ -6,7 +6,7 @@ import { viewOf } from './byte-codec.ts'
 import { segmentHeaderBytes } from './format.ts'
 import type { FrameHeader, FramePlace } from './frame.ts'
 import { FrameWalk } from './frame-walk.ts'
-import type { InternalRecord } from './internal-record.ts'
+import { type InternalRecord, idsOf } from './internal-record.ts'
 import { visitInternal } from './replay.ts'
 import { segmentName } from './segment.ts'
 import type { SegmentHeader } from './segment-header.ts'
@@ -28,7 +28,8 @@ export interface Tail {
   readonly term: number
   /** Position of the last record that is not the log's own; the segment's base when there is none in it. */
   readonly lastPosition: number
-  liveIds(): number[]
+  /** Null when no list of live segments was found, which each segment begins with. */
+  readonly live: ReadonlySet<number> | null
   /** A frame with this header proves that the one after the tail's last was stored. */
   isOvertakenBy(header: FrameHeader): boolean
 }
@@ -43,7 +44,7 @@ export class TailWalk {
   readonly #header: SegmentHeader
   readonly #logId: Uint8Array
   readonly #walk = new FrameWalk()
-  readonly #live = new Set<number>()
+  #live: Set<number> | null = null
   #end = segmentHeaderBytes
   #stop: Tail['stop'] = 'absent'
   #isSealed = false
@@ -56,7 +57,6 @@ export class TailWalk {
     this.#header = header
     this.#logId = logId
     this.#lastPosition = header.base
-    this.#live.add(header.id)
   }
 
   async run(): Promise<Tail> {
@@ -101,18 +101,18 @@ export class TailWalk {
         break
       case 'segments':
         this.#term = Math.max(this.#term, record.term)
-        this.#live.clear()
-        for (const run of record.live) for (let index = 0; index < run.count; index++) this.#live.add(run.first + index)
-        this.#live.add(this.#header.id)
+        this.#live = idsOf(record.live).add(this.#header.id)
         break
       case 'freed':
-        this.#live.delete(record.segment)
+        this.#live?.delete(record.segment)
         break
       case 'sealed':
         this.#isSealed = true
         break
       case 'closed':
         this.#isClosed = true
+        break
+      case 'lost':
         break
     }
   }
@@ -135,7 +135,7 @@ export class TailWalk {
       isClosed: this.#isClosed,
       term: this.#term,
       lastPosition: this.#lastPosition,
-      liveIds: () => [...this.#live].sort((a, b) => a - b),
+      live: this.#live,
       isOvertakenBy: (header) => this.#isOvertakenBy(header),
     }
   }
