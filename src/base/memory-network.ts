@@ -144,16 +144,15 @@ export class MemorySocket implements Socket {
 
   /** Takes over writes while there is room; a write larger than the pipe goes when the pipe is empty. */
   #admit(): void {
-    while (this.#waiting.length > 0) {
-      const [next] = this.#waiting
-      if (next === undefined) break
+    for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
       if (this.#incomingBytes > 0 && this.#incomingBytes + next.bytes.length > pipeBytesMax) break
       this.#waiting.shift()
       this.#incoming.push(next.bytes.slice())
       this.#incomingBytes += next.bytes.length
-      this.#clock.soon(() => next.written(null))
+      const { written } = next
+      this.#clock.soon(() => written(null))
+      this.#schedule()
     }
-    this.#schedule()
   }
 
   #schedule(): void {
