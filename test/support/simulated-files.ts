@@ -213,9 +213,11 @@ export class SimulatedFiles implements Files {
         this.#change(inode, { type: 'truncate', op: this.#nextOp++, inode: inode.number, size })
       },
       close: async () => {
-        await call('close')
+        if (!isOpen) throw failure('EBADF', `close of the closed file ${path}`)
+        // As on Linux, the descriptor is gone even when close fails.
         isOpen = false
         this.openCount--
+        await this.#call('close', path)
       },
     }
   }

@@ -22,7 +22,7 @@ import { type Recovered, recover, type TailReport } from './recovery.ts'
 import { SegmentReplay } from './replay.ts'
 import { findSegment, LogSegment, segmentName } from './segment.ts'
 import { SegmentReader } from './segment-reader.ts'
-import { SegmentSupply } from './segment-supply.ts'
+import { closeSynced, SegmentSupply } from './segment-supply.ts'
 
 export type { FileLogOptions } from './file-log-options.ts'
 export type { TailReport } from './recovery.ts'
@@ -81,6 +81,8 @@ export class FileLog implements Log {
   /** Freed, and the list of live segments has no room for another gap. */
   readonly #postponed: LogSegment[] = []
   #freesDone = 0
+  /** Done when the files of sealed segments are closed. */
+  #closing: Promise<void> = Promise.resolve()
   /** The page that `view` looked at last. */
   #viewed: Page
 
@@ -198,12 +200,11 @@ export class FileLog implements Log {
     if (frame.isSeal) this.listener?.sealed(frame.segment)
   }
 
-  /** Its bytes were synced by each write; closing the handle cannot lose any. */
   #closeSealed(segment: LogSegment): void {
     const { file } = segment
     segment.isSealed = true
     segment.file = null
-    file?.close().catch((error: unknown) => this.#warn(error, 'a sealed segment could not be closed', segment))
+    if (file !== null) this.#closing = this.#closing.then(() => closeSynced(file, this.#options.logger))
   }
 
   #fail(what: string, cause: unknown): void {
@@ -318,7 +319,10 @@ export class FileLog implements Log {
       await this.#loader.settled()
       await this.#digests.settled()
       await this.#reader.close()
-      for (const segment of this.segments) await segment.file?.close()
+      await this.#closing
+      for (const { file } of this.segments) {
+        if (file !== null) await closeSynced(file, this.#options.logger)
+      }
     }
   }
 

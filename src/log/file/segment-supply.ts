@@ -140,8 +140,7 @@ export class SegmentSupply {
     this.#isStopped = true
     this.#retry?.cancel()
     await this.#work
-    for (const segment of this.#prepared) await segment.file.close()
-    this.#prepared.length = 0
+    for (const segment of this.#prepared.splice(0)) await closeSynced(segment.file, this.#options.logger)
   }
 
   // ---- the background
@@ -298,6 +297,15 @@ const lackOfRoom = new Set(['ENOSPC', 'EDQUOT', 'EFBIG', 'EMFILE', 'ENFILE'])
 
 function isLackOfRoom(error: unknown): boolean {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' && lackOfRoom.has(error.code)
+}
+
+/** Each write to the file was synced, so that closing it cannot lose anything. */
+export async function closeSynced(file: File, logger: Logger): Promise<void> {
+  try {
+    await file.close()
+  } catch (error) {
+    logger.warn({ error }, 'a segment file could not be closed')
+  }
 }
 
 export async function removeIfThere(files: Files, path: string): Promise<void> {
