@@ -3,14 +3,24 @@
  * `FileHandle` costs about twice as much per call and may be closed by the garbage collector.
  */
 import * as fs from 'node:fs'
+import { dirname } from 'node:path'
 import type { File, Files } from './files.ts'
 
 const directoryMode = 0o700
 const fileMode = 0o600
 
 export class SystemFiles implements Files {
+  /** Level by level: Node's recursive form never returns below a parent that takes no directories, such as `/proc`. */
   async makeDirectory(path: string): Promise<void> {
-    await fs.promises.mkdir(path, { recursive: true, mode: directoryMode })
+    try {
+      await fs.promises.mkdir(path, { mode: directoryMode })
+    } catch (error) {
+      const parent = dirname(path)
+      if (codeOf(error) === 'EEXIST' && (await fs.promises.stat(path)).isDirectory()) return
+      if (codeOf(error) !== 'ENOENT' || parent === path || (await exists(parent))) throw error
+      await this.makeDirectory(parent)
+      await this.makeDirectory(path)
+    }
   }
 
   async list(path: string): Promise<string[]> {
@@ -48,6 +58,17 @@ export class SystemFiles implements Files {
     const { bavail, bsize } = await fs.promises.statfs(path)
     return bavail * bsize
   }
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined
+}
+
+async function exists(path: string): Promise<boolean> {
+  return fs.promises.stat(path).then(
+    () => true,
+    () => false,
+  )
 }
 
 const openFlags = {
