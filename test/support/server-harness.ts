@@ -10,14 +10,16 @@ import { FakeBroker } from './fake-broker.ts'
 import { type LoginOptions, MemoryClient } from './memory-client.ts'
 
 export class ServerHarness<B extends BrokerCommands = FakeBroker> {
-  readonly clock = new ManualClock()
-  readonly network = new MemoryNetwork(this.clock)
+  readonly clock: ManualClock
+  readonly network: MemoryNetwork
   readonly broker: B
   readonly server: Server
   /** Lines of the log, level first. */
   readonly log: string[] = []
 
-  constructor(broker: B, limits: Partial<ServerLimits> = {}) {
+  constructor(broker: B, limits: Partial<ServerLimits> = {}, clock = new ManualClock()) {
+    this.clock = clock
+    this.network = new MemoryNetwork(clock)
     this.broker = broker
     this.server = new Server({
       broker,
