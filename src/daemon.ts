@@ -16,7 +16,7 @@ import { RunQueue } from './base/run-queue.ts'
 import { SystemFiles } from './base/system-files.ts'
 import { SystemNetwork } from './base/system-network.ts'
 import { Broker } from './broker/broker.ts'
-import { LocalShards } from './broker/shard/local-shards.ts'
+import { LocalShards, type LocalShardsOptions } from './broker/shard/local-shards.ts'
 import { Topology } from './broker/topology/topology.ts'
 import type { Config } from './config.ts'
 import { checkDataDirectory, type DataPaths, dataPaths, writeFormat } from './data-directory.ts'
@@ -57,6 +57,12 @@ export interface Daemon {
   stop(drainMsMax: number): Promise<boolean>
 }
 
+/** What tests put between the parts. */
+export interface Insertions {
+  /** Stands in front of the shard: one that answers late, say, as a shard on another node does. */
+  readonly shardFace?: NonNullable<LocalShardsOptions['face']>
+}
+
 export function systemWorld(logger: Logger): World {
   return {
     clock: new SystemClock(),
@@ -68,14 +74,14 @@ export function systemWorld(logger: Logger): World {
   }
 }
 
-export async function startDaemon(config: Config, world: World): Promise<Daemon> {
+export async function startDaemon(config: Config, world: World, insertions: Insertions = {}): Promise<Daemon> {
   const paths = dataPaths(config.dataDirectory)
   const closers: Closer[] = []
   const failure = new Failure()
   try {
     await openDoor(world, paths, closers)
     const alarms = makeAlarms(config, world, paths)
-    const broker = await openBroker(config, world, paths, { closers, failure, alarms })
+    const broker = await openBroker(config, world, paths, { closers, failure, alarms, insertions })
     closers.push(() => alarms.stop())
     await alarms.start(broker)
     const server = new Server({ ...world, broker, limits: serverLimits(config), version })
@@ -125,14 +131,22 @@ async function openDoor({ files }: World, paths: DataPaths, closers: Closer[]): 
   await writeFormat(files, paths.root)
 }
 
+interface BrokerSurroundings {
+  readonly closers: Closer[]
+  readonly failure: Failure
+  readonly alarms: Alarms
+  readonly insertions: Insertions
+}
+
 /** Topology first, wholly: shard records of queues it does not know are dead. */
 async function openBroker(
   config: Config,
   world: World,
   paths: DataPaths,
-  { closers, failure, alarms }: { closers: Closer[]; failure: Failure; alarms: Alarms },
+  { closers, failure, alarms, insertions }: BrokerSurroundings,
 ): Promise<Broker> {
   const { files, clock, random, logger } = world
+  const { shardFace } = insertions
   const runQueue = new RunQueue(clock)
   const roomBytesMin = Math.min(roomBytesMinDefault, config.diskFreeBytesMin)
   const logOptions = { files, clock, random, logger, roomBytesMin }
@@ -146,6 +160,7 @@ async function openBroker(
     clock,
     runQueue,
     logger,
+    ...(shardFace === undefined ? {} : { face: shardFace }),
     congestionChanged: (isCongested) => broker?.setCongested(isCongested),
     roomChanged: (isFull) => alarms.setLogFull(isFull),
     reopened: () => broker?.shardsReopened(),
@@ -161,7 +176,7 @@ async function openBroker(
 
   closers.push(() => shards.close())
   await shards.start(topologyLog)
-  broker = new Broker({ topology, directory: shards, clock, random, logger })
+  broker = new Broker({ topology, clock, random, logger })
   return broker
 }
 

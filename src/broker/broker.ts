@@ -7,7 +7,6 @@ import { hashPassword, type PasswordVerifier, ThreadedPasswordVerifier } from '.
 import { Pattern } from './access/pattern.ts'
 import type { AlarmReason, BrokerCommands, BrokerListener, Principal, Session } from './commands.ts'
 import { BrokerError } from './errors.ts'
-import type { ShardDirectory } from './ports.ts'
 import { BrokerSession } from './session.ts'
 import { checkNameForm } from './topology/names.ts'
 import { RemoveQueues } from './topology/remove-queues.ts'
@@ -75,9 +74,9 @@ export class Broker implements BrokerCommands {
   #vhost(state: VhostState): Vhost {
     let vhost = this.#vhosts.get(state)
     if (vhost === undefined) {
-      const { topology, directory, random } = this.#parts
+      const { topology, random } = this.#parts
       const nextConsumerId = (): number => ++this.#consumerCount
-      vhost = new Vhost(state, { topology, directory, random, nextConsumerId })
+      vhost = new Vhost(state, { topology, random, nextConsumerId })
       this.#vhosts.set(state, vhost)
     }
     return vhost
@@ -185,7 +184,6 @@ export class Broker implements BrokerCommands {
 
 export interface BrokerParts {
   readonly topology: Topology
-  readonly directory: ShardDirectory
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger

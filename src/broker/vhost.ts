@@ -15,7 +15,7 @@ import type {
 import { RegisteredConsumer } from './consumer.ts'
 import { BrokerError } from './errors.ts'
 import type { Message } from './message.ts'
-import type { BodyWriter, ConfirmSink, Consumer, GetSink, Outcome, Queue, Reply, ShardDirectory } from './ports.ts'
+import type { BodyWriter, ConfirmSink, Consumer, GetSink, Outcome, Queue, QueueStatus, Reply } from './ports.ts'
 import { isOnSeveralShards, openBodyOnShards, publishToShards } from './publication.ts'
 import { BrokerSession } from './session.ts'
 import { type Binding, bindingIdentity, type Destination } from './topology/binding.ts'
@@ -39,13 +39,11 @@ export class Vhost implements VhostCommands {
   readonly #parts: VhostParts
   readonly #state: VhostState
   readonly #topology: Topology
-  readonly #directory: ShardDirectory
 
   constructor(state: VhostState, parts: VhostParts) {
     this.#parts = parts
     this.#state = state
     this.#topology = parts.topology
-    this.#directory = parts.directory
   }
 
   get name(): string {
@@ -148,11 +146,27 @@ export class Vhost implements VhostCommands {
       return
     }
     rules.checkOwner(session, queue)
-    const { ready, consumers } = this.#directory.statusNow(handleOf(queue))
-    const what = shown('queue', stripped, this.name)
-    if (conditions.ifUnused && consumers > 0) throw new BrokerError('precondition-failed', `${what} in use`)
-    if (conditions.ifEmpty && ready > 0) throw new BrokerError('precondition-failed', `${what} not empty`)
-    reply.done(ready, this.#topology.remove(queue))
+    const handle = handleOf(queue)
+    // A command like the publishes before it, so that it counts them.
+    handle.shard.status(handle, {
+      done: (status) => this.#deleteCounted(queue, status, conditions, reply),
+      failed: (error) => reply.failed(error),
+    })
+  }
+
+  #deleteCounted(
+    queue: DeclaredQueue,
+    { ready, consumers }: QueueStatus,
+    conditions: { ifUnused: boolean; ifEmpty: boolean },
+    reply: Reply<number>,
+  ): void {
+    const what = shown('queue', queue.name, this.name)
+    if (this.#state.queues.get(queue.name) !== queue) reply.done(0, this.#topology.pending)
+    else if (conditions.ifUnused && consumers > 0) {
+      reply.failed(new BrokerError('precondition-failed', `${what} in use`))
+    } else if (conditions.ifEmpty && ready > 0) {
+      reply.failed(new BrokerError('precondition-failed', `${what} not empty`))
+    } else reply.done(ready, this.#topology.remove(queue))
   }
 
   purgeQueue(session: Session, name: string, reply: Reply<number>): void {
@@ -231,8 +245,8 @@ export class Vhost implements VhostCommands {
   cancel(consumer: Consumer, reply: Reply<void>): void {
     consumer.queue.shard.unregister(consumer, {
       done: (left, committedWith) => {
-        const removed = left === 0 ? this.#removeUnused(consumer.queue) : 0
-        reply.done(undefined, Math.max(removed, committedWith))
+        if (left === 0) this.#removeUnused(consumer.queue, reply, committedWith)
+        else reply.done(undefined, committedWith)
       },
       failed: (error) => reply.failed(error),
     })
@@ -342,16 +356,30 @@ export class Vhost implements VhostCommands {
   }
 
   /** An auto-delete queue goes with its last consumer, unless a new one has come meanwhile. */
-  #removeUnused(queue: Queue): Position {
+  #removeUnused(queue: Queue, reply: Reply<void>, committedWith: Position): void {
+    const answer = (removed: Position): void => reply.done(undefined, Math.max(removed, committedWith))
+    if (this.#autoDeleteQueue(queue) === null) {
+      answer(0)
+      return
+    }
+    queue.shard.status(queue, {
+      done: ({ consumers }) => {
+        const unused = consumers === 0 ? this.#autoDeleteQueue(queue) : null
+        answer(unused === null ? 0 : this.#topology.remove(unused))
+      },
+      failed: () => answer(0),
+    })
+  }
+
+  /** The declaration behind a handle, if it is still there and goes by itself. */
+  #autoDeleteQueue(queue: Queue): DeclaredQueue | null {
     const declared = this.#state.queues.get(queue.definition.name)
-    if (declared?.id !== queue.definition.id || !declared.isAutoDelete) return 0
-    return this.#directory.statusNow(queue).consumers > 0 ? 0 : this.#topology.remove(declared)
+    return declared?.id === queue.definition.id && declared.isAutoDelete ? declared : null
   }
 }
 
 export interface VhostParts {
   readonly topology: Topology
-  readonly directory: ShardDirectory
   readonly random: Random
   /** One sequence for the whole broker. */
   readonly nextConsumerId: () => number

@@ -158,6 +158,12 @@ export class Channels {
     return false
   }
 
+  /** Whether some channel waits for something, or has frames that came while it did. */
+  get hasParked(): boolean {
+    for (const channel of this.#channels.values()) if (channel.isParked || !channel.parked.isEmpty) return true
+    return false
+  }
+
   /** Publishes without an answer yet, and commits under way. */
   get waitingConfirms(): number {
     let count = 0

@@ -3,14 +3,16 @@ import { decodeMethod, Methods } from '../amqp/methods.generated.ts'
 import { ProtocolError, ReplyCodes } from '../amqp/reply-codes.ts'
 import type { Connection } from './connection.ts'
 
-/** The frames of channel 0 once the connection is open. */
-export function connectionMethod(connection: Connection, decoder: FrameDecoder): void {
+/** The frames of channel 0 once the connection is open. False when the frame must wait. */
+export function connectionMethod(connection: Connection, decoder: FrameDecoder): boolean {
   if (decoder.type !== FrameTypes.Method) {
     throw new ProtocolError(ReplyCodes.UnexpectedFrame, `a frame of type ${decoder.type} on channel 0`)
   }
   const method = decodeMethod(decoder.buffer, decoder.payloadStart, decoder.payloadEnd)
   switch (method.id) {
+    // What was sent before a close is done before it; a channel that waits for a result has not come to that.
     case Methods.ConnectionClose:
+      if (connection.channels.hasParked) return false
       connection.closeByPeer()
       break
     // Passwords do not expire here, so there is nothing that a new one would change.
@@ -22,4 +24,5 @@ export function connectionMethod(connection: Connection, decoder: FrameDecoder):
     default:
       throw new ProtocolError(ReplyCodes.ChannelError, 'unexpected method in connection state running', method.id)
   }
+  return true
 }

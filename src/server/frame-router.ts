@@ -31,15 +31,10 @@ export class FrameRouter {
     const connection = this.#connection
     if (this.isHalted || connection.output.isFull) return false
     if (decoder.type === FrameTypes.Heartbeat) return true
-    if (decoder.channel === 0) {
-      connectionMethod(connection, decoder)
-      return true
-    }
+    if (decoder.channel === 0) return connectionMethod(connection, decoder)
     const channel = connection.channels.get(decoder.channel)
     if (channel === null || channel.state === 'crossed') return connection.channels.open(decoder, session)
-    if (channel.isOpen && this.#input.replaying !== channel && (channel.isParked || !channel.parked.isEmpty)) {
-      return this.#input.park(channel, decoder)
-    }
+    if (channel.isOpen && this.#isBehindParked(channel)) return this.park(channel, decoder)
     return connection.channels.frame(channel, decoder)
   }
 
@@ -48,13 +43,17 @@ export class FrameRouter {
     const connection = this.#connection
     if (this.isHalted || connection.output.isFull) return null
     const channel = connection.channels.get(channelId)
-    if (channel === null || !channel.isOpen || channel.isParked) return null
-    if (!channel.parked.isEmpty && this.#input.replaying !== channel) return null
+    if (channel === null || !channel.isOpen || this.#isBehindParked(channel)) return null
     const { publisher } = channel
     if (!publisher.content.isIdle || publisher.transaction?.isCommitting === true) return null
     if (!this.mayPublish(channel)) return null
     if (channel.isSettling) channel.flushSettled()
     return publisher
+  }
+
+  /** The channel waits for something, perhaps anew since its parked frames are gone through; or these come first. */
+  #isBehindParked(channel: Channel): boolean {
+    return channel.isParked || (!channel.parked.isEmpty && this.#input.replaying !== channel)
   }
 
   /** Puts the decoder's frame aside until its channel can go on; false when it must stay where it is. */

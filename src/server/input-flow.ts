@@ -121,9 +121,12 @@ export class InputFlow implements Task {
     return true
   }
 
-  /** The channel may go on. */
+  /** The channel may go on, and with it what waited for that: a close of the connection. */
   channelResumed(channel: Channel): void {
-    if (channel.parked.isEmpty || this.#resumed.includes(channel)) return
+    if (channel.parked.isEmpty || this.#resumed.includes(channel)) {
+      this.wake()
+      return
+    }
     this.#resumed.push(channel)
     if (!this.#isClosed) this.#runQueue.add(this)
   }

@@ -53,7 +53,6 @@ export class BrokerHarness {
     })
     this.broker = new Broker({
       topology: this.topology,
-      directory: this.shards,
       clock: this.clock,
       random: new SeededRandom(7),
       logger: silentLogger,
