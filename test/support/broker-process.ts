@@ -25,6 +25,8 @@ export interface BrokerOptions {
   /** More arguments of `warren serve`. */
   readonly args?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
+  /** What runs instead of `warren`: a compiled file of this folder that takes the same arguments. */
+  readonly program?: string
   /** An existing data directory; it is not removed at the end. */
   readonly dataDirectory?: string
 }
@@ -98,8 +100,9 @@ export class BrokerProcess {
   spawn(): void {
     if (this.isExternal) throw new Error(`the broker at ${this.url} is not ours to start; unset WARREN_TEST_URL`)
     if (this.#child !== null) throw new Error('the broker runs already')
+    const { program } = this.#options
     const args = [
-      main,
+      program === undefined ? main : fileURLToPath(new URL(program, import.meta.url)),
       'serve',
       '--port',
       String(this.port),

@@ -1,8 +1,10 @@
 /**
  * A shard in front of a shard that answers late: each command waits a random number of turns of the event loop, in
- * order, and so does each answer. What works with it works with a shard on another node.
+ * order, and so does everything that comes back, deliveries included. What works with it works with a shard on another
+ * node.
  *
- * Views do not live as long as the wait, so it copies messages: that, too, is what a link to another node does.
+ * Views do not live as long as the wait, so it copies messages: that, too, is what a link to another node does. What it
+ * does not do: lose, repeat or reorder anything, or delay the topology, which every node has for itself.
  */
 import type { Clock } from '../../src/base/clock.ts'
 import type { SeededRandom } from '../../src/base/random.ts'
@@ -11,20 +13,27 @@ import type {
   BodyWriter,
   ConfirmSink,
   Consumer,
+  DeliverySink,
   GetSink,
   Outcome,
   Queue,
   QueueStatus,
   Reply,
   ShardCommands,
+  SharedCredit,
 } from '../../src/broker/ports.ts'
 
 const turnsMax = 4
+
+/** Deliveries to one consumer that may be on their way. */
+const underWayMax = 64
 
 export class DelayedShard implements ShardCommands {
   readonly #shard: ShardCommands
   readonly #commands: Line
   readonly #answers: Line
+  /** What the shard knows of each consumer of ours. */
+  readonly #far = new WeakMap<Consumer, FarConsumer>()
 
   constructor(shard: ShardCommands, clock: Clock, random: SeededRandom) {
     this.#shard = shard
@@ -32,7 +41,13 @@ export class DelayedShard implements ShardCommands {
     this.#answers = new Line(clock, random)
   }
 
-  publish(message: Message, queues: readonly Queue[], count: number, confirms: ConfirmSink | null, sequence: number): void {
+  publish(
+    message: Message,
+    queues: readonly Queue[],
+    count: number,
+    confirms: ConfirmSink | null,
+    sequence: number,
+  ): void {
     const copy = copyOf(message)
     const targets = queues.slice(0, count)
     const sink = confirms === null ? null : this.#confirmsLater(confirms)
@@ -56,23 +71,26 @@ export class DelayedShard implements ShardCommands {
   }
 
   register(consumer: Consumer, reply: Reply<void>): void {
-    this.#commands.later(() => this.#shard.register(consumer, this.#replyLater(reply)))
+    const far = new FarConsumer(consumer, this.#shard, this.#answers)
+    this.#far.set(consumer, far)
+    this.#commands.later(() => this.#shard.register(far, this.#replyLater(reply)))
   }
 
   activate(consumer: Consumer): void {
-    this.#commands.later(() => this.#shard.activate(consumer))
+    this.#commands.later(() => this.#shard.activate(this.#farOf(consumer)))
   }
 
   unregister(consumer: Consumer, reply: Reply<number>): void {
-    this.#commands.later(() => this.#shard.unregister(consumer, this.#replyLater(reply)))
+    this.#commands.later(() => this.#shard.unregister(this.#farOf(consumer), this.#replyLater(reply)))
   }
 
   resume(consumer: Consumer): void {
-    this.#commands.later(() => this.#shard.resume(consumer))
+    this.#commands.later(() => this.#shard.resume(this.#farOf(consumer)))
   }
 
   settle(queue: Queue, consumer: Consumer | null, first: number, last: number, outcome: Outcome): void {
-    this.#commands.later(() => this.#shard.settle(queue, consumer, first, last, outcome))
+    const far = consumer === null ? null : this.#farOf(consumer)
+    this.#commands.later(() => this.#shard.settle(queue, far, first, last, outcome))
   }
 
   purge(queue: Queue, reply: Reply<number>): void {
@@ -81,6 +99,12 @@ export class DelayedShard implements ShardCommands {
 
   status(queue: Queue, reply: Reply<QueueStatus>): void {
     this.#commands.later(() => this.#shard.status(queue, this.#replyLater(reply)))
+  }
+
+  #farOf(consumer: Consumer): FarConsumer {
+    const far = this.#far.get(consumer)
+    if (far === undefined) throw new Error(`consumer '${consumer.tag}' was never registered with this shard`)
+    return far
   }
 
   #replyLater<T>(reply: Reply<T>): Reply<T> {
@@ -95,6 +119,63 @@ export class DelayedShard implements ShardCommands {
       confirm: (sequence) => this.#answers.later(() => confirms.confirm(sequence)),
       refuse: (sequence) => this.#answers.later(() => confirms.refuse(sequence)),
     }
+  }
+}
+
+/** The consumer that the shard sees: what is delivered to it reaches the near one later. */
+class FarConsumer implements Consumer, DeliverySink {
+  readonly id: number
+  readonly tag: string
+  readonly queue: Queue
+  readonly sink: DeliverySink = this
+  readonly isNoAck: boolean
+  readonly isExclusive: boolean
+  readonly priority: number
+  readonly limit: number
+  readonly shared: SharedCredit | null
+  unacked = 0
+  isActive = false
+  isInTurn = false
+  readonly #near: Consumer
+  readonly #shard: ShardCommands
+  readonly #answers: Line
+  #underWay = 0
+  #wasRefused = false
+
+  constructor(near: Consumer, shard: ShardCommands, answers: Line) {
+    this.#near = near
+    this.#shard = shard
+    this.#answers = answers
+    this.id = near.id
+    this.tag = near.tag
+    this.queue = near.queue
+    this.isNoAck = near.isNoAck
+    this.isExclusive = near.isExclusive
+    this.priority = near.priority
+    this.limit = near.limit
+    this.shared = near.shared
+  }
+
+  get isReady(): boolean {
+    if (this.#underWay < underWayMax) return this.#near.sink.isReady
+    this.#wasRefused = true
+    return false
+  }
+
+  deliver(_far: Consumer, message: Message, sequence: number, isRedelivered: boolean): void {
+    const copy = copyOf(message)
+    this.#underWay++
+    this.#answers.later(() => {
+      this.#underWay--
+      this.#near.sink.deliver(this.#near, copy, sequence, isRedelivered)
+      if (!this.#wasRefused || this.#underWay > underWayMax / 2) return
+      this.#wasRefused = false
+      this.#shard.resume(this)
+    })
+  }
+
+  cancelled(): void {
+    this.#answers.later(() => this.#near.sink.cancelled(this.#near))
   }
 }
 
@@ -127,9 +208,15 @@ class Line {
   }
 }
 
+/** The message with the bytes it views: `[route][content]`. */
 function copyOf(message: Message): Message {
+  const { buffer, routeStart, routeEnd, contentStart, contentEnd } = message
   const copy = new Message()
   Object.assign(copy, message)
-  copy.buffer = message.buffer.slice()
+  copy.buffer = Buffer.concat([buffer.subarray(routeStart, routeEnd), buffer.subarray(contentStart, contentEnd)])
+  copy.routeStart = 0
+  copy.routeEnd = routeEnd - routeStart
+  copy.contentStart = copy.routeEnd
+  copy.contentEnd = copy.buffer.length
   return copy
 }

@@ -9,8 +9,9 @@ export function waiting(sentences: Sentences): void {
   sentences.prove('a heartbeat comes when nothing was written for half the interval', async (stage) => {
     const client = await stage.client({ heartbeat: 2 })
     const started = Date.now()
+    // It is looked at each half interval, and in the first one the handshake was written.
     await client.expect(0, 'heartbeat', 4_000)
-    assert.ok(Date.now() - started < 2_000, `the first heartbeat came after ${Date.now() - started} ms`)
+    assert.ok(Date.now() - started < 2_900, `the first heartbeat came after ${Date.now() - started} ms`)
   })
 
   sentences.prove('a client that is silent for two to three heartbeat intervals is dropped', async (stage) => {

@@ -1,0 +1,15 @@
+/**
+ * What clients see does not depend on where queues live: the same sentences and libraries, with a shard whose answers,
+ * confirms and deliveries all come some turns later (design: every shard operation is a command answered through a sink).
+ */
+import { after, describe } from 'node:test'
+import { BrokerProcess } from '../support/broker-process.ts'
+import { nodeClients } from './clients/behaviours.ts'
+import { protocol } from './protocol/protocol.ts'
+
+const broker = await BrokerProcess.start({ program: 'delayed-broker.js' })
+after(() => broker.stop())
+void describe('with a shard that answers late', () => {
+  protocol(broker, { timed: 'left-out' })
+  nodeClients(broker.url)
+})
