@@ -13,15 +13,15 @@ import { projectRoot } from '../support/project-root.ts'
 const readme = readFileSync(join(projectRoot, 'README.md'), 'utf8')
 
 describe('README.md', () => {
-  it('shows code that runs as it stands and prints what it says', async () => {
+  it('shows code that runs as it stands and prints what it says', async (test) => {
     const [code = ''] = blocks(readme, 'js')
     const [expected = ''] = blocks(readme, 'text')
     assert.ok(code.split('\n').filter((line) => line.trim() !== '').length <= 15, 'fifteen lines at most')
     const broker = await BrokerProcess.start()
+    test.after(() => broker.stop())
     const { code: status, output } = await runModule(code.replace('amqp://localhost', broker.url))
     assert.deepEqual({ status, output }, { status: 0, output: expected })
     assert.equal(await messagesLeft(broker, 'orders'), 0)
-    await broker.stop()
   })
 
   it('names flag, key, variable and default of each option as the program has them', () => {
