@@ -51,7 +51,6 @@ export const importTable: Readonly<Record<string, readonly string[]>> = {
 
 /** Packages that are not Node's, and the only places that may load them. */
 export const packageTable: Readonly<Record<string, readonly string[]>> = {
-  zod: ['config/schema.ts'],
   'smol-toml': ['config/toml-source.ts'],
   commander: ['cli'],
   pino: ['cli'],

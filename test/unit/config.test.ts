@@ -8,7 +8,7 @@ import { ConfigError, type ConfigSources, defaultConfig, loadConfig } from '../.
 describe('configuration', () => {
   it('has defaults for everything and is frozen', async () => {
     const { config } = await load({})
-    assert.equal(config, defaultConfig)
+    assert.deepEqual(config, defaultConfig)
     assert.deepEqual(Object.keys(config), Object.keys(options))
     assert.equal(config.port, 5672)
     assert.throws(() => Object.assign(config, { port: 1 }), TypeError)
