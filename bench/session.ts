@@ -80,7 +80,8 @@ export class Session {
       this.#progress.done(results.map(describe).join('; '), planned)
     } catch (error) {
       if (this.#signal.aborted) return
-      const text = error instanceof Error ? error.message : String(error)
+      const words = source.lastWords === null ? '' : `; the broker ended and said:\n${source.lastWords}`
+      const text = `${error instanceof Error ? error.message : error}${words}`
       const result = failedResult(text)
       this.recorded.push({ row: row.name, target: source.name ?? 'broker', run, result })
       this.#progress.done(`failed: ${text}`, planned)

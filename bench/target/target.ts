@@ -17,6 +17,8 @@ export interface Target {
 export interface TargetSource {
   /** Null until `open` has been called once. */
   readonly name: string | null
+  /** What a broker of ours has printed last, when it has ended by itself; null while all is well. */
+  readonly lastWords: string | null
   open(): Promise<Target>
   close(): Promise<void>
 }
@@ -32,6 +34,10 @@ export class RemoteSource implements TargetSource {
 
   get name(): string | null {
     return this.#name
+  }
+
+  get lastWords(): null {
+    return null
   }
 
   async open(): Promise<Target> {
@@ -67,7 +73,6 @@ export class WarrenSource implements TargetSource {
     await warren?.stop()
   }
 
-  /** What our broker has printed last, when it has ended by itself. */
   get lastWords(): string | null {
     return this.#warren?.isRunning === false ? this.#warren.output : null
   }
