@@ -78,13 +78,14 @@ export async function startDaemon(config: Config, world: World, insertions: Inse
   const paths = dataPaths(config.dataDirectory)
   const closers: Closer[] = []
   const failure = new Failure()
+  const runQueue = new RunQueue(world.clock)
   try {
     await openDoor(world, paths, closers)
     const alarms = makeAlarms(config, world, paths)
-    const broker = await openBroker(config, world, paths, { closers, failure, alarms, insertions })
+    const broker = await openBroker(config, world, paths, { runQueue, closers, failure, alarms, insertions })
     closers.push(() => alarms.stop())
     await alarms.start(broker)
-    const server = new Server({ ...world, broker, limits: serverLimits(config), version })
+    const server = new Server({ ...world, runQueue, broker, limits: serverLimits(config), version })
     const port = await listen(server, config)
     return {
       addresses: [`amqp://${config.host}:${port}`],
@@ -131,7 +132,9 @@ async function openDoor({ files }: World, paths: DataPaths, closers: Closer[]): 
   await writeFormat(files, paths.root)
 }
 
+/** What the broker shares with the rest of the node. */
 interface BrokerSurroundings {
+  readonly runQueue: RunQueue
   readonly closers: Closer[]
   readonly failure: Failure
   readonly alarms: Alarms
@@ -143,11 +146,10 @@ async function openBroker(
   config: Config,
   world: World,
   paths: DataPaths,
-  { closers, failure, alarms, insertions }: BrokerSurroundings,
+  { runQueue, closers, failure, alarms, insertions }: BrokerSurroundings,
 ): Promise<Broker> {
   const { files, clock, random, logger } = world
   const { shardFace } = insertions
-  const runQueue = new RunQueue(clock)
   const roomBytesMin = Math.min(roomBytesMinDefault, config.diskFreeBytesMin)
   const logOptions = { files, clock, random, logger, roomBytesMin }
   let broker: Broker | null = null

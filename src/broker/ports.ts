@@ -8,6 +8,9 @@ import type { BrokerError } from './errors.ts'
 import type { Chunks, Message } from './message.ts'
 import type { QueueDefinition } from './topology/queue-definition.ts'
 
+/** For those above who only hand it back: they need not know the log. */
+export type { Position } from '../log/log.ts'
+
 // ---------------------------------------------------------------- what the server implements
 
 /**
@@ -100,7 +103,13 @@ export interface ShardCommands {
    * Stores one message in the first `count` of `queues` (all of this shard). With a sink, exactly one of `confirm` and
    * `refuse` follows for `sequence`, once the message is as safe as its kind promises.
    */
-  publish(message: Message, queues: readonly Queue[], count: number, confirms: ConfirmSink | null, sequence: number): void
+  publish(
+    message: Message,
+    queues: readonly Queue[],
+    count: number,
+    confirms: ConfirmSink | null,
+    sequence: number,
+  ): void
   /** Opens a large body: its pieces go to the log as they arrive. `isPersistent` as the publish that will name it. */
   openBody(isPersistent: boolean, bodyBytes: number): BodyWriter
   get(queue: Queue, isNoAck: boolean, sink: GetSink): void

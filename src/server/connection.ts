@@ -8,7 +8,7 @@ import { isLoopbackAddress, type Socket, type SocketReader } from '../base/netwo
 import type { Random } from '../base/random.ts'
 import type { RunQueue } from '../base/run-queue.ts'
 import type { BrokerCommands, Principal, Session } from '../broker/commands.ts'
-import type { Position } from '../log/log.ts'
+import type { Position } from '../broker/ports.ts'
 import { Channels } from './channels.ts'
 import { type ClientProfile, unknownClient } from './client-profile.ts'
 import type { ConnectionOwner, ConnectionParts } from './connection-parts.ts'

@@ -1,5 +1,5 @@
 import type { Method } from '../amqp/methods.generated.ts'
-import type { Position } from '../log/log.ts'
+import type { Position } from '../broker/ports.ts'
 
 /** A reply, or something to be done at its place in the order of replies (`method` null). */
 interface HeldReply {

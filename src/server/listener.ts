@@ -4,7 +4,7 @@ import type { ListenAddress, Listener, Network, Socket } from '../base/network.t
 import type { Random } from '../base/random.ts'
 import { RunQueue } from '../base/run-queue.ts'
 import type { BrokerCommands, BrokerListener } from '../broker/commands.ts'
-import type { Position } from '../log/log.ts'
+import type { Position } from '../broker/ports.ts'
 import { Connection } from './connection.ts'
 import type { ConnectionOwner, ConnectionParts } from './connection-parts.ts'
 import { defaultIdentity, type ServerIdentity } from './handshake.ts'
@@ -17,6 +17,8 @@ export interface ServerOptions {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
+  /** The node's own, so that connections take turns with its other long work. */
+  readonly runQueue?: RunQueue
   readonly limits: ServerLimits
   /** What clients are told of us; what is left out is as in `defaultIdentity`. */
   readonly identity?: Partial<ServerIdentity>
@@ -52,7 +54,7 @@ export class Server implements ConnectionOwner, BrokerListener {
       logger,
       limits,
       arena: network.arena,
-      runQueue: new RunQueue(clock),
+      runQueue: options.runQueue ?? new RunQueue(clock),
       turnEnd: new TurnEnd(clock),
       identity: {
         ...defaultIdentity,
