@@ -3,9 +3,9 @@ import { constants, PerformanceObserver } from 'node:perf_hooks'
 
 /**
  * Loaded into a broker that the benchmark starts (`node --import`): writes one line per garbage collection into the
- * file that WARREN_BENCH_GC names. `gc-log.ts` reads it.
+ * file that BENCH_GC_LOG names. `gc-log.ts` reads it.
  */
-const path = process.env['WARREN_BENCH_GC']
+const path = process.env['BENCH_GC_LOG']
 
 const kinds: Readonly<Record<number, string>> = {
   [constants.NODE_PERFORMANCE_GC_MINOR]: 'minor',

@@ -35,7 +35,7 @@ export class Warren {
       name: 'warren serve',
       command: process.execPath,
       args: [...options.nodeArgs, '--import', hookUrl, mainPath, ...serve, ...options.serveArgs],
-      env: { ...process.env, WARREN_BENCH_GC: gcLogPath },
+      env: { ...process.env, BENCH_GC_LOG: gcLogPath },
       cwd: process.cwd(),
       logPath: join(home, 'output.log'),
       stopMsMax,
