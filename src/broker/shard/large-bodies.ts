@@ -11,15 +11,17 @@ import type { BodyWriter } from '../ports.ts'
 import { RecordKind, bodyChunkFixedBytes, writeU32 } from './records.ts'
 import type { ScratchUsage } from './scratch-usage.ts'
 
+/** The body of one publish record. A body that several records name is one such object for each. */
 export class LargeBody {
+  /** Its chunks are in the durable log. */
   readonly isDurable: boolean
   readonly bodyBytes: number
   readonly positions: number[]
   readonly lengths: number[]
-  /** Where its publish records are; 0 when it has none in that log. */
-  publishPosition: Position = 0
-  scratchPosition: Position = 0
-  /** Its entries in durable queues, for the digest. */
+  /** Position of the record that names it, and whether that is in the scratch log; 0 while it is being written. */
+  name: Position = 0
+  isNamedInScratch = false
+  /** The entries that the record makes. */
   targets: { queueId: number; sequence: number }[] = []
   /** Entries, readers and the writer that still need it. */
   references = 0
@@ -69,22 +71,29 @@ export class LargeBodies {
 
   release(body: LargeBody): void {
     if (--body.references > 0) return
-    this.#durable.delete(body.publishPosition)
-    this.#transient.delete(body.scratchPosition)
+    if (body.name !== 0) this.#namesOf(body).delete(body.name)
     this.#needed.delete(body)
     if (!body.isDurable) for (const position of body.positions) this.#usage.release(position)
   }
 
-  named(body: LargeBody): void {
-    if (body.publishPosition !== 0) this.#durable.set(body.publishPosition, body)
-    if (body.scratchPosition !== 0) this.#transient.set(body.scratchPosition, body)
+  /** The body for one more record: the written one itself for the first, one that shares its chunks for any other. */
+  named(written: LargeBody): LargeBody {
+    if (written.name === 0) return written
+    const { isDurable, bodyBytes, positions, lengths } = written
+    if (!isDurable) for (const position of positions) this.#usage.add(position, 1)
+    return new LargeBody(isDurable, bodyBytes, [...positions], [...lengths])
   }
 
-  /** The record that names a body has moved, and perhaps its chunks. */
-  renamed(body: LargeBody, publishPosition: Position): void {
-    this.#durable.delete(body.publishPosition)
-    body.publishPosition = publishPosition
-    this.#durable.set(publishPosition, body)
+  /** The record that names a body has been appended, for the first time or again. */
+  name(body: LargeBody, position: Position, isInScratch: boolean): void {
+    if (body.name !== 0) this.#namesOf(body).delete(body.name)
+    body.name = position
+    body.isNamedInScratch = isInScratch
+    this.#namesOf(body).set(position, body)
+  }
+
+  #namesOf(body: LargeBody): Map<Position, LargeBody> {
+    return body.isNamedInScratch ? this.#transient : this.#durable
   }
 
   of(position: Position, isTransient: boolean): LargeBody | null {

@@ -14,7 +14,8 @@ import type { Chunks } from '../message.ts'
 import type { Queue, QueueStatus, ShardCommands, ShardDirectory } from '../ports.ts'
 import { LocalQueue } from '../queue/local-queue.ts'
 import type { QueueDefinition } from '../topology/queue-definition.ts'
-import { Shard, type ShardOptions, type TopologyProgress } from './shard.ts'
+import type { TopologyProgress } from './publishing.ts'
+import { Shard, type ShardOptions } from './shard.ts'
 
 type OpenLog = Log & { listener: LogListener | null }
 

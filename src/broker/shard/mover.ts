@@ -67,7 +67,7 @@ export class Mover {
       }
     }
     for (const body of this.#ports.bodies.chunkedWithin(segment.base, segment.end)) {
-      positions.add(body.publishPosition)
+      positions.add(body.isNamedInScratch ? 0 : body.name)
       bytes += body.bodyBytes
     }
     return { positions, bytes }
@@ -93,7 +93,7 @@ export class Mover {
     const targets = this.#liveTargets(record, position)
     if (targets.length === 0) return record.length
     const moved = copyPublish(this.#ports.log, record, targets, body)
-    if (body !== null) this.#ports.bodies.renamed(body, moved)
+    if (body !== null) this.#ports.bodies.name(body, moved, false)
     for (const { queue, sequence } of targets) {
       const chunk = queue.entries.chunkOf(sequence)
       if (chunk === null) continue

@@ -247,9 +247,8 @@ export class Opening {
   // ---------------------------------------------------------------- large bodies
 
   #addBody(body: LargeBody, position: Position): void {
-    body.publishPosition = position
     this.#bodies.push(body)
-    this.#parts.bodies.named(body)
+    this.#parts.bodies.name(body, position, false)
   }
 
   #lastBody(): LargeBody {

@@ -190,7 +190,7 @@ function writeStates(digest: Uint8Array, rowAt: number, at: number, states: read
 }
 
 function writeLarge(digest: Uint8Array, at: number, body: LargeBody, base: number): number {
-  writeU32(digest, at, body.publishPosition - base)
+  writeU32(digest, at, body.name - base)
   writeU32(digest, at + 4, body.targets.length)
   writeU32(digest, at + 8, body.positions.length)
   let cursor = at + 16

@@ -25,30 +25,23 @@ import type {
   Reply,
   ShardCommands,
 } from '../ports.ts'
-import { type EntryChunk, EntryFlag } from '../queue/entry-chunk.ts'
 import { LocalQueue } from '../queue/local-queue.ts'
 import type { QueueDefinition } from '../topology/queue-definition.ts'
 import { writeCleanStates } from './clean-stop.ts'
 import { Delivery } from './delivery.ts'
 import { Digests } from './digests.ts'
 import { Emptying, type EmptyingPorts } from './emptying.ts'
-import { LargeBodies, LargeBodyWriter } from './large-bodies.ts'
+import { LargeBodies } from './large-bodies.ts'
 import { Mover } from './mover.ts'
 import { Opening } from './opening.ts'
 import { Paging } from './paging.ts'
 import { PendingConfirms } from './pending-confirms.ts'
-import { appendPublish, targetsMax, writeTarget } from './publish-record.ts'
+import { Publishing, type TopologyProgress } from './publishing.ts'
 import { Reclaim } from './reclaim.ts'
-import { targetBytes } from './records.ts'
 import { ScratchUsage } from './scratch-usage.ts'
 import { SentMarks } from './sent-marks.ts'
 import { Settlements } from './settlements.ts'
-
-/** The topology log's progress, as far as confirms depend on it. */
-export interface TopologyProgress {
-  readonly appended: Position
-  readonly committed: Position
-}
+import { Settling } from './settling.ts'
 
 export interface ShardListener {
   /** More (or again less) is appended than the log has stored: publishers should pause. */
@@ -91,8 +84,10 @@ export class Shard implements ShardCommands {
   readonly #bodies: LargeBodies
   readonly #digests: Digests
   readonly #settlements: Settlements
+  readonly #settling: Settling
   readonly #marks: SentMarks
   readonly #delivery: Delivery
+  readonly #publishing: Publishing
   readonly #paging: Paging
   readonly #reclaim: Reclaim
   readonly #emptyingPorts: EmptyingPorts
@@ -100,12 +95,6 @@ export class Shard implements ShardCommands {
   readonly #uncommittedBytesMax: number
   #state: State = 'opening'
   #isCongested = false
-  /** Targets of the publish at hand, by where they are stored. Reused. */
-  readonly #durable: LocalQueue[] = []
-  readonly #transient: LocalQueue[] = []
-  /** How many of each count: setting an array's length costs more than the rest of a delivery. */
-  #durableCount = 0
-  #transientCount = 0
 
   private constructor(options: ShardOptions) {
     const { log, scratch, clock, runQueue, logger } = options
@@ -126,6 +115,7 @@ export class Shard implements ShardCommands {
       written: () => this.#afterDigest(),
       failed,
     })
+    this.#settling = new Settling(this.#settlements, this.#bodies, this.#usage)
     this.#marks = new SentMarks(log, touch)
     this.#paging = new Paging({
       log,
@@ -142,8 +132,18 @@ export class Shard implements ShardCommands {
       bodies: this.#bodies,
       runQueue,
       loadChunk: (queue, chunk) => this.#paging.load(queue, chunk),
-      settleOne: (queue, chunk, sequence) => this.#settleOne(queue, chunk, sequence),
+      settleOne: (queue, chunk, sequence) => this.#settling.settleOne(queue, chunk, sequence),
       damaged: failed,
+    })
+    this.#publishing = new Publishing({
+      log,
+      scratch,
+      usage: this.#usage,
+      bodies: this.#bodies,
+      delivery: this.#delivery,
+      confirms: this.#confirms,
+      topology: options.topology,
+      touch,
     })
     const mover = new Mover({
       log,
@@ -158,7 +158,7 @@ export class Shard implements ShardCommands {
       settled: (queue, first, last) => {
         if (queue.isDurable) this.#settlements.add(queue, first, last)
       },
-      released: (position, flags) => this.#release(position, flags),
+      released: (position, flags) => this.#settling.release(position, flags),
     }
   }
 
@@ -241,91 +241,12 @@ export class Shard implements ShardCommands {
 
   publish(message: Message, queues: readonly Queue[], count: number, confirms: ConfirmSink | null, sequence: number): void {
     if (this.#state !== 'serving') return this.#refuse(message, confirms, sequence)
-    const body = message.chunks instanceof LargeBodyWriter ? message.chunks : null
-    body?.flush()
-    this.#sortTargets(message, queues, count)
-    if (this.#transientCount === 1 && count === 1 && body === null) {
-      if (this.#delivery.handOver(this.#transient[0] as LocalQueue, message)) return this.#confirm(0, confirms, sequence)
-    }
-    const position = this.#durableCount === 0 ? 0 : this.#store(message, this.#durable, this.#durableCount, body, 0)
-    if (this.#transientCount > 0) this.#store(message, this.#transient, this.#transientCount, body, EntryFlag.transient)
-    body?.release()
-    this.#confirm(position, confirms, sequence)
+    this.#publishing.publish(message, queues, count, confirms, sequence)
     if (this.#log.uncommittedBytes > this.#uncommittedBytesMax) this.#setCongested(true)
   }
 
   openBody(isPersistent: boolean, bodyBytes: number): BodyWriter {
     return this.#bodies.openWriter(isPersistent, bodyBytes)
-  }
-
-  #sortTargets(message: Message, queues: readonly Queue[], count: number): void {
-    this.#durableCount = 0
-    this.#transientCount = 0
-    for (let index = 0; index < count; index++) {
-      const queue = queues[index] as LocalQueue
-      if (queue.isDropped) continue
-      if (message.isPersistent && queue.isDurable) this.#durable[this.#durableCount++] = queue
-      else this.#transient[this.#transientCount++] = queue
-    }
-  }
-
-  /** Appends the record (several for a very wide fanout) and enters it in each queue. Returns the last position. */
-  #store(
-    message: Message,
-    targets: readonly LocalQueue[],
-    targetCount: number,
-    writer: LargeBodyWriter | null,
-    transientFlag: number,
-  ): Position {
-    const log = transientFlag === 0 ? this.#log : this.#scratch
-    const flags = EntryFlag.live | transientFlag | (writer === null ? 0 : EntryFlag.large)
-    for (let from = 0; from < targetCount; from += targetsMax) {
-      const count = Math.min(targetsMax, targetCount - from)
-      let at = appendPublish(log, message, count, writer?.body ?? null)
-      const { buffer, appended } = log
-      for (let index = from; index < from + count; index++, at += targetBytes) {
-        const queue = targets[index] as LocalQueue
-        writeTarget(buffer, at, queue.id, queue.entries.next)
-      }
-      if (transientFlag !== 0) this.#usage.add(appended, count)
-      if (writer !== null) this.#nameBody(writer, appended, targets, from, count, transientFlag)
-      for (let index = from; index < from + count; index++) this.#enter(targets[index] as LocalQueue, message, appended, flags)
-    }
-    return log.appended
-  }
-
-  #enter(queue: LocalQueue, message: Message, position: Position, flags: number): void {
-    const sequence = queue.entries.push(position, message.bodyBytes, flags)
-    if ((flags & EntryFlag.transient) === 0) this.#digests.touch(queue, position)
-    this.#delivery.arrived(queue, sequence, flags, message)
-  }
-
-  #nameBody(
-    writer: LargeBodyWriter,
-    position: Position,
-    targets: readonly LocalQueue[],
-    from: number,
-    count: number,
-    transientFlag: number,
-  ): void {
-    const { body } = writer
-    if (transientFlag !== 0) body.scratchPosition = position
-    else {
-      body.publishPosition = position
-      for (let index = from; index < from + count; index++) {
-        const queue = targets[index] as LocalQueue
-        body.targets.push({ queueId: queue.id, sequence: queue.entries.next })
-      }
-    }
-    for (let index = 0; index < count; index++) this.#bodies.retain(body)
-    this.#bodies.named(body)
-  }
-
-  #confirm(position: Position, confirms: ConfirmSink | null, sequence: number): void {
-    if (confirms === null) return
-    const { appended, committed } = this.#options.topology
-    if (position === 0 && appended <= committed) confirms.confirm(sequence)
-    else this.#confirms.add(position, appended, confirms, sequence)
   }
 
   #refuse(message: Message, confirms: ConfirmSink | null, sequence: number): void {
@@ -379,59 +300,13 @@ export class Shard implements ShardCommands {
 
   settle(queue: Queue, consumer: Consumer | null, first: number, last: number, outcome: Outcome): void {
     const local = queue as LocalQueue
-    const held = this.#state === 'serving' && !local.isDropped ? this.#settleHeld(local, consumer?.id ?? 0, first, last, outcome) : 0
+    const held = this.#state === 'serving' && !local.isDropped ? this.#settling.settleHeld(local, { holder: consumer?.id ?? 0, first, last, outcome }) : 0
     if (consumer !== null) {
       consumer.unacked -= held
       if (consumer.shared !== null) consumer.shared.unacked -= held
       local.turns.enter(consumer)
     }
     if (held > 0) this.#delivery.pump(local)
-  }
-
-  /** Settles what the holder holds of a range; returns how many that were. */
-  #settleHeld(queue: LocalQueue, holder: number, first: number, last: number, outcome: Outcome): number {
-    const { entries } = queue
-    let chunk: EntryChunk | null = null
-    let held = 0
-    let runFirst = 0
-    for (let sequence = first; sequence <= last; sequence++) {
-      if (chunk === null || sequence >= chunk.first + 1024) chunk = entries.chunkOf(sequence)
-      const isHeld = chunk !== null && isHeldBy(chunk, sequence, holder)
-      if (!isHeld || chunk === null) {
-        if (runFirst !== 0) this.#settlements.add(queue, runFirst, sequence - 1)
-        runFirst = 0
-        continue
-      }
-      held++
-      if (outcome === 'requeue') entries.takeBack(chunk, sequence)
-      else if (this.#remove(queue, chunk, sequence) && runFirst === 0) runFirst = sequence
-    }
-    if (runFirst !== 0) this.#settlements.add(queue, runFirst, last)
-    return held
-  }
-
-  #settleOne(queue: LocalQueue, chunk: EntryChunk, sequence: number): void {
-    if (this.#remove(queue, chunk, sequence)) this.#settlements.add(queue, sequence, sequence)
-  }
-
-  /** Forgets an entry and what it holds elsewhere. True when it was durable: the log must hear of it. */
-  #remove(queue: LocalQueue, chunk: EntryChunk, sequence: number): boolean {
-    const slot = sequence - chunk.base
-    const flags = chunk.flags[slot] as number
-    const position = chunk.positions[slot] as number
-    queue.entries.remove(chunk, sequence)
-    if ((flags & (EntryFlag.transient | EntryFlag.large)) === 0) return true
-    this.#release(position, flags)
-    return (flags & EntryFlag.transient) === 0
-  }
-
-  #release(position: Position, flags: number): void {
-    const isTransient = (flags & EntryFlag.transient) !== 0
-    if ((flags & EntryFlag.large) !== 0) {
-      const body = this.#bodies.of(position, isTransient)
-      if (body !== null) this.#bodies.release(body)
-    }
-    if (isTransient) this.#usage.release(position)
   }
 
   // ---------------------------------------------------------------- purge, status
@@ -519,10 +394,4 @@ export class Shard implements ShardCommands {
     await this.#log.close()
     await this.#scratch.close()
   }
-}
-
-function isHeldBy(chunk: EntryChunk, sequence: number, holder: number): boolean {
-  if (chunk.isAway || chunk.holders === null) return false
-  const slot = sequence - chunk.base
-  return ((chunk.flags[slot] ?? 0) & EntryFlag.unacked) !== 0 && chunk.holders[slot] === holder
 }

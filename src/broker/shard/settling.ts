@@ -1,0 +1,84 @@
+/**
+ * Taking entries out of queues, one holder's range at a time: what is settled leaves the columns, gives back what it
+ * held elsewhere, and goes to the log if it was durable.
+ */
+import type { Position } from '../../log/log.ts'
+import type { Outcome } from '../ports.ts'
+import { type EntryChunk, EntryFlag, chunkEntries } from '../queue/entry-chunk.ts'
+import type { LocalQueue } from '../queue/local-queue.ts'
+import type { LargeBodies } from './large-bodies.ts'
+import type { ScratchUsage } from './scratch-usage.ts'
+import type { Settlements } from './settlements.ts'
+
+/** Deliveries of one queue that a holder settles in one way. The holder 0 is a `get`. */
+export interface HeldRange {
+  readonly holder: number
+  readonly first: number
+  readonly last: number
+  readonly outcome: Outcome
+}
+
+export class Settling {
+  readonly #settlements: Settlements
+  readonly #bodies: LargeBodies
+  readonly #usage: ScratchUsage
+
+  constructor(settlements: Settlements, bodies: LargeBodies, usage: ScratchUsage) {
+    this.#settlements = settlements
+    this.#bodies = bodies
+    this.#usage = usage
+  }
+
+  /** Settles what the holder holds of a range and passes over the rest; returns how many that were. */
+  settleHeld(queue: LocalQueue, { holder, first, last, outcome }: HeldRange): number {
+    const { entries } = queue
+    let chunk: EntryChunk | null = null
+    let held = 0
+    let runFirst = 0
+    for (let sequence = first; sequence <= last; sequence++) {
+      if (chunk === null || sequence >= chunk.first + chunkEntries) chunk = entries.chunkOf(sequence)
+      if (chunk === null || !isHeldBy(chunk, sequence, holder)) {
+        if (runFirst !== 0) this.#settlements.add(queue, runFirst, sequence - 1)
+        runFirst = 0
+        continue
+      }
+      held++
+      if (outcome === 'requeue') entries.takeBack(chunk, sequence)
+      else if (this.#remove(queue, chunk, sequence) && runFirst === 0) runFirst = sequence
+    }
+    if (runFirst !== 0) this.#settlements.add(queue, runFirst, last)
+    return held
+  }
+
+  /** A delivery that needs no acknowledgement. */
+  settleOne(queue: LocalQueue, chunk: EntryChunk, sequence: number): void {
+    if (this.#remove(queue, chunk, sequence)) this.#settlements.add(queue, sequence, sequence)
+  }
+
+  /** Gives back what a transient or large entry holds outside of its columns. */
+  release(position: Position, flags: number): void {
+    const isTransient = (flags & EntryFlag.transient) !== 0
+    if ((flags & EntryFlag.large) !== 0) {
+      const body = this.#bodies.of(position, isTransient)
+      if (body !== null) this.#bodies.release(body)
+    }
+    if (isTransient) this.#usage.release(position)
+  }
+
+  /** Forgets an entry and what it holds elsewhere. True when it was durable: the log must hear of it. */
+  #remove(queue: LocalQueue, chunk: EntryChunk, sequence: number): boolean {
+    const slot = sequence - chunk.base
+    const flags = chunk.flags[slot] as number
+    const position = chunk.positions[slot] as number
+    queue.entries.remove(chunk, sequence)
+    if ((flags & (EntryFlag.transient | EntryFlag.large)) === 0) return true
+    this.release(position, flags)
+    return (flags & EntryFlag.transient) === 0
+  }
+}
+
+function isHeldBy(chunk: EntryChunk, sequence: number, holder: number): boolean {
+  if (chunk.isAway || chunk.holders === null) return false
+  const slot = sequence - chunk.base
+  return ((chunk.flags[slot] ?? 0) & EntryFlag.unacked) !== 0 && chunk.holders[slot] === holder
+}
