@@ -19,7 +19,7 @@ import { Broker } from './broker/broker.ts'
 import { LocalShards, type LocalShardsOptions } from './broker/shard/local-shards.ts'
 import { Topology } from './broker/topology/topology.ts'
 import type { Config } from './config.ts'
-import { checkDataDirectory, type DataPaths, dataPaths, writeFormat } from './data-directory.ts'
+import { type DataPaths, dataPaths, prepareDataDirectory, writeFormat } from './data-directory.ts'
 import { DataDirectoryLocked, lockDataDirectory } from './log/file/data-directory-lock.ts'
 import { openFileLog } from './log/file/file-log.ts'
 import { roomBytesMinDefault } from './log/file/file-log-options.ts'
@@ -80,9 +80,10 @@ export async function startDaemon(config: Config, world: World, insertions: Inse
   const failure = new Failure()
   const runQueue = new RunQueue(world.clock)
   try {
-    await openDoor(world, paths, closers)
+    const isNew = await openDoor(world, paths, closers)
     const alarms = makeAlarms(config, world, paths)
     const broker = await openBroker(config, world, paths, { runQueue, closers, failure, alarms, insertions })
+    if (isNew) await writeFormat(world.files, paths.root)
     closers.push(() => alarms.stop())
     await alarms.start(broker)
     const server = new Server({ ...world, runQueue, broker, limits: serverLimits(config), version })
@@ -102,6 +103,9 @@ export async function startDaemon(config: Config, world: World, insertions: Inse
     throw asStartError(error, paths)
   }
 }
+
+/** Definitions are few and small; what is dead among them is written again and again. In bytes. */
+const topologySegmentBytes = 16 * 1024 * 1024
 
 /** What was opened, in the order of opening; it is closed in reverse. */
 type Closer = () => Promise<void> | void
@@ -124,12 +128,15 @@ class Failure {
   readonly set = (error: Error): void => this.#resolve(error)
 }
 
-/** Nothing in the directory is touched before it is known to be ours and nobody else uses it. */
-async function openDoor({ files }: World, paths: DataPaths, closers: Closer[]): Promise<void> {
-  await checkDataDirectory(files, paths.root)
+/**
+ * Nothing in the directory is touched before it is known to be ours and nobody else uses it. Returns true when a first
+ * start begins there.
+ */
+async function openDoor({ files }: World, paths: DataPaths, closers: Closer[]): Promise<boolean> {
+  const isNew = await prepareDataDirectory(files, paths.root)
   const lock = await lockDataDirectory(paths.root)
   closers.push(() => lock.release())
-  await writeFormat(files, paths.root)
+  return isNew
 }
 
 /** What the broker shares with the rest of the node. */
@@ -170,7 +177,13 @@ async function openBroker(
   })
 
   const topology = new Topology({ directory: shards, runQueue, logger, onFailed: failure.set })
-  const topologyLog = await openFileLog({ ...logOptions, directory: paths.topology, name: 'topology' })
+  const topologyLog = await openFileLog({
+    ...logOptions,
+    directory: paths.topology,
+    name: 'topology',
+    firstSegmentBytes: 1024 * 1024,
+    segmentBytes: topologySegmentBytes,
+  })
   topologyLog.listener = topology.logListener
   closers.push(() => topology.close())
   await topology.open(topologyLog)

@@ -1,7 +1,7 @@
 /**
  * The layout of a data directory, and the two things at its door: a file that names the format, and the lock.
  *
- *     DATA/format      one line of text: whose directory this is, and which layout
+ *     DATA/format      one line of text: whose directory this is, and which layout; written when the first start is through
  *     DATA/lock        held by the process that uses it
  *     DATA/topology/   log: vhosts, exchanges, queues, bindings, users
  *     DATA/shard-0/    log: messages and settlements of durable queues
@@ -31,50 +31,56 @@ export function dataPaths(directory: string): DataPaths {
 const formatFile = 'format'
 const formatLine = `warren data directory, format ${dataFormat}\n`
 const newFormatFile = 'format.new'
-/** What may stand in a directory that has no format yet: a start was interrupted, or it is the root of a disk. */
-const harmlessNames = new Set(['lock', newFormatFile, 'lost+found'])
+/** The durable logs, by the names of their directories. */
+export const logNames = ['topology', 'shard-0'] as const
+/** What may stand in a directory without format: a first start was interrupted, or it is the root of a disk. */
+const harmlessNames = new Set<string>([...logNames, 'scratch', 'lock', newFormatFile, 'lost+found'])
 
-/** Makes the directory where there is none. Refuses one that holds something else, or a format we do not know. */
-export async function checkDataDirectory(files: Files, root: string): Promise<void> {
+/**
+ * What a directory is. `new`: nothing of ours is complete in it, a broker may begin there. `ours`: it has been opened
+ * wholly at least once. `foreign`: it holds something else (named by `found`).
+ */
+export type Standing = { readonly kind: 'new' | 'ours' } | { readonly kind: 'foreign'; readonly found: string }
+
+/** Throws `StartError` when the directory is ours in a format we do not know, or when one of its logs is missing. */
+export async function standingOf(files: Files, root: string): Promise<Standing> {
+  const names = await files.list(root)
+  if (!names.includes(formatFile)) {
+    const found = names.find((name) => !harmlessNames.has(name))
+    return found === undefined ? { kind: 'new' } : { kind: 'foreign', found }
+  }
+  const text = await readText(files, join(root, formatFile))
+  const [, format] = /^warren data directory, format (\d+)\n$/.exec(text) ?? []
+  if (Number(format) !== dataFormat) {
+    const what = format === undefined ? 'a format file that cannot be read' : `format ${format}`
+    const mend = `this version knows format ${dataFormat}; use the version of Warren that wrote it`
+    throw new StartError('data-directory', `the data directory ${root} has ${what} and ${mend}`)
+  }
+  const missing = logNames.find((name) => !names.includes(name))
+  if (missing === undefined) return { kind: 'ours' }
+  throw new StartError(
+    'data-directory',
+    `the data directory ${root} has lost its folder ${missing}; put it back from a copy`,
+  )
+}
+
+/** Makes the directory where there is none. Returns true when a first start begins in it. */
+export async function prepareDataDirectory(files: Files, root: string): Promise<boolean> {
   const mend = 'give --data a directory that this user may write to'
   try {
     await files.makeDirectory(root)
   } catch (error) {
-    throw new StartError(
-      'data-directory',
-      `the data directory ${root} cannot be made (${errorName(error)}); ${mend}`,
-      error,
-    )
+    const sentence = `the data directory ${root} cannot be made (${errorName(error)}); ${mend}`
+    throw new StartError('data-directory', sentence, error)
   }
-  try {
-    await checkFormat(files, root)
-  } catch (error) {
-    if (error instanceof StartError) throw error
-    throw new StartError(
-      'data-directory',
-      `the data directory ${root} cannot be used (${errorName(error)}); ${mend}`,
-      error,
-    )
-  }
+  const standing = await standingOf(files, root)
+  if (standing.kind !== 'foreign') return standing.kind === 'new'
+  const what = `not empty (there is ${standing.found}) and not Warren's`
+  throw new StartError('data-directory', `the directory ${root} is ${what}; give --data an empty or a new one`)
 }
 
-/** True when the directory says that it is ours, in a format we know. Throws as `checkDataDirectory` does. */
-export async function hasFormat(files: Files, root: string): Promise<boolean> {
-  const names = await files.list(root)
-  if (!names.includes(formatFile)) return false
-  const text = await readText(files, join(root, formatFile))
-  const [, format] = /^warren data directory, format (\d+)\n$/.exec(text) ?? []
-  if (Number(format) === dataFormat) return true
-  const found = format === undefined ? 'a format file that is not readable' : `format ${format}`
-  throw new StartError(
-    'data-directory',
-    `the data directory ${root} has ${found} and this version knows format ${dataFormat}; use the version of Warren that wrote it`,
-  )
-}
-
-/** Puts our name on the door; to be called under the lock. The rename makes it all or nothing. */
+/** Puts our name on the door, once all logs exist and under the lock. The rename makes it all or nothing. */
 export async function writeFormat(files: Files, root: string): Promise<void> {
-  if (await hasFormat(files, root)) return
   if ((await files.list(root)).includes(newFormatFile)) await files.remove(join(root, newFormatFile))
   const file = await files.open(join(root, newFormatFile), 'create')
   const bytes = Buffer.from(formatLine)
@@ -86,16 +92,6 @@ export async function writeFormat(files: Files, root: string): Promise<void> {
   }
   await files.rename(join(root, newFormatFile), join(root, formatFile))
   await files.syncDirectory(root)
-}
-
-async function checkFormat(files: Files, root: string): Promise<void> {
-  if (await hasFormat(files, root)) return
-  const foreign = (await files.list(root)).find((name) => !harmlessNames.has(name))
-  if (foreign === undefined) return
-  throw new StartError(
-    'data-directory',
-    `the directory ${root} is not empty (there is ${foreign}) and not Warren's; give --data an empty or a new one`,
-  )
 }
 
 async function readText(files: Files, path: string): Promise<string> {

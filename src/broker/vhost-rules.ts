@@ -41,7 +41,7 @@ export function checkOwner(session: Session, queue: DeclaredQueue): void {
 
 export function exchangeProperties(name: string, args: ExchangeArguments): ExchangeProperties {
   const { type, isDurable, isAutoDelete, isInternal } = args
-  if (!isExchangeType(type)) throw new BrokerError('precondition-failed', `unknown exchange type '${type}'`)
+  if (!isExchangeType(type)) throw new BrokerError('command-invalid', `unknown exchange type '${type}'`)
   return { name, type, isDurable, isAutoDelete, isInternal, arguments: args.arguments }
 }
 

@@ -317,7 +317,7 @@ describe('declaring an exchange', () => {
 
   it('refuses unknown types, missing ones when passive, and alternates that are no name', async () => {
     const { session } = await opened()
-    refused('precondition-failed', "unknown exchange type 'x-hash'", () => declareExchange(session, 'x', 'x-hash'))
+    refused('command-invalid', "unknown exchange type 'x-hash'", () => declareExchange(session, 'x', 'x-hash'))
     const missing = "no exchange 'x' in vhost '/'"
     refused('not-found', missing, () => declareExchange(session, 'x', 'direct', { isPassive: true }))
     const alternate = "invalid type 'bool' for arg 'alternate-exchange' in exchange 'x' in vhost '/'"
