@@ -16,7 +16,7 @@ import {
 } from './network.ts'
 
 /** Bytes one direction holds before writes wait for the reader, like the buffers of a kernel. */
-export const pipeBytesMax = 64 * 1024
+export const pipeBytesMax = readBytesMax
 
 export class MemoryNetwork implements Network {
   readonly #clock: Clock
@@ -138,20 +138,33 @@ export class MemorySocket implements Socket {
 
   destroy(): void {
     this.#close(null)
+    this.#peer?.refuseWaiting()
     // What was taken over is still on its way to the peer; then it sees the end.
     this.end()
   }
 
-  /** Takes over writes while there is room; a write larger than the pipe goes when the pipe is empty. */
+  /** The peer has gone: what it wrote and was not taken over is lost. */
+  refuseWaiting(): void {
+    const refused = this.#waiting.splice(0)
+    this.#clock.soon(() => {
+      for (const { written } of refused) written(Object.assign(new Error('the socket is closed'), { code: 'EPIPE' }))
+    })
+  }
+
+  /** Takes over writes while there is room; one larger than the pipe in pieces, each when the pipe is empty. */
   #admit(): void {
     for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
-      if (this.#incomingBytes > 0 && this.#incomingBytes + next.bytes.length > pipeBytesMax) break
-      this.#waiting.shift()
-      this.#incoming.push(next.bytes.slice())
-      this.#incomingBytes += next.bytes.length
-      const { written } = next
-      this.#clock.soon(() => written(null))
+      const { bytes, written } = next
+      if (this.#incomingBytes > 0 && this.#incomingBytes + bytes.length > pipeBytesMax) break
+      const piece = bytes.slice(0, pipeBytesMax)
+      this.#incoming.push(piece)
+      this.#incomingBytes += piece.length
       this.#schedule()
+      if (piece.length < bytes.length) next.bytes = bytes.subarray(piece.length)
+      else {
+        this.#waiting.shift()
+        this.#clock.soon(() => written(null))
+      }
     }
   }
 
@@ -168,11 +181,9 @@ export class MemorySocket implements Socket {
     while (!this.#isPaused && !this.#isClosed) {
       const chunk = this.#incoming.shift()
       if (chunk === undefined) break
-      const piece = chunk.subarray(0, readBytesMax)
-      if (piece.length < chunk.length) this.#incoming.unshift(chunk.subarray(piece.length))
-      this.#incomingBytes -= piece.length
-      this.#buffer.set(piece, this.#readStart)
-      this.#reader?.data(this.#buffer, this.#readStart, this.#readStart + piece.length)
+      this.#incomingBytes -= chunk.length
+      this.#buffer.set(chunk, this.#readStart)
+      this.#reader?.data(this.#buffer, this.#readStart, this.#readStart + chunk.length)
     }
     if (this.#isClosed) return
     this.#admit()
@@ -187,11 +198,7 @@ export class MemorySocket implements Socket {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#incoming = []
-    const refused = this.#waiting
-    this.#waiting = []
-    this.#clock.soon(() => {
-      for (const { written } of refused) written(Object.assign(new Error('the socket is closed'), { code: 'EPIPE' }))
-      this.#reader?.closed(error)
-    })
+    this.refuseWaiting()
+    this.#clock.soon(() => this.#reader?.closed(error))
   }
 }

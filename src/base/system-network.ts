@@ -121,6 +121,7 @@ class SystemSocket implements Socket {
   readonly #readStart: number
   #reader: SocketReader | null = null
   #error: Error | null = null
+  #isPaused = true
 
   constructor(socket: net.Socket, block: Block, readsByEvents: boolean) {
     this.#socket = socket
@@ -135,6 +136,10 @@ class SystemSocket implements Socket {
     })
     socket.on('end', () => this.#reader?.ended())
     socket.on('close', () => this.#reader?.closed(this.#error))
+    // A stream that was resumed starts to read a tick later, whatever has happened in between.
+    socket.on('resume', () => {
+      if (this.#isPaused) socket.pause()
+    })
     if (readsByEvents) socket.on('data', (chunk) => this.#receivedChunk(chunk))
     socket.pause()
   }
@@ -142,14 +147,16 @@ class SystemSocket implements Socket {
   open(reader: SocketReader): void {
     this.#reader = reader
     if (this.#socket.closed) process.nextTick(() => reader.closed(this.#error))
-    else this.#socket.resume()
+    else this.resume()
   }
 
   pause(): void {
+    this.#isPaused = true
     this.#socket.pause()
   }
 
   resume(): void {
+    this.#isPaused = false
     this.#socket.resume()
   }
 

@@ -135,6 +135,8 @@ export class FakeQueue implements Queue {
   readonly consumers = new Set<Consumer>()
   entries: Entry[] = []
   nextSequence = 1
+  /** Counts what is published to it and keeps nothing. */
+  isSink = false
 
   constructor(definition: QueueDefinition) {
     this.definition = definition
@@ -304,7 +306,9 @@ export class FakeVhost implements VhostCommands {
     const stored = store(message)
     for (const queue of route.queues.slice(0, route.count)) {
       assert(queue instanceof FakeQueue, 'a route leads to our queues')
-      queue.entries.push({ sequence: queue.nextSequence++, message: stored, isRedelivered: false, holder: null })
+      const sequence = queue.nextSequence++
+      if (queue.isSink) continue
+      queue.entries.push({ sequence, message: stored, isRedelivered: false, holder: null })
       this.pump(queue)
     }
     if (confirms === null) return
