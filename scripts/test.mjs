@@ -1,6 +1,7 @@
 /**
  * The test command. Builds, sees to the foreign AMQP clients that the tests use, then hands all test files of the
- * chosen kinds to one run of Node's own test runner, whose counts are the last lines printed.
+ * chosen kinds to Node's own test runner: first those that measure time, alone, then all others. The last line printed
+ * adds up the runner's counts.
  *
  *   node scripts/test.mjs                      everything
  *   node scripts/test.mjs --fast               what should follow every change: unit and tidy, without foreign clients
@@ -11,18 +12,20 @@
  * Plain JavaScript on purpose: it runs before anything is compiled.
  */
 import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const built = join(root, 'dist', 'test')
 
-/** A kind is a folder of `test/`. */
-const kinds = ['unit', 'tidy', 'contract', 'formats', 'fuzz', 'conformance', 'crash', 'regression']
+/** What should follow every change. A kind is a folder of `test/`. */
 const fastKinds = ['unit', 'tidy']
 /** Kinds that drive foreign clients. */
 const foreignKinds = ['conformance', 'crash']
+/** Kinds that measure time: their files run before the others, one at a time. */
+const aloneKinds = ['fairness']
 
 /** Each test file is a process of its own, and many of them start a broker besides. */
 const filesAtOnce = 2
@@ -40,34 +43,62 @@ function main(args) {
   const unknown = args.filter((arg) => arg.startsWith('--') && arg !== '--fast' && !arg.startsWith('--only='))
   if (unknown.length > 0) fail(`unknown option ${unknown.join(' ')}; there are --fast and --only=PATTERN`)
   const named = args.filter((arg) => !arg.startsWith('--'))
-  const wanted = named.length > 0 ? named : isFast ? fastKinds : kinds.filter(isThere)
+  const wanted = named.length > 0 ? named : isFast ? fastKinds : allKinds()
 
   build()
   if (wanted.some(needsForeignClients)) installForeignClients()
-  const files = wanted.flatMap(testFiles)
+  const files = [...new Set(wanted.flatMap(testFiles))]
   if (files.length === 0) fail(`no test files in ${wanted.join(', ')}`)
   console.log(`tests: ${files.length} files of ${wanted.join(', ')}; made ready in ${secondsSince(started)}`)
 
-  const { status, signal } = spawnSync(process.execPath, [...runnerOptions(only), ...files], { stdio: 'inherit' })
-  console.error(
-    `test command: ${status === 0 ? 'passed' : `FAILED (${signal ?? `status ${status}`})`} after ${secondsSince(started)}`,
-  )
-  process.exitCode = status ?? 1
+  const isAlone = (file) => aloneKinds.some((kind) => file.startsWith(join('dist', 'test', kind)))
+  const runs = [
+    run(files.filter(isAlone), 1, only),
+    run(
+      files.filter((file) => !isAlone(file)),
+      filesAtOnce,
+      only,
+    ),
+  ]
+  finish(runs.filter((result) => result !== null))
 }
 
-function runnerOptions(only) {
-  return [
+/** One run of the runner. Null when there is nothing to run. */
+function run(files, concurrency, only) {
+  if (files.length === 0) return null
+  const folder = mkdtempSync(join(tmpdir(), 'warren-counts-'))
+  const counts = join(folder, 'counts')
+  const options = [
     '--test',
     '--test-reporter=spec',
-    `--test-concurrency=${filesAtOnce}`,
+    '--test-reporter-destination=stdout',
+    `--test-reporter=${new URL('count-reporter.mjs', import.meta.url).href}`,
+    `--test-reporter-destination=${counts}`,
+    `--test-concurrency=${concurrency}`,
     `--test-timeout=${timeoutMs}`,
     ...only.map((pattern) => `--test-name-pattern=${pattern}`),
   ]
+  const { status, signal } = spawnSync(process.execPath, [...options, ...files], { stdio: 'inherit' })
+  const counted = existsSync(counts) ? readFileSync(counts, 'utf8') : ''
+  rmSync(folder, { recursive: true, force: true })
+  return { status, signal, counts: counted === '' ? null : JSON.parse(counted) }
+}
+
+/** The closing line, and the exit status. */
+function finish(runs) {
+  const sum = (name) => runs.reduce((total, { counts }) => total + (counts?.[name] ?? 0), 0)
+  const isWhole = runs.every(({ counts }) => counts !== null)
+  const isGreen = isWhole && runs.every(({ status }) => status === 0)
+  if (!isWhole) console.error('test command: a run of the test runner broke off; its counts are missing')
+  const skipped = sum('skipped') > 0 ? `, ${sum('skipped')} skipped` : ''
+  const verdict = isGreen ? 'ok' : 'FAILED'
+  console.log(`\n${verdict}: ${sum('passed')} passed, ${sum('failed')} failed${skipped} in ${secondsSince(started)}`)
+  process.exitCode = isGreen ? 0 : 1
 }
 
 /** The compiler leaves behind what it once made of a file that is gone; such a test must not run. */
 function build() {
-  for (const path of testFilesBelow(built)) {
+  for (const path of filesBelow(built, '.test.js')) {
     if (!existsSync(join(root, 'test', path.replace(/\.js$/, '.ts')))) rmSync(join(built, path))
   }
   const { status } = spawnSync('npm', ['run', '--silent', 'build'], { stdio: ['ignore', 'inherit', 'inherit'] })
@@ -83,8 +114,10 @@ function needsForeignClients(name) {
   return foreignKinds.some((kind) => name === kind || name.startsWith(`test/${kind}`))
 }
 
-function isThere(kind) {
-  return existsSync(sourceOf(kind))
+/** The folders of `test/` that hold tests. */
+function allKinds() {
+  const folders = readdirSync('test', { withFileTypes: true }).filter((entry) => entry.isDirectory())
+  return folders.map(({ name }) => name).filter((name) => filesBelow(join('test', name), '.test.ts').length > 0)
 }
 
 /** `unit` → `test/unit`, a path → itself. */
@@ -95,17 +128,17 @@ function sourceOf(name) {
 /** All compiled test files below a kind, folder or file. The runner's own search is left out: it differs between versions of Node. */
 function testFiles(name) {
   const source = sourceOf(name)
-  if (!existsSync(source)) fail(`no tests at '${source}'; the kinds are ${kinds.filter(isThere).join(', ')}`)
+  if (!existsSync(source)) fail(`no tests at '${source}'; the kinds are ${allKinds().join(', ')}`)
   const compiled = join('dist', source.replace(/\.ts$/, '.js'))
   if (!existsSync(compiled)) fail(`the build did not write '${compiled}'`)
   if (statSync(compiled).isFile()) return [compiled]
-  return testFilesBelow(compiled).map((path) => join(compiled, path))
+  return filesBelow(compiled, '.test.js').map((path) => join(compiled, path))
 }
 
-function testFilesBelow(folder) {
+function filesBelow(folder, ending) {
   if (!existsSync(folder)) return []
-  const isTest = (path) => path.endsWith('.test.js')
-  return readdirSync(folder, { recursive: true }).filter(isTest).sort()
+  const paths = readdirSync(folder, { recursive: true })
+  return paths.filter((path) => path.endsWith(ending)).sort()
 }
 
 function checkNode() {
