@@ -150,6 +150,39 @@ describe('coarse damage', () => {
     }
   })
 
+  test('notices that a closed log has become shorter: cut off, zeroed, or an older copy', async () => {
+    const tail = path(3)
+    const bytes = bytesOf(store.image, tail)
+    const end = bytes.findLastIndex((byte) => byte !== 0) + 1
+    const damages: ((disk: DiskImage) => unknown)[] = [
+      (disk) => disk.set(tail, bytes.slice(0, end - 50)),
+      (disk) => bytesOf(disk, tail).fill(0, end - 300),
+      (disk) => bytesOf(disk, tail).fill(0, 4096),
+    ]
+    for (const damage of damages) {
+      const image = change(damage)
+      const seen = await readEverything(image, store.records)
+      assert.match(seen.error?.message ?? '', /lost its end|when it was last closed, it ended at position \d+|damaged/)
+      await checkRepair(image, store, null)
+    }
+  })
+
+  test('does not mind a damaged file that was only prepared for later', async () => {
+    const prepared = [...store.image.keys()].filter((name) => name.endsWith('.segment') && name > path(3))
+    assert.ok(prepared.length > 0)
+    for (const name of prepared) {
+      for (const offset of [0, 30, 61]) {
+        const image = flipped(store.image, name, offset, 1)
+        const seen = await readEverything(image, store.records)
+        assert.equal(seen.error, null)
+        assert.equal(seen.shown.length, store.records.length)
+        const report = await fsck(new SimulatedFiles({ image }), storeDirectory)
+        assert.equal(report.isIntact, true)
+        assert.equal(report.damage.length, 1)
+      }
+    }
+  })
+
   test('never takes a damaged digest, or that of another segment', async () => {
     const digest = (id: number): string => path(id).replace('.segment', '.digest')
     const bytes = bytesOf(store.image, digest(0))
@@ -183,7 +216,7 @@ describe('coarse damage', () => {
         span: storePageBytes,
         pageBytes: storePageBytes,
       }
-      bytes.set(encodeSegmentHeader('segment', header, 2))
+      bytes.set(encodeSegmentHeader(header, 2))
       assert.equal(view.getUint32(8, true), 2)
     })
     await assert.rejects(openStore(new SimulatedFiles({ image })), (error: unknown) => {

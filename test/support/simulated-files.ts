@@ -63,6 +63,8 @@ export interface Call {
 
 export interface SimulatedFilesOptions {
   readonly image?: DiskImage
+  /** What was done to a disk until its process was killed: it is all visible, and what was not durable still is not. */
+  readonly after?: readonly JournalEntry[]
   readonly capacityBytes?: number
   /** Called before each call; returns the code of the error it is to fail with, or null. */
   readonly fault?: (call: Call) => string | null
@@ -78,6 +80,7 @@ export class SimulatedFiles implements Files {
   fault: ((call: Call) => string | null) | null
   readonly #hasJournal: boolean
   readonly #names = new Map<string, Inode>()
+  readonly #inodes = new Map<number, Inode>()
   readonly #directories = new Set<string>()
   /** Changes of names that are not durable, by directory. */
   readonly #unsyncedNames = new Map<string, number[]>()
@@ -99,6 +102,7 @@ export class SimulatedFiles implements Files {
       this.#note({ type: 'write', op: ops[1], inode: inode.number, offset: 0, bytes: inode.bytes.slice() })
       this.#note({ type: 'durable', ops })
     }
+    for (const entry of options.after ?? []) this.#redo(entry)
   }
 
   /** Everything as a program sees it now. */
@@ -249,6 +253,67 @@ export class SimulatedFiles implements Files {
 
   // ---- inside
 
+  #redo(entry: JournalEntry): void {
+    this.#note(entry)
+    if ('op' in entry) this.#nextOp = Math.max(this.#nextOp, entry.op + 1)
+    switch (entry.type) {
+      case 'write': {
+        const inode = this.#inode(entry.inode)
+        this.#resize(inode, Math.max(inode.size, entry.offset + entry.bytes.byteLength))
+        inode.bytes.set(entry.bytes, entry.offset)
+        inode.unsynced.push(entry.op)
+        break
+      }
+      case 'truncate': {
+        const inode = this.#inode(entry.inode)
+        this.#resize(inode, entry.size)
+        inode.unsynced.push(entry.op)
+        break
+      }
+      case 'link':
+        this.#names.set(entry.path, this.#inode(entry.inode))
+        this.#redoName(entry.path, entry.op)
+        break
+      case 'unlink':
+        this.#names.delete(entry.path)
+        this.#redoName(entry.path, entry.op)
+        break
+      case 'rename':
+        this.#names.delete(entry.from)
+        this.#names.set(entry.to, this.#inode(entry.inode))
+        this.#redoName(entry.to, entry.op)
+        break
+      case 'durable':
+      case 'lost':
+        for (const inode of this.#inodes.values())
+          inode.unsynced = inode.unsynced.filter((op) => !entry.ops.includes(op))
+        for (const [path, ops] of this.#unsyncedNames)
+          this.#unsyncedNames.set(
+            path,
+            ops.filter((op) => !entry.ops.includes(op)),
+          )
+        break
+      case 'mark':
+        break
+    }
+  }
+
+  #redoName(path: string, op: number): void {
+    const directory = parentOf(path)
+    this.#directories.add(directory)
+    this.#unsyncedNames.set(directory, [...(this.#unsyncedNames.get(directory) ?? []), op])
+  }
+
+  #inode(number: number): Inode {
+    let inode = this.#inodes.get(number)
+    if (inode === undefined) {
+      inode = { number, bytes: new Uint8Array(0), size: 0, unsynced: [] }
+      this.#inodes.set(number, inode)
+      this.#nextInode = Math.max(this.#nextInode, number + 1)
+    }
+    return inode
+  }
+
   async #call(kind: Call['kind'], path: string): Promise<void> {
     const code = this.#faultOf(kind, path)
     if (code !== null) throw failure(code, `${kind} of ${path}`)
@@ -285,7 +350,7 @@ export class SimulatedFiles implements Files {
   }
 
   #makeInode(): Inode {
-    return { number: this.#nextInode++, bytes: new Uint8Array(0), size: 0, unsynced: [] }
+    return this.#inode(this.#nextInode++)
   }
 
   #resize(inode: Inode, size: number): void {

@@ -143,6 +143,12 @@ export class Appender {
     return true
   }
 
+  /** How far the closed frames reach. */
+  get end(): { readonly frames: number; readonly end: Position; readonly chain: number } {
+    const { ordinal, used, chain } = this.#builder
+    return { frames: ordinal + 1, end: this.#page.number * this.#pageBytes + used, chain }
+  }
+
   /** Closes the open frame, if there is one. */
   closeFrame(isSeal = false): void {
     if (!this.#builder.isOpen) return

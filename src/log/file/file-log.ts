@@ -21,6 +21,7 @@ import { PageLoader } from './page-loader.ts'
 import { type Recovered, recover, type TailReport } from './recovery.ts'
 import { SegmentReplay } from './replay.ts'
 import { findSegment, LogSegment, segmentName } from './segment.ts'
+import { writeIdentity } from './segment-files.ts'
 import { SegmentReader } from './segment-reader.ts'
 import { closeSynced, SegmentSupply } from './segment-supply.ts'
 
@@ -332,6 +333,18 @@ export class FileLog implements Log {
     this.#state = 'closing'
     this.#appender.appendClosed()
     await this.#commit.settle()
+    await this.#noteEnd()
+  }
+
+  /** So that the log is never found shorter than it is now. What is in it is safe without. */
+  async #noteEnd(): Promise<void> {
+    const { files, directory, logger, name } = this.#options
+    const { logId, pageBytes } = this.#recovered
+    try {
+      await writeIdentity(files, directory, { logId, pageBytes, ...this.#appender.end })
+    } catch (error) {
+      logger.warn({ error, log: name }, 'the end of the log could not be noted')
+    }
   }
 }
 

@@ -74,8 +74,13 @@ export class FrameBuilder {
     return this.#frameStart >= 0
   }
 
-  get epoch(): number {
-    return this.#epoch
+  get ordinal(): number {
+    return this.#ordinal
+  }
+
+  /** Of the last closed frame. */
+  get chain(): number {
+    return this.#chain
   }
 
   /** Offset in the page behind the last frame or record. */

@@ -24,7 +24,7 @@
  * with different content, but for a tail that was cut.
  */
 import { crc32 } from 'node:zlib'
-import { areEqual, readUint64, writeUint64 } from './byte-codec.ts'
+import { areEqual, readUint64, viewOf, writeUint64 } from './byte-codec.ts'
 import { blockEntryBytes, FormatUnknown, formatVersion, frameAlignBytes, frameHeaderBytes, alignUp } from './format.ts'
 
 const magic = 0x31524657 // "WFR1"
@@ -118,6 +118,22 @@ export function findFrame(place: FramePlace, from: number, end: number, into: Fr
     if (place.view.getUint32(at, true) === magic && decodeFrameHeader(place, at, end, into)) return at
   }
   return -1
+}
+
+/**
+ * True when the bytes hold an intact header of this log whose position is `fromPosition` or later, wherever it stands: for
+ * files that do not say where they belong.
+ */
+export function findAnywhere(bytes: Uint8Array, logId: Uint8Array, fromPosition: number): boolean {
+  const view = viewOf(bytes)
+  const header = new FrameHeader()
+  for (let at = 0; at + frameHeaderBytes <= bytes.byteLength; at += frameAlignBytes) {
+    if (view.getUint32(at, true) !== magic) continue
+    const position = readUint64(view, at + 24)
+    const place = { bytes, view, position: position - at, logId }
+    if (position >= fromPosition && decodeFrameHeader(place, at, bytes.byteLength, header)) return true
+  }
+  return false
 }
 
 /** True when the block table of the frame at `at` passes its check and its blocks make up the payload. */

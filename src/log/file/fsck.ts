@@ -9,7 +9,8 @@ import { digestChunkBytes, readDigestHeader, readRange } from './digest-store.ts
 import { formatVersion, segmentHeaderBytes } from './format.ts'
 import { type InternalRecord, idsOf } from './internal-record.ts'
 import { digestName, identityName, type Listing, segmentName, sortNames } from './segment.ts'
-import { decodeSegmentHeader } from './segment-header.ts'
+import { readIdentity, readSegmentFile } from './segment-files.ts'
+import type { Identity } from './segment-header.ts'
 import { type Damage, inspectSegment, type SegmentInspection } from './segment-inspection.ts'
 
 export type { Damage } from './segment-inspection.ts'
@@ -82,7 +83,8 @@ class Examiner {
   }
 
   async run(): Promise<Examination> {
-    const logId = await this.#logId()
+    const identity = await this.#identity()
+    const { logId } = identity
     const tail = await this.#findTail(logId)
     const live = liveIds(tail, this.#listing)
     const segments: SegmentInspection[] = []
@@ -94,41 +96,26 @@ class Examiner {
       else segments.push(segment)
     }
     this.#judge(segments, missing, tail)
+    this.#judgeEnd(tail, identity)
     for (const segment of segments) await this.#checkDigest(segment, logId)
     this.#onProgress(live.length, live.length)
     return { report: this.#report(segments, tail, logId), logId, segments, missing, digests: this.#digests }
   }
 
-  /** From the identity file; where that is damaged, from the first segment header that passes. */
-  async #logId(): Promise<Uint8Array> {
-    const identity = await this.#firstSector(identityName, this.#listing.hasIdentity)
-    const header = identity === null ? null : decodeSegmentHeader('identity', identity, identityName)
-    if (header !== null) return header.logId
-    this.#damage.push({
-      file: identityName,
-      from: 0,
-      to: segmentHeaderBytes,
-      positions: null,
-      what: 'the identity file is missing or does not pass its check',
-      consequence: 'rebuilt',
-    })
+  /** Where it is damaged, the first segment header that passes says which log this is. */
+  async #identity(): Promise<Identity> {
+    const identity = this.#listing.hasIdentity ? await readIdentity(this.#files, this.#directory) : null
+    if (identity !== null) return identity
+    this.#rebuilt(identityName, segmentHeaderBytes, 'the identity file is missing or does not pass its check')
     for (const id of this.#listing.segments.toReversed()) {
-      const sector = await this.#firstSector(segmentName(id), true)
-      const found = sector === null ? null : decodeSegmentHeader('segment', sector, segmentName(id))
-      if (found !== null) return found.logId
+      const found = await readSegmentFile(this.#files, this.#directory, id)
+      if (found !== null) return { ...found.header, frames: 0, end: 0, chain: 0 }
     }
     throw new LogDamaged(`${this.#directory}: no header of any file passes its check`)
   }
 
-  async #firstSector(name: string, isThere: boolean): Promise<Uint8Array | null> {
-    if (!isThere) return null
-    const file = await this.#files.open(`${this.#directory}/${name}`, 'read')
-    try {
-      const bytes = new Uint8Array(segmentHeaderBytes)
-      return bytes.subarray(0, await file.read(bytes, 0, segmentHeaderBytes, 0))
-    } finally {
-      await file.close()
-    }
+  #rebuilt(file: string, to: number, what: string, from = 0): void {
+    this.#damage.push({ file, from, to, positions: null, what, consequence: 'rebuilt' })
   }
 
   /** The segment with the highest id that holds any frame. Files behind it are prepared for later. */
@@ -136,6 +123,8 @@ class Examiner {
     for (const id of this.#listing.segments.toReversed()) {
       const segment = await this.#inspect(id, logId)
       if (segment !== null && segment.frames > 0) return segment
+      if (segment === null)
+        this.#rebuilt(segmentName(id), segmentHeaderBytes, 'the header of a prepared segment does not pass')
     }
     throw new LogDamaged(`${this.#directory}: no file holds an intact frame`)
   }
@@ -179,6 +168,24 @@ class Examiner {
     }
   }
 
+  /** A log that was closed is never shorter again. */
+  #judgeEnd(tail: SegmentInspection, identity: Identity): void {
+    const { lastFrame, header, isLastBroken } = tail
+    const frames = (lastFrame?.ordinal ?? -1) + (isLastBroken ? 0 : 1)
+    if (frames > identity.frames) return
+    if (frames === identity.frames && (isLastBroken || lastFrame?.chain === identity.chain)) return
+    const from = isLastBroken ? (lastFrame?.position ?? 0) : header.base + tail.end
+    const to = Math.max(identity.end, from + 1)
+    this.#damage.push({
+      file: segmentName(tail.id),
+      from: from - header.base,
+      to: to - header.base,
+      positions: { from, to },
+      what: 'the log is shorter than when it was last closed',
+      consequence: 'lost',
+    })
+  }
+
   #lostEnd(segment: SegmentInspection): void {
     const positions = { from: segment.header.base + segment.end, to: endOf(segment) }
     const what = 'the segment has lost its end'
@@ -210,14 +217,7 @@ class Examiner {
   }
 
   #badDigest(id: number, from: number, to: number): void {
-    this.#damage.push({
-      file: digestName(id),
-      from,
-      to,
-      positions: null,
-      what: 'the digest does not pass its check',
-      consequence: 'rebuilt',
-    })
+    this.#rebuilt(digestName(id), to, 'the digest does not pass its check', from)
   }
 
   #report(segments: readonly SegmentInspection[], tail: SegmentInspection, logId: Uint8Array): FsckReport {

@@ -6,20 +6,22 @@
  * 2. Where the walk ends, nothing newer may follow, here or in later files. One frame is stored at a time, so a frame that
  *    is newer than the next one proves that the next one was stored: then it is not torn but damaged.
  * 3. The tail's own records say which segments are live. Each must be there with an intact header.
- * 4. Unless the last frame says *closed*, the tail may be visible only in the page cache (a failed sync before the crash),
- *    so its valid frames are copied into a new file that is synced and takes the old one's name.
+ * 4. Unless the identity file says that the log was closed here, the tail may be visible only in the page cache (a failed
+ *    sync before the crash, or a kill during one), so its valid frames are copied into a new file that is synced and takes
+ *    the old one's name. The *closed* record alone does not do: it may itself be only in the page cache.
  */
+import { dirname } from 'node:path'
 import type { Files } from '../../base/files.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Random } from '../../base/random.ts'
 import { LogDamaged } from '../log.ts'
 import { viewOf } from './byte-codec.ts'
 import { frameAlignBytes, segmentHeaderBytes } from './format.ts'
-import { findFrame, FrameHeader, type FramePlace } from './frame.ts'
+import { findAnywhere, FrameHeader, type FramePlace, findFrame } from './frame.ts'
 import { FrameWalk } from './frame-walk.ts'
 import { damagedRange, type Listing, LogSegment, segmentName, sortNames } from './segment.ts'
-import { encodeSegmentHeader, type SegmentHeader } from './segment-header.ts'
-import { writeIdentity, readHeader, readIdentity, writeWholeFile } from './segment-files.ts'
+import { encodeSegmentHeader, type Identity, type SegmentHeader } from './segment-header.ts'
+import { readIdentity, readSegmentFile, writeIdentity, writeWholeFile } from './segment-files.ts'
 import { removeIfThere, type SpareFile } from './segment-supply.ts'
 import { type Tail, TailWalk } from './tail-walk.ts'
 
@@ -64,6 +66,9 @@ export interface Recovered {
 export async function recover(options: RecoveryOptions): Promise<Recovered> {
   const { files, directory } = options
   await files.makeDirectory(directory)
+  // Names may be visible and not durable (a process that was killed between a rename and its sync); from here on we rely on them.
+  await files.syncDirectory(dirname(directory))
+  await files.syncDirectory(directory)
   let listing = sortNames(await files.list(directory))
   for (const name of listing.temporaries) await removeIfThere(files, `${directory}/${name}`)
   const isNew = listing.segments.length === 0
@@ -77,21 +82,18 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
 
 /** The first segment comes before the identity file: without a segment, an identity would say that segments are missing. */
 async function createFirst(options: RecoveryOptions): Promise<void> {
-  const header = {
-    logId: options.random.bytes(16),
-    id: 0,
-    base: 0,
-    span: options.firstSegmentBytes,
-    pageBytes: options.pageBytes,
-  }
-  await writeWholeFile(options, segmentName(0), header.span, async (file) => {
-    await file.write(encodeSegmentHeader('segment', header), 0, segmentHeaderBytes, 0)
+  const { random, firstSegmentBytes: span, pageBytes } = options
+  const header = { logId: random.bytes(16), id: 0, base: 0, span, pageBytes }
+  await writeWholeFile(options, segmentName(0), span, async (file) => {
+    await file.write(encodeSegmentHeader(header), 0, segmentHeaderBytes, 0)
   })
 }
 
 class Recovery {
   readonly #options: RecoveryOptions
   readonly #listing: Listing
+  /** Segment files whose header does not pass. Damage, unless they were only prepared for later. */
+  readonly #unreadable = new Set<number>()
 
   constructor(options: RecoveryOptions, listing: Listing) {
     this.#options = options
@@ -99,106 +101,160 @@ class Recovery {
   }
 
   async run(isNew: boolean): Promise<Recovered> {
-    const { name, logger } = this.#options
-    const identity = this.#listing.hasIdentity ? await readIdentity(this.#options) : null
-    const newest = await this.#header(this.#listing.segments.at(-1) ?? 0, identity)
-    const logId = identity?.logId ?? newest.logId
-    const tail = await this.#findTail(newest, logId)
+    const { name, logger, files, directory } = this.#options
+    const identity = this.#listing.hasIdentity ? await readIdentity(files, directory) : null
+    if (identity === null && !isNew)
+      logger.warn({ log: name }, 'the identity file is gone or damaged; it is made again')
+    const tail = await this.#findTail(identity?.logId ?? null)
+    const { header, logId } = tail
     const pristine = await this.#checkNothingNewer(tail)
-    const segments = await this.#liveSegments(tail, newest)
-    const prepared = await this.#keepPrepared(tail, newest, pristine)
-    const isClean = isNew || (tail.isClosed && tail.stop === 'absent')
+    if (identity !== null) this.#checkNotShorter(tail, identity)
+    const segments = await this.#liveSegments(tail)
+    const prepared = await this.#keepPrepared(tail, pristine)
+    const isClean = isNew || isKnownEnd(tail, identity)
     const report = {
       isClean,
       isTorn: tail.stop === 'broken',
-      file: segmentName(tail.header.id),
+      file: segmentName(header.id),
       offset: tail.end,
-      position: tail.header.base + tail.end,
+      position: header.base + tail.end,
       copiedBytes: isClean ? 0 : tail.end,
     }
     if (!isClean) await this.#copyTail(tail, logId)
     if (!isClean) logger.warn({ log: name, ...report }, 'the log was not closed; its last segment has been copied')
-    if (identity === null) await writeIdentity(this.#options, newest)
+    if (identity === null) await writeIdentity(files, directory, { ...header, frames: 0, end: 0, chain: 0 })
     const live = new Set(segments.map((segment) => segment.id))
     await this.#removeOldDigests(live)
-    const spares = await this.#spares(tail, live)
-    return { logId, pageBytes: newest.pageBytes, segments, tail, prepared, spares, report }
+    return {
+      logId,
+      pageBytes: header.pageBytes,
+      segments,
+      tail,
+      prepared,
+      spares: await this.#spares(tail, live),
+      report,
+    }
   }
 
   /** Freed segments: their files may be used again. */
   async #spares(tail: Tail, live: ReadonlySet<number>): Promise<SpareFile[]> {
-    const { files, directory } = this.#options
+    const { files } = this.#options
     const spares: SpareFile[] = []
     for (const id of this.#listing.segments) {
       if (id >= tail.header.id || live.has(id)) continue
-      const file = await files.open(`${directory}/${segmentName(id)}`, 'read')
+      const file = await files.open(this.#path(id), 'read')
       spares.push({ name: segmentName(id), bytes: await file.size() })
       await file.close()
     }
     return spares
   }
 
-  /** Headers are synced before a file gets its name, so one that does not pass is damaged, not torn. */
-  async #header(id: number, like: SegmentHeader | null): Promise<SegmentHeader> {
-    const header = await readHeader(this.#options, id)
-    if (header === null)
-      throw damagedRange(
-        `${this.#options.directory}/${segmentName(id)}`,
-        0,
-        0,
-        segmentHeaderBytes,
-        'the segment header does not pass its check',
-      )
-    const isOurs = header.id === id && (like === null || Buffer.compare(header.logId, like.logId) === 0)
-    if (!isOurs)
-      throw new LogDamaged(
-        `${this.#options.directory}/${segmentName(id)} is segment ${header.id} of another log, or misplaced`,
-      )
+  #path(id: number): string {
+    return `${this.#options.directory}/${segmentName(id)}`
+  }
+
+  /** Headers are synced before a file gets its name, so one that does not pass is damaged, not torn. Files are never short. */
+  async #header(id: number, logId: Uint8Array): Promise<SegmentHeader> {
+    const found = await readSegmentFile(this.#options.files, this.#options.directory, id)
+    if (found === null) throw this.#badHeader(id)
+    const { header, fileBytes } = found
+    this.#checkOurs(header, id, logId)
+    if (fileBytes < header.span) {
+      throw damagedRange(this.#path(id), header.base, fileBytes, header.span, 'the file has lost its end')
+    }
     return header
   }
 
-  async #findTail(newest: SegmentHeader, logId: Uint8Array): Promise<Tail> {
-    for (let index = this.#listing.segments.length - 1; index >= 0; index--) {
-      const header = await this.#header(this.#listing.segments[index] ?? 0, newest)
+  #badHeader(id: number): LogDamaged {
+    return damagedRange(this.#path(id), 0, 0, segmentHeaderBytes, 'the segment header does not pass its check')
+  }
+
+  #checkOurs(header: SegmentHeader, id: number, logId: Uint8Array): void {
+    if (header.id === id && Buffer.compare(header.logId, logId) === 0) return
+    throw new LogDamaged(`${this.#path(id)} is segment ${header.id} of another log, or misplaced`)
+  }
+
+  /** Without an identity, the first header that passes says which log this is. */
+  async #findTail(knownLogId: Uint8Array | null): Promise<Tail> {
+    const { files, directory } = this.#options
+    let logId = knownLogId
+    for (const id of this.#listing.segments.toReversed()) {
+      const found = await readSegmentFile(files, directory, id)
+      if (found === null) {
+        this.#unreadable.add(id)
+        continue
+      }
+      const { header } = found
+      logId ??= header.logId
+      this.#checkOurs(header, id, logId)
       const tail = await new TailWalk(this.#options, header, logId).run()
-      if (tail.isStarted) return tail
+      if (tail.isStarted || id === 0) return tail
     }
-    const first = await this.#header(this.#listing.segments[0] ?? 0, newest)
-    if (first.id !== 0) throw new LogDamaged(`${this.#options.directory}: no segment begins with an intact frame`)
-    return new TailWalk(this.#options, first, logId).run()
+    throw new LogDamaged(`${directory}: no segment begins with an intact frame`)
   }
 
   /**
-   * Looks at every place where a frame could stand behind the tail's last one. Returns the ids of later files in which
-   * there is none. After a clean close a look at the first page of each is enough: whoever opens the log next begins there.
+   * Looks at every place where a frame could stand behind the tail's last one. Returns the later files in which there is
+   * none. After a clean close a look at the first page of each is enough: whoever opens the log next begins there.
    */
-  async #checkNothingNewer(tail: Tail): Promise<Set<number>> {
+  async #checkNothingNewer(tail: Tail): Promise<Map<number, SegmentHeader>> {
     const { id, base, span, pageBytes } = tail.header
+    await this.#header(id, tail.logId)
     const later = this.#listing.segments.filter((other) => other > id)
     if (tail.isSealed && later[0] !== id + 1 && !this.#options.isAfterRepair) {
-      throw new LogDamaged(
-        `${this.#options.directory}/${segmentName(id + 1)} is missing (positions from ${base + span} on)`,
-      )
+      throw new LogDamaged(`${this.#path(id + 1)} is missing (positions from ${base + span} on)`)
     }
     await this.#countStrays(tail, tail.header, tail.end, span)
-    const pristine = new Set<number>()
+    const pristine = new Map<number, SegmentHeader>()
     for (const other of later) {
-      const header = await this.#header(other, tail.header)
+      if (this.#unreadable.has(other)) {
+        if (await this.#holdsLaterFrame(other, tail)) throw this.#badHeader(other)
+        continue
+      }
+      const header = await this.#header(other, tail.logId)
       const strays = await this.#countStrays(tail, header, segmentHeaderBytes, tail.isClosed ? pageBytes : header.span)
-      if (strays === 0) pristine.add(other)
+      if (strays === 0) pristine.set(other, header)
     }
     return pristine
   }
 
+  /** Whether a file that does not say where it belongs holds a frame from behind the tail's segment. */
+  async #holdsLaterFrame(id: number, tail: Tail): Promise<boolean> {
+    const file = await this.#options.files.open(this.#path(id), 'read')
+    try {
+      const bytes = new Uint8Array(await file.size())
+      const count = await file.read(bytes, 0, bytes.byteLength, 0)
+      return findAnywhere(bytes.subarray(0, count), tail.logId, tail.header.base + tail.header.span)
+    } finally {
+      await file.close()
+    }
+  }
+
+  /** The end of a log that was closed is known for good: an older copy of the last segment, or a part of it, is no torn tail. */
+  #checkNotShorter(tail: Tail, identity: Identity): void {
+    const { walk, header } = tail
+    const frames = walk.ordinal + 1
+    if (frames > identity.frames || (frames === identity.frames && (frames === 0 || walk.chain === identity.chain)))
+      return
+    const why = `the log ends here; when it was last closed, it ended at position ${identity.end}`
+    throw damagedRange(
+      this.#path(header.id),
+      header.base,
+      tail.end,
+      Math.max(identity.end - header.base, tail.end + 1),
+      why,
+    )
+  }
+
   /** Intact frame headers between two offsets of a segment; remains of the frame that was being stored. */
   async #countStrays(tail: Tail, header: SegmentHeader, from: number, end: number): Promise<number> {
-    const { files, directory } = this.#options
+    const { files } = this.#options
     const { pageBytes } = header
     const bytes = new Uint8Array(pageBytes)
     const view = viewOf(bytes)
     const found = new FrameHeader()
     let strays = 0
-    const file = await files.open(`${directory}/${segmentName(header.id)}`, 'read')
+    const file = await files.open(this.#path(header.id), 'read')
     try {
       for (let offset = from - (from % pageBytes); offset < end; offset += pageBytes) {
         const count = await file.read(bytes, 0, pageBytes, offset)
@@ -219,7 +275,7 @@ class Recovery {
     const { base, id } = tail.header
     const to = Math.max(tail.end + 1, found.position - base)
     const why = `a committed frame is damaged: a later one stands at position ${found.position}`
-    return damagedRange(`${this.#options.directory}/${segmentName(id)}`, base, tail.end, to, why)
+    return damagedRange(this.#path(id), base, tail.end, to, why)
   }
 
   /** Ascending. After a repair, whatever has been written is live. */
@@ -227,26 +283,21 @@ class Recovery {
     const { id } = tail.header
     if (this.#options.isAfterRepair) return this.#listing.segments.filter((other) => other <= id)
     if (!tail.isStarted) return [id]
-    if (tail.live === null)
-      throw new LogDamaged(`${this.#options.directory}/${segmentName(id)} holds no list of the live segments`)
+    if (tail.live === null) throw new LogDamaged(`${this.#path(id)} holds no list of the live segments`)
     return [...tail.live].sort((a, b) => a - b)
   }
 
-  async #liveSegments(tail: Tail, newest: SegmentHeader): Promise<LogSegment[]> {
+  async #liveSegments(tail: Tail): Promise<LogSegment[]> {
     const there = new Set(this.#listing.segments)
     const segments: LogSegment[] = []
     let previousEnd = 0
     for (const id of this.#liveIds(tail)) {
       if (!there.has(id)) {
-        throw new LogDamaged(
-          `${this.#options.directory}/${segmentName(id)} is missing (positions from ${previousEnd} on)`,
-        )
+        throw new LogDamaged(`${this.#path(id)} is missing (positions from ${previousEnd} on)`)
       }
-      const header = id === tail.header.id ? tail.header : await this.#header(id, newest)
+      const header = id === tail.header.id ? tail.header : await this.#header(id, tail.logId)
       if (header.base < previousEnd)
-        throw new LogDamaged(
-          `${this.#options.directory}/${segmentName(id)}: its positions overlap those of the segment before`,
-        )
+        throw new LogDamaged(`${this.#path(id)}: its positions overlap those of the segment before`)
       const segment = new LogSegment(id, header.base, header.span)
       segment.isSealed = id !== tail.header.id || tail.isSealed
       previousEnd = segment.end
@@ -261,19 +312,19 @@ class Recovery {
    * Files behind the tail without a single frame are kept as they are. Others are removed, but the one that a sealed tail
    * needs: it stays until the new one takes its name, since a sealed segment without a successor counts as damage.
    */
-  async #keepPrepared(tail: Tail, newest: SegmentHeader, pristine: ReadonlySet<number>): Promise<SegmentHeader[]> {
+  async #keepPrepared(tail: Tail, pristine: ReadonlyMap<number, SegmentHeader>): Promise<SegmentHeader[]> {
     const { files, directory } = this.#options
     const prepared: SegmentHeader[] = []
     let nextId = tail.header.id + 1
     let nextBase = tail.header.base + tail.header.span
     for (const id of this.#listing.segments.filter((other) => other > tail.header.id)) {
-      const header = await this.#header(id, newest)
-      if (pristine.has(id) && id === nextId && header.base === nextBase) {
+      const header = pristine.get(id)
+      if (header !== undefined && id === nextId && header.base === nextBase) {
         prepared.push(header)
         nextId = id + 1
         nextBase = header.base + header.span
       } else if (!(tail.isSealed && id === tail.header.id + 1)) {
-        await files.remove(`${directory}/${segmentName(id)}`)
+        await files.remove(this.#path(id))
         await files.syncDirectory(directory)
       }
     }
@@ -287,7 +338,7 @@ class Recovery {
     const source = await files.open(`${directory}/${segmentName(header.id)}`, 'read')
     try {
       await writeWholeFile(this.#options, segmentName(header.id), header.span, async (file) => {
-        await file.write(encodeSegmentHeader('segment', { ...header, logId }), 0, segmentHeaderBytes, 0)
+        await file.write(encodeSegmentHeader({ ...header, logId }), 0, segmentHeaderBytes, 0)
         const bytes = new Uint8Array(header.pageBytes)
         const again = new FrameWalk()
         for (let offset = 0; offset < tail.end; offset += header.pageBytes) {
@@ -317,6 +368,12 @@ class Recovery {
       if (id !== undefined && !live.has(id)) await removeIfThere(files, `${directory}/${name}`)
     }
   }
+}
+
+/** The identity is written after the last frame's sync has returned: being able to see it proves that the tail is stored. */
+function isKnownEnd(tail: Tail, identity: Identity | null): boolean {
+  const { walk, isClosed, stop } = tail
+  return isClosed && stop === 'absent' && identity?.frames === walk.ordinal + 1 && identity.chain === walk.chain
 }
 
 /** Follows the chain through one page; returns the offset behind the last intact frame. */

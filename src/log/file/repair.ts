@@ -41,7 +41,7 @@ export async function repair(files: Files, from: string, to: string): Promise<Re
   if (last === undefined) throw new LogFailed(`${from} has no segment that could be repaired`)
   const rewrite = new Rewrite(files, from, to, found)
   for (const segment of found.segments) await rewrite.segment(segment, segment === last)
-  await writeIdentity({ files, directory: to }, last.header)
+  await writeIdentity(files, to, { ...last.header, logId: found.logId, frames: 0, end: 0, chain: 0 })
   await listSegments(files, to, last.header)
   const written = await examine(files, to, {})
   return { found: found.report, written: written.report }
@@ -92,7 +92,7 @@ class Rewrite {
     const tornFrom = isLast && segment.isLastBroken ? (segment.lastFrame?.position ?? 0) - header.base : header.span
     this.#end = segmentHeaderBytes
     await writeWholeFile({ files: this.#files, directory: this.#to }, segmentName(id), header.span, async (file) => {
-      await file.write(encodeSegmentHeader('segment', { ...header, logId }), 0, segmentHeaderBytes, 0)
+      await file.write(encodeSegmentHeader({ ...header, logId }), 0, segmentHeaderBytes, 0)
       await inspectSegment(this.#files, this.#from, id, logId, async (place, items, offset, end) => {
         if (items.length > 0)
           await this.#page(file, { place, items, offset, end: Math.min(end, tornFrom - offset), tornFrom })

@@ -1,16 +1,15 @@
 /** Whole-file operations in a log's directory: each leaves the old state or the new one, never something between. */
 import type { File, Files } from '../../base/files.ts'
-import type { Logger } from '../../base/logger.ts'
 import { segmentHeaderBytes } from './format.ts'
 import { identityName, segmentName, temporaryEnding } from './segment.ts'
-import { decodeSegmentHeader, encodeSegmentHeader, type SegmentHeader } from './segment-header.ts'
+import {
+  decodeIdentity,
+  decodeSegmentHeader,
+  encodeIdentity,
+  type Identity,
+  type SegmentHeader,
+} from './segment-header.ts'
 import { removeIfThere } from './segment-supply.ts'
-
-export interface DirectoryOptions {
-  readonly files: Files
-  readonly directory: string
-  readonly logger: Logger
-}
 
 const sliceBytes = 1024 * 1024
 
@@ -37,28 +36,29 @@ export async function writeWholeFile(
   await files.syncDirectory(directory)
 }
 
+/** A segment file as its header and the file system describe it. */
+export interface SegmentFile {
+  readonly header: SegmentHeader
+  readonly fileBytes: number
+}
+
+/** Null when the header does not pass its check. */
+export async function readSegmentFile(files: Files, directory: string, id: number): Promise<SegmentFile | null> {
+  const path = `${directory}/${segmentName(id)}`
+  const { bytes, fileBytes } = await readFirstSector(files, path)
+  const header = decodeSegmentHeader(bytes, path)
+  return header && { header, fileBytes }
+}
+
 /** Null when it does not pass its check. */
-export async function readHeader(options: DirectoryOptions, id: number): Promise<SegmentHeader | null> {
-  return readFirstSector(options, 'segment', segmentName(id))
+export async function readIdentity(files: Files, directory: string): Promise<Identity | null> {
+  const path = `${directory}/${identityName}`
+  return decodeIdentity((await readFirstSector(files, path)).bytes, path)
 }
 
-/** The identity says that a log is here and which: without it, a directory whose segments are gone would look new. */
-export async function readIdentity(options: DirectoryOptions): Promise<SegmentHeader | null> {
-  const identity = await readFirstSector(options, 'identity', identityName)
-  if (identity === null)
-    options.logger.warn(
-      { directory: options.directory },
-      'the identity file is damaged; it is made again from the segments',
-    )
-  return identity
-}
-
-export async function writeIdentity(
-  options: { readonly files: Files; readonly directory: string },
-  like: SegmentHeader,
-): Promise<void> {
-  await writeWholeFile(options, identityName, segmentHeaderBytes, async (file) => {
-    await file.write(encodeSegmentHeader('identity', { ...like, id: 0, base: 0, span: 0 }), 0, segmentHeaderBytes, 0)
+export async function writeIdentity(files: Files, directory: string, identity: Identity): Promise<void> {
+  await writeWholeFile({ files, directory }, identityName, segmentHeaderBytes, async (file) => {
+    await file.write(encodeIdentity(identity), 0, segmentHeaderBytes, 0)
   })
 }
 
@@ -78,17 +78,12 @@ export async function copyFile(
   }
 }
 
-async function readFirstSector(
-  options: DirectoryOptions,
-  kind: 'segment' | 'identity',
-  name: string,
-): Promise<SegmentHeader | null> {
-  const path = `${options.directory}/${name}`
-  const file = await options.files.open(path, 'read')
+async function readFirstSector(files: Files, path: string): Promise<{ bytes: Uint8Array; fileBytes: number }> {
+  const file = await files.open(path, 'read')
   try {
     const bytes = new Uint8Array(segmentHeaderBytes)
     const count = await file.read(bytes, 0, segmentHeaderBytes, 0)
-    return decodeSegmentHeader(kind, bytes.subarray(0, count), path)
+    return { bytes: bytes.subarray(0, count), fileBytes: await file.size() }
   } finally {
     await file.close()
   }

@@ -69,7 +69,7 @@ export async function inspectSegment(
   try {
     const sector = new Uint8Array(segmentHeaderBytes)
     const count = await file.read(sector, 0, segmentHeaderBytes, 0)
-    const decoded = decodeSegmentHeader('segment', sector.subarray(0, count), segmentName(id))
+    const decoded = decodeSegmentHeader(sector.subarray(0, count), segmentName(id))
     const isHeaderIntact = decoded !== null && decoded.id === id && areEqual(decoded.logId, 0, logId, 0, 16)
     const header = isHeaderIntact ? decoded : await guessHeader(file, id, logId)
     if (header === null) return null

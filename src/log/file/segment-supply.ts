@@ -208,7 +208,7 @@ export class SegmentSupply {
     const id = this.#nextId
     const base = this.#nextBase
     const span = this.spanOf(id)
-    const header = encodeSegmentHeader('segment', { logId, id, base, span, pageBytes })
+    const header = encodeSegmentHeader({ logId, id, base, span, pageBytes })
     const path = `${directory}/${segmentName(id)}`
     const spareIndex = this.#spares.findIndex((spare) => spare.bytes === span)
     if (spareIndex >= 0) await this.#reuse(spareIndex, header, path)
