@@ -3,7 +3,7 @@ import type { Log, Position } from '../../log/log.ts'
 import type { LocalQueue } from '../queue/local-queue.ts'
 import type { LargeBody } from './large-bodies.ts'
 import { readPublishTargets, writeChunkList, writeTarget } from './publish-record.ts'
-import { PublishFlag, publishFixedBytes, readU16, readU32, targetBytes, writeU16 } from './records.ts'
+import { PublishFlag, publishFixedBytes, readContentLength, readU16, targetBytes, writeU16 } from './records.ts'
 
 /** Appends a publish record again with fewer targets, and with the places its body's chunks have now. */
 export function copyPublish(
@@ -27,7 +27,7 @@ export function copyPublish(
   buffer.set(tail, at + newTailAt)
   if (body !== null) {
     const content = at + newTailAt + readU16(record, 4)
-    writeChunkList(buffer, content + 4 + readU32(buffer, content), body)
+    writeChunkList(buffer, content + 4 + readContentLength(buffer, content), body)
   }
   return log.appended
 }

@@ -5,8 +5,8 @@
  *     u8 kind, u8 flags, u16 targets, u16 route bytes, u16 0, u32 body bytes
  *     targets × (u64 queue id, u64 sequence)
  *     route:   exchange and routing key as short strings
- *     content: frames as they came, or u32 header bytes, header payload, body,
- *              or (chunked) u32 header bytes, header payload, u32 chunks, chunks × (f64 position, u32 bytes)
+ *     content: frames as they came, or header bytes (u32 in network order), header payload, body,
+ *              or (chunked) header bytes, header payload, u32 chunks, chunks × (f64 position, u32 bytes)
  */
 import type { Log, Position } from '../../log/log.ts'
 import type { Message } from '../message.ts'
@@ -16,6 +16,7 @@ import {
   RecordKind,
   chunkReferenceBytes,
   publishFixedBytes,
+  readContentLength,
   readU16,
   readU32,
   readU64,
@@ -79,7 +80,7 @@ export function viewPublish(message: Message, buffer: Uint8Array, start: number,
   message.routeEnd = message.routeStart + readU16(buffer, start + 4)
   message.contentStart = message.routeEnd
   message.contentEnd =
-    (flags & PublishFlag.chunked) === 0 ? end : message.contentStart + 4 + readU32(buffer, message.contentStart)
+    (flags & PublishFlag.chunked) === 0 ? end : message.contentStart + 4 + readContentLength(buffer, message.contentStart)
   message.isFrames = (flags & PublishFlag.frames) !== 0
   message.isPersistent = true
   message.bodyBytes = readU32(buffer, start + 8)
@@ -106,7 +107,7 @@ export function readPublishTargets(buffer: Uint8Array, start: number): PublishTa
 export function readChunkList(buffer: Uint8Array, start: number): { positions: Position[]; lengths: number[] } {
   const targets = readPublishTargets(buffer, start)
   const content = targets.at + targets.count * targetBytes + readU16(buffer, start + 4)
-  const at = content + 4 + readU32(buffer, content)
+  const at = content + 4 + readContentLength(buffer, content)
   const positions: Position[] = []
   const lengths: number[] = []
   for (let index = 0; index < readU32(buffer, at); index++) {

@@ -51,6 +51,12 @@ export function writeU32(buffer: Uint8Array, at: number, value: number): void {
   buffer[at + 3] = value >>> 24
 }
 
+/** The length before a header payload: content is bytes as AMQP has them, in network order. */
+export function readContentLength(buffer: Uint8Array, at: number): number {
+  const high = (((buffer[at] as number) << 8) | (buffer[at + 1] as number)) * 65_536
+  return high + (((buffer[at + 2] as number) << 8) | (buffer[at + 3] as number))
+}
+
 /** A whole number below 2^53 as two u32. */
 export function writeU64(buffer: Uint8Array, at: number, value: number): void {
   writeU32(buffer, at, value >>> 0)

@@ -1,0 +1,70 @@
+/** What a shard must find again after a stop, after damage, and while its segments come and go. */
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { chunkBytes, type Message } from '../../../src/broker/message.ts'
+import { bodyOf, SentMessage } from '../../support/sent-message.ts'
+import { definitionOf, ShardHarness } from '../../support/shard-harness.ts'
+
+async function harness(...names: string[]): Promise<ShardHarness> {
+  return new ShardHarness(names.map((name, index) => definitionOf(index + 1, name, !name.startsWith('transient')))).start()
+}
+
+function publish(shard: ShardHarness, sent: SentMessage, names: readonly string[]): void {
+  const message = sent.view()
+  const handles = names.map((name) => shard.queue(name))
+  if (sent.form === 'large') {
+    const writer = shard.commands.openBody(sent.isPersistent, sent.bodyBytes)
+    for (let at = 0; at < sent.bodyBytes; at += chunkBytes) {
+      writer.append(sent.body, at, Math.min(sent.bodyBytes, at + chunkBytes))
+    }
+    message.chunks = writer
+  }
+  shard.commands.publish(message, handles, handles.length, null, 0)
+}
+
+/** Gets one message and holds it against what was sent, with all of its body. */
+async function getWhole(shard: ShardHarness, name: string, sent: SentMessage): Promise<void> {
+  const message = await new Promise<Message>((resolve, reject) => {
+    shard.commands.get(shard.queue(name), true, {
+      message: (_queue, message) => {
+        sent.check(message)
+        resolve(Object.assign(Object.create(null), message))
+      },
+      empty: () => reject(new Error(`queue ${name} is empty`)),
+      failed: reject,
+    })
+  })
+  if (message.chunks === null) return
+  const pieces: Uint8Array[] = []
+  for (let index = 0; index < message.chunks.count; index++) {
+    await new Promise<void>((resolve, reject) => {
+      message.chunks?.read(index, (error, buffer, start, end) => {
+        pieces.push(buffer.slice(start, end))
+        if (error === null) resolve()
+        else reject(error)
+      })
+    })
+  }
+  message.chunks.release()
+  assert.deepEqual(Buffer.concat(pieces), Buffer.from(bodyOf(sent.number, sent.bodyBytes)))
+}
+
+describe('a shard that is opened again', () => {
+  it('gives back a large body whole, from its records and from a digest', async () => {
+    const shard = await harness('q', 'other')
+    const first = new SentMessage(1, 200_000, 'large', true)
+    const second = new SentMessage(2, 150_000, 'large', true)
+    publish(shard, first, ['q', 'other'])
+    publish(shard, second, ['q'])
+    await shard.settle()
+    await shard.restart()
+    await getWhole(shard, 'q', first)
+    // Enough to seal the segment, so that the next opening finds its digest.
+    for (let number = 3; number < 23; number++) publish(shard, new SentMessage(number, 60_000, 'parts', true), ['other'])
+    await shard.settle()
+    await shard.restart()
+    await getWhole(shard, 'q', second)
+    await getWhole(shard, 'other', first)
+    assert.deepEqual(shard.failures, [])
+  })
+})
