@@ -1,6 +1,6 @@
 /**
  * What an option is: its key, its default and which values it takes. Pure description, nothing is checked here
- * (`schema.ts` does) and nothing is read (`config.ts` does).
+ * (`check.ts` does) and nothing is read (`config.ts` does).
  */
 
 /** One setting of type `T`. `key` is its path in a TOML file; flag and environment variable follow from it. */
