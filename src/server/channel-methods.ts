@@ -1,4 +1,4 @@
-import { decodeMethod, Methods } from '../amqp/methods.generated.ts'
+import { decodeMethod, type Method, Methods } from '../amqp/methods.generated.ts'
 import { ProtocolError, ReplyCodes } from '../amqp/reply-codes.ts'
 import type { Channel } from './channel.ts'
 import * as basic from './handlers/basic.ts'
@@ -8,7 +8,7 @@ import * as queue from './handlers/queue.ts'
 import * as tx from './handlers/tx.ts'
 
 /**
- * The methods of an open channel, but for `basic.publish`: one line each. When you add one: its handler, a line here,
+ * The methods of an open channel, but for `basic.publish`: one case each. When you add one: its handler, a line here,
  * and the server's capabilities in `handshake.ts` if clients look for it there.
  *
  * False when the method must wait for replies that go before it; it is then given again.
@@ -23,14 +23,15 @@ export function channelMethod(channel: Channel, id: number, buffer: Uint8Array, 
   }
   // Acks that came before must have happened when this does.
   channel.flushSettled()
-  return decodedMethod(channel, buffer, start, end)
+  const method = decodeMethod(buffer, start, end)
+  if (method.id === Methods.BasicGet) return basic.get(channel, method)
+  deliveryMethod(channel, method)
+  return true
 }
 
-function decodedMethod(channel: Channel, buffer: Uint8Array, start: number, end: number): boolean {
-  const method = decodeMethod(buffer, start, end)
+/** Consuming, and publishing but for the publish itself. */
+function deliveryMethod(channel: Channel, method: Method): void {
   switch (method.id) {
-    case Methods.BasicGet:
-      return basic.get(channel, method)
     case Methods.BasicConsume:
       basic.consume(channel, method)
       break
@@ -44,6 +45,26 @@ function decodedMethod(channel: Channel, buffer: Uint8Array, start: number, end:
     case Methods.BasicRecoverAsync:
       basic.recover(channel, method)
       break
+    case Methods.ConfirmSelect:
+      confirm.select(channel, method)
+      break
+    case Methods.TxSelect:
+      tx.select(channel)
+      break
+    case Methods.TxCommit:
+      tx.commit(channel)
+      break
+    case Methods.TxRollback:
+      tx.rollback(channel)
+      break
+    default:
+      topologyMethod(channel, method)
+      break
+  }
+}
+
+function topologyMethod(channel: Channel, method: Method): void {
+  switch (method.id) {
     case Methods.QueueDeclare:
       queue.declare(channel, method)
       break
@@ -71,18 +92,15 @@ function decodedMethod(channel: Channel, buffer: Uint8Array, start: number, end:
     case Methods.ExchangeUnbind:
       exchange.unbind(channel, method)
       break
-    case Methods.ConfirmSelect:
-      confirm.select(channel, method)
+    default:
+      lifeMethod(channel, method)
       break
-    case Methods.TxSelect:
-      tx.select(channel)
-      break
-    case Methods.TxCommit:
-      tx.commit(channel)
-      break
-    case Methods.TxRollback:
-      tx.rollback(channel)
-      break
+  }
+}
+
+/** The channel's own life, and what needs no answer. */
+function lifeMethod(channel: Channel, method: Method): void {
+  switch (method.id) {
     case Methods.ChannelClose:
       channel.closeByPeer()
       break
@@ -92,17 +110,16 @@ function decodedMethod(channel: Channel, buffer: Uint8Array, start: number, end:
     case Methods.AccessRequest:
       channel.reply({ id: Methods.AccessRequestOk, name: 'access.request-ok', ticket: 1 })
       break
-    case Methods.ChannelOpen:
-      throw new ProtocolError(ReplyCodes.ChannelError, "second 'channel.open' seen", method.id)
-    // Answers to what needs none: some clients send cancel-ok although our cancel says `nowait`.
+    // Some clients answer a cancel of ours although it says `nowait`.
     case Methods.BasicCancelOk:
     case Methods.ChannelFlowOk:
     case Methods.ChannelCloseOk:
       break
+    case Methods.ChannelOpen:
+      throw new ProtocolError(ReplyCodes.ChannelError, "second 'channel.open' seen", method.id)
     default:
       throw new ProtocolError(ReplyCodes.CommandInvalid, 'unimplemented method', method.id)
   }
-  return true
 }
 
 /** We do not stop deliveries on request; prefetch is for that. */

@@ -164,14 +164,12 @@ export class Channels {
     return false
   }
 
-  /** Publishes without an answer yet, and commits under way. */
-  get waitingConfirms(): number {
-    let count = 0
+  /** Whether somebody still waits for confirms, a commit or replies. */
+  get areBusy(): boolean {
     for (const { publisher } of this.#channels.values()) {
-      count += publisher.confirms?.waiting ?? 0
-      if (publisher.transaction?.isCommitting === true) count++
+      if ((publisher.confirms?.waiting ?? 0) > 0 || publisher.transaction?.isCommitting === true) return true
     }
-    return count
+    return this.hasHeldReplies
   }
 
   /** Ends them all; calls back when everything they held is back in its queues. */

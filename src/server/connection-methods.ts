@@ -1,3 +1,4 @@
+import { readUint32 } from '../amqp/byte-reader.ts'
 import { type FrameDecoder, FrameTypes } from '../amqp/frame-decoder.ts'
 import { decodeMethod, Methods } from '../amqp/methods.generated.ts'
 import { ProtocolError, ReplyCodes } from '../amqp/reply-codes.ts'
@@ -25,4 +26,20 @@ export function connectionMethod(connection: Connection, decoder: FrameDecoder):
       throw new ProtocolError(ReplyCodes.ChannelError, 'unexpected method in connection state running', method.id)
   }
   return true
+}
+
+/** The frames after our `connection.close`: nothing counts but the peer's answer, or a close of its own. */
+export function closingFrame(connection: Connection, decoder: FrameDecoder): void {
+  if (decoder.channel !== 0 || decoder.type !== FrameTypes.Method) return
+  const method = methodOf(decoder)
+  if (method === Methods.ConnectionClose) {
+    connection.send({ id: Methods.ConnectionCloseOk, name: 'connection.close-ok' })
+    connection.hangUp()
+  } else if (method === Methods.ConnectionCloseOk) connection.hangUp()
+}
+
+/** The method a frame belongs to: its own, or the publish whose content it is; 0 if it has none. */
+export function methodOf(decoder: FrameDecoder): number {
+  if (decoder.type !== FrameTypes.Method) return Methods.BasicPublish
+  return decoder.payloadEnd - decoder.payloadStart < 4 ? 0 : readUint32(decoder.buffer, decoder.payloadStart)
 }

@@ -1,9 +1,8 @@
-import { readUint32 } from '../amqp/byte-reader.ts'
-import { type FrameDecoder, FrameTypes } from '../amqp/frame-decoder.ts'
+import type { FrameDecoder } from '../amqp/frame-decoder.ts'
 import { type Method, Methods } from '../amqp/methods.generated.ts'
 import { ProtocolError, ReplyCodes } from '../amqp/reply-codes.ts'
 import type { Arena } from '../base/arena.ts'
-import type { Timer } from '../base/clock.ts'
+import type { Clock, Timer } from '../base/clock.ts'
 import { isLoopbackAddress, type Socket, type SocketReader } from '../base/network.ts'
 import type { Random } from '../base/random.ts'
 import type { RunQueue } from '../base/run-queue.ts'
@@ -11,6 +10,7 @@ import type { BrokerCommands, Principal, Session } from '../broker/commands.ts'
 import type { Position } from '../broker/ports.ts'
 import { Channels } from './channels.ts'
 import { type ClientProfile, unknownClient } from './client-profile.ts'
+import { closingFrame, methodOf } from './connection-methods.ts'
 import type { ConnectionOwner, ConnectionParts } from './connection-parts.ts'
 import type { FrameLoop, PublishTaker } from './frame-loop.ts'
 import { FrameRouter } from './frame-router.ts'
@@ -21,6 +21,8 @@ import type { ServerLimits } from './limits.ts'
 import { Output, type OutputOwner } from './output.ts'
 import { internalError, replyFor } from './reply-mapping.ts'
 import type { TurnMember } from './turn-end.ts'
+
+const shutdownText = "broker forced connection closure with reason 'shutdown'"
 
 /**
  *     handshake ──► running ──► closing ──► ending ──► closed
@@ -49,6 +51,7 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
   readonly broker: BrokerCommands
   readonly limits: ServerLimits
   readonly identity: ServerIdentity
+  readonly clock: Clock
   readonly random: Random
   readonly runQueue: RunQueue
   readonly arena: Arena
@@ -84,6 +87,7 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
     this.broker = parts.broker
     this.limits = parts.limits
     this.identity = parts.identity
+    this.clock = parts.clock
     this.random = parts.random
     this.runQueue = parts.runQueue
     this.arena = parts.arena
@@ -126,7 +130,7 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
 
   closed(error: Error | null): void {
     if (this.#state.name === 'closed') return
-    if (error !== null) this.#log('info', `socket: ${error.message}`)
+    if (error !== null) this.#log(`socket: ${error.message}`)
     if (this.#state.name === 'handshake') this.#state.handshake.stop()
     this.#state = { name: 'closed' }
     this.#timer?.cancel()
@@ -151,18 +155,8 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
     this.output.method(0, method)
   }
 
-  sendBytes(bytes: Uint8Array): void {
-    const at = this.output.reserve(bytes.length)
-    this.output.buffer.set(bytes, at)
-  }
-
-  refuse(username: string, error: ProtocolError | null): void {
-    this.#log('warn', `login of user '${username}' refused`)
-    this.#parts.clock.after(this.limits.failedLoginDelayMs, () => {
-      if (this.#state.name !== 'handshake') return
-      if (error === null) this.#socket.destroy()
-      else this.fail(error)
-    })
+  loginRefused(username: string): void {
+    this.#parts.logger.warn({ connection: this.name }, `login of user '${username}' refused`)
   }
 
   loggedIn(principal: Principal, client: ClientProfile): void {
@@ -174,7 +168,7 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
     this.#input.loop.decoder.frameBytesMax = tuning.frameBytesMax
     this.output.frameBytesMax = tuning.frameBytesMax
     this.channels.countMax = tuning.channelsMax
-    this.#heartbeat = new Heartbeat(this.#parts.clock, tuning.heartbeatSeconds, {
+    this.#heartbeat = new Heartbeat(this.clock, tuning.heartbeatSeconds, {
       connection: this,
       input: this.#input,
       output: this.output,
@@ -188,7 +182,7 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
     this.#state = { name: 'running', session }
     this.#timer?.cancel()
     this.#owner.opened(this)
-    this.#log('info', `user '${session.principal.username}' opened vhost '${session.vhost.name}'`)
+    this.#log(`user '${session.principal.username}' opened vhost '${session.vhost.name}'`)
   }
 
   wake(): void {
@@ -210,21 +204,10 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
       case 'handshake':
         return state.handshake.frame(decoder)
       case 'closing':
-        this.#closingFrame(decoder)
+        closingFrame(this, decoder)
         return true
       default:
         return false
-    }
-  }
-
-  #closingFrame(decoder: FrameDecoder): void {
-    if (decoder.channel !== 0 || decoder.type !== FrameTypes.Method || decoder.payloadEnd - decoder.payloadStart < 4)
-      return
-    const id = readUint32(decoder.buffer, decoder.payloadStart)
-    if (id === Methods.ConnectionCloseOk) this.hangUp()
-    else if (id === Methods.ConnectionClose) {
-      this.send({ id: Methods.ConnectionCloseOk, name: 'connection.close-ok' })
-      this.hangUp()
     }
   }
 
@@ -250,7 +233,7 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
     this.contain(() => {
       if (this.channels.flushConfirms()) this.#input.wake()
       this.output.flush()
-      if (this.router.isHalted) this.#closeWhenConfirmed()
+      if (this.router.isHalted && !this.channels.areBusy) this.closeForced(shutdownText)
     })
   }
 
@@ -277,11 +260,6 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
       if (this.#waitsForReplies && !isWaiting) this.#closeOk()
     })
     return isWaiting
-  }
-
-  /** Runs something after the events that are already there. */
-  soon(step: () => void): void {
-    this.#parts.clock.soon(() => this.contain(step))
   }
 
   // ---------------------------------------------------------------- errors
@@ -330,7 +308,7 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
     this.#sendClose(error)
   }
 
-  /** An operator or the end of the server closes the connection: 320. */
+  /** An operator, or the end of the server: 320. */
   closeForced(reason: string): void {
     this.fail(new ProtocolError(ReplyCodes.ConnectionForced, reason))
   }
@@ -390,19 +368,13 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
     this.outputWaiting()
   }
 
-  #closeWhenConfirmed(): void {
-    if (this.channels.waitingConfirms > 0 || this.channels.hasHeldReplies) return
-    this.closeForced("broker forced connection closure with reason 'shutdown'")
-  }
-
-  /** Ends without a word. */
   destroy(): void {
     this.#socket.destroy()
   }
 
   #abort(reason: string): void {
     if (this.#state.name === 'closed') return
-    this.#log('info', reason)
+    this.#log(reason)
     this.#socket.destroy()
   }
 
@@ -418,16 +390,10 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
 
   #deadline(ms: number, reason: string): void {
     this.#timer?.cancel()
-    this.#timer = this.#parts.clock.after(ms, () => this.#abort(reason))
+    this.#timer = this.clock.after(ms, () => this.#abort(reason))
   }
 
-  #log(level: 'info' | 'warn', message: string): void {
-    this.#parts.logger[level]({ connection: this.name }, message)
+  #log(message: string): void {
+    this.#parts.logger.info({ connection: this.name }, message)
   }
-}
-
-/** The method in which a frame failed: the frame's own, or the publish that a content frame belongs to. */
-function methodOf(decoder: FrameDecoder): number {
-  if (decoder.type !== FrameTypes.Method) return Methods.BasicPublish
-  return decoder.payloadEnd - decoder.payloadStart < 4 ? 0 : readUint32(decoder.buffer, decoder.payloadStart)
 }

@@ -10,9 +10,11 @@ import {
   Methods,
 } from '../amqp/methods.generated.ts'
 import { ProtocolError, ReplyCodes } from '../amqp/reply-codes.ts'
+import type { Clock } from '../base/clock.ts'
 import type { BrokerCommands, Principal, Session } from '../broker/commands.ts'
 import { type ClientProfile, readClientProfile } from './client-profile.ts'
 import type { ServerLimits } from './limits.ts'
+import type { Output } from './output.ts'
 import { isMechanism, mechanisms, readCredentials } from './sasl.ts'
 
 /** How we introduce ourselves. Clients and tools compare `version` with RabbitMQ's. */
@@ -44,11 +46,14 @@ export interface HandshakeOwner {
   readonly broker: BrokerCommands
   readonly limits: ServerLimits
   readonly identity: ServerIdentity
+  readonly clock: Clock
+  readonly output: Output
   readonly isLoopback: boolean
   send(method: Method): void
-  sendBytes(bytes: Uint8Array): void
-  /** The login has failed: after a while the connection ends, with this error or, null, without a word. */
-  refuse(username: string, error: ProtocolError | null): void
+  loginRefused(username: string): void
+  fail(error: ProtocolError): void
+  /** Ends without a word. */
+  destroy(): void
   /** Nothing can be said to this peer: the connection ends once what was sent is out. */
   hangUp(): void
   loggedIn(principal: Principal, client: ClientProfile): void
@@ -70,7 +75,7 @@ export interface HandshakeOwner {
  */
 export class Handshake {
   readonly #owner: HandshakeOwner
-  #step: 'header' | 'start' | 'login' | 'tune' | 'open' | 'over' = 'header'
+  #step: 'header' | 'start' | 'login' | 'tune' | 'open' | 'refused' | 'over' = 'header'
   #principal: Principal | null = null
 
   constructor(owner: HandshakeOwner) {
@@ -79,10 +84,6 @@ export class Handshake {
 
   get needsHeader(): boolean {
     return this.#step === 'header'
-  }
-
-  get step(): string {
-    return this.#step
   }
 
   /** The first eight bytes. */
@@ -95,13 +96,15 @@ export class Handshake {
     }
     // What we speak, so that the peer may try again (AMQP 0-9-1 §2.2.4).
     this.#step = 'over'
-    this.#owner.sendBytes(protocolHeader)
+    const { output } = this.#owner
+    const at = output.reserve(protocolHeader.length)
+    output.buffer.set(protocolHeader, at)
     this.#owner.hangUp()
   }
 
   /** One frame; false while it must wait for the login. */
   frame(decoder: FrameDecoder): boolean {
-    if (this.#step === 'login') return false
+    if (this.#step === 'login' || this.#step === 'refused') return false
     if (decoder.type === FrameTypes.Heartbeat || this.#step === 'over') return true
     if (decoder.type !== FrameTypes.Method || decoder.channel !== 0) {
       throw new ProtocolError(
@@ -137,10 +140,16 @@ export class Handshake {
     })
   }
 
+  /** The answer is held back, so that guessing is slow; a client that could not read it only sees the socket close. */
   #refuse(username: string, mechanism: string, client: ClientProfile): void {
-    this.#step = 'over'
+    this.#step = 'refused'
+    this.#owner.loginRefused(username)
     const text = `Login was refused using authentication mechanism ${mechanism}. For details see the broker logfile.`
-    this.#owner.refuse(username, client.takesLoginFailure ? new ProtocolError(ReplyCodes.AccessRefused, text) : null)
+    this.#owner.clock.after(this.#owner.limits.failedLoginDelayMs, () => {
+      if (this.#step !== 'refused') return
+      if (client.takesLoginFailure) this.#owner.fail(new ProtocolError(ReplyCodes.AccessRefused, text))
+      else this.#owner.destroy()
+    })
   }
 
   #accept(principal: Principal, client: ClientProfile): void {

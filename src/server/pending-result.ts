@@ -1,7 +1,6 @@
 import { assert } from '../base/assert.ts'
 import type { BrokerError } from '../broker/errors.ts'
-import type { Reply } from '../broker/ports.ts'
-import type { Position } from '../broker/ports.ts'
+import type { Position, Reply } from '../broker/ports.ts'
 
 /** What waits for a result of the broker; a channel. */
 export interface ResultOwner {

@@ -130,6 +130,24 @@ export class MemoryClient implements SocketReader {
     assert.ok(this.isClosed, 'the server closes the socket')
   }
 
+  /** The server closes the channel for this reason, and the connection goes on: the channel can be opened again. */
+  async closesChannel(code: number, text: string | RegExp, channel = 1): Promise<void> {
+    const { method, channel: closed } = await this.next('channel.close')
+    assert.deepEqual([method.replyCode, closed], [code, channel])
+    fits(method.replyText, text)
+    this.methods(channel, channelCloseOk)
+    await this.openChannel(channel)
+  }
+
+  /** The server closes the connection for this reason; the client agrees. */
+  async closesConnection(code: number, text: string | RegExp): Promise<void> {
+    const { method } = await this.next('connection.close')
+    assert.equal(method.replyCode, code)
+    fits(method.replyText, text)
+    this.methods(0, connectionCloseOk)
+    await this.closedByServer()
+  }
+
   // ---- what it says
 
   bytes(bytes: Uint8Array): void {
@@ -305,6 +323,11 @@ export function basicQos(prefetchCount: number, global = false, prefetchSize = 0
 
 export function basicCancel(consumerTag: string): Method {
   return { id: Methods.BasicCancel, name: 'basic.cancel', consumerTag, noWait: false }
+}
+
+function fits(text: string, expected: string | RegExp): void {
+  if (typeof expected === 'string') assert.equal(text, expected)
+  else assert.match(text, expected)
 }
 
 /** Everything that is ready has happened. */

@@ -138,7 +138,7 @@ function getSink(
           message.chunks?.release()
           // Later, because the queue is in the middle of handing this message out.
           const { vhost } = channel
-          if (!isNoAck) channel.connection.soon(() => vhost.settle(queue, null, sequence, sequence, 'requeue'))
+          if (!isNoAck) channel.connection.clock.soon(() => vhost.settle(queue, null, sequence, sequence, 'requeue'))
         }
       })
       reply.done('message', 0)

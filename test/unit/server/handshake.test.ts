@@ -8,7 +8,6 @@ import { defaultServerLimits } from '../../../src/server/limits.ts'
 import {
   channelOpen,
   connectionClose,
-  connectionCloseOk,
   type LoginOptions,
   type MemoryClient,
   queueDeclare,
@@ -34,16 +33,6 @@ async function tuning(client: MemoryClient, options: LoginOptions = {}): Promise
   client.methods(0, startOk(options))
   await client.next('connection.tune')
   return client
-}
-
-/** The server closes the connection for this reason; the client agrees. */
-async function closes(client: MemoryClient, code: number, text: string | RegExp): Promise<void> {
-  const { method } = await client.next('connection.close')
-  assert.equal(method.replyCode, code)
-  if (typeof text === 'string') assert.equal(method.replyText, text)
-  else assert.match(method.replyText, text)
-  client.methods(0, connectionCloseOk)
-  await client.closedByServer()
 }
 
 describe('protocol header', () => {
@@ -133,7 +122,7 @@ describe('login', () => {
     harness.clock.advance(1)
     const text =
       'ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN. For details see the broker logfile.'
-    await closes(client, 403, text)
+    await client.closesConnection(403, text)
     assert.ok(harness.log.some((line) => line.includes("login of user 'guest' refused")))
     assert.ok(harness.log.every((line) => !line.includes('wrong')))
   })
@@ -191,7 +180,7 @@ describe('login', () => {
       client.bytes(protocolHeader)
       await client.next('connection.start')
       client.methods(0, { ...startOk(), ...change } as Method)
-      await closes(client, code, text)
+      await client.closesConnection(code, text)
     }
   })
 })
@@ -223,7 +212,7 @@ describe('tune', () => {
     for (const [method, text] of refused) {
       const client = await tuning(fakeHarness().connect())
       client.methods(0, method)
-      await closes(client, 530, `NOT_ALLOWED - ${text}`)
+      await client.closesConnection(530, `NOT_ALLOWED - ${text}`)
     }
   })
 })
@@ -237,7 +226,7 @@ describe('connection.open', () => {
     for (const [vhost, text] of refused) {
       const client = await tuning(fakeHarness().connect())
       client.methods(0, tuneOk(2047, 131_072), connectionOpen(vhost))
-      await closes(client, 530, text)
+      await client.closesConnection(530, text)
     }
   })
 
@@ -257,10 +246,10 @@ describe('before the connection is open', () => {
     client.bytes(protocolHeader)
     await client.next('connection.start')
     client.methods(0, connectionOpen())
-    await closes(client, 504, 'CHANNEL_ERROR - unexpected method in connection state start')
+    await client.closesConnection(504, 'CHANNEL_ERROR - unexpected method in connection state start')
     const other = await tuning(fakeHarness().connect())
     other.methods(1, channelOpen)
-    await closes(other, 505, /^UNEXPECTED_FRAME - /)
+    await other.closesConnection(505, /^UNEXPECTED_FRAME - /)
   })
 
   it('refuses a frame above 8 KiB from its header alone (501)', async () => {
