@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
 import amqplib from 'amqplib'
 import { options } from '../../src/config/options.ts'
+import { RawClient } from '../support/amqp/raw-client.ts'
 import { type RunningCommand, runWarren, startWarren } from '../support/warren-command.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'warren-cli-'))
@@ -137,6 +138,41 @@ describe('warren serve', () => {
     assert.match(String(await told), /320 \(CONNECTION-FORCED\)/)
   })
 
+  it('cuts off who has not gone in time, and says so by its exit code', async () => {
+    const { command, port } = await serve(freshDirectory(), [], { WARREN_DRAIN_TIMEOUT: '300ms' })
+    const client = await silentClient(port)
+    assert.equal((await stop(command)).code, 5)
+    client.destroy()
+  })
+
+  it('stops at once on a second signal, but not on the echo of the first', async () => {
+    const { command, port } = await serve(freshDirectory())
+    const client = await silentClient(port)
+    command.child.kill('SIGINT')
+    command.child.kill('SIGTERM')
+    const ended = command.result.then(() => 'ended')
+    const later = new Promise((resolve) => setTimeout(resolve, 700, 'still there'))
+    assert.equal(await Promise.race([ended, later]), 'still there')
+    assert.equal((await stop(command)).code, 5)
+    client.destroy()
+  })
+
+  it('blocks publishers while the disk is short, and nobody else', async () => {
+    const data = await storeMessages(freshDirectory(), ['stored before'])
+    const { command, port } = await serve(data, [], { WARREN_DISK_FREE_MIN: '1000TiB' })
+    const publisher = await amqplib.connect(`amqp://127.0.0.1:${port}`)
+    const blocked = once(publisher, 'blocked')
+    const channel = await publisher.createConfirmChannel()
+    let isConfirmed = false
+    channel.sendToQueue('kept', Buffer.from('too much'), { persistent: true }, () => {
+      isConfirmed = true
+    })
+    assert.deepEqual(await blocked, ['low on disk'])
+    assert.deepEqual(await readMessages(port), ['stored before'])
+    assert.equal(isConfirmed, false)
+    assert.equal((await stop(command)).code, 0)
+  })
+
   it('writes its log as JSON lines when nobody watches', async () => {
     const { command } = await serve(freshDirectory(), ['--log-level', 'debug'])
     const { stderr } = await stop(command)
@@ -229,8 +265,9 @@ describe('warren', () => {
 async function serve(
   data: string,
   more: readonly string[] = [],
+  environment: Readonly<Record<string, string>> = {},
 ): Promise<{ command: RunningCommand; port: number; line: string }> {
-  const command = startWarren(['serve', '--port', '0', '--host', '127.0.0.1', '--data', data, ...more])
+  const command = startWarren(['serve', '--port', '0', '--host', '127.0.0.1', '--data', data, ...more], environment)
   const match = await command.printed(listening)
   return { command, port: Number(match[2]), line: match[0] }
 }
@@ -266,6 +303,12 @@ function damage(file: string, text: string): { at: number; bytes: Buffer } {
 
 async function storedMessages(data: string): Promise<string[]> {
   const { command, port } = await serve(data)
+  const bodies = await readMessages(port)
+  await stop(command)
+  return bodies
+}
+
+async function readMessages(port: number): Promise<string[]> {
   const connection = await amqplib.connect(`amqp://127.0.0.1:${port}`)
   const channel = await connection.createChannel()
   const bodies: string[] = []
@@ -273,8 +316,12 @@ async function storedMessages(data: string): Promise<string[]> {
     bodies.push(message.content.toString())
   }
   await connection.close()
-  await stop(command)
   return bodies
+}
+
+/** A client that has logged in and never answers a close. */
+function silentClient(port: number): Promise<RawClient> {
+  return RawClient.connect({ host: '127.0.0.1', port, user: 'guest', password: 'guest' })
 }
 
 async function milliseconds(work: () => Promise<unknown>): Promise<number> {
