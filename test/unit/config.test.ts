@@ -48,7 +48,10 @@ describe('configuration', () => {
     const forms = ['[disk]\n\nfree-min = "x"', 'port = 1\n\ndisk = { free-min = "x" }', '\n\ndisk."free-min" = "x"']
     for (const toml of forms) {
       const [problem = ''] = await problems({ toml })
-      assert.match(problem, /^warren\.toml:3: disk\.free-min = "x" does not fit; give a size from 0B to 1024TiB, such as "1GiB"$/)
+      assert.match(
+        problem,
+        /^warren\.toml:3: disk\.free-min = "x" does not fit; give a size from 0B to 1024TiB, such as "1GiB"$/,
+      )
     }
   })
 
