@@ -218,6 +218,7 @@ export class FileLog implements Log {
     )
     logger.error({ error: cause, log: name, what }, 'the log has failed')
     void this.#commit.stop(this.#failure)
+    void this.#supply.stop()
     this.listener?.failed(this.#failure)
   }
 

@@ -166,7 +166,8 @@ class Recovery {
   }
 
   #badHeader(id: number): LogDamaged {
-    return damagedRange(this.#path(id), 0, 0, segmentHeaderBytes, 'the segment header does not pass its check')
+    const range = `bytes 0 to ${segmentHeaderBytes - 1}`
+    return new LogDamaged(`${this.#path(id)}, ${range}: the segment header does not pass its check`)
   }
 
   #checkOurs(header: SegmentHeader, id: number, logId: Uint8Array): void {

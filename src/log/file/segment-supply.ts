@@ -72,6 +72,7 @@ export class SegmentSupply {
   #retry: Timer | null = null
   #isStarted = false
   #isStopped = false
+  #stopping: Promise<void> | null = null
   isFull = false
 
   constructor(options: SupplyOptions, nextId: number, nextBase: number, listener: SupplyListener) {
@@ -136,7 +137,13 @@ export class SegmentSupply {
 
   // ---- close
 
-  async stop(): Promise<void> {
+  /** Ends what is under way; may be called again. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#end()
+    return this.#stopping
+  }
+
+  async #end(): Promise<void> {
     this.#isStopped = true
     this.#retry?.cancel()
     await this.#work

@@ -6,7 +6,7 @@ import { SeededRandom } from '../../../src/base/random.ts'
 import { type FileLog, type FileLogOptions, openFileLog } from '../../../src/log/file/file-log.ts'
 import { fsck } from '../../../src/log/file/fsck.ts'
 import type { Segment } from '../../../src/log/log.ts'
-import { type Appended, LogDriver, load, recordBytes, replayedAll } from '../../support/log-driver.ts'
+import { type Appended, LogDriver, load, recordBytes, replayedAll, until } from '../../support/log-driver.ts'
 import { ProcessView } from '../../support/process-view.ts'
 import { type Call, SimulatedFiles } from '../../support/simulated-files.ts'
 
@@ -186,29 +186,32 @@ describe('segment files', () => {
 
   test('are not touched after `free` before everything appended until then is committed', async () => {
     const files = disk()
+    const held: (() => void)[] = []
     let isHeld = false
-    let release: () => void = () => {}
-    const gate = new Promise<void>((resolve) => {
-      release = resolve
-    })
-    const held = withWrites(files, async (write) => {
-      if (isHeld) await gate
+    const gated = withWrites(files, async (write) => {
+      if (isHeld) await new Promise<void>((resolve) => held.push(resolve))
       await write()
     })
-    const driver = new LogDriver(await open(held))
+    const driver = new LogDriver(await open(gated))
     await fillSegments(driver, 3)
     await turns(100)
-    const before = await contentOf(files, 0)
+    // No room for another file: a spare one is used at once.
+    files.capacityBytes = files.usedBytes
+    await fillSegments(driver, 4)
+    await until(() => driver.log.isFull)
+    const before = contentOf(files, 0)
     isHeld = true
     driver.append(recordBytes(1, 100))
+    await until(() => held.length === 1)
     driver.log.free(driver.seals[0] as Segment)
-    await turns(300)
-    assert.ok(Buffer.compare(await contentOf(files, 0), before) === 0)
+    held.shift()?.()
+    await until(() => held.length === 1)
+    await turns(200)
+    assert.ok(Buffer.compare(contentOf(files, 0), before) === 0, 'the frame that says it is freed is still in flight')
     isHeld = false
-    release()
-    await fillSegments(driver, 6)
-    await turns(300)
-    assert.ok(!(await files.list(directory)).includes('0000000000.segment'), 'now it is used again')
+    held.shift()?.()
+    await until(() => !driver.log.isFull)
+    assert.equal(contentOf(files, 0).byteLength, 0, 'now it has become another one')
     await driver.log.close()
   })
 })
@@ -263,7 +266,7 @@ function countCalls(files: SimulatedFiles, matches: (call: Call) => boolean): ()
   return () => count
 }
 
-async function contentOf(files: SimulatedFiles, id: number): Promise<Uint8Array> {
+function contentOf(files: SimulatedFiles, id: number): Uint8Array {
   return files.image().get(`${directory}/${String(id).padStart(10, '0')}.segment`) ?? new Uint8Array(0)
 }
 
