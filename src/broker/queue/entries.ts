@@ -58,6 +58,8 @@ export class Entries {
     chunk.positions[slot] = position
     if (position > chunk.positionMax) chunk.positionMax = position
     if ((flags & (EntryFlag.transient | EntryFlag.large | EntryFlag.redelivered)) !== 0) chunk.isBound = true
+    // A copy of an older record: positions do not ascend any more.
+    if (sequence + 1 < this.next) chunk.isBound = true
     if (sequence >= this.next) this.next = sequence + 1
     if (sequence < this.#cursor) this.#cursor = sequence
   }

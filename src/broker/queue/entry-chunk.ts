@@ -44,7 +44,10 @@ export class EntryChunk {
   live = 0
   ready = 0
   readyBytes = 0
-  /** Entries that keep this chunk from going away: transient, redelivered or large ones that have been in it. */
+  /**
+   * It does not go away: it has had transient, redelivered or large entries, or copies of older records. Positions of a
+   * chunk that is not bound ascend.
+   */
   isBound = false
   /** The highest position in it: it may go away once digests cover it. */
   positionMax = 0

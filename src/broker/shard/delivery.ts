@@ -18,8 +18,12 @@ import type { SentMarks } from './sent-marks.ts'
 
 /** Deliveries made at once before the queue goes to the back of the run queue. */
 const burstMax = 128
-/** How far ahead of the consumer bodies are read back, in entries. */
-const readAheadEntries = 4_096
+/** How far ahead of the consumer bodies are read back: about this many bytes, and entries within these bounds. */
+const readAheadBytes = 4 * 1024 * 1024
+const readAheadEntriesMin = 256
+const readAheadEntriesMax = 16_384
+/** What a record takes besides its body, about, in bytes. */
+const recordOverheadBytes = 80
 
 /** What delivery needs of the shard. */
 export interface DeliveryPorts {
@@ -170,7 +174,7 @@ export class Delivery {
       const body = this.#ports.bodies.of(position, isTransient)
       if (body !== null) this.#message.chunks = this.#ports.bodies.reader(body)
     }
-    if ((sequence & 255) === 0) this.#readAhead(queue, sequence, log)
+    if ((sequence & 255) === 0) this.#readAhead(queue, sequence, chunk, log)
     return true
   }
 
@@ -183,8 +187,10 @@ export class Delivery {
   }
 
   /** Bodies that have been let go are read back before the consumer comes to them. */
-  #readAhead(queue: LocalQueue, sequence: number, log: Log): void {
-    const ahead = sequence + readAheadEntries
+  #readAhead(queue: LocalQueue, sequence: number, at: EntryChunk, log: Log): void {
+    const recordBytes = at.readyBytes / Math.max(1, at.ready) + recordOverheadBytes
+    const entries = Math.min(readAheadEntriesMax, Math.max(readAheadEntriesMin, Math.floor(readAheadBytes / recordBytes)))
+    const ahead = sequence + entries
     const chunk = queue.entries.chunkOf(ahead)
     if (chunk?.isAway === true) return this.#ports.loadChunk(queue, chunk)
     if (chunk === null || (chunk.flagsOf(ahead) & EntryFlag.live) === 0) return

@@ -7,12 +7,13 @@
  */
 import type { Clock } from '../../base/clock.ts'
 import type { Log, Position, Segment } from '../../log/log.ts'
-import { EntryFlag, chunkEntries } from '../queue/entry-chunk.ts'
+import { type EntryChunk, EntryFlag, chunkEntries } from '../queue/entry-chunk.ts'
 import type { LocalQueue } from '../queue/local-queue.ts'
 import type { LargeBodies, LargeBody } from './large-bodies.ts'
 import { copyChunk, copyPublish } from './publish-copy.ts'
 import { readPublishTargets } from './publish-record.ts'
 import { readU64, targetBytes } from './records.ts'
+import { type DigestRow, readDigestIndex } from './segment-digest.ts'
 
 /** Sealed segments that may stand about before anything is moved. */
 const segmentsBeforeMoving = 4
@@ -20,6 +21,11 @@ const segmentsBeforeMoving = 4
 const liveShareMax = 0.25
 /** Bytes copied between two turns of the event loop. */
 const bytesPerTurn = 256 * 1024
+/** Segments looked at in one round, rows of a digest between two turns. */
+const segmentsPerRound = 4
+const rowsPerTurn = 1_000
+/** What a record takes besides its body, about, in bytes. */
+const recordOverheadBytes = 80
 
 export interface MoverPorts {
   readonly log: Log
@@ -32,45 +38,44 @@ export interface MoverPorts {
 
 export class Mover {
   readonly #ports: MoverPorts
+  /** Where the next round goes on. */
+  #next = 0
 
   constructor(ports: MoverPorts) {
     this.#ports = ports
   }
 
-  /** Moves out of the oldest segment that is worth it, if any is. */
+  /**
+   * Looks at a few of the segments that could not be freed, another few in each round, and moves out of the first that is
+   * worth it.
+   */
   async run(blocked: readonly Segment[]): Promise<void> {
     if (blocked.length < segmentsBeforeMoving || this.#ports.log.isFull) return
-    for (const segment of blocked) {
-      if (this.#ports.isStopped()) return
-      const live = this.#livePositions(segment)
-      if (live === null || live.bytes > (segment.end - segment.base) * liveShareMax) continue
-      await this.#moveOut(segment, live.positions)
+    for (let count = 0; count < segmentsPerRound; count++) {
+      const segment = blocked[this.#next++ % blocked.length] as Segment
+      const live = await this.#livePositions(segment)
+      if (live === null || this.#ports.isStopped()) continue
+      await this.#moveOut(segment, live)
       return
     }
   }
 
-  /** Positions of records with live entries, and about how many bytes they are; null when entries of it may be away. */
-  #livePositions(segment: Segment): { positions: Set<Position>; bytes: number } | null {
-    const positions = new Set<Position>()
-    let bytes = 0
-    for (const queue of this.#ports.queues.values()) {
-      if (queue.runs.some((run) => run.segmentId === segment.id && isAwayWithin(queue, run.first, run.last))) return null
-      for (const chunk of queue.entries.chunks()) {
-        if (chunk.isAway || chunk.live === 0 || chunk.positionMax < segment.base) continue
-        for (let slot = 0; slot < chunk.flags.length; slot++) {
-          const flags = chunk.flags[slot] as number
-          const position = chunk.positions[slot] as number
-          if (flags === 0 || (flags & EntryFlag.transient) !== 0 || position < segment.base || position >= segment.end) continue
-          positions.add(position)
-          bytes += (chunk.sizes[slot] as number) + 96
-        }
-      }
+  /** Positions of records with live entries; null when they are too many, or when some of them may be away. */
+  async #livePositions(segment: Segment): Promise<Set<Position> | null> {
+    const { log, queues, bodies, clock } = this.#ports
+    const index = await readDigestIndex((offset, length) => log.readDigest(segment, offset, length))
+    if (index === null) return null
+    const live = new LiveRecords(segment)
+    for (const body of bodies.chunkedWithin(segment.base, segment.end)) {
+      live.add(body.isNamedInScratch ? 0 : body.name, body.bodyBytes)
     }
-    for (const body of this.#ports.bodies.chunkedWithin(segment.base, segment.end)) {
-      positions.add(body.isNamedInScratch ? 0 : body.name)
-      bytes += body.bodyBytes
+    let rows = 0
+    for (const row of index.rows) {
+      const queue = queues.get(row.queueId)
+      if (queue !== undefined && row.count > 0 && !live.addRow(queue, row)) return null
+      if (++rows % rowsPerTurn === 0) await new Promise<void>((resolve) => clock.soon(resolve))
     }
-    return { positions, bytes }
+    return live.positions
   }
 
   async #moveOut(segment: Segment, positions: ReadonlySet<Position>): Promise<void> {
@@ -99,6 +104,7 @@ export class Mover {
       if (chunk === null) continue
       chunk.positions[sequence - chunk.base] = moved
       chunk.positionMax = Math.max(chunk.positionMax, moved)
+      chunk.isBound = true
       queue.undigestedFrom = Math.min(queue.undigestedFrom, sequence)
       queue.unpagedBelow = Math.max(queue.unpagedBelow, sequence + 1)
       this.#ports.touch(queue, moved)
@@ -128,11 +134,44 @@ export class Mover {
   }
 }
 
-function isAwayWithin(queue: LocalQueue, first: number, last: number): boolean {
-  for (let at = Math.floor(first / chunkEntries) * chunkEntries; at <= last; at += chunkEntries) {
-    if (queue.entries.chunkOf(at)?.isAway === true) return true
+/** Gathers what is live in a segment until that is more than moving is worth. */
+class LiveRecords {
+  readonly positions = new Set<Position>()
+  readonly #segment: Segment
+  readonly #bytesMax: number
+  #bytes = 0
+
+  constructor(segment: Segment) {
+    this.#segment = segment
+    this.#bytesMax = (segment.end - segment.base) * liveShareMax
   }
-  return false
+
+  add(position: Position, bytes: number): boolean {
+    this.positions.add(position)
+    this.#bytes += bytes + recordOverheadBytes
+    return this.#bytes <= this.#bytesMax
+  }
+
+  /** False when it is too much, or when entries are away. */
+  addRow(queue: LocalQueue, row: DigestRow): boolean {
+    for (let first = Math.floor(row.first / chunkEntries) * chunkEntries; first <= row.last; first += chunkEntries) {
+      const chunk = queue.entries.chunkOf(first)
+      if (chunk === null || chunk.live === 0) continue
+      if (chunk.isAway || !this.#addChunk(chunk)) return false
+    }
+    return true
+  }
+
+  #addChunk(chunk: EntryChunk): boolean {
+    for (let slot = 0; slot < chunk.flags.length; slot++) {
+      const flags = chunk.flags[slot] as number
+      const position = chunk.positions[slot] as number
+      if (flags === 0 || (flags & EntryFlag.transient) !== 0) continue
+      if (position < this.#segment.base || position >= this.#segment.end) continue
+      if (!this.add(position, chunk.sizes[slot] as number)) return false
+    }
+    return true
+  }
 }
 
 /** A copy of one record's bytes. */

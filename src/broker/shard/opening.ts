@@ -66,7 +66,8 @@ export class Opening {
     const rows = await this.#readShortRows(index, read)
     if (rows === null) return false
     for (const large of digestLarge(index)) {
-      const body = new LargeBody(true, 0, large.positions, large.lengths)
+      const bodyBytes = large.lengths.reduce((sum, bytes) => sum + bytes, 0)
+      const body = new LargeBody(true, bodyBytes, large.positions, large.lengths)
       body.targets = large.targets
       this.#addBody(body, segment.base + large.offset)
     }
@@ -258,26 +259,38 @@ export class Opening {
   // ---------------------------------------------------------------- when everything is read
 
   async #finish(): Promise<void> {
-    this.#settleLargeBodies()
+    this.#needLargeEntries()
     for (const [chunk, queue] of this.#needed) if (chunk.isAway && chunk.live > 0) await this.#parts.paging.loadNow(queue, chunk)
     for (const { queue, sequence, position, bytes } of this.#late) {
       if (queue.entries.isLive(sequence)) this.#put(queue, sequence, position, bytes)
     }
+    this.#retainBodies()
     for (const queue of this.#parts.queues.values()) await this.#finishQueue(queue)
   }
 
-  /** A body is needed by as many entries as are live; their chunks must know that they are large. */
-  #settleLargeBodies(): void {
+  /** Chunks with live entries must know that these are large. */
+  #needLargeEntries(): void {
     for (const body of this.#bodies) {
       for (const { queueId, sequence } of body.targets) {
         const queue = this.#parts.queues.get(queueId)
-        if (queue === undefined || !queue.entries.isLive(sequence)) continue
-        this.#parts.bodies.retain(body)
-        const chunk = queue.entries.chunkOf(sequence)
-        if (chunk?.isAway === true) this.#needed.set(chunk, queue)
+        const chunk = queue?.entries.chunkOf(sequence)
+        if (queue !== undefined && chunk?.isAway === true && chunk.isAwayLive(sequence)) this.#needed.set(chunk, queue)
       }
-      if (body.references > 0) continue
+    }
+  }
+
+  /**
+   * A body is needed by as many entries as name it. Where a record stands twice, because it was copied and the original
+   * not yet freed, that is the copy only: otherwise the original would never be released.
+   */
+  #retainBodies(): void {
+    for (const body of this.#bodies) {
       this.#parts.bodies.retain(body)
+      for (const { queueId, sequence } of body.targets) {
+        const chunk = this.#parts.queues.get(queueId)?.entries.chunkOf(sequence)
+        if (chunk === null || chunk === undefined || chunk.isAway || chunk.flagsOf(sequence) === 0) continue
+        if (chunk.positions[sequence - chunk.base] === body.name) this.#parts.bodies.retain(body)
+      }
       this.#parts.bodies.release(body)
     }
   }

@@ -136,13 +136,15 @@ class Filling {
     if (!chunk.isAway || queue.entries.chunkOf(chunk.first) !== chunk) return
     const flags = new Uint8Array(chunkEntries)
     let readyBytes = 0
+    let before = 0
     for (let slot = 0; slot < chunkEntries; slot++) {
       if (!chunk.isAwayLive(chunk.first + slot)) continue
       const position = this.#positions[slot] as number
       if (position === 0) throw new Error(`no record for sequence ${chunk.first + slot} of queue '${queue.definition.name}'`)
       const isLarge = bodies.of(position, false) !== null
       flags[slot] = isLarge ? EntryFlag.live | EntryFlag.large : EntryFlag.live
-      chunk.isBound ||= isLarge
+      chunk.isBound ||= isLarge || position < before
+      before = position
       readyBytes += this.#sizes[slot] as number
     }
     chunk.positions = this.#positions

@@ -13,7 +13,7 @@
  * A digest may know more than its segment (settlements that came later), never less. It is written only when the log
  * has committed everything that it knows.
  */
-import { EntryFlag, chunkEntries } from '../queue/entry-chunk.ts'
+import { type EntryChunk, EntryFlag, chunkEntries } from '../queue/entry-chunk.ts'
 import type { LocalQueue } from '../queue/local-queue.ts'
 import type { LargeBody } from './large-bodies.ts'
 import { type QueueState, queueStateBytes, readQueueState, writeQueueState } from './queue-state.ts'
@@ -98,6 +98,12 @@ function gather(source: DigestSource, queue: LocalQueue): Gathered {
     }
     if (one.count++ === 0) one.first = sequence
     one.last = sequence
+  }, (chunk) => {
+    if (!isWholeWithin(chunk, source)) return false
+    if (one.count === 0) one.first = chunk.first
+    one.count += chunkEntries
+    one.last = chunk.first + chunkEntries - 1
+    return true
   })
   // Copies of old records may stand behind the segment already: the next digest begins at the first of all that do.
   queue.undigestedFrom = beyond === 0 ? Math.max(from, one.last + 1) : beyond
@@ -110,9 +116,11 @@ function visitEntries(
   from: number,
   base: number,
   visit: (sequence: number, position: number, size: number) => void,
+  visitWhole: (chunk: EntryChunk) => boolean,
 ): void {
   for (const chunk of queue.entries.chunks()) {
     if (chunk.isAway || chunk.first + chunkEntries <= from || chunk.positionMax < base) continue
+    if (visitWhole(chunk)) continue
     for (let slot = 0; slot < chunk.flags.length; slot++) {
       const flags = chunk.flags[slot] as number
       if (flags === 0 || (flags & EntryFlag.transient) !== 0) continue
@@ -120,6 +128,13 @@ function visitEntries(
       if (position >= base) visit(chunk.base + slot, position, chunk.sizes[slot] as number)
     }
   }
+}
+
+/** Every sequence of the chunk is live and its record is in the segment: nothing need be looked at one by one. */
+function isWholeWithin(chunk: EntryChunk, source: DigestSource): boolean {
+  if (chunk.live !== chunkEntries || chunk.isBound || chunk.base !== chunk.first) return false
+  // Positions of a chunk that is not bound ascend.
+  return (chunk.positions[0] as number) >= source.base && chunk.positionMax < source.end
 }
 
 function isContiguous(one: Gathered): boolean {
@@ -159,6 +174,12 @@ function writeRows(digest: Uint8Array, rowAt: number, at: number, one: Gathered,
       sums[sum] = (sums[sum] as number) + size
     }
     if (offset > offsetMax) offsetMax = offset
+  }, (chunk) => {
+    if (!contiguous || !isWholeWithin(chunk, source)) return false
+    cursor = writeWholeChunk(digest, cursor, chunk, source.base)
+    sums[Math.floor(chunk.first / chunkEntries) - firstSum] = chunk.sizes.reduce((sum, size) => sum + size, 0)
+    if (chunk.positionMax - source.base > offsetMax) offsetMax = chunk.positionMax - source.base
+    return true
   })
   const sumsAt = cursor
   for (const sum of sums) {
@@ -174,6 +195,16 @@ function writeRows(digest: Uint8Array, rowAt: number, at: number, one: Gathered,
   writeU32(digest, rowAt + 36, sumsAt)
   writeU32(digest, rowAt + 48, offsetMax)
   return cursor
+}
+
+/** The rows of 1,024 entries, through words: all offsets in a digest are multiples of 4. */
+function writeWholeChunk(digest: Uint8Array, at: number, chunk: EntryChunk, base: number): number {
+  const rows = new Uint32Array(digest.buffer, digest.byteOffset + at, chunkEntries * 2)
+  for (let slot = 0; slot < chunkEntries; slot++) {
+    rows[slot * 2] = (chunk.positions[slot] as number) - base
+    rows[slot * 2 + 1] = chunk.sizes[slot] as number
+  }
+  return at + chunkEntries * 8
 }
 
 function writeStates(digest: Uint8Array, rowAt: number, at: number, states: readonly QueueState[]): number {

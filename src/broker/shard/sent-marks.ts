@@ -23,6 +23,8 @@ export class SentMarks {
   mayBeSent(queue: LocalQueue, sequence: number): boolean {
     if (sequence + queue.sentStep / 2 >= queue.sentReserved) this.#reserve(queue, sequence)
     if (sequence < queue.sentCommitted) return true
+    // The step was too short for this rate: the next mark was reserved in time and is still not committed.
+    if (queue.sentCommitted > 0) queue.sentStep = Math.min(sentStepMax, queue.sentStep * 2)
     queue.isWaitingForMark = true
     return false
   }
@@ -46,8 +48,6 @@ export class SentMarks {
   }
 
   #reserve(queue: LocalQueue, sequence: number): void {
-    const hadToWait = queue.sentReserved > 0 && sequence >= queue.sentCommitted
-    if (hadToWait) queue.sentStep = Math.min(sentStepMax, queue.sentStep * 2)
     const mark = Math.max(sequence + 1, queue.sentReserved) + queue.sentStep
     const at = this.#log.reserve(sentMarkBytes)
     writeSentMark(this.#log.buffer, at, queue.id, mark)
