@@ -1,6 +1,7 @@
 /** What a shard must find again after a stop, after damage, and while its segments come and go. */
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { ManualClock } from '../../../src/base/clock.ts'
 import { chunkBytes, type Message } from '../../../src/broker/message.ts'
 import { bodyOf, SentMessage } from '../../support/sent-message.ts'
 import { definitionOf, ShardHarness } from '../../support/shard-harness.ts'
@@ -35,6 +36,7 @@ async function getWhole(shard: ShardHarness, name: string, sent: SentMessage): P
     })
   })
   if (message.chunks === null) return
+  assert.equal(message.chunks.bodyBytes, sent.bodyBytes)
   const pieces: Uint8Array[] = []
   for (let index = 0; index < message.chunks.count; index++) {
     await new Promise<void>((resolve, reject) => {
@@ -68,3 +70,44 @@ describe('a shard that is opened again', () => {
     assert.deepEqual(shard.failures, [])
   })
 })
+
+describe('a shard that moves large bodies', () => {
+  it('frees all room in the end, although a crash left original and copy', async () => {
+    const { shard, rounds } = await withRounds('q', 'filler')
+    publish(shard, new SentMessage(1, 100_000, 'large', true), ['q'])
+    shard.consume('filler', { isNoAck: true })
+    const place = (): number => shard.queue('q').entries.chunkOf(1)?.positions[0] ?? 0
+    const original = place()
+    let number = 2
+    for (; place() === original; number++) {
+      assert.ok(number < 400, 'the record is copied')
+      publish(shard, new SentMessage(number, 60_000, 'parts', true), [number % 20 === 0 ? 'q' : 'filler'])
+      if (number % 10 === 0) await shard.settle()
+    }
+    assert.equal(shard.log.segments[0]?.id, 0, 'the original is still there')
+    await shard.restart()
+    const left = shard.queue('q').entries.ready
+    const consumer = shard.consume('q', { isNoAck: true })
+    await rounds(20)
+    assert.equal(consumer.delivered, left)
+    assert.deepEqual(shard.failures, [])
+    assert.notEqual(shard.log.segments[0]?.id, 0, 'the original is freed')
+  })
+})
+
+/** A shard whose clock is moved by hand: `rounds` lets it look for what can be freed so many times. */
+async function withRounds(...names: string[]): Promise<{ shard: ShardHarness; rounds: (count: number) => Promise<void> }> {
+  const clock = new ManualClock()
+  const shard = new ShardHarness(
+    names.map((name, index) => definitionOf(index + 1, name)),
+    { clock },
+  )
+  await shard.start()
+  const rounds = async (count: number): Promise<void> => {
+    for (let round = 0; round < count; round++) {
+      clock.advance(500)
+      await shard.settle()
+    }
+  }
+  return { shard, rounds }
+}
