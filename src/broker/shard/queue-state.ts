@@ -51,6 +51,8 @@ export function queueStates(queue: LocalQueue, sentMark: number, sentRanges: num
     if (bits !== null) roomFor(part.bitmaps, bitmapsMax).bitmaps.push({ first: chunk.first, bits })
     expected = chunk.first + chunkEntries
   }
+  // Behind the last chunk with an entry all is settled, and that too must be said again.
+  if (head < expected && expected < queue.entries.next) roomFor(part.gaps, rangesMax).gaps.push(expected, queue.entries.next - 1)
   return parts
 }
 

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test'
 import { ManualClock } from '../../../src/base/clock.ts'
 import { chunkBytes, type Message } from '../../../src/broker/message.ts'
 import { bodyOf, SentMessage } from '../../support/sent-message.ts'
-import { definitionOf, ShardHarness } from '../../support/shard-harness.ts'
+import { definitionOf, ShardHarness, type TestConsumer } from '../../support/shard-harness.ts'
 
 async function harness(...names: string[]): Promise<ShardHarness> {
   return new ShardHarness(names.map((name, index) => definitionOf(index + 1, name, !name.startsWith('transient')))).start()
@@ -71,6 +71,27 @@ describe('a shard that is opened again', () => {
   })
 })
 
+describe('a shard that frees what said that entries are settled', () => {
+  it('says it again, for the last ones of a queue too', async () => {
+    const { shard, rounds } = await withRounds('q', 'filler')
+    // Chunks of 1,024 entries: the first one keeps a live entry and so its segment, all others are settled later.
+    for (let number = 1; number <= 3_000; number++) publish(shard, new SentMessage(number, 10, 'parts', true), ['q'])
+    const holder = shard.consume('q', { limit: 1 })
+    const consumer = shard.consume('q', { limit: 0 })
+    await shard.settle()
+    shard.consume('filler', { isNoAck: true })
+    await fill(shard, 'filler')
+    for (const one of consumer.unsettled.splice(0)) settleOne(shard, consumer, one.sequence)
+    await fill(shard, 'filler')
+    await rounds(10)
+    const ids = shard.log.segments.map((segment) => segment.id)
+    assert.ok(ids[0] === 0 && ids[1] !== 1, `segments ${ids.join()}: the settlements' own is freed`)
+    await shard.restart()
+    assert.equal(shard.queue('q').entries.live, 1)
+    assert.equal(holder.unsettled.length, 1)
+  })
+})
+
 describe('a shard that moves large bodies', () => {
   it('frees all room in the end, although a crash left original and copy', async () => {
     const { shard, rounds } = await withRounds('q', 'filler')
@@ -94,6 +115,16 @@ describe('a shard that moves large bodies', () => {
     assert.notEqual(shard.log.segments[0]?.id, 0, 'the original is freed')
   })
 })
+
+/** Fills more than one segment with messages that nobody needs. */
+async function fill(shard: ShardHarness, name: string): Promise<void> {
+  for (let count = 0; count < 20; count++) publish(shard, new SentMessage(1_000_000 + count, 60_000, 'parts', true), [name])
+  await shard.settle()
+}
+
+function settleOne(shard: ShardHarness, { consumer }: TestConsumer, sequence: number): void {
+  shard.commands.settle(consumer.queue, consumer, sequence, sequence, 'ack')
+}
 
 /** A shard whose clock is moved by hand: `rounds` lets it look for what can be freed so many times. */
 async function withRounds(...names: string[]): Promise<{ shard: ShardHarness; rounds: (count: number) => Promise<void> }> {
