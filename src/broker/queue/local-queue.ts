@@ -53,9 +53,7 @@ export class LocalQueue implements Queue {
   isTouched = false
   /** No durable entry from this sequence on stands in a digest. */
   undigestedFrom = 1
-  /** The newest segment whose digest holds this queue's complete state; 0: none. */
-  statedIn = 0
-  /** A complete state of it was appended as a record at this position; 0: none. */
+  /** A complete state of it was appended as a record at this position, since the shard was opened; 0: none. */
   restatedAt = 0
   /** In the order of the segments. */
   runs: EntryRun[] = []

@@ -90,7 +90,6 @@ export class Digests {
     const index = await readDigestIndex((offset, length) => Promise.resolve(digest.subarray(offset, offset + length)))
     index?.rows.forEach((row, at) => {
       const queue = queues[at] as LocalQueue
-      queue.statedIn = segment.id
       noteRun(segment, queue, row)
     })
     this.digestedBelow = segment.end

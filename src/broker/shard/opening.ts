@@ -75,7 +75,6 @@ export class Opening {
       const queue = this.#parts.queues.get(row.queueId)
       if (queue === undefined) continue
       for (const state of digestStates(index, row)) this.#applyState(queue, state)
-      queue.statedIn = segment.id
       queue.undigestedFrom = Math.max(queue.undigestedFrom, row.last + 1)
       if (row.count > 0) this.#applyRows(segment, queue, row, rows)
     }
@@ -181,7 +180,6 @@ export class Opening {
     if (queue === undefined) return
     this.#applyState(queue, state)
     this.#parts.touch(queue, position)
-    if (state.sentMark !== null) queue.restatedAt = position
   }
 
   // ---------------------------------------------------------------- what both do

@@ -2,8 +2,9 @@
  * Frees segments whose records nobody needs, in any order.
  *
  * A sealed segment is free when (1) none of its entries is live, (2) no chunk of a live large body is in it, and (3) what
- * its settlements, marks and states said of each queue is said again by a later digest or record: a queue's state
- * record is appended for those of which it is not. Segments with few live entries have these copied to the end of the
+ * its settlements, marks and states said of each queue is said again by a later record: a queue's state record is
+ * appended for those of which it is not. A later digest does not count, since nothing may depend on a digest: one that is
+ * damaged is replaced by reading its segment, which says less. Segments with few live entries have these copied to the end of the
  * log (`mover.ts`), so that one old message does not hold 64 MiB.
  */
 import type { Clock } from '../../base/clock.ts'
@@ -121,12 +122,12 @@ export class Reclaim {
     return true
   }
 
-  /** Says again what only this segment says. True when something was appended. */
+  /** Says again what no later record says. True when something was appended. */
   #restate(segment: Segment, rows: readonly DigestRow[]): boolean {
     let hasAppended = false
     for (const row of rows) {
       const queue = this.#ports.queues.get(row.queueId)
-      if (queue === undefined || queue.statedIn > segment.id || queue.restatedAt >= segment.end) continue
+      if (queue === undefined || queue.restatedAt >= segment.end) continue
       restate(this.#ports.log, queue, this.#ports.digests.touch)
       hasAppended = true
     }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { ManualClock } from '../../../src/base/clock.ts'
 import { chunkBytes, type Message } from '../../../src/broker/message.ts'
+import type { Segment } from '../../../src/log/log.ts'
 import { bodyOf, SentMessage } from '../../support/sent-message.ts'
 import { definitionOf, ShardHarness, type TestConsumer } from '../../support/shard-harness.ts'
 
@@ -92,6 +93,31 @@ describe('a shard that frees what said that entries are settled', () => {
   })
 })
 
+describe('a shard whose digest is damaged', () => {
+  it('still knows what was settled in segments that are freed', async () => {
+    const { shard, rounds } = await withRounds('q', 'filler', 'late')
+    for (let number = 1; number <= 100; number++) publish(shard, new SentMessage(number, 10, 'parts', true), ['q'])
+    shard.consume('q', { limit: 1 })
+    const consumer = shard.consume('q', { limit: 0 })
+    const late = shard.consume('late')
+    await shard.settle()
+    shard.consume('filler', { isNoAck: true })
+    await fill(shard, 'filler')
+    for (const one of consumer.unsettled.splice(0, 90)) settleOne(shard, consumer, one.sequence)
+    publish(shard, new SentMessage(101, 10, 'parts', true), ['late'])
+    await fill(shard, 'filler')
+    settleOne(shard, consumer, consumer.unsettled[0]?.sequence ?? 0)
+    publish(shard, new SentMessage(102, 10, 'parts', true), ['late'])
+    await fill(shard, 'filler')
+    settleOne(shard, late, 1)
+    await rounds(10)
+    assert.notEqual(shard.log.segments[1]?.id, 1, 'the segment of the settlements is freed')
+    damageDigests(shard, () => true)
+    await shard.restart()
+    assert.equal(shard.queue('q').entries.live, 9)
+  })
+})
+
 describe('a shard that moves large bodies', () => {
   it('frees all room in the end, although a crash left original and copy', async () => {
     const { shard, rounds } = await withRounds('q', 'filler')
@@ -115,6 +141,18 @@ describe('a shard that moves large bodies', () => {
     assert.notEqual(shard.log.segments[0]?.id, 0, 'the original is freed')
   })
 })
+
+/** Digests of these segments cannot be read any more, until they are written again. */
+function damageDigests({ log }: ShardHarness, isDamaged: (segment: Segment) => boolean): void {
+  const readDigest = log.readDigest.bind(log)
+  const writeDigest = log.writeDigest.bind(log)
+  const damaged = new Set(log.segments.filter(isDamaged).map((segment) => segment.id))
+  log.readDigest = async (segment, offset, length) => (damaged.has(segment.id) ? null : readDigest(segment, offset, length))
+  log.writeDigest = async (segment, digest) => {
+    damaged.delete(segment.id)
+    await writeDigest(segment, digest)
+  }
+}
 
 /** Fills more than one segment with messages that nobody needs. */
 async function fill(shard: ShardHarness, name: string): Promise<void> {
