@@ -25,8 +25,9 @@ export class Digests {
   #chain: Promise<void> = Promise.resolve()
   #commitWaiters: { position: Position; resolve: () => void }[] = []
   #isStopped = false
-  /** Every sealed segment below this position has its digest. */
-  digestedBelow: Position = 0
+  /** Sealed segments whose digest is not written, in the order in which they get it. */
+  readonly #waiting: Segment[] = []
+  #sealedBelow: Position = 0
 
   constructor(ports: DigestsPorts) {
     this.#ports = ports
@@ -40,7 +41,19 @@ export class Digests {
     this.#touched.push(queue)
   }
 
+  /** Every sealed segment below this position has its digest. */
+  get digestedBelow(): Position {
+    return this.#waiting[0]?.base ?? this.#sealedBelow
+  }
+
+  /** This sealed segment has its digest from before. */
+  hasDigest(segment: Segment): void {
+    this.#sealedBelow = Math.max(this.#sealedBelow, segment.end)
+  }
+
   sealed(segment: Segment): void {
+    this.#waiting.push(segment)
+    this.#sealedBelow = Math.max(this.#sealedBelow, segment.end)
     this.#chain = this.#chain.then(() => this.#write(segment)).catch((error: Error) => this.#fail(error))
   }
 
@@ -92,7 +105,7 @@ export class Digests {
       const queue = queues[at] as LocalQueue
       noteRun(segment, queue, row)
     })
-    this.digestedBelow = segment.end
+    this.#waiting.shift()
     const stillTouched = (queue: LocalQueue): boolean => !queue.isDropped && queue.lastPosition >= segment.end
     for (const queue of this.#touched) queue.isTouched = stillTouched(queue)
     this.#touched = this.#touched.filter((queue) => queue.isTouched)

@@ -40,6 +40,8 @@ export class Opening {
   /** Positions of entries whose chunk was away when their copy was met. */
   readonly #late: { queue: LocalQueue; sequence: number; position: Position; bytes: number }[] = []
   readonly #sentRanges = new Map<LocalQueue, number[]>()
+  /** Per queue, the lowest sequence that was read from a record: the digests of those segments are still to be written. */
+  readonly #lowestRead = new Map<LocalQueue, number>()
 
   constructor(parts: OpeningParts) {
     this.#parts = parts
@@ -75,7 +77,6 @@ export class Opening {
       const queue = this.#parts.queues.get(row.queueId)
       if (queue === undefined) continue
       for (const state of digestStates(index, row)) this.#applyState(queue, state)
-      queue.undigestedFrom = Math.max(queue.undigestedFrom, row.last + 1)
       if (row.count > 0) this.#applyRows(segment, queue, row, rows)
     }
     return true
@@ -154,7 +155,7 @@ export class Opening {
       if ((targets.flags & PublishFlag.chunked) !== 0) this.#lastBody().targets.push({ queueId: queue.id, sequence })
       this.#put(queue, sequence, position, targets.bodyBytes)
       this.#parts.touch(queue, position)
-      if ((targets.flags & PublishFlag.moved) !== 0) queue.undigestedFrom = Math.min(queue.undigestedFrom, sequence)
+      this.#lowestRead.set(queue, Math.min(sequence, this.#lowestRead.get(queue) ?? sequence))
     }
   }
 
@@ -298,6 +299,7 @@ export class Opening {
     queue.maybeSentBelow = queue.sentReserved
     queue.sentCommitted = queue.sentReserved
     queue.entries.next = Math.max(queue.entries.next, queue.sentReserved)
+    queue.undigestedFrom = this.#lowestRead.get(queue) ?? queue.entries.next
     const ranges = this.#sentRanges.get(queue) ?? []
     for (let index = 0; index < ranges.length; index += 2) {
       await this.#flagSent(queue, ranges[index] as number, ranges[index + 1] as number)

@@ -193,11 +193,8 @@ export class Shard implements ShardCommands {
       sealed: (segment) => this.#usage.sealed(segment),
       roomChanged: () => this.#options.listener.roomChanged(),
     }
-    for (const segment of this.#log.segments) if (segment.isSealed) this.#digests.digestedBelow = segment.end
-    for (const segment of withoutDigest) {
-      this.#digests.digestedBelow = Math.min(this.#digests.digestedBelow, segment.base)
-      this.#digests.sealed(segment)
-    }
+    for (const segment of this.#log.segments) if (segment.isSealed) this.#digests.hasDigest(segment)
+    for (const segment of withoutDigest) this.#digests.sealed(segment)
     this.#paging.sweep(this.#queues.values(), this.#digests.digestedBelow)
     this.#reclaim.start()
   }

@@ -116,6 +116,25 @@ describe('a shard whose digest is damaged', () => {
     await shard.restart()
     assert.equal(shard.queue('q').entries.live, 9)
   })
+
+  it('keeps what its segment holds, between two segments with whole digests', async () => {
+    const { shard, rounds } = await withRounds('q', 'filler')
+    shard.consume('filler', { isNoAck: true })
+    for (let number = 1; number <= 4_500; number++) {
+      publish(shard, new SentMessage(number, 10, 'parts', true), ['q'])
+      if (number % 1_500 === 0) await fill(shard, 'filler')
+    }
+    damageDigests(shard, ({ id }) => id === 1)
+    await shard.restart()
+    await rounds(10)
+    await shard.restart()
+    const consumer = shard.consume('q')
+    await shard.settle()
+    assert.deepEqual(
+      consumer.received.map((one) => one.sequence),
+      Array.from({ length: 4_500 }, (_, index) => index + 1),
+    )
+  })
 })
 
 describe('a shard that moves large bodies', () => {
