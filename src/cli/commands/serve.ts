@@ -23,6 +23,8 @@ export async function serve(flags: Readonly<Record<string, string>>): Promise<Ex
     isTerminal: process.stderr.isTTY === true,
     write: (line) => process.stderr.write(line),
   })
+  // Whoever read them may be gone (`| head`): that is no reason to stop serving.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
   for (const warning of warnings) logger.warn({}, warning)
   endOnOwnFault(logger)
   const signals = new StopSignals()
