@@ -1,6 +1,6 @@
 /**
  * The real network. What is unusual here is how it reads: Node allocates a new buffer for each read of an accepted
- * socket, which costs a tenth to a quarter of the throughput (performance.md, technique 8). `onread` avoids it but is
+ * socket, which costs a tenth to a quarter of the throughput. `onread` avoids it but is
  * documented for outgoing sockets only. So an accepted socket is held still (`pauseOnConnect`), its handle is taken off
  * it, and a new `net.Socket` is made around the handle, by the undocumented option of that name, with `onread` set.
  * Where a Node version does not play along, 'data' events do the same, slower; the tests run both ways.

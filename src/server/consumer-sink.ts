@@ -14,7 +14,7 @@ import type { Holder } from './unacked.ts'
  * The server's side of one consumer: turns messages into `basic.deliver` frames.
  *
  * Messages of a consumer mostly come by the same exchange and key, so the method frame is kept as a template and only
- * delivery tag and redelivered are put in (performance.md, technique 5). Content that came in one body frame is copied
+ * delivery tag and redelivered are put in. Content that came in one body frame is copied
  * as it came, with the channel number changed.
  *
  *     template: 1 | channel | size | 60 60 | consumer tag | delivery tag | redelivered | exchange, routing key | 0xCE

@@ -25,7 +25,7 @@ export const routeOffset = 2
 
 /**
  * Recognises `basic.publish` methods by their bytes, so that a publisher that says the same again costs a comparison
- * instead of two strings and a look-up (performance.md, technique 6). A few forms are remembered per channel, each at
+ * instead of two strings and a look-up. A few forms are remembered per channel, each at
  * the place its bytes hash to; a form that is not there takes the place. The last one used is tried first.
  */
 export class RouteCache {

@@ -7,7 +7,7 @@ export interface TurnMember {
 
 /**
  * Runs its members once, after the events that are already there: so that everything a connection has to say in a turn
- * goes out in one write (performance.md, technique 1). A member that adds itself while it runs is in the next turn.
+ * goes out in one write. A member that adds itself while it runs is in the next turn.
  */
 export class TurnEnd {
   readonly #clock: Clock
