@@ -1,6 +1,7 @@
 /**
  * One large buffer from which the buffers of the hot path are cut, so that bytes move between them by `copyWithin`:
- * that needs no view per copy and takes half the time of `set(subarray)` for small messages. Whoever copies compares the buffer objects and falls back when they differ; nobody depends on it.
+ * that needs no view per copy and takes half the time of `set(subarray)` for small messages. Whoever copies compares the
+ * buffer objects and falls back when they differ; nobody depends on it.
  *
  * Pieces come in the sizes of `blockClasses` and are used again, never split or joined. When the arena is used up,
  * pieces are made outside of it, and of those only a few are kept.

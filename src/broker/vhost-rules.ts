@@ -37,6 +37,12 @@ export function checkOwner(session: Session, queue: DeclaredQueue): void {
   if (queue.exclusiveOwner !== null && queue.exclusiveOwner !== session.id) throw locked(queue)
 }
 
+/** Asked before anything durable is made; what is there may always be removed. */
+export function checkRoom(topology: { readonly hasRoom: boolean }, isDurable: boolean): void {
+  if (!isDurable || topology.hasRoom) return
+  throw new BrokerError('precondition-failed', 'no room is left on disk to store new definitions')
+}
+
 // ---------------------------------------------------------------- exchanges
 
 export function exchangeProperties(name: string, args: ExchangeArguments): ExchangeProperties {

@@ -70,7 +70,7 @@ export class Vhost implements VhostCommands {
     const known = this.#state.exchanges.get(name)
     if (known === undefined) {
       rules.checkNewExchange(this.#state, properties, rights)
-      this.#checkRoom(properties.isDurable)
+      rules.checkRoom(this.#topology, properties.isDurable)
       const made = this.#topology.declareExchange(this.#state, properties)
       reply.done(undefined, positionOf(made))
     } else {
@@ -121,7 +121,7 @@ export class Vhost implements VhostCommands {
     const known = this.#state.queues.get(name)
     if (known === undefined) {
       rules.checkNewQueue(this.#state, properties, { rights, isServerNamed: given === '' })
-      this.#checkRoom(properties.isDurable)
+      rules.checkRoom(this.#topology, properties.isDurable)
       const made = this.#topology.declareQueue(this.#state, properties)
       reply.done({ name, ready: 0, unacked: 0, consumers: 0 }, positionOf(made))
       return
@@ -323,7 +323,7 @@ export class Vhost implements VhostCommands {
       return
     }
     rules.checkNewBinding(this.#state, ends)
-    this.#checkRoom(source.isDurable && destination.isDurable)
+    rules.checkRoom(this.#topology, source.isDurable && destination.isDurable)
     reply.done(undefined, positionOf(this.#topology.bind(ends)))
   }
 
@@ -340,12 +340,6 @@ export class Vhost implements VhostCommands {
     if (destination === undefined) return undefined
     const identity = bindingIdentity({ destination, key: args.bindingKey, arguments: args.arguments })
     return this.#state.exchanges.get(source)?.outgoing.get(identity)
-  }
-
-  #checkRoom(isDurable: boolean): void {
-    if (isDurable && !this.#topology.hasRoom) {
-      throw new BrokerError('precondition-failed', 'no room is left on disk to store new definitions')
-    }
   }
 
   #freeName(): string {
