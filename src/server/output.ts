@@ -1,5 +1,5 @@
 import { ByteWriter, writeUint16, writeUint32 } from '../amqp/byte-writer.ts'
-import { FrameTypes, frameEndOctet, frameOverheadBytes } from '../amqp/frame-decoder.ts'
+import { FrameTypes, frameEndOctet, frameHeaderBytes, frameOverheadBytes } from '../amqp/frame-decoder.ts'
 import { encodeMethodFrame, heartbeatFrame } from '../amqp/frame-encoder.ts'
 import type { Method } from '../amqp/methods.generated.ts'
 import type { Arena, Block } from '../base/arena.ts'
@@ -223,7 +223,9 @@ export class Output {
   #pump(): void {
     if (this.#writing !== null || this.#isClosed) return
     const [next] = this.#items
-    if (this.#isHeartbeatDue) this.#writeHeartbeat()
+    // Not inside a frame of a large body, which the peer takes for a sign of life anyway.
+    const isInFrame = next instanceof LargeBody && next.frameBytesLeft > 0
+    if (this.#isHeartbeatDue && !isInFrame) this.#writeHeartbeat()
     else if (next === undefined) this.#itemsDone()
     else if (next instanceof Piece) {
       this.#items.shift()
@@ -298,25 +300,43 @@ export class Output {
       body.index++
       if (this.#isClosed) return
       if (error !== null) this.#owner.outputFailed(error)
-      else this.#sendPiece(body.channelId, buffer, start, end)
+      else this.#sendPiece(body, buffer, start, end)
     })
   }
 
-  #sendPiece(channelId: number, from: Uint8Array, start: number, end: number): void {
-    const pieceBytesMax = this.frameBytesMax - frameOverheadBytes
-    const frames = Math.ceil((end - start) / pieceBytesMax)
+  /**
+   * The next bytes of a large body. Its frames are as large as the peer allows and so reach over several pieces: there
+   * are clients that count frames, and take the body to be complete when the count is reached.
+   */
+  #sendPiece(body: LargeBody, from: Uint8Array, start: number, end: number): void {
+    const frames = Math.ceil((end - start) / (this.frameBytesMax - frameOverheadBytes)) + 1
     const block = this.#arena.take(end - start + frames * frameOverheadBytes)
     let to = block.start
-    for (let at = start; at < end; at += pieceBytesMax) {
-      const bytes = Math.min(pieceBytesMax, end - at)
-      writeFrame(block.buffer, to, channelId, from, at, bytes)
-      to += bytes + frameOverheadBytes
+    for (let at = start; at < end; ) {
+      if (body.frameBytesLeft === 0) to = this.#beginFrame(body, block.buffer, to)
+      const bytes = Math.min(body.frameBytesLeft, end - at)
+      copyBytes(from, at, at + bytes, block.buffer, to)
+      at += bytes
+      to += bytes
+      body.frameBytesLeft -= bytes
+      if (body.frameBytesLeft === 0) block.buffer[to++] = frameEndOctet
     }
     const piece = new Piece(block, to)
     this.#sealedBytes += to - block.start
     // A heartbeat may have gone ahead while the piece was read; then the piece is next.
     if (this.#writing === null) this.#write(piece)
     else this.#items.unshift(piece)
+  }
+
+  #beginFrame(body: LargeBody, to: Uint8Array, at: number): number {
+    const bytes = Math.min(body.bytesLeft, this.frameBytesMax - frameOverheadBytes)
+    assert(bytes > 0, 'chunks hold no more than their body')
+    body.bytesLeft -= bytes
+    body.frameBytesLeft = bytes
+    to[at] = FrameTypes.Body
+    writeUint16(to, at + 1, body.channelId)
+    writeUint32(to, at + 3, bytes)
+    return at + frameHeaderBytes
   }
 }
 
@@ -336,10 +356,14 @@ class LargeBody {
   readonly chunks: Chunks
   index = 0
   isReading = false
+  /** Bytes for which no frame has been begun, and those missing in the frame that has. */
+  bytesLeft: number
+  frameBytesLeft = 0
 
   constructor(channelId: number, chunks: Chunks) {
     this.channelId = channelId
     this.chunks = chunks
+    this.bytesLeft = chunks.bodyBytes
   }
 }
 
