@@ -98,7 +98,7 @@ export const options = {
   ),
   messageBytesMax: bytes(
     'limits.message-size',
-    { default: '16MiB', min: '1KiB', max: '128MiB' },
+    { default: '128MiB', min: '1KiB', max: '128MiB' },
     'Body of one message; a larger one closes the channel (406).',
   ),
   consumersPerChannelMax: integer(

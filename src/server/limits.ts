@@ -65,7 +65,7 @@ export const defaultServerLimits: ServerLimits = Object.freeze({
   channelsMax: 2_047,
   heartbeatSeconds: 60,
   frameBytesMin: 4_096,
-  messageBytesMax: 16 * 1024 * 1024,
+  messageBytesMax: 128 * 1024 * 1024,
   consumersPerChannelMax: 16_384,
   unackedPerChannelMax: 1_048_576,
   unconfirmedPerChannelMax: 1_048_576,

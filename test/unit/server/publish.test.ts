@@ -110,7 +110,7 @@ describe('content', () => {
     huge.bytes(bytes)
     await huge.closesChannel(
       406,
-      /^PRECONDITION_FAILED - message size \d+ is larger than configured max size 16777216$/,
+      /^PRECONDITION_FAILED - message size \d+ is larger than configured max size 134217728$/,
     )
   })
 
