@@ -64,16 +64,14 @@ export class Entries {
     if (sequence < this.#cursor) this.#cursor = sequence
   }
 
-  /** All sequences of a chunk that has no entries yet are live, their columns stand in digests. */
+  /**
+   * All sequences of a chunk are live and their columns stand in digests (replay). What was known of it before is part of
+   * that: copies of records stand in two segments, and of the older one some may have been freed.
+   */
   putAway(first: number, readyBytes: number, positionMax: number): void {
     const there = this.chunkOf(first)
-    if (there !== null && there.live > 0) {
-      // Copies of records: the columns are read again, from the digest that knows the newest places.
-      if (!there.isAway && !there.isBound) there.sendAway()
-      return
-    }
-    if (there !== null) this.#forget(there)
-    this.#chunkAt(Math.floor(first / chunkEntries), () => EntryChunk.away(first, readyBytes, positionMax))
+    if (there !== null) this.dropChunk(there)
+    this.#chunkAt(Math.floor(first / chunkEntries), () => EntryChunk.away(first, readyBytes, Math.max(positionMax, there?.positionMax ?? 0)))
     this.live += chunkEntries
     this.ready += chunkEntries
     this.readyBytes += readyBytes

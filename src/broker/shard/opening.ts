@@ -32,13 +32,20 @@ export interface OpeningParts {
   touch(queue: LocalQueue, position: Position): void
 }
 
+interface LateEntry {
+  readonly queue: LocalQueue
+  readonly sequence: number
+  readonly position: Position
+  readonly bytes: number
+}
+
 export class Opening {
   readonly #parts: OpeningParts
   readonly #bodies: LargeBody[] = []
   /** Chunks that are away and whose columns are needed after all. */
   readonly #needed = new Map<EntryChunk, LocalQueue>()
   /** Positions of entries whose chunk was away when their copy was met. */
-  readonly #late: { queue: LocalQueue; sequence: number; position: Position; bytes: number }[] = []
+  readonly #late: LateEntry[] = []
   readonly #sentRanges = new Map<LocalQueue, number[]>()
   /** Per queue, the lowest sequence that was read from a record: the digests of those segments are still to be written. */
   readonly #lowestRead = new Map<LocalQueue, number>()
@@ -189,7 +196,6 @@ export class Opening {
     const chunk = queue.entries.chunkOf(sequence)
     if (chunk?.isAway === true) {
       if (!chunk.isAwayLive(sequence)) return
-      this.#needed.set(chunk, queue)
       this.#late.push({ queue, sequence, position, bytes })
       return
     }
@@ -258,24 +264,27 @@ export class Opening {
   // ---------------------------------------------------------------- when everything is read
 
   async #finish(): Promise<void> {
-    this.#needLargeEntries()
-    for (const [chunk, queue] of this.#needed) if (chunk.isAway && chunk.live > 0) await this.#parts.paging.loadNow(queue, chunk)
-    for (const { queue, sequence, position, bytes } of this.#late) {
-      if (queue.entries.isLive(sequence)) this.#put(queue, sequence, position, bytes)
+    for (const { queue, sequence } of this.#late) this.#need(queue, sequence)
+    for (const body of this.#bodies) {
+      for (const { queueId, sequence } of body.targets) this.#need(this.#parts.queues.get(queueId), sequence)
     }
+    for (const [chunk, queue] of this.#needed) if (chunk.isAway && chunk.live > 0) await this.#parts.paging.loadNow(queue, chunk)
+    for (const late of this.#late) this.#putLate(late)
     this.#retainBodies()
     for (const queue of this.#parts.queues.values()) await this.#finishQueue(queue)
   }
 
-  /** Chunks with live entries must know that these are large. */
-  #needLargeEntries(): void {
-    for (const body of this.#bodies) {
-      for (const { queueId, sequence } of body.targets) {
-        const queue = this.#parts.queues.get(queueId)
-        const chunk = queue?.entries.chunkOf(sequence)
-        if (queue !== undefined && chunk?.isAway === true && chunk.isAwayLive(sequence)) this.#needed.set(chunk, queue)
-      }
-    }
+  /** The columns of a chunk are needed if this entry of it is live. */
+  #need(queue: LocalQueue | undefined, sequence: number): void {
+    const chunk = queue?.entries.chunkOf(sequence)
+    if (queue !== undefined && chunk?.isAway === true && chunk.isAwayLive(sequence)) this.#needed.set(chunk, queue)
+  }
+
+  /** The digests may know a later place than the record that was read when the chunk was away. */
+  #putLate({ queue, sequence, position, bytes }: LateEntry): void {
+    const chunk = queue.entries.chunkOf(sequence)
+    if (chunk === null || chunk.isAway || chunk.flagsOf(sequence) === 0) return
+    if (position > (chunk.positions[sequence - chunk.base] as number)) this.#put(queue, sequence, position, bytes)
   }
 
   /**

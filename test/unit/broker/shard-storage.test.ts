@@ -3,6 +3,8 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { ManualClock } from '../../../src/base/clock.ts'
 import { chunkBytes, type Message } from '../../../src/broker/message.ts'
+import { EntryFlag } from '../../../src/broker/queue/entry-chunk.ts'
+import { Entries } from '../../../src/broker/queue/entries.ts'
 import type { Segment } from '../../../src/log/log.ts'
 import { bodyOf, SentMessage } from '../../support/sent-message.ts'
 import { definitionOf, ShardHarness, type TestConsumer } from '../../support/shard-harness.ts'
@@ -134,6 +136,16 @@ describe('a shard whose digest is damaged', () => {
       consumer.received.map((one) => one.sequence),
       Array.from({ length: 4_500 }, (_, index) => index + 1),
     )
+  })
+})
+
+describe('the entries of a queue that is opened', () => {
+  it('are all there when a digest holds the copies of a whole chunk and an older one only some originals', () => {
+    const entries = new Entries()
+    for (let sequence = 1_500; sequence < 2_048; sequence++) entries.put(sequence, sequence * 100, 10, EntryFlag.live)
+    entries.putAway(1_024, 1_024 * 10, 900_000)
+    assert.deepEqual([entries.live, entries.ready, entries.readyBytes], [1_024, 1_024, 10_240])
+    assert.deepEqual([entries.firstReady(), entries.isLive(1_024), entries.isLive(2_047)], [1_024, true, true])
   })
 })
 
