@@ -125,6 +125,21 @@ describe('coarse damage', () => {
     assert.match((await readEverything(swapped, store.records)).error?.message ?? '', /misplaced/)
   })
 
+  test('notices frames of another history of the same log, each of them valid', async () => {
+    const other = await makeStore({ segments: 3, isClosed: true, salt: 5000 })
+    for (const id of [1, 3]) {
+      const image = change((disk) => {
+        const bytes = bytesOf(disk, path(id))
+        const third = frameOffsets(bytes)[2]
+        assert.ok(third !== undefined)
+        bytes.set(bytesOf(other.image, path(id)).subarray(third), third)
+      })
+      const seen = await readEverything(image, store.records)
+      assert.match(seen.error?.message ?? '', /does not continue|a committed frame is damaged|when it was last closed/)
+      assert.equal((await fsck(new SimulatedFiles({ image }), storeDirectory)).isIntact, false)
+    }
+  })
+
   test('notices lost ends, zeroed and swapped parts anywhere', async () => {
     const random = new SeededRandom(2)
     let reported = 0
@@ -261,6 +276,14 @@ function flipped(image: DiskImage, path: string, offset: number, bit: number): D
   assert.ok(bytes !== undefined)
   bytes[offset] = (bytes[offset] ?? 0) ^ (1 << bit)
   return result.set(path, bytes)
+}
+
+function frameOffsets(bytes: Uint8Array): number[] {
+  const offsets: number[] = []
+  for (let at = 4096; at + 4 <= bytes.byteLength; at += 8) {
+    if (Buffer.from(bytes.subarray(at, at + 4)).toString('latin1') === 'WFR1') offsets.push(at)
+  }
+  return offsets
 }
 
 /** Zeros 512 bytes, swaps two sectors, or copies one over another, behind the header. */

@@ -36,8 +36,9 @@ export function openStore(files: Files): Promise<FileLog> {
   })
 }
 
-/** Segments of one page, with many small frames, some blocks of several records, and large records. */
-export async function makeStore(options: { segments: number; isClosed: boolean }): Promise<SmallStore> {
+/** The same every time, but for the records with another `salt`. Segments of one page, with many small frames, some blocks of several records, and large records. */
+export async function makeStore(options: { segments: number; isClosed: boolean; salt?: number }): Promise<SmallStore> {
+  const salt = options.salt ?? 0
   const disk = new SimulatedFiles({ hasJournal: false })
   const process = new ProcessView(disk)
   const driver = new LogDriver(await openStore(process))
@@ -45,12 +46,12 @@ export async function makeStore(options: { segments: number; isClosed: boolean }
     const count = driver.records.length
     const burst = count % 3 === 0 ? 5 : 1
     for (let index = 0; index < burst; index++)
-      driver.append(recordBytes(count + index, count % 7 === 6 ? 3000 : 20 + (count % 90)))
+      driver.append(recordBytes(salt + count + index, count % 7 === 6 ? 3000 : 20 + (count % 90)))
     await driver.settle()
   }
   for (const [index, segment] of driver.seals.entries()) await driver.log.writeDigest(segment, recordBytes(index, 150))
   for (let index = 0; index < 3; index++) {
-    driver.append(recordBytes(1000 + index, 40))
+    driver.append(recordBytes(salt + 1000 + index, 40))
     await driver.settle()
   }
   if (options.isClosed) await driver.log.close()

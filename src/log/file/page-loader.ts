@@ -125,8 +125,8 @@ function unreadable(reader: SegmentReader, segment: LogSegment | null, position:
 }
 
 /**
- * Which bytes of a page may be seen: those of intact blocks. Order and completeness are not judged here: the position in
- * each frame's header says that it belongs here, and replay follows the chain.
+ * Which bytes of a page may be seen: those of intact blocks in frames that follow one another. Completeness is not judged
+ * here; replay follows the chain from page to page.
  */
 export function verifyPage(
   place: FramePlace,
@@ -135,6 +135,9 @@ export function verifyPage(
 ): { verifiedEnd: number; damage: number[] | null } {
   const header = new FrameHeader()
   const damage: number[] = []
+  /** Behind damage, or where the page begins, any frame may come. */
+  let isLinked = false
+  let chain = 0
   let at = from
   for (;;) {
     if (!decodeFrameHeader(place, at, end, header)) {
@@ -142,8 +145,13 @@ export function verifyPage(
       if (next < 0) break
       damage.push(at, next)
       at = next
+      isLinked = false
     }
+    // A frame of another history of this log: what it and those behind it say cannot be trusted.
+    if (isLinked && header.previousChain !== chain) break
     verifyBlocks(place, at, header, damage)
+    isLinked = true
+    chain = header.chain
     at += header.bytes
   }
   return { verifiedEnd: at, damage: damage.length > 0 ? damage : null }
