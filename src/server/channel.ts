@@ -2,11 +2,12 @@ import { type Method, Methods } from '../amqp/methods.generated.ts'
 import { ProtocolError, ReplyCodes } from '../amqp/reply-codes.ts'
 import type { Session, VhostCommands } from '../broker/commands.ts'
 import { BrokerError } from '../broker/errors.ts'
-import type { Position, Queue, Reply, SharedCredit } from '../broker/ports.ts'
+import type { Outcome, Position, Queue, Reply, SharedCredit } from '../broker/ports.ts'
 import type { Connection } from './connection.ts'
 import type { ConsumerSink } from './consumer-sink.ts'
 import { HeldReplies } from './held-replies.ts'
 import type { ServerLimits } from './limits.ts'
+import { LongTake } from './long-take.ts'
 import { ParkedInput } from './parked-input.ts'
 import { PendingResult, type ResultOwner } from './pending-result.ts'
 import { Publisher } from './publisher.ts'
@@ -54,6 +55,7 @@ export class Channel implements ResultOwner {
   /** Deliveries were refused because too many are unsettled. */
   #isHeldBack = false
   #getHolder: Holder | null = null
+  readonly #longTake = new LongTake(this)
 
   constructor(connection: Connection, session: Session, id: number) {
     this.id = id
@@ -98,7 +100,8 @@ export class Channel implements ResultOwner {
 
   /** The channel's next frame waits: for a result, or for replies that must go first. */
   get isParked(): boolean {
-    return this.#pending !== null || this.#waitsForReplies || this.#replies.count >= this.limits.heldRepliesMax
+    if (this.#pending !== null || this.#waitsForReplies || this.#longTake.isBusy) return true
+    return this.#replies.count >= this.limits.heldRepliesMax
   }
 
   /** For what writes to the output by itself: false, and parked, while earlier replies are held. */
@@ -152,6 +155,24 @@ export class Channel implements ResultOwner {
   getHolder(queue: Queue): Holder {
     if (this.#getHolder?.queue !== queue) this.#getHolder = { queue, consumer: null }
     return this.#getHolder
+  }
+
+  /** Settles all deliveries up to a tag: at once or, when they are many, in slices while the channel is parked. */
+  settleUpTo(lastTag: number, outcome: Outcome, done: () => void = () => {}): void {
+    let isLater = false
+    this.#longTake.settle(lastTag, outcome, () => {
+      if (isLater) this.flushSettled()
+      else this.noteSettled()
+      if (!this.isOpen) return
+      done()
+      if (isLater && !this.isParked) this.connection.router.channelResumed(this)
+    })
+    isLater = true
+  }
+
+  /** Something was settled that is to be handed on when the slice of input ends. */
+  noteSettled(): void {
+    if (!this.isSettling) this.connection.channels.settling(this)
   }
 
   /** Hands on what has been settled, and wakes consumers that this may have given room. */
@@ -251,9 +272,10 @@ export class Channel implements ResultOwner {
     const cancelled = (): void => {
       if (--left > 0) return
       this.contain(() => {
-        this.unacked.takeAll('requeue')
-        this.unacked.flush()
-        done()
+        this.#longTake.settle(this.unacked.lastTag, 'requeue', () => {
+          this.unacked.flush()
+          done()
+        })
       })
     }
     for (const { consumer } of sinks) {

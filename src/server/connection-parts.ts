@@ -6,6 +6,7 @@ import type { RunQueue } from '../base/run-queue.ts'
 import type { BrokerCommands } from '../broker/commands.ts'
 import type { Connection } from './connection.ts'
 import type { ServerIdentity } from './handshake.ts'
+import type { InputTurn } from './input-turn.ts'
 import type { ServerLimits } from './limits.ts'
 import type { TurnEnd } from './turn-end.ts'
 
@@ -16,6 +17,7 @@ export interface ConnectionParts {
   readonly random: Random
   readonly logger: Logger
   readonly runQueue: RunQueue
+  readonly inputTurn: InputTurn
   readonly turnEnd: TurnEnd
   readonly arena: Arena
   readonly limits: ServerLimits

@@ -215,6 +215,11 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
     return this.#state.name === 'running' ? this.router.publishTaker(channelId) : null
   }
 
+  /** What a frame led to was as much work as this many usual frames. */
+  spend(frames: number): void {
+    this.#input.loop.spend(frames)
+  }
+
   sliceEnded(): void {
     this.contain(() => this.channels.flushSettled())
   }

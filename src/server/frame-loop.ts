@@ -68,6 +68,8 @@ export class FrameLoop implements SmallPublish {
   readonly #messageBytesMax: number
   /** Whether more input can follow the region. */
   #isOpenEnded = true
+  /** Work since the last look at the clock, in frames. */
+  #work = 0
 
   constructor(clock: Clock, taker: FrameTaker, messageBytesMax: number) {
     this.#clock = clock
@@ -82,7 +84,9 @@ export class FrameLoop implements SmallPublish {
     this.buffer = region.buffer
     this.#isOpenEnded = region.isOpenEnded
     this.position = region.start
-    for (let count = 1; ; count++) {
+    for (;;) {
+      // Counted before it is done: a frame that fails has cost something too.
+      if (++this.#work > framesPerLook && this.#isOver(deadline)) return 'yield'
       if (!this.#next()) {
         this.position = decoder.frameStart
         this.neededBytes = decoder.wholeBytes
@@ -93,8 +97,17 @@ export class FrameLoop implements SmallPublish {
       const isDone = this.#frame()
       if (!isDone) return this.neededBytes < 0 ? 'waiting' : 'partial'
       this.position = decoder.frameEnd
-      if (count % framesPerLook === 0 && this.#clock.monotonic() >= deadline) return 'yield'
     }
+  }
+
+  /** What the frame at hand led to was as much work as this many usual frames: the next look at the clock is due sooner. */
+  spend(frames: number): void {
+    this.#work += frames
+  }
+
+  #isOver(deadline: number): boolean {
+    this.#work = 0
+    return this.#clock.monotonic() >= deadline
   }
 
   #next(): boolean {
@@ -203,5 +216,5 @@ function isFrame(decoder: FrameDecoder, type: number, channelId: number): boolea
 /** Largest body that stays in its frame, in bytes: fits the smallest frame a peer can ask for. */
 const smallBodyBytesMax = 4088
 
-/** Frames between two looks at the clock. */
-const framesPerLook = 32
+/** Usual frames between two looks at the clock. */
+export const framesPerLook = 32

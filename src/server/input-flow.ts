@@ -6,6 +6,7 @@ import { readBytesMax, type Socket } from '../base/network.ts'
 import type { RunQueue, Task } from '../base/run-queue.ts'
 import type { Channel } from './channel.ts'
 import { FrameLoop, type FrameTaker, type LoopEnd } from './frame-loop.ts'
+import { type InputTurn, promptBytesMax } from './input-turn.ts'
 import { KeptInput } from './kept-input.ts'
 import type { ServerLimits } from './limits.ts'
 
@@ -22,11 +23,20 @@ export interface InputOwner extends FrameTaker {
   sliceEnded(): void
 }
 
+export interface InputParts {
+  readonly socket: Socket
+  readonly clock: Clock
+  readonly runQueue: RunQueue
+  readonly inputTurn: InputTurn
+  readonly limits: ServerLimits
+  readonly arena: Arena
+}
+
 /**
  * When a connection's input is worked on, and when its socket is read (design: a turn is bounded).
  *
- * - Per turn it gets `turnMsMax` or one full read buffer; what is left is kept, the socket is paused, and the connection
- *   goes to the back of the run queue.
+ * - Per turn it gets `turnMsMax` or one full read buffer, and nothing when others have used up the turn (`InputTurn`);
+ *   what is left is kept, the socket is paused, and the connection goes to the back of the run queue.
  * - A frame that must wait (the publish gate, a full output, a login) stops all input until `wake`.
  * - Frames of a parked channel are put aside, up to `parkedBytesMax` for all channels together, and the others go on;
  *   beyond, all input stops. When the channel resumes, its frames come before anything newer.
@@ -39,6 +49,7 @@ export class InputFlow implements Task {
   readonly #socket: Socket
   readonly #clock: Clock
   readonly #runQueue: RunQueue
+  readonly #inputTurn: InputTurn
   readonly #limits: ServerLimits
   readonly #kept: KeptInput
   /** Reused for each run of the loop. */
@@ -51,12 +62,13 @@ export class InputFlow implements Task {
 
   constructor(
     owner: InputOwner,
-    parts: { socket: Socket; clock: Clock; runQueue: RunQueue; limits: ServerLimits; arena: Arena },
+    parts: InputParts,
   ) {
     this.#owner = owner
     this.#socket = parts.socket
     this.#clock = parts.clock
     this.#runQueue = parts.runQueue
+    this.#inputTurn = parts.inputTurn
     this.#limits = parts.limits
     this.#kept = new KeptInput(parts.arena)
     this.loop = new FrameLoop(parts.clock, owner, parts.limits.messageBytesMax)
@@ -70,7 +82,13 @@ export class InputFlow implements Task {
   received(buffer: Uint8Array, start: number, end: number): void {
     if (!this.#owner.takesInput || !this.#kept.join(buffer, start, end)) return
     const isFullRead = end - start === readBytesMax
-    const outcome = this.#workOnKept(this.#clock.monotonic() + this.#limits.turnMsMax)
+    const now = this.#clock.monotonic()
+    if (this.#inputTurn.isOver(now) && end - start > promptBytesMax) {
+      this.#kept.keep(this.#kept.start, 0)
+      this.#yield()
+      return
+    }
+    const outcome = this.#workOnKept(now + this.#limits.turnMsMax)
     if (outcome === 'yield' || (isFullRead && outcome === 'partial')) this.#yield()
     else if (outcome === 'waiting') this.#pause()
   }

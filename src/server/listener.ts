@@ -8,6 +8,7 @@ import type { Position } from '../broker/ports.ts'
 import { Connection } from './connection.ts'
 import type { ConnectionOwner, ConnectionParts } from './connection-parts.ts'
 import { defaultIdentity, type ServerIdentity } from './handshake.ts'
+import { InputTurn } from './input-turn.ts'
 import type { ServerLimits } from './limits.ts'
 import { TurnEnd } from './turn-end.ts'
 
@@ -55,6 +56,7 @@ export class Server implements ConnectionOwner, BrokerListener {
       limits,
       arena: network.arena,
       runQueue: options.runQueue ?? new RunQueue(clock),
+      inputTurn: new InputTurn(clock),
       turnEnd: new TurnEnd(clock),
       identity: {
         ...defaultIdentity,

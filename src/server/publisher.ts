@@ -6,7 +6,7 @@ import type { BodyWriter, ConfirmSink } from '../broker/ports.ts'
 import type { Channel } from './channel.ts'
 import type { Confirms, ConfirmWriter } from './confirms.ts'
 import { Content } from './content.ts'
-import type { SmallPublish } from './frame-loop.ts'
+import { framesPerLook, type SmallPublish } from './frame-loop.ts'
 import { DiscardedBody, MemoryBody } from './memory-body.ts'
 import { writeConfirm, writeReturn } from './message-frames.ts'
 import { type PublishTarget, RouteCache } from './route-cache.ts'
@@ -149,6 +149,8 @@ export class Publisher implements ConfirmSink, ConfirmWriter {
     const { vhost, session } = this.#channel
     if (route.isCacheable && route.version === vhost.routingVersion) return
     route.isCacheable = false
+    // Through many bindings this takes as long as hundreds of publishes whose route is known.
+    this.#channel.connection.spend(framesPerLook)
     vhost.resolve(session, target.exchange, target.routingKey, this.#message, route)
   }
 
@@ -160,6 +162,7 @@ export class Publisher implements ConfirmSink, ConfirmWriter {
     }
     const sequence = confirms === null ? 0 : confirms.open()
     if (target.route.count > 0) {
+      if (target.route.count > queuesPerFrame) this.#channel.connection.spend(target.route.count / queuesPerFrame)
       this.#channel.vhost.publish(target.route, this.#message, confirms === null ? null : this, sequence)
       return
     }
@@ -215,6 +218,8 @@ export class Publisher implements ConfirmSink, ConfirmWriter {
 }
 
 const persistentMode = 2
+/** Entering a message in so many queues is as much work as a publish to one. */
+const queuesPerFrame = 8
 
 function failure(text: string): ProtocolError {
   return new ProtocolError(ReplyCodes.PreconditionFailed, text, Methods.BasicPublish)

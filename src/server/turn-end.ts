@@ -5,9 +5,14 @@ export interface TurnMember {
   turnEnded(): void
 }
 
+/** How long members may take in one turn, in milliseconds, and how many of them between two looks at the clock. */
+const turnEndMsMax = 4
+const membersPerLook = 16
+
 /**
  * Runs its members once, after the events that are already there: so that everything a connection has to say in a turn
- * goes out in one write. A member that adds itself while it runs is in the next turn.
+ * goes out in one write. A member that adds itself while it runs is in the next turn; so are those for which there was
+ * no time, ahead of it.
  */
 export class TurnEnd {
   readonly #clock: Clock
@@ -28,7 +33,18 @@ export class TurnEnd {
     const members = this.#members
     this.#members = this.#running
     this.#running = members
-    for (let index = 0; index < members.length; index++) members[index]?.turnEnded()
+    const end = this.#clock.monotonic() + turnEndMsMax
+    let index = 0
+    while (index < members.length) {
+      members[index++]?.turnEnded()
+      if (index % membersPerLook === 0 && this.#clock.monotonic() >= end) break
+    }
+    if (index < members.length) this.#goOnLater(members.slice(index))
     members.length = 0
+  }
+
+  #goOnLater(left: readonly TurnMember[]): void {
+    if (this.#members.length === 0) this.#clock.soon(this.#run)
+    this.#members = left.concat(this.#members)
   }
 }

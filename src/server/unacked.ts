@@ -57,6 +57,14 @@ export class Unacked {
     return this.#count
   }
 
+  /** The highest outstanding tag; 0 when there is none. */
+  get lastTag(): number {
+    for (let index = this.#tail - 1; index >= this.#head; index--) {
+      if ((this.#holders[index & this.#mask] ?? null) !== null) return this.#tags[index & this.#mask] as number
+    }
+    return 0
+  }
+
   /** Remembers a delivery; its tag is higher than all before. */
   add(tag: number, holder: Holder, sequence: number): void {
     if (this.#tail - this.#head > this.#mask) this.#makeRoom()
@@ -82,10 +90,13 @@ export class Unacked {
     return true
   }
 
-  /** Settles everything up to and including the tag; false, and nothing is settled, when the tag is not outstanding. */
-  takeUpTo(tag: number, outcome: Outcome): boolean {
-    if (this.#find(tag) < 0) return false
-    while (this.#head < this.#tail && (this.#tags[this.#head & this.#mask] as number) <= tag) {
+  /**
+   * Settles the first deliveries up to and including the tag, at most `countMax` of them; whether there are more. What
+   * `settle` leads to takes time, so whoever settles many takes turns with others.
+   */
+  takeUpTo(tag: number, outcome: Outcome, countMax: number): boolean {
+    for (let count = 0; count < countMax; count++) {
+      if (this.#head === this.#tail || (this.#tags[this.#head & this.#mask] as number) > tag) break
       const at = this.#head & this.#mask
       const holder = this.#holders[at] ?? null
       const sequence = this.#sequences[at] as number
@@ -96,13 +107,7 @@ export class Unacked {
       this.#extendRun(holder, sequence, outcome)
     }
     this.#dropHoles()
-    return true
-  }
-
-  /** Settles everything there is now. */
-  takeAll(outcome: Outcome): void {
-    const last = this.#lastTag()
-    if (last > 0) this.takeUpTo(last, outcome)
+    return this.#head < this.#tail && (this.#tags[this.#head & this.#mask] as number) <= tag
   }
 
   /** Whether the tag is outstanding. */
@@ -143,7 +148,7 @@ export class Unacked {
   }
 
   detachAll(): Detached[] {
-    const last = this.#lastTag()
+    const last = this.lastTag
     return last > 0 ? (this.detach(last, true) ?? []) : []
   }
 
@@ -159,7 +164,8 @@ export class Unacked {
   }
 
   #extendRun(holder: Holder, sequence: number, outcome: Outcome): void {
-    if (this.#runHolder === holder && this.#runOutcome === outcome && sequence === this.#runLast + 1) {
+    const isNext = this.#runHolder === holder && this.#runOutcome === outcome && sequence === this.#runLast + 1
+    if (isNext && sequence - this.#runFirst < runMax) {
       this.#runLast = sequence
       return
     }
@@ -168,14 +174,6 @@ export class Unacked {
     this.#runFirst = sequence
     this.#runLast = sequence
     this.#runOutcome = outcome
-  }
-
-  /** The highest outstanding tag; 0 when there is none. */
-  #lastTag(): number {
-    for (let index = this.#tail - 1; index >= this.#head; index--) {
-      if ((this.#holders[index & this.#mask] ?? null) !== null) return this.#tags[index & this.#mask] as number
-    }
-    return 0
   }
 
   /** The index of an outstanding tag, -1 when there is none. */
@@ -235,5 +233,7 @@ export class Unacked {
 }
 
 const initialCapacity = 64
+/** Deliveries handed on as one. */
+const runMax = 4096
 /** An empty ring of this capacity or more is let go. */
 const shrinkCapacity = 4096

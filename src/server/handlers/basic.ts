@@ -179,12 +179,13 @@ function settleTag(channel: Channel, id: number, tag: number, multiple: boolean,
     transaction.addSettlement(taken, outcome, id)
     return
   }
-  let isKnown = true
-  if (!multiple) isKnown = unacked.take(tag, outcome)
-  else if (tag === 0) unacked.takeAll(outcome)
-  else isKnown = unacked.takeUpTo(tag, outcome)
-  if (!isKnown) throw unknownTag(id, tag)
-  if (!channel.isSettling) channel.connection.channels.settling(channel)
+  if (!multiple) {
+    if (!unacked.take(tag, outcome)) throw unknownTag(id, tag)
+    channel.noteSettled()
+    return
+  }
+  if (tag !== 0 && !unacked.has(tag)) throw unknownTag(id, tag)
+  channel.settleUpTo(tag === 0 ? unacked.lastTag : tag, outcome)
 }
 
 function unknownTag(id: number, tag: number): ProtocolError {
@@ -194,7 +195,8 @@ function unknownTag(id: number, tag: number): ProtocolError {
 /** `basic.recover` and `basic.recover-async`: everything unsettled goes back to its place. */
 export function recover(channel: Channel, method: { id: number; requeue: boolean }): void {
   if (!method.requeue) throw new ProtocolError(ReplyCodes.NotImplemented, 'requeue=false', method.id)
-  channel.unacked.takeAll('requeue')
-  channel.flushSettled()
-  if (method.id === Methods.BasicRecover) channel.reply({ id: Methods.BasicRecoverOk, name: 'basic.recover-ok' })
+  channel.settleUpTo(channel.unacked.lastTag, 'requeue', () => {
+    channel.flushSettled()
+    if (method.id === Methods.BasicRecover) channel.reply({ id: Methods.BasicRecoverOk, name: 'basic.recover-ok' })
+  })
 }

@@ -139,6 +139,12 @@ function holder(name: string): Holder {
   return { queue: { definition } as Queue, consumer: null }
 }
 
+/** In small steps. */
+function takeUpTo(unacked: Unacked, tag: number, outcome: Outcome): void {
+  let hasMore = true
+  while (hasMore) hasMore = unacked.takeUpTo(tag, outcome, 3)
+}
+
 describe('unacked', () => {
   const action = fc.oneof(
     { weight: 4, arbitrary: fc.record({ kind: fc.constant('deliver' as const), holder: fc.nat(2), skip: fc.nat(2) }) },
@@ -173,7 +179,6 @@ describe('unacked', () => {
             model.set(tag, `${who.queue.definition.name} ${sequence}`)
           } else if (step.kind === 'unknown') {
             assert.equal(unacked.has(step.tag), model.has(step.tag))
-            if (!model.has(step.tag)) assert.equal(unacked.takeUpTo(step.tag, 'ack'), false)
           } else if (model.size > 0) {
             const tags = [...model.keys()]
             const chosen = tags[step.at % tags.length] ?? 0
@@ -182,15 +187,14 @@ describe('unacked', () => {
               expected.push(`${model.get(each)} ${step.outcome}`)
               model.delete(each)
             }
-            assert.ok(
-              step.kind === 'take' ? unacked.take(chosen, step.outcome) : unacked.takeUpTo(chosen, step.outcome),
-            )
+            if (step.kind === 'take') assert.ok(unacked.take(chosen, step.outcome))
+            else takeUpTo(unacked, chosen, step.outcome)
           }
           assert.equal(unacked.count, model.size)
         }
         unacked.flush()
         assert.deepEqual(log.settled, expected)
-        unacked.takeAll('requeue')
+        takeUpTo(unacked, unacked.lastTag, 'requeue')
         unacked.flush()
         assert.deepEqual(
           log.settled.slice(expected.length),
@@ -210,6 +214,31 @@ describe('unacked', () => {
     assert.deepEqual(log.runs, [{ holder: 'q', first: 101, last: 1100, outcome: 'ack' }])
   })
 
+  it('says whether there are more than it was to settle', () => {
+    const log = new SettleLog()
+    const unacked = new Unacked(log)
+    for (let tag = 1; tag <= 10; tag++) unacked.add(tag, holder('q'), tag)
+    assert.deepEqual([unacked.takeUpTo(7, 'ack', 3), unacked.count, unacked.has(4)], [true, 7, true])
+    assert.deepEqual([unacked.takeUpTo(7, 'ack', 4), unacked.count, unacked.has(8)], [false, 3, true])
+    assert.deepEqual([unacked.takeUpTo(7, 'ack', 4), unacked.count], [false, 3])
+  })
+
+  it('hands on at most 4,096 deliveries as one', () => {
+    const log = new SettleLog()
+    const unacked = new Unacked(log)
+    const one = holder('q')
+    for (let tag = 1; tag <= 5_000; tag++) unacked.add(tag, one, tag)
+    takeUpTo(unacked, 5_000, 'ack')
+    unacked.flush()
+    assert.deepEqual(
+      log.runs.map(({ first, last }) => [first, last]),
+      [
+        [1, 4_096],
+        [4_097, 5_000],
+      ],
+    )
+  })
+
   it('does not run after deliveries that its own settlements lead to', () => {
     const one = holder('q')
     let tag = 3
@@ -220,7 +249,7 @@ describe('unacked', () => {
       },
     })
     for (const sequence of [1, 3, 5]) unacked.add(Math.ceil(sequence / 2), one, sequence)
-    unacked.takeAll('requeue')
+    takeUpTo(unacked, unacked.lastTag, 'requeue')
     unacked.flush()
     assert.deepEqual([redelivered, unacked.count], [3, 3])
     assert.deepEqual(
@@ -238,7 +267,7 @@ describe('unacked', () => {
     assert.equal(unacked.detach(2, false), null)
     assert.deepEqual([taken.map(({ tag }) => tag), unacked.count], [[1, 2, 4], 3])
     unacked.restore(taken)
-    assert.ok(unacked.takeUpTo(5, 'ack'))
+    takeUpTo(unacked, 5, 'ack')
     unacked.flush()
     assert.deepEqual(log.runs, [{ holder: 'q', first: 1, last: 5, outcome: 'ack' }])
   })
