@@ -78,6 +78,12 @@ export class Delivery {
     if (this.#burst(queue)) this.#schedule(queue)
   }
 
+  /** The same, but behind what the present turn still does to the queue: for entries that come back one after the other. */
+  pumpLater(queue: LocalQueue): void {
+    if (queue.isScheduled || queue.isLoading || queue.isWaitingForMark || queue.isDropped) return
+    this.#schedule(queue)
+  }
+
   /** A wait is over. */
   resume(queue: LocalQueue): void {
     queue.isLoading = false

@@ -303,7 +303,10 @@ export class Shard implements ShardCommands {
       if (consumer.shared !== null) consumer.shared.unacked -= held
       local.turns.enter(consumer)
     }
-    if (held > 0) this.#delivery.pump(local)
+    if (held === 0) return
+    // Of many that come back one after the other, the first must not draw those behind after it.
+    if (outcome === 'requeue') this.#delivery.pumpLater(local)
+    else this.#delivery.pump(local)
   }
 
   // ---------------------------------------------------------------- purge, status
@@ -331,7 +334,7 @@ export class Shard implements ShardCommands {
 
   #committed(position: Position): void {
     this.#confirms.release(position, this.#options.topology.committed)
-    this.#marks.committed(position, (queue) => this.#delivery.pump(queue))
+    this.#marks.committed(position, (queue) => this.#delivery.pumpLater(queue))
     this.#digests.committed(position)
     if (this.#isCongested && this.#log.uncommittedBytes < this.#uncommittedBytesMax / 2) this.#setCongested(false)
   }
