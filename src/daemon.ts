@@ -86,7 +86,14 @@ export async function startDaemon(config: Config, world: World, insertions: Inse
     if (isNew) await writeFormat(world.files, paths.root)
     closers.push(() => alarms.stop())
     await alarms.start(broker)
-    const server = new Server({ ...world, runQueue, broker, limits: serverLimits(config), version })
+    const server = new Server({
+      ...world,
+      runQueue,
+      broker,
+      limits: serverLimits(config),
+      identity: { version: config.toldVersion },
+      version,
+    })
     const port = await listen(server, config)
     return {
       addresses: [`amqp://${config.host}:${port}`],
@@ -162,10 +169,17 @@ async function openBroker(
   let broker: Broker | null = null
   const shards: LocalShards = new LocalShards({
     openLogs: async () => ({
-      log: await openFileLog({ ...logOptions, directory: paths.shard, name: 'shard-0' }),
-      scratch: await openScratchLog({ ...logOptions, directory: paths.scratch }),
+      log: await openFileLog({
+        ...logOptions,
+        directory: paths.shard,
+        name: 'shard-0',
+        cacheBytes: config.logCacheBytesMax,
+      }),
+      scratch: await openScratchLog({ ...logOptions, directory: paths.scratch, memoryBytes: config.transientBytesMax }),
     }),
     scratchSegmentBytes,
+    uncommittedBytesMax: config.uncommittedBytesMax,
+    entryBytesMax: config.entryBytesMax,
     clock,
     runQueue,
     logger,

@@ -30,6 +30,12 @@ export const options = {
     'info',
     'The least important log lines to write (to stderr).',
   ),
+  toldVersion: text(
+    'told-version',
+    '4.1.0',
+    'a version such as RabbitMQ has',
+    'The version clients are told; many compare it with those of RabbitMQ.',
+  ),
   drainMsMax: duration(
     'drain-timeout',
     { default: '30s', min: '0s', max: '1h' },
@@ -40,12 +46,32 @@ export const options = {
     { default: 0.6, min: 0.05, max: 0.95 },
     'Share of the memory limit (container or machine) above which publishers are blocked.',
   ),
+  entryBytesMax: bytes(
+    'memory.entries',
+    { default: '24MiB', min: '1MiB', max: '64GiB' },
+    'What is known of waiting messages; above, long queues give up that of their middle and read it again.',
+  ),
+  transientBytesMax: bytes(
+    'memory.transient',
+    { default: '64MiB', min: '4MiB', max: '64GiB' },
+    'Bodies of transient messages; above, they go to disk.',
+  ),
+  logCacheBytesMax: bytes(
+    'memory.log-cache',
+    { default: '32MiB', min: '4MiB', max: '64GiB' },
+    'Pages of the log kept for those who read it.',
+  ),
   diskFreeBytesMin: bytes(
     'disk.free-min',
     { default: '1GiB', min: '0B', max: '1024TiB' },
     'Free disk space below which publishers are blocked.',
   ),
 
+  uncommittedBytesMax: bytes(
+    'limits.uncommitted',
+    { default: '16MiB', min: '1MiB', max: '1GiB' },
+    'Appended and not yet on disk; above, publishers are not read for a moment.',
+  ),
   connectionsMax: integer(
     'limits.connections',
     { default: 65_536, min: 1, max: 1_000_000 },

@@ -4,6 +4,11 @@ import { describe, it } from 'node:test'
 import { byteUnits, durationUnits, formatMeasure, parseMeasure } from '../../src/config/option.ts'
 import { options } from '../../src/config/options.ts'
 import { ConfigError, type ConfigSources, defaultConfig, loadConfig } from '../../src/config.ts'
+import { serverLimits } from '../../src/daemon.ts'
+import { cacheBytesDefault } from '../../src/log/file/file-log-options.ts'
+import { scratchMemoryBytesDefault } from '../../src/log/file/scratch-log.ts'
+import { defaultIdentity } from '../../src/server/handshake.ts'
+import { defaultServerLimits, type ServerLimits } from '../../src/server/limits.ts'
 
 describe('configuration', () => {
   it('has defaults for everything and is frozen', async () => {
@@ -12,6 +17,15 @@ describe('configuration', () => {
     assert.deepEqual(Object.keys(config), Object.keys(options))
     assert.equal(config.port, 5672)
     assert.throws(() => Object.assign(config, { port: 1 }), TypeError)
+  })
+
+  it('has the defaults of the parts it is given to', () => {
+    const limits = serverLimits(defaultConfig)
+    const named = Object.keys(defaultServerLimits) as (keyof ServerLimits)[]
+    assert.deepEqual(Object.fromEntries(named.map((name) => [name, limits[name]])), defaultServerLimits)
+    assert.equal(defaultConfig.toldVersion, defaultIdentity.version)
+    assert.equal(defaultConfig.transientBytesMax, scratchMemoryBytesDefault)
+    assert.equal(defaultConfig.logCacheBytesMax, cacheBytesDefault)
   })
 
   it('lets flags win over the environment, and that over the file', async () => {
