@@ -96,7 +96,7 @@ export async function startDaemon(config: Config, world: World, insertions: Inse
     })
     const port = await listen(server, config)
     return {
-      addresses: [`amqp://${config.host}:${port}`],
+      addresses: [urlOf(config.host, port)],
       dataDirectory: paths.root,
       failed: failure.happened,
       stop: async (drainMsMax) => {
@@ -113,6 +113,11 @@ export async function startDaemon(config: Config, world: World, insertions: Inse
 
 /** Definitions are few and small; what is dead among them is written again and again. In bytes. */
 const topologySegmentBytes = 16 * 1024 * 1024
+
+/** IPv6 addresses stand in brackets (RFC 3986 §3.2.2). */
+function urlOf(host: string, port: number): string {
+  return `amqp://${host.includes(':') ? `[${host}]` : host}:${port}`
+}
 
 /** What was opened, in the order of opening; it is closed in reverse. */
 type Closer = () => Promise<void> | void

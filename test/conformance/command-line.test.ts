@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -116,6 +116,19 @@ describe('warren serve', () => {
     writeFileSync(join(foreign, 'thesis.tex'), 'precious')
     refusedWith(await runWarren(['serve', '--port', '0', '--data', foreign]), 3, foreign, /empty/)
     assert.deepEqual(readdirSync(foreign), ['thesis.tex'])
+  })
+
+  it('refuses a directory that has lost one of its logs, rather than begin anew', async () => {
+    const data = await storeMessages(freshDirectory(), ['precious'])
+    renameSync(join(data, 'shard-0'), join(scratch, 'elsewhere'))
+    refusedWith(
+      await runWarren(['serve', '--port', '0', '--data', data]),
+      3,
+      data,
+      /lost its folder shard-0; put it back/,
+    )
+    renameSync(join(scratch, 'elsewhere'), join(data, 'shard-0'))
+    assert.deepEqual(await storedMessages(data), ['precious'])
   })
 
   it('refuses a wrong configuration with file, line, key and mend', async () => {
