@@ -140,6 +140,19 @@ describe('coarse damage', () => {
     }
   })
 
+  test('notices that the last frames of a sealed segment are gone', async () => {
+    for (const id of [0, 1, 2]) {
+      for (const count of [1, 3]) {
+        const image = change((disk) =>
+          bytesOf(disk, path(id)).fill(0, frameOffsets(bytesOf(disk, path(id))).at(-count)),
+        )
+        const seen = await readEverything(image, store.records)
+        assert.match(seen.error?.message ?? '', new RegExp(`${segmentName(id)}.*lost its end`))
+        await checkRepair(image, store, null)
+      }
+    }
+  })
+
   test('notices lost ends, zeroed and swapped parts anywhere', async () => {
     const random = new SeededRandom(2)
     let reported = 0
