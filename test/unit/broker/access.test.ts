@@ -94,7 +94,7 @@ describe('a permission pattern', () => {
       const start = performance.now()
       assert.equal(new Pattern(text).error, null, text)
       assert.equal(new Pattern(text).matches('a'.repeat(255)), false)
-      assert.ok(performance.now() - start < 1_000, text)
+      assert.ok(performance.now() - start < 10_000, text)
     }
   })
 })
