@@ -17,7 +17,8 @@ interface Request {
   readonly waiters: { readonly position: Position; readonly loaded: Loaded }[]
 }
 
-const readsInFlightMax = 4
+/** Node does file calls in four threads: one must be free for the next commit, and one for preparing segments. */
+const readsInFlightMax = 2
 
 export interface PageLoaderOptions {
   readonly reader: SegmentReader
