@@ -265,6 +265,7 @@ export class FileLog implements Log {
 
   async writeDigest(segment: Segment, digest: Uint8Array): Promise<void> {
     assert(segment.isSealed, 'only a sealed segment has a digest')
+    if (this.#state === 'closed') throw new LogFailed(`log '${this.#options.name}' is closed`)
     try {
       await this.#digests.write(segment.id, digest)
     } catch (cause) {
@@ -287,7 +288,8 @@ export class FileLog implements Log {
   /** The file is used again only once the disk knows that it is free, and with that all that was appended before. */
   free(segment: Segment): void {
     assert(segment.isSealed && this.segments.includes(own(segment)), 'a live, sealed segment is freed')
-    if (this.#state === 'failed') return
+    // A log that is ending frees nothing more; whoever opens it next finds the segment and can free it.
+    if (this.#state !== 'open') return
     if (!this.#isScheduled) this.#schedule()
     this.#postponed.push(own(segment))
     for (let next = this.#postponed[0]; next !== undefined; next = this.#postponed[0]) {
