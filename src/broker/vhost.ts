@@ -86,7 +86,7 @@ export class Vhost implements VhostCommands {
     rights.authorise('configure', 'exchange', stripped)
     rules.refuseSystemExchange(stripped, this.name)
     const exchange = this.#state.exchanges.get(stripped)
-    if (ifUnused && exchange !== undefined && exchange.outgoing.size > 0) {
+    if (ifUnused && exchange !== undefined && exchange.bindingCount > 0) {
       throw new BrokerError('precondition-failed', `${shown('exchange', stripped, this.name)} in use`)
     }
     reply.done(undefined, this.#removeIfThere(exchange))

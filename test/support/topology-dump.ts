@@ -19,7 +19,9 @@ function vhostDump(vhost: VhostState): string[] {
   for (const queue of vhost.queues.values()) if (queue.isDurable) lines.push(lineOf(recordOf(queue)))
   for (const exchange of vhost.exchanges.values()) {
     if (exchange.isDurable) lines.push(lineOf(recordOf(exchange)))
-    for (const binding of exchange.outgoing.values()) if (binding.isDurable) lines.push(lineOf(recordOf(binding)))
+    for (const binding of exchange.outgoing.values()) {
+      if (binding.isDurable && !binding.isGone) lines.push(lineOf(recordOf(binding)))
+    }
   }
   return lines
 }

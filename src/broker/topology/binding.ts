@@ -30,6 +30,11 @@ export class Binding {
     this.identity = bindingIdentity(ends)
   }
 
+  /** One of its ends has been deleted, and so is it. */
+  get isGone(): boolean {
+    return this.source.isGone || this.destination.isGone
+  }
+
   /** Lives on after a restart as long as both its ends do. */
   get isDurable(): boolean {
     return this.source.isDurable && this.destination.isDurable

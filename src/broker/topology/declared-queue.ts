@@ -20,6 +20,8 @@ export class DeclaredQueue implements QueueDefinition {
   readonly incoming = new IncomingBindings()
   /** The last routing that reached it (`router.ts`). */
   mark = 0
+  /** It has been deleted; bindings that still lead here are being taken out (`detaching.ts`). */
+  isGone = false
   stored: StoredRecord | null = null
 
   constructor(id: number, home: VhostState, properties: QueueProperties) {

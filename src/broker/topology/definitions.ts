@@ -1,11 +1,13 @@
 import { assert, assertNever } from '../../base/assert.ts'
+import type { RunQueue } from '../../base/run-queue.ts'
 import { LogDamaged, type Position } from '../../log/log.ts'
 import { topicRow } from '../access/authorise.ts'
 import { Permission, TopicPermission } from '../access/permission.ts'
 import { User } from '../access/user.ts'
 import type { ShardDirectory } from '../ports.ts'
-import { Binding } from './binding.ts'
+import { Binding, type Destination } from './binding.ts'
 import { DeclaredQueue } from './declared-queue.ts'
+import { Detaching, detachedAtOnceMax } from './detaching.ts'
 import { Exchange } from './exchange.ts'
 import { LiveRecords, StoredRecord } from './live-records.ts'
 import { ParkedRecords } from './parked-records.ts'
@@ -40,11 +42,13 @@ export class Definitions {
   readonly #byId = new Map<number, Definition>()
   readonly #parked = new ParkedRecords()
   readonly #directory: ShardDirectory
+  readonly #detaching: Detaching
   #term: Term | null = null
   #isReplaying = true
 
-  constructor(directory: ShardDirectory) {
+  constructor(directory: ShardDirectory, runQueue: RunQueue) {
     this.#directory = directory
+    this.#detaching = new Detaching(runQueue, (binding) => this.#remove(binding.id))
   }
 
   /** The last opening that the log knows of; 0 for none. */
@@ -54,6 +58,11 @@ export class Definitions {
 
   byId(id: number): Definition | undefined {
     return this.#byId.get(id)
+  }
+
+  /** Takes out a binding of which an end is gone; it would go by itself soon. */
+  forget(binding: Binding): void {
+    this.#remove(binding.id)
   }
 
   apply(record: TopologyRecord, position: Position): void {
@@ -283,14 +292,17 @@ export class Definitions {
   }
 
   #removeExchange(exchange: Exchange): void {
-    for (const binding of exchange.incoming) this.#remove(binding.id)
-    for (const binding of exchange.outgoing.values()) this.#remove(binding.id)
+    exchange.isGone = true
+    this.#detachFrom(exchange)
+    if (this.#mayWait(exchange.outgoing.size)) this.#detaching.add(exchange.outgoing.values())
+    else for (const binding of exchange.outgoing.values()) this.#remove(binding.id)
     exchange.home.exchanges.delete(exchange.name)
     exchange.home.version++
   }
 
   #removeQueue(queue: DeclaredQueue): void {
-    for (const binding of queue.incoming) this.#remove(binding.id)
+    queue.isGone = true
+    this.#detachFrom(queue)
     queue.home.queues.delete(queue.name)
     queue.home.version++
     if (queue.exclusiveOwner !== null) {
@@ -299,6 +311,17 @@ export class Definitions {
       if (owned?.size === 0) this.exclusiveQueues.delete(queue.exclusiveOwner)
     }
     if (queue.queue !== null) this.#directory.drop(queue.queue)
+  }
+
+  /** The bindings that lead to what is gone count no more; they go at once, or in slices. */
+  #detachFrom({ incoming }: Destination): void {
+    for (const { source } of incoming) source.goneBindings++
+    if (this.#mayWait(incoming.size)) this.#detaching.add(incoming)
+    else for (const binding of incoming) this.#remove(binding.id)
+  }
+
+  #mayWait(bindings: number): boolean {
+    return !this.#isReplaying && bindings > detachedAtOnceMax
   }
 
   #removeUser(user: User): void {
@@ -349,7 +372,8 @@ function removeBinding(binding: Binding): void {
   source.matcher.remove(binding)
   destination.incoming.delete(binding)
   source.home.bindingCount--
-  source.home.version++
+  if (destination.isGone) source.goneBindings--
+  if (!binding.isGone) source.home.version++
 }
 
 function rightsChanged(vhost: VhostState): void {

@@ -47,6 +47,10 @@ export class Exchange {
   readonly incoming = new IncomingBindings()
   /** The last routing that reached it (`router.ts`). */
   mark = 0
+  /** It has been deleted; bindings from and to it are being taken out (`detaching.ts`). */
+  isGone = false
+  /** Bindings among `outgoing` that lead to something that is gone. */
+  goneBindings = 0
   stored: StoredRecord | null = null
 
   constructor(id: number, home: VhostState, properties: ExchangeProperties) {
@@ -61,6 +65,11 @@ export class Exchange {
     const alternate = properties.arguments.fields.get(alternateExchangeKey)
     this.alternate = alternate?.tag === 'S' ? alternate.value : null
     this.matcher = properties.name === '' ? new DefaultMatcher(home) : matcherFor(properties.type)
+  }
+
+  /** Bindings that lead somewhere. */
+  get bindingCount(): number {
+    return this.outgoing.size - this.goneBindings
   }
 
   /** Made with its vhost, not by anyone's declare; cannot be deleted. */

@@ -14,9 +14,10 @@ export function removalOf(first: DeclaredQueue | Exchange | Binding): readonly n
 
   const lose = (binding: Binding): void => {
     const { source } = binding
+    if (!source.isAutoDelete || source.isGone) return
     const count = (lost.get(source) ?? 0) + 1
     lost.set(source, count)
-    if (!source.isAutoDelete || count < source.outgoing.size || gone.has(source.id)) return
+    if (count < source.bindingCount || gone.has(source.id)) return
     gone.add(source.id)
     work.push(source)
   }

@@ -62,8 +62,9 @@ export class Router {
   }
 
   reach(destination: Destination): void {
-    this.#reached++
     this.spend(1)
+    if (destination.isGone) return
+    this.#reached++
     if (destination.mark === this.#mark) return
     if (destination.kind === 'exchange') this.#pass(destination)
     else this.#take(destination)

@@ -47,7 +47,7 @@ export class Topology {
   constructor(parts: TopologyParts) {
     this.runQueue = parts.runQueue
     this.#logger = parts.logger
-    this.#definitions = new Definitions(parts.directory)
+    this.#definitions = new Definitions(parts.directory, parts.runQueue)
     this.logListener = {
       committed: (position) => this.#committed(position),
       failed: (error) => {
@@ -297,6 +297,11 @@ export class Topology {
   #rewrite(id: number): void {
     const definition = this.#definitions.byId(id)
     assert(definition !== undefined, 'a live record has its definition')
+    // The record behind that one end was deleted says enough of it, and a later one of the binding would be wrong.
+    if (definition.kind === 'binding' && definition.isGone) {
+      this.#definitions.forget(definition)
+      return
+    }
     this.#change(recordOf(definition), true)
   }
 

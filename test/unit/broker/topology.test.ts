@@ -409,6 +409,72 @@ describe('deleting', () => {
   })
 })
 
+describe('deleting what has very many bindings', () => {
+  /** `q` is bound to `x` by 3,000 keys; nothing has had a turn when it is deleted. */
+  async function bound(options: { isAutoDelete?: boolean } = {}): ReturnType<typeof opened> {
+    const { harness, session } = await opened()
+    declareExchange(session, 'x', 'direct', options)
+    declareQueue(session, 'q')
+    for (let index = 0; index < 3_000; index++) bind(session, 'x', 'q', `key.${index}`)
+    return { harness, session }
+  }
+
+  const bindings = (harness: BrokerHarness): number | undefined => harness.topology.vhosts.get('/')?.bindingCount
+
+  it('is done at once for whoever asks, and the bindings follow in later turns', async () => {
+    const { harness, session } = await bound()
+    deleteQueue(session, 'q')
+    assert.equal(bindings(harness), 3_000)
+    assert.deepEqual(routed(session, 'x', 'key.7'), [])
+    declareQueue(session, 'q')
+    bind(session, 'x', 'q', 'key.7')
+    assert.deepEqual(routed(session, 'x', 'key.7'), ['q'])
+    await harness.idle()
+    assert.equal(bindings(harness), 1)
+    assert.deepEqual(routed(session, 'x', 'key.7'), ['q'])
+  })
+
+  it('sends messages to the alternate exchange at once', async () => {
+    const { harness, session } = await opened()
+    declareExchange(session, 'others', 'fanout')
+    declareQueue(session, 'rest')
+    bind(session, 'others', 'rest')
+    declareExchange(session, 'x', 'fanout', { arguments: { 'alternate-exchange': 'others' } })
+    declareQueue(session, 'q')
+    for (let index = 0; index < 3_000; index++) bind(session, 'x', 'q', `key.${index}`)
+    deleteQueue(session, 'q')
+    assert.deepEqual(routed(session, 'x', ''), ['rest'])
+    await harness.idle()
+    assert.deepEqual(routed(session, 'x', ''), ['rest'])
+  })
+
+  it('leaves an exchange unused, or takes an auto-delete exchange along', async () => {
+    const { session } = await bound()
+    deleteQueue(session, 'q')
+    deleteExchange(session, 'x', true)
+    const other = await bound({ isAutoDelete: true })
+    declareQueue(other.session, 'last')
+    bind(other.session, 'x', 'last', 'k')
+    deleteQueue(other.session, 'q')
+    assert.deepEqual(routed(other.session, 'x', 'k'), ['last'])
+    deleteQueue(other.session, 'last')
+    refused('not-found', "no exchange 'x' in vhost '/'", () => routed(other.session, 'x', 'k'))
+  })
+
+  it('goes for an exchange too, whose queues stay', async () => {
+    const { harness, session } = await bound()
+    declareExchange(session, 'front', 'fanout')
+    bindExchange(session, 'front', 'x')
+    deleteExchange(session, 'x')
+    assert.deepEqual(routed(session, 'front', 'key.7'), [])
+    refused('not-found', "no exchange 'x' in vhost '/'", () => routed(session, 'x', 'key.7'))
+    declareExchange(session, 'x', 'fanout')
+    deleteQueue(session, 'q')
+    await harness.idle()
+    assert.equal(bindings(harness), 0)
+  })
+})
+
 describe('auto-delete', () => {
   it('deletes an exchange with the last binding from it, and those that this leaves without one', async () => {
     const { session } = await opened()
