@@ -60,10 +60,7 @@ export class InputFlow implements Task {
   #isWorking = false
   #isClosed = false
 
-  constructor(
-    owner: InputOwner,
-    parts: InputParts,
-  ) {
+  constructor(owner: InputOwner, parts: InputParts) {
     this.#owner = owner
     this.#socket = parts.socket
     this.#clock = parts.clock
