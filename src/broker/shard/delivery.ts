@@ -7,7 +7,6 @@
  */
 import type { RunQueue } from '../../base/run-queue.ts'
 import type { Log } from '../../log/log.ts'
-import { BrokerError } from '../errors.ts'
 import { Message } from '../message.ts'
 import type { Consumer } from '../ports.ts'
 import { type EntryChunk, EntryFlag } from '../queue/entry-chunk.ts'
@@ -207,12 +206,5 @@ export class Delivery {
     log.load(position, (error) => {
       if (error !== null) this.#ports.damaged(error)
     })
-  }
-
-  /** The queue is gone: those who wait for a message of it are told. */
-  failGets(queue: LocalQueue, kind: 'not-found' | 'internal-error', text: string): void {
-    const gets = queue.gets
-    queue.gets = []
-    for (const get of gets) get.sink.failed(new BrokerError(kind, text))
   }
 }

@@ -2,6 +2,8 @@
  * Writes the digest of each segment as it is sealed: one after the other, each only when the log has committed all that
  * it says. Knows which queues have records that stand in no digest yet.
  */
+import type { Clock } from '../../base/clock.ts'
+import type { Logger } from '../../base/logger.ts'
 import type { Log, Position, Segment } from '../../log/log.ts'
 import type { LocalQueue } from '../queue/local-queue.ts'
 import type { LargeBodies } from './large-bodies.ts'
@@ -10,8 +12,13 @@ import { queueStates } from './queue-state.ts'
 import { buildDigest, readDigestIndex } from './segment-digest.ts'
 import type { Settlements } from './settlements.ts'
 
+/** Pause before a digest that found no room is tried again, in milliseconds. */
+const retryMs = 1_000
+
 export interface DigestsPorts {
   readonly log: Log
+  readonly clock: Clock
+  readonly logger: Logger
   readonly bodies: LargeBodies
   readonly settlements: Settlements
   /** A digest has been written. */
@@ -25,6 +32,8 @@ export class Digests {
   #chain: Promise<void> = Promise.resolve()
   #commitWaiters: { position: Position; resolve: () => void }[] = []
   #isStopped = false
+  /** Ends the pause before the next try. */
+  #endPause: () => void = () => {}
   /** Sealed segments whose digest is not written, in the order in which they get it. */
   readonly #waiting: Segment[] = []
   #sealedBelow: Position = 0
@@ -67,6 +76,7 @@ export class Digests {
   async stop(): Promise<void> {
     this.#isStopped = true
     for (const waiter of this.#commitWaiters) waiter.resolve()
+    this.#endPause()
     await this.#chain
   }
 
@@ -93,9 +103,31 @@ export class Digests {
     })
     await this.caughtUp()
     if (this.#isStopped) return
-    await log.writeDigest(segment, digest)
+    while (!(await this.#isStored(segment, digest))) {
+      await this.#pause()
+      if (this.#isStopped) return
+    }
     await this.#note(segment, digest, queues)
     this.#ports.written()
+  }
+
+  /** A digest can wait for room, its segment is only not freed meanwhile. Any other failure ends the shard. */
+  async #isStored(segment: Segment, digest: Uint8Array): Promise<boolean> {
+    try {
+      await this.#ports.log.writeDigest(segment, digest)
+      return true
+    } catch (error) {
+      if (!isLackOfRoom(error)) throw error
+      this.#ports.logger.warn({ error, segment: segment.id }, 'there is no room for a digest; trying again')
+      return false
+    }
+  }
+
+  async #pause(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#endPause = resolve
+      this.#ports.clock.after(retryMs, resolve)
+    })
   }
 
   /** What was written is remembered from the digest itself, as opening would. */
@@ -119,4 +151,12 @@ export class Digests {
 /** What an unclean stop must believe of a queue: at least what was reserved, and whatever an earlier stop named. */
 export function sentMarkOf(queue: LocalQueue): number {
   return Math.max(queue.sentReserved, queue.maybeSentBelow, queue.flaggedBelow)
+}
+
+/** Codes of conditions that end by themselves or by somebody's hand, and that leave what is stored untouched. */
+const lackOfRoom = new Set(['ENOSPC', 'EDQUOT', 'EMFILE', 'ENFILE'])
+
+function isLackOfRoom(error: unknown): boolean {
+  const cause = error instanceof Error ? error.cause : null
+  return cause instanceof Error && 'code' in cause && typeof cause.code === 'string' && lackOfRoom.has(cause.code)
 }

@@ -14,6 +14,14 @@ export interface EmptyingPorts {
   settled(queue: LocalQueue, first: number, last: number): void
   /** An entry with bytes elsewhere (scratch, chunks) is gone. */
   released(position: number, flags: number): void
+  /** The shard does not serve any more: nothing may be written. */
+  isStopped(): boolean
+}
+
+/** Hears the end; exactly one of the two. */
+export interface EmptyingEnd {
+  done(count: number): void
+  stopped(): void
 }
 
 /** Removes what is ready (`purge`) or everything (`delete`) below the sequence that was next when it began. */
@@ -22,20 +30,24 @@ export class Emptying implements Task {
   readonly #ports: EmptyingPorts
   readonly #isPurge: boolean
   readonly #end: number
-  readonly #done: (count: number) => void
+  readonly #ending: EmptyingEnd
   #cursor: number
   #count = 0
 
-  constructor(queue: LocalQueue, isPurge: boolean, ports: EmptyingPorts, done: (count: number) => void) {
+  constructor(queue: LocalQueue, isPurge: boolean, ports: EmptyingPorts, ending: EmptyingEnd) {
     this.#queue = queue
     this.#isPurge = isPurge
     this.#ports = ports
-    this.#done = done
+    this.#ending = ending
     this.#end = queue.entries.next
     this.#cursor = queue.entries.head()
   }
 
   run(shouldYield: () => boolean): boolean {
+    if (this.#ports.isStopped()) {
+      this.#ending.stopped()
+      return false
+    }
     let looked = 0
     while (this.#cursor < this.#end) {
       const chunk = this.#queue.entries.chunkOf(this.#cursor)
@@ -47,7 +59,7 @@ export class Emptying implements Task {
         if (shouldYield()) return true
       }
     }
-    this.#done(this.#count)
+    this.#ending.done(this.#count)
     return false
   }
 

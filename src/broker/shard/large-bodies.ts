@@ -34,20 +34,36 @@ export class LargeBody {
   }
 }
 
+export interface LargeBodiesPorts {
+  readonly log: Log
+  readonly scratch: Log
+  readonly usage: ScratchUsage
+  /** A chunk has been appended: more may wait for the disk than is good. */
+  appended(): void
+}
+
 export class LargeBodies {
   readonly #log: Log
   readonly #scratch: Log
   readonly #usage: ScratchUsage
+  readonly #appended: () => void
+  #isStopped = false
   /** By position of the publish record. */
   readonly #durable = new Map<Position, LargeBody>()
   readonly #transient = new Map<Position, LargeBody>()
   /** Durable bodies that something needs, also those still being written. */
   readonly #needed = new Set<LargeBody>()
 
-  constructor(log: Log, scratch: Log, usage: ScratchUsage) {
+  constructor({ log, scratch, usage, appended }: LargeBodiesPorts) {
     this.#log = log
     this.#scratch = scratch
     this.#usage = usage
+    this.#appended = appended
+  }
+
+  /** The logs take no more and need not be told what is free. Bodies that still come in are refused with their publish. */
+  stop(): void {
+    this.#isStopped = true
   }
 
   openWriter(isDurable: boolean, bodyBytes: number): LargeBodyWriter {
@@ -57,12 +73,14 @@ export class LargeBodies {
   }
 
   appendChunk(body: LargeBody, log: Log, bytes: Uint8Array, length: number): void {
+    if (this.#isStopped) return
     const at = log.reserve(bodyChunkFixedBytes + length)
     writeU32(log.buffer, at, RecordKind.bodyChunk)
     log.buffer.set(bytes.subarray(0, length), at + bodyChunkFixedBytes)
     body.positions.push(log.appended)
     body.lengths.push(length)
     if (!body.isDurable) this.#usage.add(log.appended, 1)
+    this.#appended()
   }
 
   retain(body: LargeBody): void {
@@ -70,7 +88,7 @@ export class LargeBodies {
   }
 
   release(body: LargeBody): void {
-    if (--body.references > 0) return
+    if (--body.references > 0 || this.#isStopped) return
     if (body.name !== 0) this.#namesOf(body).delete(body.name)
     this.#needed.delete(body)
     if (!body.isDurable) for (const position of body.positions) this.#usage.release(position)
@@ -135,6 +153,11 @@ export class LargeBodyWriter implements BodyWriter {
     this.#bodies = bodies
     this.body = body
     this.#log = log
+  }
+
+  /** Whether its chunks are where a publish with these bodies can name them. */
+  isOf(bodies: LargeBodies): boolean {
+    return this.#bodies === bodies
   }
 
   get count(): number {

@@ -9,13 +9,14 @@ import type { Clock } from '../../base/clock.ts'
 import type { RunQueue } from '../../base/run-queue.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Log, LogListener } from '../../log/log.ts'
-import { BrokerError } from '../errors.ts'
 import type { Chunks } from '../message.ts'
 import type { Queue, QueueStatus, ShardCommands, ShardDirectory } from '../ports.ts'
 import { LocalQueue } from '../queue/local-queue.ts'
 import type { QueueDefinition } from '../topology/queue-definition.ts'
+import { noShard } from './consuming.ts'
 import type { TopologyProgress } from './publishing.ts'
-import { Shard, type ShardOptions } from './shard.ts'
+import { Shard } from './shard.ts'
+import type { ShardOptions } from './shard-options.ts'
 
 type OpenLog = Log & { listener: LogListener | null }
 
@@ -44,6 +45,9 @@ export class LocalShards implements ShardDirectory {
   readonly #definitions = new Map<number, QueueDefinition>()
   #topology: TopologyProgress | null = null
   #shard: Shard | null = null
+  #logs: OpenLog[] = []
+  /** Under way until the shard serves, or could not be opened. */
+  #opening: Promise<void> = Promise.resolve()
   #failures = 0
   #isClosing = false
 
@@ -54,11 +58,36 @@ export class LocalShards implements ShardDirectory {
   /** Opens the shard. The topology must have been replayed. */
   async start(topology: TopologyProgress): Promise<void> {
     this.#topology = topology
+    const opening = this.#openShard(topology)
+    this.#opening = opening.catch(() => {})
+    await opening
+  }
+
+  async #openShard(topology: TopologyProgress): Promise<void> {
     const { log, scratch } = await this.#options.openLogs()
-    const shard = await Shard.open(this.#shardOptions(log, scratch, topology))
+    this.#logs = [log, scratch]
+    let shard: Shard
+    try {
+      shard = await Shard.open(this.#shardOptions(log, scratch, topology))
+    } catch (error) {
+      await this.#closeLogs()
+      throw error
+    }
     for (const definition of this.#definitions.values()) definition.queue = shard.queueOf(definition)
+    for (const queue of [...shard.queues]) if (!this.#definitions.has(queue.id)) shard.dropQueue(queue)
     this.#shard = shard
     this.#options.roomChanged(shard.isFull)
+  }
+
+  /** Of a shard that does not serve: no two may have the files of one log open. */
+  async #closeLogs(): Promise<void> {
+    for (const log of this.#logs.splice(0)) {
+      try {
+        await log.close()
+      } catch (error) {
+        this.#options.logger.warn({ error }, 'a log of a failed shard could not be closed in good order')
+      }
+    }
   }
 
   open(definition: QueueDefinition): Queue {
@@ -75,12 +104,18 @@ export class LocalShards implements ShardDirectory {
     return this.#shard?.statusNow(queue) ?? { ready: 0, unacked: 0, consumers: 0 }
   }
 
+  /** What is known of each queue; null while no shard serves. For those who look at memory and for tests. */
+  get queues(): Iterable<LocalQueue> | null {
+    return this.#shard?.queues ?? null
+  }
+
   topologyCommitted(): void {
     this.#shard?.topologyCommitted()
   }
 
   async close(): Promise<void> {
     this.#isClosing = true
+    await this.#opening
     await this.#shard?.close()
   }
 
@@ -108,22 +143,27 @@ export class LocalShards implements ShardDirectory {
 
   #failed(error: Error): void {
     if (this.#isClosing) return
+    this.#options.logger.error({ error }, 'the shard has failed')
     this.#shard = null
     for (const definition of this.#definitions.values()) definition.queue = new LocalQueue(definition, refusingShard)
     this.#options.reopened()
     this.#options.congestionChanged(false)
     this.#failures++
     if (this.#failures > 1 || this.#topology === null) return this.#options.fatal(error)
-    this.#options.logger.error({ error: error.message }, 'the shard has failed; opening it again from its log')
-    this.start(this.#topology).then(
-      () => this.#options.reopened(),
-      (again: Error) => this.#options.fatal(again),
-    )
+    this.#opening = this.#reopen(this.#topology)
   }
-}
 
-function refused(): BrokerError {
-  return new BrokerError('internal-error', 'the shard of this queue is not available')
+  async #reopen(topology: TopologyProgress): Promise<void> {
+    try {
+      await this.#closeLogs()
+      if (this.#isClosing) return
+      await this.#openShard(topology)
+    } catch (error) {
+      this.#options.fatal(error instanceof Error ? error : new Error(String(error)))
+      return
+    }
+    this.#options.reopened()
+  }
 }
 
 /** Stands in for a shard that is not there. */
@@ -138,14 +178,14 @@ const refusingShard: ShardCommands = {
     append: () => {},
     abandon: () => {},
     release: () => {},
-    read: (_index: number, done: Parameters<Chunks['read']>[1]) => done(refused(), new Uint8Array(0), 0, 0),
+    read: (_index: number, done: Parameters<Chunks['read']>[1]) => done(noShard(), new Uint8Array(0), 0, 0),
   }),
-  get: (_queue, _isNoAck, sink) => sink.failed(refused()),
-  register: (_consumer, reply) => reply.failed(refused()),
+  get: (_queue, _isNoAck, sink) => sink.failed(noShard()),
+  register: (_consumer, reply) => reply.failed(noShard()),
   activate: () => {},
   unregister: (_consumer, reply) => reply.done(0, 0),
   resume: () => {},
   settle: () => {},
-  purge: (_queue, reply) => reply.failed(refused()),
+  purge: (_queue, reply) => reply.failed(noShard()),
   status: (_queue, reply) => reply.done({ ready: 0, unacked: 0, consumers: 0 }, 0),
 }

@@ -46,7 +46,12 @@ export class Publishing {
   }
 
   publish(message: Message, queues: readonly Queue[], count: number, confirms: ConfirmSink | null, sequence: number): void {
-    const writer = message.chunks instanceof LargeBodyWriter ? message.chunks : null
+    const writer = this.#writerOf(message)
+    if (message.chunks !== null && writer === null) {
+      message.chunks.release()
+      confirms?.refuse(sequence)
+      return
+    }
     writer?.flush()
     this.#sortTargets(message, queues, count)
     if (count === 1 && this.#transientCount === 1 && writer === null) {
@@ -56,6 +61,11 @@ export class Publishing {
     if (this.#transientCount > 0) this.#store(message, this.#transient, this.#transientCount, writer, true)
     writer?.release()
     this.#confirm(position, confirms, sequence)
+  }
+
+  /** A body that was begun before the shard failed is not in this shard's logs: its publish cannot name it. */
+  #writerOf({ chunks }: Message): LargeBodyWriter | null {
+    return chunks instanceof LargeBodyWriter && chunks.isOf(this.#ports.bodies) ? chunks : null
   }
 
   #sortTargets(message: Message, queues: readonly Queue[], count: number): void {

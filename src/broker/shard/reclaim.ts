@@ -16,6 +16,7 @@ import type { LargeBodies } from './large-bodies.ts'
 import type { Mover } from './mover.ts'
 import { queueStateBytes, queueStates, writeQueueState } from './queue-state.ts'
 import { type DigestRow, readDigestIndex } from './segment-digest.ts'
+import type { Settlements } from './settlements.ts'
 
 /** Pause between two rounds in which nothing else asked for one, in milliseconds. */
 const roundMs = 500
@@ -27,6 +28,7 @@ export interface ReclaimPorts {
   readonly clock: Clock
   readonly bodies: LargeBodies
   readonly digests: Digests
+  readonly settlements: Settlements
   readonly mover: Mover
   readonly queues: ReadonlyMap<number, LocalQueue>
   failed(error: Error): void
@@ -95,16 +97,18 @@ export class Reclaim {
   }
 
   async #look(segment: Segment): Promise<void> {
-    const { log, bodies } = this.#ports
+    const { log, bodies, settlements } = this.#ports
     const index = await readDigestIndex((offset, length) => log.readDigest(segment, offset, length))
     // Without a digest nothing is known of what it holds: it stays until the next opening writes one.
-    if (index === null) return
-    if (!(await this.#isFree(segment, index.rows))) return
+    if (index === null || this.#isStopped) return
+    if (!(await this.#isFree(segment, index.rows)) || this.#isStopped) return
     if (bodies.chunkedWithin(segment.base, segment.end).length > 0) return
     if (this.#restate(segment, index.rows)) {
       await this.#ports.digests.caughtUp()
       if (this.#isStopped) return
     }
+    // What is settled must stand before what says that its place is free.
+    settlements.flush()
     for (const row of index.rows) forgetRun(this.#ports.queues.get(row.queueId), segment)
     log.free(segment)
   }

@@ -15,6 +15,7 @@ export class Settlements {
   #first = 0
   #last = 0
   #isScheduled = false
+  #isStopped = false
 
   constructor(log: Log, clock: Clock, touch: (queue: LocalQueue, position: number) => void) {
     this.#log = log
@@ -24,6 +25,7 @@ export class Settlements {
 
   /** The durable entries `first..last` of a queue are done with. Sequences without one may be among them. */
   add(queue: LocalQueue, first: number, last: number): void {
+    if (this.#isStopped) return
     if (queue === this.#queue && first === this.#last + 1) {
       this.#last = last
       return
@@ -47,9 +49,10 @@ export class Settlements {
     this.#touch(queue, this.#log.appended)
   }
 
-  /** The log is gone. */
-  forget(): void {
+  /** The log takes no more: what is open is forgotten, and so is what may still come. */
+  stop(): void {
     this.#queue = null
+    this.#isStopped = true
   }
 
   readonly #endOfTurn = (): void => {

@@ -8,11 +8,7 @@
  * Fail-stop: when the log cannot go on, or a record cannot be read, the whole object is dead. It refuses what waits,
  * cancels its consumers and answers every further command with a refusal; whoever holds it opens a new one by replay.
  */
-import type { Clock } from '../../base/clock.ts'
-import type { Logger } from '../../base/logger.ts'
-import type { RunQueue } from '../../base/run-queue.ts'
-import type { Log, LogListener, Position, Segment } from '../../log/log.ts'
-import { BrokerError } from '../errors.ts'
+import type { Log, Position, Segment } from '../../log/log.ts'
 import type { Message } from '../message.ts'
 import type {
   BodyWriter,
@@ -28,6 +24,7 @@ import type {
 import { LocalQueue } from '../queue/local-queue.ts'
 import type { QueueDefinition } from '../topology/queue-definition.ts'
 import { writeCleanStates } from './clean-stop.ts'
+import { Consuming, noQueue, noShard } from './consuming.ts'
 import { Delivery } from './delivery.ts'
 import { Digests } from './digests.ts'
 import { Emptying, type EmptyingPorts } from './emptying.ts'
@@ -36,43 +33,20 @@ import { Mover } from './mover.ts'
 import { Opening } from './opening.ts'
 import { Paging } from './paging.ts'
 import { PendingConfirms } from './pending-confirms.ts'
-import { Publishing, type TopologyProgress } from './publishing.ts'
+import { Publishing } from './publishing.ts'
 import { Reclaim } from './reclaim.ts'
 import { ScratchUsage } from './scratch-usage.ts'
 import { SentMarks } from './sent-marks.ts'
 import { Settlements } from './settlements.ts'
 import { Settling } from './settling.ts'
+import type { ShardOptions } from './shard-options.ts'
 
-export interface ShardListener {
-  /** More (or again less) is appended than the log has stored: publishers should pause. */
-  congestionChanged(isCongested: boolean): void
-  /** `isFull` has changed. */
-  roomChanged(): void
-  /** The shard is dead. Last call. */
-  failed(error: Error): void
-}
-
-export interface ShardOptions {
-  readonly log: Log & { listener: LogListener | null }
-  readonly scratch: Log & { listener: LogListener | null }
-  /** Span of the scratch log's segments, bytes. */
-  readonly scratchSegmentBytes: number
-  readonly topology: TopologyProgress
-  readonly clock: Clock
-  readonly runQueue: RunQueue
-  readonly logger: Logger
-  readonly listener: ShardListener
-  /** Definitions of the queues that this shard holds. Records of other queues are dead. */
-  readonly definitions: Iterable<QueueDefinition>
-  /** Bytes appended and not yet stored above which publishers are held back. Default 8 MiB. */
-  readonly uncommittedBytesMax?: number
-  /** Memory for entry columns above which long queues give theirs up, bytes. Default 12 MiB. */
-  readonly entryBytesMax?: number
-  /** What others hold as `queue.shard`: the shard itself, or something in front of it. */
-  readonly face?: (shard: ShardCommands) => ShardCommands
-}
-
-type State = 'opening' | 'serving' | 'dead' | 'closed'
+type State =
+  | 'opening' // reads its log; nobody has it yet
+  | 'serving'
+  | 'closing' // delivers and takes nothing any more, writes down what was handed out
+  | 'dead' // its log, or a record in it, has failed
+  | 'closed'
 
 export class Shard implements ShardCommands {
   readonly #options: ShardOptions
@@ -87,6 +61,7 @@ export class Shard implements ShardCommands {
   readonly #settling: Settling
   readonly #marks: SentMarks
   readonly #delivery: Delivery
+  readonly #consuming: Consuming
   readonly #publishing: Publishing
   readonly #paging: Paging
   readonly #reclaim: Reclaim
@@ -94,6 +69,8 @@ export class Shard implements ShardCommands {
   readonly #face: ShardCommands
   readonly #uncommittedBytesMax: number
   #state: State = 'opening'
+  /** What failed while it was opening. */
+  #failure: Error | null = null
   #isCongested = false
 
   private constructor(options: ShardOptions) {
@@ -105,11 +82,13 @@ export class Shard implements ShardCommands {
     this.#face = options.face?.(this) ?? this
     const failed = (error: Error): void => this.#fail(error)
     this.#usage = new ScratchUsage(scratch, options.scratchSegmentBytes)
-    this.#bodies = new LargeBodies(log, scratch, this.#usage)
+    this.#bodies = new LargeBodies({ log, scratch, usage: this.#usage, appended: () => this.#checkCongestion() })
     const touch = (queue: LocalQueue, position: Position): void => this.#digests.touch(queue, position)
     this.#settlements = new Settlements(log, clock, touch)
     this.#digests = new Digests({
       log,
+      clock,
+      logger,
       bodies: this.#bodies,
       settlements: this.#settlements,
       written: () => this.#afterDigest(),
@@ -135,6 +114,11 @@ export class Shard implements ShardCommands {
       settleOne: (queue, chunk, sequence) => this.#settling.settleOne(queue, chunk, sequence),
       damaged: failed,
     })
+    this.#consuming = new Consuming({
+      delivery: this.#delivery,
+      settling: this.#settling,
+      isServing: () => this.#state === 'serving',
+    })
     this.#publishing = new Publishing({
       log,
       scratch,
@@ -153,12 +137,38 @@ export class Shard implements ShardCommands {
       touch,
       isStopped: () => this.#state !== 'serving',
     })
-    this.#reclaim = new Reclaim({ log, clock, bodies: this.#bodies, digests: this.#digests, mover, queues: this.#queues, failed })
+    this.#reclaim = new Reclaim({
+      log,
+      clock,
+      bodies: this.#bodies,
+      digests: this.#digests,
+      settlements: this.#settlements,
+      mover,
+      queues: this.#queues,
+      failed,
+    })
     this.#emptyingPorts = {
       settled: (queue, first, last) => {
         if (queue.isDurable) this.#settlements.add(queue, first, last)
       },
       released: (position, flags) => this.#settling.release(position, flags),
+      isStopped: () => this.#state !== 'serving',
+    }
+    this.#listen()
+  }
+
+  #listen(): void {
+    this.#options.log.listener = {
+      committed: (position) => this.#committed(position),
+      failed: (error) => this.#fail(error),
+      sealed: (segment) => this.#digests.sealed(segment),
+      roomChanged: () => this.#roomChanged(),
+    }
+    this.#options.scratch.listener = {
+      committed: () => {},
+      failed: (error) => this.#fail(error),
+      sealed: (segment) => this.#usage.sealed(segment),
+      roomChanged: () => this.#roomChanged(),
     }
   }
 
@@ -175,24 +185,13 @@ export class Shard implements ShardCommands {
       touch: shard.#digests.touch,
     })
     const withoutDigest = await opening.run()
+    if (shard.#failure !== null) throw shard.#failure
     shard.#serve(withoutDigest)
     return shard
   }
 
   #serve(withoutDigest: readonly Segment[]): void {
     this.#state = 'serving'
-    this.#options.log.listener = {
-      committed: (position) => this.#committed(position),
-      failed: (error) => this.#fail(error),
-      sealed: (segment) => this.#digests.sealed(segment),
-      roomChanged: () => this.#roomChanged(),
-    }
-    this.#options.scratch.listener = {
-      committed: () => {},
-      failed: (error) => this.#fail(error),
-      sealed: (segment) => this.#usage.sealed(segment),
-      roomChanged: () => this.#options.listener.roomChanged(),
-    }
     for (const segment of this.#log.segments) if (segment.isSealed) this.#digests.hasDigest(segment)
     for (const segment of withoutDigest) this.#digests.sealed(segment)
     this.#paging.sweep(this.#queues.values(), this.#digests.digestedBelow)
@@ -207,6 +206,10 @@ export class Shard implements ShardCommands {
     return queue
   }
 
+  get queues(): Iterable<LocalQueue> {
+    return this.#queues.values()
+  }
+
   /** The handle of a queue this shard was opened with. */
   queueOf(definition: QueueDefinition): LocalQueue {
     return this.#queues.get(definition.id) ?? this.openQueue(definition)
@@ -217,10 +220,8 @@ export class Shard implements ShardCommands {
     if (queue.isDropped) return
     queue.isDropped = true
     this.#queues.delete(queue.id)
-    const name = `no queue '${queue.definition.name}' in vhost '${queue.definition.vhost}'`
-    this.#delivery.failGets(queue, 'not-found', name)
-    this.#endConsumers(queue)
-    const emptying = new Emptying(queue, false, this.#emptyingPorts, () => {})
+    this.#consuming.end(queue, noQueue(queue))
+    const emptying = new Emptying(queue, false, this.#emptyingPorts, { done: () => {}, stopped: () => {} })
     if (queue.entries.live > 0) this.#options.runQueue.add(emptying)
   }
 
@@ -239,7 +240,7 @@ export class Shard implements ShardCommands {
   publish(message: Message, queues: readonly Queue[], count: number, confirms: ConfirmSink | null, sequence: number): void {
     if (this.#state !== 'serving') return this.#refuse(message, confirms, sequence)
     this.#publishing.publish(message, queues, count, confirms, sequence)
-    if (this.#log.uncommittedBytes > this.#uncommittedBytesMax) this.#setCongested(true)
+    this.#checkCongestion()
   }
 
   openBody(isPersistent: boolean, bodyBytes: number): BodyWriter {
@@ -251,72 +252,43 @@ export class Shard implements ShardCommands {
     confirms?.refuse(sequence)
   }
 
-  // ---------------------------------------------------------------- get, consume
+  // ---------------------------------------------------------------- get, consume, settle
 
   get(queue: Queue, isNoAck: boolean, sink: GetSink): void {
-    const local = queue as LocalQueue
-    if (this.#state !== 'serving' || local.isDropped) {
-      sink.failed(new BrokerError('not-found', `no queue '${local.definition.name}' in vhost '${local.definition.vhost}'`))
-      return
-    }
-    local.gets.push({ sink, isNoAck })
-    this.#delivery.pump(local)
+    this.#consuming.get(queue as LocalQueue, isNoAck, sink)
   }
 
   register(consumer: Consumer, reply: Reply<void>): void {
-    const queue = consumer.queue as LocalQueue
-    const name = `queue '${queue.definition.name}' in vhost '${queue.definition.vhost}'`
-    if (this.#state !== 'serving' || queue.isDropped) return reply.failed(new BrokerError('not-found', `no ${name}`))
-    const members = queue.turns.members
-    const isTaken = consumer.isExclusive ? members.size > 0 : [...members].some((other) => other.isExclusive)
-    if (isTaken) return reply.failed(new BrokerError('access-refused', `${name} in exclusive use`))
-    queue.turns.add(consumer)
-    reply.done(undefined, 0)
+    this.#consuming.register(consumer, reply)
   }
 
   activate(consumer: Consumer): void {
-    const queue = consumer.queue as LocalQueue
-    if (!queue.turns.members.has(consumer)) return
-    consumer.isActive = true
-    this.resume(consumer)
+    this.#consuming.activate(consumer)
   }
 
   unregister(consumer: Consumer, reply: Reply<number>): void {
-    const queue = consumer.queue as LocalQueue
-    queue.turns.remove(consumer)
-    reply.done(queue.turns.members.size, 0)
+    this.#consuming.unregister(consumer, reply)
   }
 
   resume(consumer: Consumer): void {
-    const queue = consumer.queue as LocalQueue
-    queue.turns.enter(consumer)
-    this.#delivery.pump(queue)
+    this.#consuming.resume(consumer)
   }
 
-  // ---------------------------------------------------------------- settle
-
   settle(queue: Queue, consumer: Consumer | null, first: number, last: number, outcome: Outcome): void {
-    const local = queue as LocalQueue
-    const held = this.#state === 'serving' && !local.isDropped ? this.#settling.settleHeld(local, { holder: consumer?.id ?? 0, first, last, outcome }) : 0
-    if (consumer !== null) {
-      consumer.unacked -= held
-      if (consumer.shared !== null) consumer.shared.unacked -= held
-      local.turns.enter(consumer)
-    }
-    if (held === 0) return
-    // Of many that come back one after the other, the first must not draw those behind after it.
-    if (outcome === 'requeue') this.#delivery.pumpLater(local)
-    else this.#delivery.pump(local)
+    this.#consuming.settle(queue, consumer, first, last, outcome)
   }
 
   // ---------------------------------------------------------------- purge, status
 
   purge(queue: Queue, reply: Reply<number>): void {
     const local = queue as LocalQueue
-    if (this.#state !== 'serving') return reply.failed(new BrokerError('internal-error', 'the shard of this queue has failed'))
-    const task = new Emptying(local, true, this.#emptyingPorts, (count) => {
-      this.#settlements.flush()
-      reply.done(count, 0)
+    if (this.#state !== 'serving') return reply.failed(noShard())
+    const task = new Emptying(local, true, this.#emptyingPorts, {
+      done: (count) => {
+        this.#settlements.flush()
+        reply.done(count, 0)
+      },
+      stopped: () => reply.failed(noShard()),
     })
     this.#options.runQueue.add(task)
   }
@@ -339,6 +311,10 @@ export class Shard implements ShardCommands {
     if (this.#isCongested && this.#log.uncommittedBytes < this.#uncommittedBytesMax / 2) this.#setCongested(false)
   }
 
+  #checkCongestion(): void {
+    if (this.#log.uncommittedBytes > this.#uncommittedBytesMax) this.#setCongested(true)
+  }
+
   #setCongested(isCongested: boolean): void {
     if (this.#isCongested === isCongested) return
     this.#isCongested = isCongested
@@ -346,6 +322,7 @@ export class Shard implements ShardCommands {
   }
 
   #roomChanged(): void {
+    if (this.#state !== 'serving') return
     if (this.#log.isFull) this.#reclaim.runSoon()
     this.#options.listener.roomChanged()
   }
@@ -358,40 +335,51 @@ export class Shard implements ShardCommands {
   // ---------------------------------------------------------------- the end
 
   #fail(error: Error): void {
-    if (this.#state === 'dead' || this.#state === 'closed') return
+    this.#failure ??= error
+    if (this.#state === 'closing') this.#confirms.refuseAll()
+    if (this.#state !== 'serving') return
     this.#state = 'dead'
-    this.#stopTasks()
-    this.#settlements.forget()
+    this.#reclaim.stop()
+    void this.#digests.stop()
+    this.#settlements.stop()
+    this.#bodies.stop()
     this.#confirms.refuseAll()
-    for (const queue of this.#queues.values()) {
-      this.#delivery.failGets(queue, 'internal-error', 'the shard of this queue has failed')
-      this.#endConsumers(queue)
-    }
+    this.#endDeliveries()
     this.#options.listener.failed(error)
   }
 
-  #endConsumers(queue: LocalQueue): void {
-    for (const consumer of [...queue.turns.members]) {
-      queue.turns.remove(consumer)
-      consumer.sink.cancelled(consumer)
-    }
+  #endDeliveries(): void {
+    for (const queue of this.#queues.values()) this.#consuming.end(queue, noShard())
   }
 
-  #stopTasks(): void {
-    this.#reclaim.stop()
-    void this.#digests.stop()
-  }
-
-  /** A stop in good order: what was handed out is written down exactly, everything is committed. */
+  /**
+   * A stop in good order: what was handed out is written down exactly, everything is committed. Nothing may be delivered
+   * from here on, it would not be in what is written, and no digest may say less exactly than these last records.
+   */
   async close(): Promise<void> {
     if (this.#state !== 'serving') return
-    this.#settlements.flush()
-    this.#state = 'closed'
+    this.#state = 'closing'
     this.#reclaim.stop()
-    writeCleanStates(this.#log, this.#queues.values(), this.#digests.touch)
-    await this.#digests.caughtUp()
-    await this.#digests.stop()
-    await this.#log.close()
-    await this.#scratch.close()
+    this.#endDeliveries()
+    try {
+      await this.#digests.stop()
+      if (this.#failure !== null) throw this.#failure
+      this.#settlements.flush()
+      writeCleanStates(this.#log, this.#queues.values(), this.#digests.touch)
+      this.#settlements.stop()
+      this.#bodies.stop()
+    } finally {
+      await this.#closeLogs()
+    }
+    if (this.#failure !== null) throw this.#failure
+  }
+
+  async #closeLogs(): Promise<void> {
+    try {
+      await this.#log.close()
+    } finally {
+      this.#state = 'closed'
+      await this.#scratch.close()
+    }
   }
 }

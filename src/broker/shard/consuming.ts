@@ -1,0 +1,107 @@
+/**
+ * The commands of those who take messages: gets, consumers that come and go, what they settle. Decides who may and keeps
+ * their credit; who gets what is `delivery.ts`.
+ */
+import { BrokerError } from '../errors.ts'
+import type { Consumer, GetSink, Outcome, Queue, Reply } from '../ports.ts'
+import type { LocalQueue } from '../queue/local-queue.ts'
+import type { Delivery } from './delivery.ts'
+import type { Settling } from './settling.ts'
+
+export interface ConsumingPorts {
+  readonly delivery: Delivery
+  readonly settling: Settling
+  isServing(): boolean
+}
+
+export class Consuming {
+  readonly #ports: ConsumingPorts
+
+  constructor(ports: ConsumingPorts) {
+    this.#ports = ports
+  }
+
+  get(queue: LocalQueue, isNoAck: boolean, sink: GetSink): void {
+    const refusal = this.#refusalOf(queue)
+    if (refusal !== null) return sink.failed(refusal)
+    queue.gets.push({ sink, isNoAck })
+    this.#ports.delivery.pump(queue)
+  }
+
+  register(consumer: Consumer, reply: Reply<void>): void {
+    const queue = consumer.queue as LocalQueue
+    const refusal = this.#refusalOf(queue)
+    if (refusal !== null) return reply.failed(refusal)
+    const members = queue.turns.members
+    const isTaken = consumer.isExclusive ? members.size > 0 : [...members].some((other) => other.isExclusive)
+    if (isTaken) return reply.failed(new BrokerError('access-refused', `${nameOf(queue)} in exclusive use`))
+    queue.turns.add(consumer)
+    reply.done(undefined, 0)
+  }
+
+  activate(consumer: Consumer): void {
+    const queue = consumer.queue as LocalQueue
+    if (!queue.turns.members.has(consumer)) return
+    consumer.isActive = true
+    this.resume(consumer)
+  }
+
+  unregister(consumer: Consumer, reply: Reply<number>): void {
+    const queue = consumer.queue as LocalQueue
+    queue.turns.remove(consumer)
+    reply.done(queue.turns.members.size, 0)
+  }
+
+  resume(consumer: Consumer): void {
+    const queue = consumer.queue as LocalQueue
+    queue.turns.enter(consumer)
+    this.#ports.delivery.pump(queue)
+  }
+
+  settle(queue: Queue, consumer: Consumer | null, first: number, last: number, outcome: Outcome): void {
+    const { delivery, settling } = this.#ports
+    const local = queue as LocalQueue
+    const isThere = this.#ports.isServing() && !local.isDropped
+    // Of a queue that is gone nothing is known any more; the credit comes back all the same.
+    const held = isThere
+      ? settling.settleHeld(local, { holder: consumer?.id ?? 0, first, last, outcome })
+      : Math.min(last - first + 1, consumer?.unacked ?? 0)
+    if (consumer !== null) {
+      consumer.unacked -= held
+      if (consumer.shared !== null) consumer.shared.unacked -= held
+      local.turns.enter(consumer)
+    }
+    if (held === 0 || !isThere) return
+    // Of many that come back one after the other, the first must not draw those behind after it.
+    if (outcome === 'requeue') delivery.pumpLater(local)
+    else delivery.pump(local)
+  }
+
+  /** The queue gives nothing any more: everyone who waits for something of it is told. */
+  end(queue: LocalQueue, reason: BrokerError): void {
+    const gets = queue.gets
+    queue.gets = []
+    for (const get of gets) get.sink.failed(reason)
+    for (const consumer of [...queue.turns.members]) {
+      queue.turns.remove(consumer)
+      consumer.sink.cancelled(consumer)
+    }
+  }
+
+  #refusalOf(queue: LocalQueue): BrokerError | null {
+    if (!this.#ports.isServing()) return noShard()
+    return queue.isDropped ? noQueue(queue) : null
+  }
+}
+
+export function noShard(): BrokerError {
+  return new BrokerError('internal-error', 'the shard of this queue is not available')
+}
+
+export function noQueue(queue: LocalQueue): BrokerError {
+  return new BrokerError('not-found', `no ${nameOf(queue)}`)
+}
+
+function nameOf({ definition }: LocalQueue): string {
+  return `queue '${definition.name}' in vhost '${definition.vhost}'`
+}
