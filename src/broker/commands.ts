@@ -51,7 +51,12 @@ export interface BrokerCommands {
    * the password has been hashed on another thread. Null when the name, the password or the place does not fit
    * (`guest` only from loopback) or when too many logins wait; never says which. Does not throw.
    */
-  authenticate(username: string, password: string, isLoopback: boolean, done: (principal: Principal | null) => void): void
+  authenticate(
+    username: string,
+    password: string,
+    isLoopback: boolean,
+    done: (principal: Principal | null) => void,
+  ): void
   /** Throws `not-allowed` (530): `vhost x not found`, `access to vhost 'x' refused for user 'u'`. */
   openSession(principal: Principal, vhost: string): Session
   /** Deletes the session's exclusive queues (its consumers are cancelled by the server before); `done` when they are gone. */
@@ -131,7 +136,12 @@ export interface VhostCommands {
   bindExchange(session: Session, args: BindArguments, reply: Reply<void>): void
   unbindExchange(session: Session, args: BindArguments, reply: Reply<void>): void
   declareQueue(session: Session, args: QueueArguments, reply: Reply<Declared>): void
-  deleteQueue(session: Session, name: string, conditions: { ifUnused: boolean; ifEmpty: boolean }, reply: Reply<number>): void
+  deleteQueue(
+    session: Session,
+    name: string,
+    conditions: { ifUnused: boolean; ifEmpty: boolean },
+    reply: Reply<number>,
+  ): void
   purgeQueue(session: Session, name: string, reply: Reply<number>): void
   bindQueue(session: Session, args: BindArguments, reply: Reply<void>): void
   unbindQueue(session: Session, args: BindArguments, reply: Reply<void>): void

@@ -7,11 +7,11 @@ import { describe, test } from 'node:test'
 import { crc32 } from 'node:zlib'
 import type { Files } from '../../src/base/files.ts'
 import { SeededRandom } from '../../src/base/random.ts'
-import { CrashStates, type Fate } from '../support/crash-states.ts'
 import type { FileLog } from '../../src/log/file/file-log.ts'
+import { CrashStates, type Fate } from '../support/crash-states.ts'
 import { LogDriver, recordBytes, replayedAll } from '../support/log-driver.ts'
-import { ProcessView } from '../support/process-view.ts'
 import { openTraceLog, recordTrace, TraceModel } from '../support/log-trace.ts'
+import { ProcessView } from '../support/process-view.ts'
 import { type DiskImage, type JournalEntry, SimulatedFiles } from '../support/simulated-files.ts'
 
 /** More and longer traces for a long run: `LOG_TRACES=100 LOG_TRACE_STEPS=60`. */

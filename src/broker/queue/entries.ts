@@ -8,7 +8,7 @@
  *
  * Invariant: no entry below `#cursor` is ready; `ready + unacked = live`.
  */
-import { EntryChunk, EntryFlag, chunkEntries } from './entry-chunk.ts'
+import { chunkEntries, EntryChunk, EntryFlag } from './entry-chunk.ts'
 
 const readyMask = EntryFlag.live | EntryFlag.unacked
 
@@ -71,7 +71,9 @@ export class Entries {
   putAway(first: number, readyBytes: number, positionMax: number): void {
     const there = this.chunkOf(first)
     if (there !== null) this.dropChunk(there)
-    this.#chunkAt(Math.floor(first / chunkEntries), () => EntryChunk.away(first, readyBytes, Math.max(positionMax, there?.positionMax ?? 0)))
+    this.#chunkAt(Math.floor(first / chunkEntries), () =>
+      EntryChunk.away(first, readyBytes, Math.max(positionMax, there?.positionMax ?? 0)),
+    )
     this.live += chunkEntries
     this.ready += chunkEntries
     this.readyBytes += readyBytes

@@ -16,7 +16,8 @@ export function writeCleanStates(
   touch: (queue: LocalQueue, position: Position) => void,
 ): void {
   for (const queue of queues) {
-    if (!queue.isDurable || (queue.sentReserved === 0 && queue.maybeSentBelow === 0 && queue.flaggedBelow === 0)) continue
+    if (!queue.isDurable || (queue.sentReserved === 0 && queue.maybeSentBelow === 0 && queue.flaggedBelow === 0))
+      continue
     const ranges = sentRanges(queue)
     const isExact = ranges.length <= rangesMax * 2
     const mark = isExact ? 0 : (ranges[ranges.length - 1] ?? 0) + 1

@@ -194,7 +194,10 @@ export class Delivery {
   /** Bodies that have been let go are read back before the consumer comes to them. */
   #readAhead(queue: LocalQueue, sequence: number, at: EntryChunk, log: Log): void {
     const recordBytes = at.readyBytes / Math.max(1, at.ready) + recordOverheadBytes
-    const entries = Math.min(readAheadEntriesMax, Math.max(readAheadEntriesMin, Math.floor(readAheadBytes / recordBytes)))
+    const entries = Math.min(
+      readAheadEntriesMax,
+      Math.max(readAheadEntriesMin, Math.floor(readAheadBytes / recordBytes)),
+    )
     const ahead = sequence + entries
     const chunk = queue.entries.chunkOf(ahead)
     if (chunk?.isAway === true) return this.#ports.loadChunk(queue, chunk)

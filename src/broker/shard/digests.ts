@@ -90,7 +90,7 @@ export class Digests {
 
   async #write(segment: Segment): Promise<void> {
     if (this.#isStopped) return
-    const { log, bodies, settlements } = this.#ports
+    const { bodies, settlements } = this.#ports
     settlements.flush()
     const queues = this.#touched.filter((queue) => !queue.isDropped)
     const digest = buildDigest({

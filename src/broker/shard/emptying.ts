@@ -3,7 +3,7 @@
  * plain go whole, wherever their columns are.
  */
 import type { Task } from '../../base/run-queue.ts'
-import { type EntryChunk, EntryFlag, chunkEntries } from '../queue/entry-chunk.ts'
+import { chunkEntries, type EntryChunk, EntryFlag } from '../queue/entry-chunk.ts'
 import type { LocalQueue } from '../queue/local-queue.ts'
 
 /** Entries looked at between two looks at the clock. */
@@ -65,7 +65,8 @@ export class Emptying implements Task {
 
   /** Empties one chunk up to `end`; returns what it cost, in entries looked at. */
   #empty(chunk: EntryChunk, end: number): number {
-    const isWhole = chunk.live === chunk.ready && !chunk.isBound && this.#queue.entries.next >= chunk.first + chunkEntries
+    const isWhole =
+      chunk.live === chunk.ready && !chunk.isBound && this.#queue.entries.next >= chunk.first + chunkEntries
     if (isWhole && end === chunk.first + chunkEntries) {
       if (this.#isPurge) this.#ports.settled(this.#queue, chunk.first, chunk.first + chunkEntries - 1)
       this.#count += this.#queue.entries.dropChunk(chunk)

@@ -8,7 +8,7 @@
 import type { Log, Position } from '../../log/log.ts'
 import { type Chunks, chunkBytes } from '../message.ts'
 import type { BodyWriter } from '../ports.ts'
-import { RecordKind, bodyChunkFixedBytes, writeU32 } from './records.ts'
+import { bodyChunkFixedBytes, RecordKind, writeU32 } from './records.ts'
 import type { ScratchUsage } from './scratch-usage.ts'
 
 /** The body of one publish record. A body that several records name is one such object for each. */

@@ -6,8 +6,8 @@
  * commands are all refused.
  */
 import type { Clock } from '../../base/clock.ts'
-import type { RunQueue } from '../../base/run-queue.ts'
 import type { Logger } from '../../base/logger.ts'
+import type { RunQueue } from '../../base/run-queue.ts'
 import type { Log, LogListener } from '../../log/log.ts'
 import type { Chunks } from '../message.ts'
 import type { Queue, QueueStatus, ShardCommands, ShardDirectory } from '../ports.ts'

@@ -7,7 +7,7 @@
  */
 import type { Clock } from '../../base/clock.ts'
 import type { Log, Position, Segment } from '../../log/log.ts'
-import { type EntryChunk, EntryFlag, chunkEntries } from '../queue/entry-chunk.ts'
+import { chunkEntries, type EntryChunk, EntryFlag } from '../queue/entry-chunk.ts'
 import type { LocalQueue } from '../queue/local-queue.ts'
 import type { LargeBodies, LargeBody } from './large-bodies.ts'
 import { copyChunk, copyPublish } from './publish-copy.ts'
@@ -128,7 +128,8 @@ export class Mover {
       const sequence = readU64(record, at + 8)
       const chunk = queue?.entries.chunkOf(sequence)
       if (queue === undefined || chunk === null || chunk === undefined || chunk.isAway) continue
-      if (chunk.flagsOf(sequence) !== 0 && chunk.positions[sequence - chunk.base] === position) live.push({ queue, sequence })
+      if (chunk.flagsOf(sequence) !== 0 && chunk.positions[sequence - chunk.base] === position)
+        live.push({ queue, sequence })
     }
     return live
   }

@@ -6,14 +6,21 @@
  */
 import type { Logger } from '../../base/logger.ts'
 import type { Log, Position, Segment } from '../../log/log.ts'
-import { type EntryChunk, EntryFlag, chunkEntries } from '../queue/entry-chunk.ts'
+import { chunkEntries, type EntryChunk, EntryFlag } from '../queue/entry-chunk.ts'
 import type { LocalQueue } from '../queue/local-queue.ts'
 import { type LargeBodies, LargeBody } from './large-bodies.ts'
 import type { Paging } from './paging.ts'
 import { readChunkList, readPublishTargets } from './publish-record.ts'
 import { type QueueState, readQueueState } from './queue-state.ts'
 import { PublishFlag, RecordKind, readSentMark, readSettled, readU32, readU64, targetBytes } from './records.ts'
-import { type DigestIndex, type DigestRow, type ReadDigest, digestLarge, digestStates, readDigestIndex } from './segment-digest.ts'
+import {
+  type DigestIndex,
+  type DigestRow,
+  digestLarge,
+  digestStates,
+  type ReadDigest,
+  readDigestIndex,
+} from './segment-digest.ts'
 
 /** Runs below this many entries are read at once; longer ones stay away until a consumer comes near. */
 export const runEntriesMin = 2_048
@@ -114,7 +121,14 @@ export class Opening {
     }
     for (const [at, byteLength] of neededParts(row)) {
       if (at === row.sumsAt && isLong(row)) continue
-      this.#putRows(segment, queue, row, parts.get(at) as Uint8Array, (at - row.rowsAt) / rowBytesOf(row), byteLength / rowBytesOf(row))
+      this.#putRows(
+        segment,
+        queue,
+        row,
+        parts.get(at) as Uint8Array,
+        (at - row.rowsAt) / rowBytesOf(row),
+        byteLength / rowBytesOf(row),
+      )
     }
     noteRun(segment, queue, row)
   }
@@ -233,7 +247,8 @@ export class Opening {
     }
     if (chunk.isAway) {
       this.#needed.set(chunk, queue)
-      for (let sequence = first; sequence <= last && chunk.live > 0; sequence++) queue.entries.removeAway(chunk, sequence)
+      for (let sequence = first; sequence <= last && chunk.live > 0; sequence++)
+        queue.entries.removeAway(chunk, sequence)
       if (chunk.live === 0) this.#needed.delete(chunk)
       return
     }
@@ -268,7 +283,8 @@ export class Opening {
     for (const body of this.#bodies) {
       for (const { queueId, sequence } of body.targets) this.#need(this.#parts.queues.get(queueId), sequence)
     }
-    for (const [chunk, queue] of this.#needed) if (chunk.isAway && chunk.live > 0) await this.#parts.paging.loadNow(queue, chunk)
+    for (const [chunk, queue] of this.#needed)
+      if (chunk.isAway && chunk.live > 0) await this.#parts.paging.loadNow(queue, chunk)
     for (const late of this.#late) this.#putLate(late)
     this.#retainBodies()
     for (const queue of this.#parts.queues.values()) await this.#finishQueue(queue)

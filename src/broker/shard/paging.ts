@@ -4,7 +4,7 @@
  */
 import type { Logger } from '../../base/logger.ts'
 import type { Log, Segment } from '../../log/log.ts'
-import { EntryChunk, EntryFlag, chunkEntries } from '../queue/entry-chunk.ts'
+import { chunkEntries, type EntryChunk, EntryFlag } from '../queue/entry-chunk.ts'
 import type { EntryRun, LocalQueue } from '../queue/local-queue.ts'
 import type { LargeBodies } from './large-bodies.ts'
 import { readPublishTargets } from './publish-record.ts'
@@ -77,18 +77,29 @@ export class Paging {
       if (run.last < from || run.first > to) continue
       const segment = this.#ports.log.segments.find((one) => one.id === run.segmentId)
       if (segment === undefined) continue
-      if (!(await this.#readRun(segment, run, from, to, fillings))) await this.#replayRun(segment, queue, from, to, fillings)
+      if (!(await this.#readRun(segment, run, from, to, fillings)))
+        await this.#replayRun(segment, queue, from, to, fillings)
     }
     for (const filling of fillings.values()) filling.finish(queue, this.#ports.bodies)
   }
 
   /** Fills from the rows of a digest; false when they cannot be had. */
-  async #readRun(segment: Segment, run: EntryRun, from: number, to: number, fillings: Map<number, Filling>): Promise<boolean> {
+  async #readRun(
+    segment: Segment,
+    run: EntryRun,
+    from: number,
+    to: number,
+    fillings: Map<number, Filling>,
+  ): Promise<boolean> {
     const isContiguous = run.last - run.first === run.count - 1
     const first = isContiguous ? Math.max(from, run.first) : run.first
     const count = isContiguous ? Math.min(to, run.last) - first + 1 : run.count
     const rowBytes = isContiguous ? 8 : 12
-    const rows = await this.#ports.log.readDigest(segment, run.offset + (first - run.first) * (isContiguous ? 8 : 0), count * rowBytes)
+    const rows = await this.#ports.log.readDigest(
+      segment,
+      run.offset + (first - run.first) * (isContiguous ? 8 : 0),
+      count * rowBytes,
+    )
     if (rows === null) return false
     for (let index = 0, at = 0; index < count; index++, at += rowBytes) {
       const sequence = isContiguous ? first + index : run.first + readU32(rows, at + 8)
@@ -98,7 +109,13 @@ export class Paging {
   }
 
   /** The digest is missing or damaged: the segment itself knows the same. */
-  async #replayRun(segment: Segment, queue: LocalQueue, from: number, to: number, fillings: Map<number, Filling>): Promise<void> {
+  async #replayRun(
+    segment: Segment,
+    queue: LocalQueue,
+    from: number,
+    to: number,
+    fillings: Map<number, Filling>,
+  ): Promise<void> {
     this.#ports.logger.warn({ segment: segment.id }, 'a digest cannot be read; reading the segment instead')
     await this.#ports.log.replay(segment, (position, buffer, start) => {
       if (buffer[start] !== RecordKind.publish) return
@@ -140,7 +157,8 @@ class Filling {
     for (let slot = 0; slot < chunkEntries; slot++) {
       if (!chunk.isAwayLive(chunk.first + slot)) continue
       const position = this.#positions[slot] as number
-      if (position === 0) throw new Error(`no record for sequence ${chunk.first + slot} of queue '${queue.definition.name}'`)
+      if (position === 0)
+        throw new Error(`no record for sequence ${chunk.first + slot} of queue '${queue.definition.name}'`)
       const isLarge = bodies.of(position, false) !== null
       flags[slot] = isLarge ? EntryFlag.live | EntryFlag.large : EntryFlag.live
       chunk.isBound ||= isLarge || position < before

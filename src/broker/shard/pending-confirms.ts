@@ -37,7 +37,8 @@ export class PendingConfirms {
     const mask = this.#sinks.length - 1
     while (this.#length > 0) {
       const at = this.#head
-      if ((this.#positions[at] as number) > committed || (this.#topologyPositions[at] as number) > topologyCommitted) return
+      if ((this.#positions[at] as number) > committed || (this.#topologyPositions[at] as number) > topologyCommitted)
+        return
       const sink = this.#take(mask)
       sink?.confirm(this.#sequences[at] as number)
     }

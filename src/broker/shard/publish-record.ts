@@ -12,10 +12,10 @@ import type { Log, Position } from '../../log/log.ts'
 import type { Message } from '../message.ts'
 import type { LargeBody } from './large-bodies.ts'
 import {
-  PublishFlag,
-  RecordKind,
   chunkReferenceBytes,
+  PublishFlag,
   publishFixedBytes,
+  RecordKind,
   readContentLength,
   readU16,
   readU32,
@@ -33,7 +33,8 @@ export const targetsMax = 8_192
 const shortCopyBytes = 24
 
 function copy(into: Uint8Array, at: number, from: Uint8Array, start: number, end: number): number {
-  if (end - start <= shortCopyBytes) for (let index = start, to = at; index < end; ) into[to++] = from[index++] as number
+  if (end - start <= shortCopyBytes)
+    for (let index = start, to = at; index < end; ) into[to++] = from[index++] as number
   else into.set(from.subarray(start, end), at)
   return at + end - start
 }
@@ -80,7 +81,9 @@ export function viewPublish(message: Message, buffer: Uint8Array, start: number,
   message.routeEnd = message.routeStart + readU16(buffer, start + 4)
   message.contentStart = message.routeEnd
   message.contentEnd =
-    (flags & PublishFlag.chunked) === 0 ? end : message.contentStart + 4 + readContentLength(buffer, message.contentStart)
+    (flags & PublishFlag.chunked) === 0
+      ? end
+      : message.contentStart + 4 + readContentLength(buffer, message.contentStart)
   message.isFrames = (flags & PublishFlag.frames) !== 0
   message.isPersistent = true
   message.bodyBytes = readU32(buffer, start + 8)

@@ -45,7 +45,13 @@ export class Publishing {
     this.#ports = ports
   }
 
-  publish(message: Message, queues: readonly Queue[], count: number, confirms: ConfirmSink | null, sequence: number): void {
+  publish(
+    message: Message,
+    queues: readonly Queue[],
+    count: number,
+    confirms: ConfirmSink | null,
+    sequence: number,
+  ): void {
     const writer = this.#writerOf(message)
     if (message.chunks !== null && writer === null) {
       message.chunks.release()
@@ -55,9 +61,11 @@ export class Publishing {
     writer?.flush()
     this.#sortTargets(message, queues, count)
     if (count === 1 && this.#transientCount === 1 && writer === null) {
-      if (this.#ports.delivery.handOver(this.#transient[0] as LocalQueue, message)) return this.#confirm(0, confirms, sequence)
+      if (this.#ports.delivery.handOver(this.#transient[0] as LocalQueue, message))
+        return this.#confirm(0, confirms, sequence)
     }
-    const position = this.#durableCount === 0 ? 0 : this.#store(message, this.#durable, this.#durableCount, writer, false)
+    const position =
+      this.#durableCount === 0 ? 0 : this.#store(message, this.#durable, this.#durableCount, writer, false)
     if (this.#transientCount > 0) this.#store(message, this.#transient, this.#transientCount, writer, true)
     writer?.release()
     this.#confirm(position, confirms, sequence)
@@ -104,7 +112,8 @@ export class Publishing {
       }
       if (isTransient) usage.add(position, count)
       if (body !== null) this.#name(body, position, count, isTransient)
-      for (let index = from; index < from + count; index++) this.#enter(targets[index] as LocalQueue, message, position, flags)
+      for (let index = from; index < from + count; index++)
+        this.#enter(targets[index] as LocalQueue, message, position, flags)
     }
     return position
   }

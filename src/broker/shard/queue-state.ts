@@ -5,7 +5,7 @@
  * What is settled stays settled, so a state may be cut into several records, applied in any number and repeated: each
  * says a part of the truth.
  */
-import { type EntryChunk, EntryFlag, chunkEntries } from '../queue/entry-chunk.ts'
+import { chunkEntries, type EntryChunk, EntryFlag } from '../queue/entry-chunk.ts'
 import type { LocalQueue } from '../queue/local-queue.ts'
 import { RecordKind, readU32, readU64, writeU32, writeU64 } from './records.ts'
 
@@ -38,21 +38,24 @@ export function queueStates(queue: LocalQueue, sentMark: number, sentRanges: num
   part.sentRanges = sentRanges
   const parts = [part]
   const roomFor = (list: unknown[], limit: number): QueueState => {
-    if (list.length >= limit) parts.push((part = state(null)))
+    if (list.length >= limit) {
+      part = state(null)
+      parts.push(part)
+    }
     return part
   }
   let expected = Math.floor(head / chunkEntries) * chunkEntries
   for (const chunk of queue.entries.chunks()) {
     if (chunk.first + chunkEntries <= head) continue
     const bits = settledForGood(chunk)
-    const isEmpty = bits !== null && bits.every((byte) => byte === 255)
-    if (isEmpty) continue
+    if (bits?.every((byte) => byte === 255)) continue
     if (chunk.first > expected) roomFor(part.gaps, rangesMax).gaps.push(expected, chunk.first - 1)
     if (bits !== null) roomFor(part.bitmaps, bitmapsMax).bitmaps.push({ first: chunk.first, bits })
     expected = chunk.first + chunkEntries
   }
   // Behind the last chunk with an entry all is settled, and that too must be said again.
-  if (head < expected && expected < queue.entries.next) roomFor(part.gaps, rangesMax).gaps.push(expected, queue.entries.next - 1)
+  if (head < expected && expected < queue.entries.next)
+    roomFor(part.gaps, rangesMax).gaps.push(expected, queue.entries.next - 1)
   return parts
 }
 

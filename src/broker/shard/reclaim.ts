@@ -9,7 +9,7 @@
  */
 import type { Clock } from '../../base/clock.ts'
 import type { Log, Position, Segment } from '../../log/log.ts'
-import { EntryFlag, chunkEntries } from '../queue/entry-chunk.ts'
+import { chunkEntries, EntryFlag } from '../queue/entry-chunk.ts'
 import type { LocalQueue } from '../queue/local-queue.ts'
 import { type Digests, sentMarkOf } from './digests.ts'
 import type { LargeBodies } from './large-bodies.ts'

@@ -13,7 +13,7 @@
  * A digest may know more than its segment (settlements that came later), never less. It is written only when the log
  * has committed everything that it knows.
  */
-import { type EntryChunk, EntryFlag, chunkEntries } from '../queue/entry-chunk.ts'
+import { chunkEntries, type EntryChunk, EntryFlag } from '../queue/entry-chunk.ts'
 import type { LocalQueue } from '../queue/local-queue.ts'
 import type { LargeBody } from './large-bodies.ts'
 import { type QueueState, queueStateBytes, readQueueState, writeQueueState } from './queue-state.ts'
@@ -89,22 +89,35 @@ export function buildDigest(source: DigestSource): Uint8Array {
 
 function gather(source: DigestSource, queue: LocalQueue): Gathered {
   const from = queue.undigestedFrom
-  const one: Gathered = { queue, states: source.statesOf(queue, source.sentMarkOf(queue)), from, count: 0, first: 0, last: 0 }
+  const one: Gathered = {
+    queue,
+    states: source.statesOf(queue, source.sentMarkOf(queue)),
+    from,
+    count: 0,
+    first: 0,
+    last: 0,
+  }
   let beyond = 0
-  visitEntries(queue, from, source.base, (sequence, position) => {
-    if (position >= source.end) {
-      if (beyond === 0) beyond = sequence
-      return
-    }
-    if (one.count++ === 0) one.first = sequence
-    one.last = sequence
-  }, (chunk) => {
-    if (!isWholeWithin(chunk, source)) return false
-    if (one.count === 0) one.first = chunk.first
-    one.count += chunkEntries
-    one.last = chunk.first + chunkEntries - 1
-    return true
-  })
+  visitEntries(
+    queue,
+    from,
+    source.base,
+    (sequence, position) => {
+      if (position >= source.end) {
+        if (beyond === 0) beyond = sequence
+        return
+      }
+      if (one.count++ === 0) one.first = sequence
+      one.last = sequence
+    },
+    (chunk) => {
+      if (!isWholeWithin(chunk, source)) return false
+      if (one.count === 0) one.first = chunk.first
+      one.count += chunkEntries
+      one.last = chunk.first + chunkEntries - 1
+      return true
+    },
+  )
   // Copies of old records may stand behind the segment already: the next digest begins at the first of all that do.
   queue.undigestedFrom = beyond === 0 ? Math.max(from, one.last + 1) : beyond
   return one
@@ -160,27 +173,33 @@ function writeRows(digest: Uint8Array, rowAt: number, at: number, one: Gathered,
   const firstSum = Math.floor(one.first / chunkEntries)
   let cursor = at
   let offsetMax = 0
-  visitEntries(one.queue, one.from, source.base, (sequence, position, size) => {
-    if (position >= source.end) return
-    const offset = position - source.base
-    writeU32(digest, cursor, offset)
-    writeU32(digest, cursor + 4, size)
-    cursor += 8
-    if (!contiguous) {
-      writeU32(digest, cursor, sequence - one.first)
-      cursor += 4
-    } else {
-      const sum = Math.floor(sequence / chunkEntries) - firstSum
-      sums[sum] = (sums[sum] as number) + size
-    }
-    if (offset > offsetMax) offsetMax = offset
-  }, (chunk) => {
-    if (!contiguous || !isWholeWithin(chunk, source)) return false
-    cursor = writeWholeChunk(digest, cursor, chunk, source.base)
-    sums[Math.floor(chunk.first / chunkEntries) - firstSum] = chunk.sizes.reduce((sum, size) => sum + size, 0)
-    if (chunk.positionMax - source.base > offsetMax) offsetMax = chunk.positionMax - source.base
-    return true
-  })
+  visitEntries(
+    one.queue,
+    one.from,
+    source.base,
+    (sequence, position, size) => {
+      if (position >= source.end) return
+      const offset = position - source.base
+      writeU32(digest, cursor, offset)
+      writeU32(digest, cursor + 4, size)
+      cursor += 8
+      if (!contiguous) {
+        writeU32(digest, cursor, sequence - one.first)
+        cursor += 4
+      } else {
+        const sum = Math.floor(sequence / chunkEntries) - firstSum
+        sums[sum] = (sums[sum] as number) + size
+      }
+      if (offset > offsetMax) offsetMax = offset
+    },
+    (chunk) => {
+      if (!contiguous || !isWholeWithin(chunk, source)) return false
+      cursor = writeWholeChunk(digest, cursor, chunk, source.base)
+      sums[Math.floor(chunk.first / chunkEntries) - firstSum] = chunk.sizes.reduce((sum, size) => sum + size, 0)
+      if (chunk.positionMax - source.base > offsetMax) offsetMax = chunk.positionMax - source.base
+      return true
+    },
+  )
   const sumsAt = cursor
   for (const sum of sums) {
     writeU64(digest, cursor, sum)

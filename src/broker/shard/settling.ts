@@ -4,7 +4,7 @@
  */
 import type { Position } from '../../log/log.ts'
 import type { Outcome } from '../ports.ts'
-import { type EntryChunk, EntryFlag, chunkEntries } from '../queue/entry-chunk.ts'
+import { chunkEntries, type EntryChunk, EntryFlag } from '../queue/entry-chunk.ts'
 import type { LocalQueue } from '../queue/local-queue.ts'
 import type { LargeBodies } from './large-bodies.ts'
 import type { ScratchUsage } from './scratch-usage.ts'

@@ -237,7 +237,13 @@ export class Shard implements ShardCommands {
 
   // ---------------------------------------------------------------- publish
 
-  publish(message: Message, queues: readonly Queue[], count: number, confirms: ConfirmSink | null, sequence: number): void {
+  publish(
+    message: Message,
+    queues: readonly Queue[],
+    count: number,
+    confirms: ConfirmSink | null,
+    sequence: number,
+  ): void {
     if (this.#state !== 'serving') return this.#refuse(message, confirms, sequence)
     this.#publishing.publish(message, queues, count, confirms, sequence)
     this.#checkCongestion()

@@ -6,8 +6,9 @@
  * frame names the chain of the one before. Where the walk begins (the first frame of a segment) nothing is known of the
  * one before, so the first frame is taken at its word; its own checks and its position still bind it.
  */
+
+import { decodeFrameHeader, FrameHeader, type FramePlace, isFrameIntact, isTableIntact } from './frame.ts'
 import type { ChainState } from './frame-builder.ts'
-import { decodeFrameHeader, FrameHeader, isTableIntact, isFrameIntact, type FramePlace } from './frame.ts'
 
 export type FrameState =
   | 'intact' // it is the next frame

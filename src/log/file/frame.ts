@@ -25,7 +25,7 @@
  */
 import { crc32 } from 'node:zlib'
 import { areEqual, readUint64, viewOf, writeUint64 } from './byte-codec.ts'
-import { blockEntryBytes, FormatUnknown, formatVersion, frameAlignBytes, frameHeaderBytes, alignUp } from './format.ts'
+import { alignUp, blockEntryBytes, FormatUnknown, formatVersion, frameAlignBytes, frameHeaderBytes } from './format.ts'
 
 const magic = 0x31524657 // "WFR1"
 const chainOffset = 76

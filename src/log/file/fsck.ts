@@ -13,8 +13,8 @@ import { readIdentity, readSegmentFile } from './segment-files.ts'
 import type { Identity } from './segment-header.ts'
 import { type Damage, inspectSegment, type SegmentInspection } from './segment-inspection.ts'
 
+export { type RepairReport, repair } from './repair.ts'
 export type { Damage } from './segment-inspection.ts'
-export { repair, type RepairReport } from './repair.ts'
 
 export interface FsckOptions {
   readonly onProgress?: (done: number, total: number) => void

@@ -4,7 +4,7 @@
 import type { Clock } from '../../base/clock.ts'
 import { LogDamaged, LogFailed, type Position } from '../log.ts'
 import { blockEntryBytes, frameHeaderBytes, segmentHeaderBytes } from './format.ts'
-import { decodeFrameHeader, findFrame, FrameHeader, type FramePlace, isBlockIntact, isTableIntact } from './frame.ts'
+import { decodeFrameHeader, FrameHeader, type FramePlace, findFrame, isBlockIntact, isTableIntact } from './frame.ts'
 import type { PageCache } from './page-cache.ts'
 import { damagedRange, type LogSegment } from './segment.ts'
 import type { SegmentReader } from './segment-reader.ts'

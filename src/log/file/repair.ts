@@ -4,8 +4,8 @@
  * fresh chain; segments that are missing are live no more. The damaged directory is not touched.
  */
 import { crc32 } from 'node:zlib'
-import type { File, Files } from '../../base/files.ts'
 import { SystemClock } from '../../base/clock.ts'
+import type { File, Files } from '../../base/files.ts'
 import { SystemRandom } from '../../base/random.ts'
 import { LogFailed } from '../log.ts'
 import { openFileLog } from './file-log.ts'

@@ -5,7 +5,6 @@
 import type { Clock } from '../../base/clock.ts'
 import type { RecordVisitor } from '../log.ts'
 import { viewOf } from './byte-codec.ts'
-import { decodeInternal, type InternalRecord } from './internal-record.ts'
 import {
   blockEntryBytes,
   frameHeaderBytes,
@@ -14,8 +13,9 @@ import {
   recordLengthMask,
   segmentHeaderBytes,
 } from './format.ts'
-import { FrameHeader, findFrame, type FramePlace, isBlockIntact } from './frame.ts'
+import { FrameHeader, type FramePlace, findFrame, isBlockIntact } from './frame.ts'
 import { FrameWalk } from './frame-walk.ts'
+import { decodeInternal, type InternalRecord } from './internal-record.ts'
 import { damagedRange, type LogSegment } from './segment.ts'
 import type { SegmentReader } from './segment-reader.ts'
 

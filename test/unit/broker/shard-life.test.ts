@@ -122,7 +122,11 @@ describe('a shard that stops', () => {
     for (let index = 0; index < 300; index++) shard.publish('x'.repeat(4_000), ['q'], { isPersistent: false })
     shard.consume('q', { isNoAck: true })
     await shard.settle()
-    assert.deepEqual(shard.scratch.segments.map((segment) => segment.id), [0, 1], 'only the body keeps the first segment')
+    assert.deepEqual(
+      shard.scratch.segments.map((segment) => segment.id),
+      [0, 1],
+      'only the body keeps the first segment',
+    )
     await shard.shard.close()
     chunks?.release()
   })
@@ -179,7 +183,8 @@ describe('a shard', () => {
     shard.publish('m', ['q'])
     const consumer = shard.consume('q')
     shard.consume('filler', { isNoAck: true })
-    for (let index = 0; index < 600; index++) shard.publish(index === 300 ? 'm' : 'x'.repeat(4_000), [index === 300 ? 'q' : 'filler'])
+    for (let index = 0; index < 600; index++)
+      shard.publish(index === 300 ? 'm' : 'x'.repeat(4_000), [index === 300 ? 'q' : 'filler'])
     await shard.settle()
     // The second segment is freed at once; with it the state of the queue is written down.
     shard.shard.settle(consumer.consumer.queue, consumer.consumer, 2, 2, 'ack')
@@ -187,7 +192,10 @@ describe('a shard', () => {
       clock.advance(500)
       await shard.settle()
     }
-    assert.deepEqual(shard.log.segments.map((segment) => segment.id), [0, 2])
+    assert.deepEqual(
+      shard.log.segments.map((segment) => segment.id),
+      [0, 2],
+    )
     const { appended } = shard.log
     const freed: number[] = []
     const free = shard.log.free.bind(shard.log)
@@ -208,7 +216,10 @@ describe('the shard of a node', () => {
     await node.shards.start(topology)
     node.logs[0]?.listener?.failed(new Error('no disk'))
     await node.until(() => node.events.includes('reopened') && node.opened === 2)
-    assert.deepEqual(node.events.filter((event) => event !== 'reopened'), ['open 1', 'close 1', 'open 2'])
+    assert.deepEqual(
+      node.events.filter((event) => event !== 'reopened'),
+      ['open 1', 'close 1', 'open 2'],
+    )
     await node.shards.close()
     assert.equal(node.events.at(-1), 'close 2')
   })

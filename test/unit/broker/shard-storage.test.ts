@@ -3,14 +3,16 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { ManualClock } from '../../../src/base/clock.ts'
 import { chunkBytes, type Message } from '../../../src/broker/message.ts'
-import { EntryFlag } from '../../../src/broker/queue/entry-chunk.ts'
 import { Entries } from '../../../src/broker/queue/entries.ts'
+import { EntryFlag } from '../../../src/broker/queue/entry-chunk.ts'
 import type { Segment } from '../../../src/log/log.ts'
 import { bodyOf, SentMessage } from '../../support/sent-message.ts'
 import { definitionOf, ShardHarness, type TestConsumer } from '../../support/shard-harness.ts'
 
 async function harness(...names: string[]): Promise<ShardHarness> {
-  return new ShardHarness(names.map((name, index) => definitionOf(index + 1, name, !name.startsWith('transient')))).start()
+  return new ShardHarness(
+    names.map((name, index) => definitionOf(index + 1, name, !name.startsWith('transient'))),
+  ).start()
 }
 
 function publish(shard: ShardHarness, sent: SentMessage, names: readonly string[]): void {
@@ -65,7 +67,8 @@ describe('a shard that is opened again', () => {
     await shard.restart()
     await getWhole(shard, 'q', first)
     // Enough to seal the segment, so that the next opening finds its digest.
-    for (let number = 3; number < 23; number++) publish(shard, new SentMessage(number, 60_000, 'parts', true), ['other'])
+    for (let number = 3; number < 23; number++)
+      publish(shard, new SentMessage(number, 60_000, 'parts', true), ['other'])
     await shard.settle()
     await shard.restart()
     await getWhole(shard, 'q', second)
@@ -178,7 +181,8 @@ function damageDigests({ log }: ShardHarness, isDamaged: (segment: Segment) => b
   const readDigest = log.readDigest.bind(log)
   const writeDigest = log.writeDigest.bind(log)
   const damaged = new Set(log.segments.filter(isDamaged).map((segment) => segment.id))
-  log.readDigest = async (segment, offset, length) => (damaged.has(segment.id) ? null : readDigest(segment, offset, length))
+  log.readDigest = async (segment, offset, length) =>
+    damaged.has(segment.id) ? null : readDigest(segment, offset, length)
   log.writeDigest = async (segment, digest) => {
     damaged.delete(segment.id)
     await writeDigest(segment, digest)
@@ -187,7 +191,8 @@ function damageDigests({ log }: ShardHarness, isDamaged: (segment: Segment) => b
 
 /** Fills more than one segment with messages that nobody needs. */
 async function fill(shard: ShardHarness, name: string): Promise<void> {
-  for (let count = 0; count < 20; count++) publish(shard, new SentMessage(1_000_000 + count, 60_000, 'parts', true), [name])
+  for (let count = 0; count < 20; count++)
+    publish(shard, new SentMessage(1_000_000 + count, 60_000, 'parts', true), [name])
   await shard.settle()
 }
 
@@ -196,7 +201,9 @@ function settleOne(shard: ShardHarness, { consumer }: TestConsumer, sequence: nu
 }
 
 /** A shard whose clock is moved by hand: `rounds` lets it look for what can be freed so many times. */
-async function withRounds(...names: string[]): Promise<{ shard: ShardHarness; rounds: (count: number) => Promise<void> }> {
+async function withRounds(
+  ...names: string[]
+): Promise<{ shard: ShardHarness; rounds: (count: number) => Promise<void> }> {
   const clock = new ManualClock()
   const shard = new ShardHarness(
     names.map((name, index) => definitionOf(index + 1, name)),

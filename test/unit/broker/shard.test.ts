@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { SeededRandom } from '../../../src/base/random.ts'
-import { definitionOf, messageOf, ShardHarness, type TestConsumer, TestConfirms } from '../../support/shard-harness.ts'
+import { definitionOf, messageOf, ShardHarness, TestConfirms, type TestConsumer } from '../../support/shard-harness.ts'
 
 const texts = (consumer: TestConsumer): string[] => consumer.received.map((one) => one.text)
 
 async function harness(...names: string[]): Promise<ShardHarness> {
-  return new ShardHarness(names.map((name, index) => definitionOf(index + 1, name, !name.startsWith('transient')))).start()
+  return new ShardHarness(
+    names.map((name, index) => definitionOf(index + 1, name, !name.startsWith('transient'))),
+  ).start()
 }
 
 /** Settles the first `count` deliveries a consumer holds. */
@@ -25,7 +27,10 @@ describe('a shard', () => {
     shard.publish('three', ['q'])
     await shard.settle()
     assert.deepEqual(texts(consumer), ['one', 'two', 'three'])
-    assert.deepEqual(consumer.received.map((one) => one.isRedelivered), [false, false, false])
+    assert.deepEqual(
+      consumer.received.map((one) => one.isRedelivered),
+      [false, false, false],
+    )
   })
 
   it('confirms a persistent message only after the commit, a transient one at once', async () => {
@@ -73,7 +78,10 @@ describe('a shard', () => {
     const second = shard.consume('q')
     await shard.settle()
     assert.deepEqual(texts(second), ['m0', 'm1', 'm2', 'm3', 'm4', 'm5'])
-    assert.deepEqual(second.received.map((one) => one.isRedelivered), [true, true, true, false, false, false])
+    assert.deepEqual(
+      second.received.map((one) => one.isRedelivered),
+      [true, true, true, false, false, false],
+    )
   })
 
   it('gives consumers their turn in a round, higher priorities first', async () => {
@@ -200,11 +208,18 @@ describe('a shard with large bodies', () => {
 
   function publishLarge(shard: ShardHarness, names: string[], isPersistent: boolean): void {
     const writer = shard.shard.openBody(isPersistent, megabyte.length)
-    for (let at = 0; at < megabyte.length; at += 50_000) writer.append(megabyte, at, Math.min(megabyte.length, at + 50_000))
+    for (let at = 0; at < megabyte.length; at += 50_000)
+      writer.append(megabyte, at, Math.min(megabyte.length, at + 50_000))
     const message = messageOf('', isPersistent)
     message.bodyBytes = megabyte.length
     message.chunks = writer
-    shard.shard.publish(message, names.map((name) => shard.queue(name)), names.length, null, 0)
+    shard.shard.publish(
+      message,
+      names.map((name) => shard.queue(name)),
+      names.length,
+      null,
+      0,
+    )
   }
 
   it('delivers them from memory and after a restart, then lets go of them', async () => {
@@ -246,7 +261,10 @@ describe('a shard with large bodies', () => {
       failed: assert.fail,
     })
     await shard.settle()
-    assert.equal(pieces.reduce((sum, bytes) => sum + bytes, 0), megabyte.length)
+    assert.equal(
+      pieces.reduce((sum, bytes) => sum + bytes, 0),
+      megabyte.length,
+    )
   })
 })
 
@@ -291,7 +309,10 @@ describe('a shard that is opened again', () => {
     shard.publish('new', ['q'])
     const after = shard.consume('q')
     await shard.settle()
-    assert.deepEqual(after.received.map((one) => [one.text, one.isRedelivered]), [['new', false]])
+    assert.deepEqual(
+      after.received.map((one) => [one.text, one.isRedelivered]),
+      [['new', false]],
+    )
   })
 
   it('lets a long backlog go from memory and finds it again, over restarts', { timeout: 60_000 }, async () => {
@@ -307,7 +328,10 @@ describe('a shard that is opened again', () => {
     assert.ok(away > 50, `${away} chunks are away`)
     await shard.restart()
     assert.equal(shard.queue('q').entries.ready, count)
-    assert.equal(shard.queue('q').entries.readyBytes, Array.from({ length: count }, (_, index) => `m${index}`.length).reduce((a, b) => a + b))
+    assert.equal(
+      shard.queue('q').entries.readyBytes,
+      Array.from({ length: count }, (_, index) => `m${index}`.length).reduce((a, b) => a + b),
+    )
     const consumer = shard.consume('q', { limit: 1_000 })
     for (let taken = 0; taken < 70_000; ) {
       await shard.settle()
@@ -336,7 +360,10 @@ describe('a shard against a plain model', () => {
 async function randomRun(seed: number): Promise<void> {
   const random = new SeededRandom(seed)
   const names = ['a', 'b', 'c']
-  const shard = new ShardHarness(names.map((name, index) => definitionOf(index + 1, name)), { entryBytesMax: 1 })
+  const shard = new ShardHarness(
+    names.map((name, index) => definitionOf(index + 1, name)),
+    { entryBytesMax: 1 },
+  )
   await shard.start()
   const model = new Map(names.map((name) => [name, new Map<string, { wasSent: boolean; isPersistent: boolean }>()]))
   let consumers = names.map((name) => shard.consume(name, { limit: 1 + random.below(3_000) }))
@@ -394,7 +421,11 @@ async function randomRun(seed: number): Promise<void> {
     const expected = [...(model.get(name) ?? [])].filter(([, entry]) => entry.isPersistent).map(([text]) => text)
     const consumer = shard.consume(name, { isNoAck: true })
     await shard.settle()
-    assert.deepEqual(texts(consumer).map((text) => text.trimEnd()), expected, `queue ${name}`)
+    assert.deepEqual(
+      texts(consumer).map((text) => text.trimEnd()),
+      expected,
+      `queue ${name}`,
+    )
   }
   assert.deepEqual(shard.failures, [])
   shard.kill()
