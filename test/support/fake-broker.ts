@@ -419,6 +419,9 @@ export class FakeBody implements BodyWriter {
   readonly bodyBytes: number
   readonly pieces: Uint8Array[] = []
   isAbandoned = false
+  isPublished = false
+  /** How often it was given to a sink, and how often that said it was done with it. */
+  grants = 0
   releases = 0
   readonly #vhost: FakeVhost
 
@@ -457,6 +460,7 @@ function store(message: Message): StoredMessage {
   const content = message.buffer.subarray(message.contentStart, message.contentEnd)
   const { isFrames, isPersistent, bodyBytes, chunks } = message
   assert(chunks === null || chunks instanceof FakeBody, 'a large body is ours')
+  if (chunks !== null) chunks.isPublished = true
   return {
     bytes: new Uint8Array([...route, ...content]),
     routeBytes: route.length,
@@ -477,5 +481,6 @@ function viewOf(stored: StoredMessage): Message {
   message.isPersistent = stored.isPersistent
   message.bodyBytes = stored.bodyBytes
   message.chunks = stored.chunks
+  if (stored.chunks !== null) stored.chunks.grants++
   return message
 }
