@@ -129,6 +129,19 @@ export class Shard implements ShardCommands {
       topology: options.topology,
       touch,
     })
+    this.#reclaim = this.#newReclaim(touch, failed)
+    this.#emptyingPorts = {
+      settled: (queue, first, last) => {
+        if (queue.isDurable) this.#settlements.add(queue, first, last)
+      },
+      released: (position, flags) => this.#settling.release(position, flags),
+      isStopped: () => this.#state !== 'serving',
+    }
+    this.#listen()
+  }
+
+  #newReclaim(touch: (queue: LocalQueue, position: Position) => void, failed: (error: Error) => void): Reclaim {
+    const { log, clock } = this.#options
     const mover = new Mover({
       log,
       clock,
@@ -137,7 +150,7 @@ export class Shard implements ShardCommands {
       touch,
       isStopped: () => this.#state !== 'serving',
     })
-    this.#reclaim = new Reclaim({
+    return new Reclaim({
       log,
       clock,
       bodies: this.#bodies,
@@ -147,14 +160,6 @@ export class Shard implements ShardCommands {
       queues: this.#queues,
       failed,
     })
-    this.#emptyingPorts = {
-      settled: (queue, first, last) => {
-        if (queue.isDurable) this.#settlements.add(queue, first, last)
-      },
-      released: (position, flags) => this.#settling.release(position, flags),
-      isStopped: () => this.#state !== 'serving',
-    }
-    this.#listen()
   }
 
   #listen(): void {
