@@ -6,13 +6,14 @@ import type { Outcome, Position, Queue, Reply, SharedCredit } from '../broker/po
 import type { Connection } from './connection.ts'
 import type { ConsumerSink } from './consumer-sink.ts'
 import { HeldReplies } from './held-replies.ts'
+import { Holder } from './holders.ts'
 import type { ServerLimits } from './limits.ts'
 import { LongTake } from './long-take.ts'
 import { ParkedInput } from './parked-input.ts'
 import { PendingResult, type ResultOwner } from './pending-result.ts'
 import { Publisher } from './publisher.ts'
 import { replyFor } from './reply-mapping.ts'
-import { type Holder, Unacked } from './unacked.ts'
+import { Unacked } from './unacked.ts'
 
 /**
  *     open ──► closing ──► gone      we sent `channel.close`: all but close and close-ok is dropped (AMQP §1.5.2.5)
@@ -153,7 +154,7 @@ export class Channel implements ResultOwner {
 
   /** Whose a delivery by `basic.get` is: one holder for as long as the queue stays the same. */
   getHolder(queue: Queue): Holder {
-    if (this.#getHolder?.queue !== queue) this.#getHolder = { queue, consumer: null }
+    if (this.#getHolder?.queue !== queue) this.#getHolder = new Holder(queue, null)
     return this.#getHolder
   }
 

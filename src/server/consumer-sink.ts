@@ -6,9 +6,9 @@ import { assert } from '../base/assert.ts'
 import type { Message } from '../broker/message.ts'
 import type { Consumer, DeliverySink } from '../broker/ports.ts'
 import type { Channel } from './channel.ts'
+import { Holder } from './holders.ts'
 import { copyFrames, writeContent } from './message-frames.ts'
 import type { Output } from './output.ts'
-import type { Holder } from './unacked.ts'
 
 /**
  * The server's side of one consumer: turns messages into `basic.deliver` frames.
@@ -54,7 +54,7 @@ export class ConsumerSink implements DeliverySink {
   }
 
   attach(consumer: Consumer): void {
-    this.#holder = { queue: consumer.queue, consumer }
+    this.#holder = new Holder(consumer.queue, consumer)
   }
 
   get isReady(): boolean {

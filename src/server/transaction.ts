@@ -24,7 +24,10 @@ export class Transaction implements Task, ConfirmSink {
   #bytes = 0
   #entries = 0
   #state: 'open' | 'committing' = 'open'
+  /** How far a commit is: publishes, settlements, deliveries of one settlement. */
   #committed = 0
+  #settled = 0
+  #settledWithin = 0
   #waiting = 0
   #hasRefusal = false
 
@@ -51,14 +54,17 @@ export class Transaction implements Task, ConfirmSink {
   commit(): void {
     this.#state = 'committing'
     this.#committed = 0
+    this.#settled = 0
+    this.#settledWithin = 0
     this.#waiting = 0
     this.#hasRefusal = false
-    if (this.run(() => false)) this.#channel.connection.runQueue.add(this)
+    let looks = 0
+    if (this.run(() => ++looks > looksAtOnce)) this.#channel.connection.runQueue.add(this)
   }
 
   /** Gives the delivery tags back and forgets the rest. */
   rollback(): void {
-    for (const { deliveries } of this.#settlements) this.#channel.unacked.restore(deliveries)
+    this.#channel.unacked.restore(this.#settlements.flatMap(({ deliveries }) => deliveries))
     this.#forget()
   }
 
@@ -74,8 +80,8 @@ export class Transaction implements Task, ConfirmSink {
     const channel = this.#channel
     let hasMore = false
     channel.contain(() => {
-      hasMore = this.#publishSlice(shouldYield)
-      if (!hasMore) this.#settleAll()
+      hasMore = this.#publishSlice(shouldYield) || this.#settleSlice(shouldYield)
+      if (!hasMore) this.#finish()
     })
     return hasMore && channel.isOpen
   }
@@ -100,10 +106,20 @@ export class Transaction implements Task, ConfirmSink {
     }
   }
 
-  #settleAll(): void {
-    for (const { deliveries, outcome } of this.#settlements) {
-      for (const delivery of deliveries) this.#channel.unacked.settleDetached(delivery, outcome)
+  #settleSlice(shouldYield: () => boolean): boolean {
+    for (let count = 1; ; count++) {
+      const settlement = this.#settlements[this.#settled]
+      if (settlement === undefined) return false
+      const delivery = settlement.deliveries[this.#settledWithin++]
+      if (delivery === undefined) {
+        this.#settled++
+        this.#settledWithin = 0
+      } else this.#channel.unacked.settleDetached(delivery, settlement.outcome)
+      if (count % settlementsPerLook === 0 && shouldYield()) return true
     }
+  }
+
+  #finish(): void {
     this.#settlements = []
     this.#channel.flushSettled()
     this.#publishes = []
@@ -152,6 +168,9 @@ export class Transaction implements Task, ConfirmSink {
 }
 
 const publishesPerLook = 16
+const settlementsPerLook = 512
+/** A commit that needs no more looks than this is done at once. */
+const looksAtOnce = 8
 
 interface KeptSettlement {
   readonly deliveries: readonly Detached[]

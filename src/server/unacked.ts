@@ -1,14 +1,9 @@
 import type { Consumer, Outcome, Queue } from '../broker/ports.ts'
+import { type Holder, Holders } from './holders.ts'
 
 /** Gets runs of deliveries that are settled together. `VhostCommands` has this form. */
 export interface Settler {
   settle(queue: Queue, consumer: Consumer | null, first: number, last: number, outcome: Outcome): void
-}
-
-/** Whose a delivery is: a consumer's, or a `basic.get`'s (null). Made once per consumer, not per message. */
-export interface Holder {
-  readonly queue: Queue
-  readonly consumer: Consumer | null
 }
 
 /** A delivery that a transaction took and may give back. */
@@ -21,7 +16,7 @@ export interface Detached {
 /**
  * The deliveries of a channel that are not settled: delivery tag → (holder, sequence in the queue).
  *
- * A ring of three columns in the order of tags. A settled entry in the middle becomes a hole (holder null); holes at
+ * A ring of three columns in the order of tags. A settled entry in the middle becomes a hole (holder 0); holes at
  * the head go at once, the others when the ring is full and at least half of it is holes. So memory follows what is
  * outstanding, not the distance between tags, and settling in order costs O(1). A tag is found by its distance from the
  * head, or by bisection when tags are missing between (deliveries that need no ack take tags as well).
@@ -34,9 +29,10 @@ export interface Detached {
  */
 export class Unacked {
   readonly #settler: Settler
+  readonly #holders = new Holders()
   #tags = new Float64Array(initialCapacity)
   #sequences = new Float64Array(initialCapacity)
-  #holders: (Holder | null)[] = new Array<Holder | null>(initialCapacity).fill(null)
+  #numbers = new Uint32Array(initialCapacity)
   #mask = initialCapacity - 1
   /** Counts of entries ever added and ever dropped at the head; the ring holds [head, tail). */
   #head = 0
@@ -60,7 +56,7 @@ export class Unacked {
   /** The highest outstanding tag; 0 when there is none. */
   get lastTag(): number {
     for (let index = this.#tail - 1; index >= this.#head; index--) {
-      if ((this.#holders[index & this.#mask] ?? null) !== null) return this.#tags[index & this.#mask] as number
+      if (this.#numbers[index & this.#mask] !== 0) return this.#tags[index & this.#mask] as number
     }
     return 0
   }
@@ -68,10 +64,7 @@ export class Unacked {
   /** Remembers a delivery; its tag is higher than all before. */
   add(tag: number, holder: Holder, sequence: number): void {
     if (this.#tail - this.#head > this.#mask) this.#makeRoom()
-    const at = this.#tail & this.#mask
-    this.#tags[at] = tag
-    this.#sequences[at] = sequence
-    this.#holders[at] = holder
+    this.#put(this.#tail & this.#mask, tag, holder, sequence)
     this.#tail++
     this.#count++
   }
@@ -81,12 +74,10 @@ export class Unacked {
     const index = this.#find(tag)
     if (index < 0) return false
     const at = index & this.#mask
-    const holder = this.#holders[at] ?? null
     const sequence = this.#sequences[at] as number
-    this.#holders[at] = null
-    this.#count--
+    const holder = this.#takeAt(at)
     this.#dropHoles()
-    if (holder !== null) this.#extendRun(holder, sequence, outcome)
+    this.#extendRun(holder, sequence, outcome)
     return true
   }
 
@@ -98,13 +89,10 @@ export class Unacked {
     for (let count = 0; count < countMax; count++) {
       if (this.#head === this.#tail || (this.#tags[this.#head & this.#mask] as number) > tag) break
       const at = this.#head & this.#mask
-      const holder = this.#holders[at] ?? null
-      const sequence = this.#sequences[at] as number
-      this.#holders[at] = null
       this.#head++
-      if (holder === null) continue
-      this.#count--
-      this.#extendRun(holder, sequence, outcome)
+      if (this.#numbers[at] === 0) continue
+      const sequence = this.#sequences[at] as number
+      this.#extendRun(this.#takeAt(at), sequence, outcome)
     }
     this.#dropHoles()
     return this.#head < this.#tail && (this.#tags[this.#head & this.#mask] as number) <= tag
@@ -137,11 +125,9 @@ export class Unacked {
     const detached: Detached[] = []
     for (let index = multiple ? this.#head : last; index <= last; index++) {
       const at = index & this.#mask
-      const holder = this.#holders[at] ?? null
-      if (holder === null) continue
+      if (this.#numbers[at] === 0) continue
+      const holder = this.#takeAt(at)
       detached.push({ tag: this.#tags[at] as number, holder, sequence: this.#sequences[at] as number })
-      this.#holders[at] = null
-      this.#count--
     }
     this.#dropHoles()
     return detached
@@ -159,8 +145,44 @@ export class Unacked {
 
   /** Puts back what was detached, to its places. */
   restore(detached: readonly Detached[]): void {
-    const all = [...this.detachAll(), ...detached].sort((a, b) => a.tag - b.tag)
-    for (const { tag, holder, sequence } of all) this.add(tag, holder, sequence)
+    const back = [...detached].sort((a, b) => a.tag - b.tag)
+    let capacity = this.#mask + 1
+    while (capacity < this.#count + back.length) capacity *= 2
+    if (back.length > 0) this.#resize(capacity)
+    // Merged from the end on, so that what is there moves up at most once. There are no holes now, and the head is 0.
+    let there = this.#tail - 1
+    let to = there + back.length
+    for (let one = back.pop(); one !== undefined; to--) {
+      if (there >= 0 && (this.#tags[there] as number) > one.tag) this.#copy(there--, to)
+      else {
+        this.#put(to, one.tag, one.holder, one.sequence)
+        one = back.pop()
+      }
+    }
+    this.#tail += detached.length
+    this.#count += detached.length
+  }
+
+  // ---- inside
+
+  #put(at: number, tag: number, holder: Holder, sequence: number): void {
+    this.#tags[at] = tag
+    this.#sequences[at] = sequence
+    this.#numbers[at] = this.#holders.take(holder)
+  }
+
+  #copy(from: number, to: number): void {
+    this.#tags[to] = this.#tags[from] as number
+    this.#sequences[to] = this.#sequences[from] as number
+    this.#numbers[to] = this.#numbers[from] as number
+  }
+
+  /** Makes a hole of an entry. */
+  #takeAt(at: number): Holder {
+    const holder = this.#holders.give(this.#numbers[at] as number)
+    this.#numbers[at] = 0
+    this.#count--
+    return holder
   }
 
   #extendRun(holder: Holder, sequence: number, outcome: Outcome): void {
@@ -185,7 +207,7 @@ export class Unacked {
     const isDense = last - first === this.#tail - 1 - this.#head
     const index = isDense ? this.#head + (tag - first) : this.#bisect(tag)
     const at = index & this.#mask
-    return this.#tags[at] === tag && (this.#holders[at] ?? null) !== null ? index : -1
+    return this.#tags[at] === tag && this.#numbers[at] !== 0 ? index : -1
   }
 
   #bisect(tag: number): number {
@@ -200,7 +222,7 @@ export class Unacked {
   }
 
   #dropHoles(): void {
-    while (this.#head < this.#tail && (this.#holders[this.#head & this.#mask] ?? null) === null) this.#head++
+    while (this.#head < this.#tail && this.#numbers[this.#head & this.#mask] === 0) this.#head++
     if (this.#head === this.#tail && this.#mask >= shrinkCapacity) this.#resize(initialCapacity)
   }
 
@@ -213,48 +235,22 @@ export class Unacked {
   #resize(capacity: number): void {
     const tags = new Float64Array(capacity)
     const sequences = new Float64Array(capacity)
-    const holders = new Array<Holder | null>(capacity).fill(null)
-    if (this.#count === this.#tail - this.#head) this.#copyAll({ tags, sequences, holders })
-    else this.#copyHeld({ tags, sequences, holders })
-    this.#tags = tags
-    this.#sequences = sequences
-    this.#holders = holders
-    this.#mask = capacity - 1
-    this.#head = 0
-    this.#tail = this.#count
-  }
-
-  /** Without holes the columns are copied as they are, which for a million takes a third of the time. */
-  #copyAll({ tags, sequences, holders }: Columns): void {
-    const start = this.#head & this.#mask
-    const inFront = Math.min(this.#count, this.#mask + 1 - start)
-    for (const [from, end, to] of [
-      [start, start + inFront, 0],
-      [0, this.#count - inFront, inFront],
-    ] as const) {
-      tags.set(this.#tags.subarray(from, end), to)
-      sequences.set(this.#sequences.subarray(from, end), to)
-      for (let index = from; index < end; index++) holders[to + index - from] = this.#holders[index] ?? null
-    }
-  }
-
-  #copyHeld({ tags, sequences, holders }: Columns): void {
+    const numbers = new Uint32Array(capacity)
     let count = 0
     for (let index = this.#head; index < this.#tail; index++) {
       const at = index & this.#mask
-      const holder = this.#holders[at] ?? null
-      if (holder === null) continue
+      if (this.#numbers[at] === 0) continue
       tags[count] = this.#tags[at] as number
       sequences[count] = this.#sequences[at] as number
-      holders[count++] = holder
+      numbers[count++] = this.#numbers[at] as number
     }
+    this.#tags = tags
+    this.#sequences = sequences
+    this.#numbers = numbers
+    this.#mask = capacity - 1
+    this.#head = 0
+    this.#tail = count
   }
-}
-
-interface Columns {
-  readonly tags: Float64Array
-  readonly sequences: Float64Array
-  readonly holders: (Holder | null)[]
 }
 
 const initialCapacity = 64

@@ -7,9 +7,10 @@ import { headroomBytes } from '../../../src/base/network.ts'
 import type { Consumer, Outcome, Queue } from '../../../src/broker/ports.ts'
 import { Confirms } from '../../../src/server/confirms.ts'
 import { HeldReplies } from '../../../src/server/held-replies.ts'
+import { Holder } from '../../../src/server/holders.ts'
 import { KeptInput } from '../../../src/server/kept-input.ts'
 import { RouteCache } from '../../../src/server/route-cache.ts'
-import { type Holder, Unacked } from '../../../src/server/unacked.ts'
+import { type Detached, Unacked } from '../../../src/server/unacked.ts'
 import { throwsProtocolError } from '../../support/protocol-error.ts'
 
 // ---------------------------------------------------------------- confirms
@@ -136,7 +137,7 @@ class SettleLog {
 
 function holder(name: string): Holder {
   const definition = { id: 1, vhost: '/', name, isDurable: false, isAutoDelete: false, exclusiveOwner: null }
-  return { queue: { definition } as Queue, consumer: null }
+  return new Holder({ definition } as Queue, null)
 }
 
 /** In small steps. */
@@ -270,6 +271,45 @@ describe('unacked', () => {
     takeUpTo(unacked, 5, 'ack')
     unacked.flush()
     assert.deepEqual(log.runs, [{ holder: 'q', first: 1, last: 5, outcome: 'ack' }])
+  })
+
+  it('puts back what was taken anywhere, whatever has come and gone meanwhile', () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat(9), { maxLength: 300 }), (steps) => {
+        const log = new SettleLog()
+        const unacked = new Unacked(log)
+        const holders = [holder('a'), holder('b')]
+        const model = new Set<number>()
+        const taken: Detached[] = []
+        let tag = 0
+        for (const step of steps) {
+          const tags = [...model]
+          const chosen = tags[step % Math.max(1, tags.length)]
+          if (step < 5) {
+            tag += 1 + (step % 2)
+            unacked.add(tag, holders[tag % 2] ?? assert.fail(), tag)
+            model.add(tag)
+          } else if (step < 8 && chosen !== undefined) {
+            const got = unacked.detach(chosen, step === 7) ?? assert.fail()
+            for (const one of got) model.delete(one.tag)
+            taken.unshift(...got)
+          } else if (step === 8) {
+            unacked.restore(taken)
+            for (const one of taken.splice(0)) model.add(one.tag)
+          } else if (chosen !== undefined) {
+            assert.ok(unacked.take(chosen, 'ack'))
+            model.delete(chosen)
+          }
+          assert.equal(unacked.count, model.size)
+          assert.equal(unacked.lastTag, Math.max(0, ...model))
+        }
+        const expected = [...model].sort((a, b) => a - b)
+        assert.deepEqual(
+          unacked.detachAll().map((one) => [one.tag, one.holder, one.sequence]),
+          expected.map((each) => [each, holders[each % 2], each]),
+        )
+      }),
+    )
   })
 
   it('needs room for what is outstanding, not for the distance between tags', () => {
