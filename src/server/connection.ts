@@ -2,7 +2,7 @@ import type { FrameDecoder } from '../amqp/frame-decoder.ts'
 import { type Method, Methods } from '../amqp/methods.generated.ts'
 import { ProtocolError, ReplyCodes } from '../amqp/reply-codes.ts'
 import type { Arena } from '../base/arena.ts'
-import type { Clock, Timer } from '../base/clock.ts'
+import type { Clock } from '../base/clock.ts'
 import { isLoopbackAddress, type Socket, type SocketReader } from '../base/network.ts'
 import type { Random } from '../base/random.ts'
 import type { RunQueue } from '../base/run-queue.ts'
@@ -12,6 +12,8 @@ import { Channels } from './channels.ts'
 import { type ClientProfile, unknownClient } from './client-profile.ts'
 import { closingFrame, methodOf } from './connection-methods.ts'
 import type { ConnectionOwner, ConnectionParts } from './connection-parts.ts'
+import type { ConnectionState } from './connection-state.ts'
+import { Deadline } from './deadline.ts'
 import type { FrameLoop, PublishTaker } from './frame-loop.ts'
 import { FrameRouter } from './frame-router.ts'
 import { Handshake, type HandshakeOwner, type ServerIdentity, type Tuning } from './handshake.ts'
@@ -23,23 +25,6 @@ import { internalError, replyFor } from './reply-mapping.ts'
 import type { TurnMember } from './turn-end.ts'
 
 const shutdownText = "broker forced connection closure with reason 'shutdown'"
-
-/**
- *     handshake ──► running ──► closing ──► ending ──► closed
- *                      └──────────────────────┘
- *
- * - handshake: until `connection.open-ok`; `handshake.ts` decides.
- * - running: frames go to the channels.
- * - closing: we sent `connection.close`; all but close and close-ok is dropped (AMQP 0-9-1 §2.2.4). Until the deadline.
- * - ending: all has been said; what is written goes out, then the socket is closed. Input means nothing.
- * - closed: the socket is gone.
- */
-type State =
-  | { readonly name: 'handshake'; readonly handshake: Handshake }
-  | { readonly name: 'running'; readonly session: Session }
-  | { readonly name: 'closing' }
-  | { readonly name: 'ending' }
-  | { readonly name: 'closed' }
 
 /**
  * One client's connection: its state, its errors, its turn. Bytes in are `input-flow.ts`'s, bytes out `output.ts`'s,
@@ -71,9 +56,9 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
   readonly #parts: ConnectionParts
   readonly #owner: ConnectionOwner
   readonly #input: InputFlow
-  #state: State
+  readonly #deadline: Deadline
+  #state: ConnectionState
   #heartbeat: Heartbeat | null = null
-  #timer: Timer | null = null
   #isTurnMember = false
   #isSessionOver = false
   /** The frames cannot be told apart any more. */
@@ -95,6 +80,7 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
     this.name = `${socket.remoteAddress}:${socket.remotePort} -> ${socket.localAddress}:${socket.localPort}`
     this.isLoopback = isLoopbackAddress(socket.remoteAddress)
     this.connectedAt = parts.clock.now()
+    this.#deadline = new Deadline(parts.clock, (reason) => this.#abort(reason))
     this.output = new Output(socket, parts.arena, parts.limits, this)
     this.channels = new Channels(this)
     this.#input = new InputFlow(this, { socket, ...parts })
@@ -104,7 +90,7 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
 
   open(): void {
     const { handshakeMsMax } = this.limits
-    this.#deadline(handshakeMsMax, `no login within ${handshakeMsMax} ms`)
+    this.#deadline.set(handshakeMsMax, `no login within ${handshakeMsMax} ms`)
     this.#socket.open(this)
   }
 
@@ -133,7 +119,7 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
     if (error !== null) this.#log(`socket: ${error.message}`)
     if (this.#state.name === 'handshake') this.#state.handshake.stop()
     this.#state = { name: 'closed' }
-    this.#timer?.cancel()
+    this.#deadline.clear()
     this.#heartbeat?.stop()
     this.#input.close()
     this.output.close()
@@ -180,7 +166,7 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
   opened(session: Session): void {
     this.session = session
     this.#state = { name: 'running', session }
-    this.#timer?.cancel()
+    this.#deadline.clear()
     this.#owner.opened(this)
     this.#log(`user '${session.principal.username}' opened vhost '${session.vhost.name}'`)
   }
@@ -331,7 +317,7 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
       classId: error.classId,
       methodId: error.methodId,
     })
-    this.#deadline(this.limits.closeMsMax, 'no close-ok')
+    this.#deadline.set(this.limits.closeMsMax, 'no close-ok')
     // No close-ok can be read any more: what is written goes out, and that is all.
     if (this.#isOutOfSync) this.hangUp()
     else this.#input.wake()
@@ -341,7 +327,7 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
   closeByPeer(): void {
     if (this.#state.name === 'handshake') this.#state.handshake.stop()
     this.#state = { name: 'ending' }
-    this.#deadline(this.limits.closeMsMax, 'the socket was not closed')
+    this.#deadline.set(this.limits.closeMsMax, 'the socket was not closed')
     this.#input.drain()
     if (this.channels.hasHeldReplies) this.#waitsForReplies = true
     else this.#closeOk()
@@ -360,7 +346,7 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
   hangUp(): void {
     if (this.#state.name === 'closed') return
     this.#state = { name: 'ending' }
-    this.#deadline(this.limits.closeMsMax, 'the socket was not closed')
+    this.#deadline.set(this.limits.closeMsMax, 'the socket was not closed')
     this.#input.drain()
     this.output.whenEmpty(() => this.#socket.end())
   }
@@ -391,11 +377,6 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
       if (this.session === null) done()
       else this.broker.closeSession(this.session, () => this.contain(done))
     })
-  }
-
-  #deadline(ms: number, reason: string): void {
-    this.#timer?.cancel()
-    this.#timer = this.clock.after(ms, () => this.#abort(reason))
   }
 
   #log(message: string): void {
