@@ -94,7 +94,7 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
     this.#socket.open(this)
   }
 
-  get stateName(): State['name'] {
+  get stateName(): ConnectionState['name'] {
     return this.#state.name
   }
 
