@@ -233,6 +233,8 @@ function readChunk(log: Log, body: LargeBody, index: number, done: Parameters<Ch
   const give = (): void => done(null, log.viewBuffer, log.viewStart + bodyChunkFixedBytes, log.viewEnd)
   if (log.view(position)) return give()
   log.load(position, (error) => {
+    // Copied forward meanwhile, and its old place freed.
+    if (body.positions[index] !== position) return readChunk(log, body, index, done)
     if (error !== null) return done(error, nothing, 0, 0)
     if (log.view(position)) give()
     else done(new Error(`record ${position} did not stay in memory`), nothing, 0, 0)

@@ -3,7 +3,8 @@
  *
  * Moving costs writes, so it is done only when the log holds much more than is live, and only for segments of which at
  * most a quarter is live. A copy is the same publish record with the targets that are still live; sequences stay,
- * positions change. Large bodies move chunk by chunk.
+ * positions change. Large bodies move chunk by chunk; the record that names them follows, wherever it is, if an entry
+ * still needs it. A body without one (still coming in, or of transient entries only) is known by its chunks alone.
  */
 import type { Clock } from '../../base/clock.ts'
 import type { Log, Position, Segment } from '../../log/log.ts'
@@ -47,27 +48,28 @@ export class Mover {
 
   /**
    * Looks at a few of the segments that could not be freed, another few in each round, and moves out of the first that is
-   * worth it.
+   * worth it. Returns that one. A full log is no reason to wait: a segment gives back four times what its copies take.
    */
-  async run(blocked: readonly Segment[]): Promise<void> {
-    if (blocked.length < segmentsBeforeMoving || this.#ports.log.isFull) return
+  async run(blocked: readonly Segment[]): Promise<Segment | null> {
+    if (blocked.length < segmentsBeforeMoving) return null
     for (let count = 0; count < segmentsPerRound; count++) {
       const segment = blocked[this.#next++ % blocked.length] as Segment
-      const live = await this.#livePositions(segment)
+      const live = await this.#findLive(segment)
       if (live === null || this.#ports.isStopped()) continue
       await this.#moveOut(segment, live)
-      return
+      return segment
     }
+    return null
   }
 
-  /** Positions of records with live entries; null when they are too many, or when some of them may be away. */
-  async #livePositions(segment: Segment): Promise<Set<Position> | null> {
+  /** What is live in it; null when it is too much, or when some of the entries may be away. */
+  async #findLive(segment: Segment): Promise<LiveRecords | null> {
     const { log, queues, bodies, clock } = this.#ports
     const index = await readDigestIndex((offset, length) => log.readDigest(segment, offset, length))
     if (index === null) return null
     const live = new LiveRecords(segment)
     for (const body of bodies.chunkedWithin(segment.base, segment.end)) {
-      live.add(body.isNamedInScratch ? 0 : body.name, body.bodyBytes)
+      if (!live.addBody(body)) return null
     }
     let rows = 0
     for (const row of index.rows) {
@@ -75,26 +77,38 @@ export class Mover {
       if (queue !== undefined && row.count > 0 && !live.addRow(queue, row)) return null
       if (++rows % rowsPerTurn === 0) await new Promise<void>((resolve) => clock.soon(resolve))
     }
-    return live.positions
+    return live
   }
 
-  async #moveOut(segment: Segment, positions: ReadonlySet<Position>): Promise<void> {
+  async #moveOut(segment: Segment, { bodies, positions }: LiveRecords): Promise<void> {
+    for (const body of bodies) {
+      await this.#moveChunks(segment, body)
+      if (this.#isNamedByEntries(body)) await this.#move(body.name)
+    }
     let copied = 0
     for (const position of [...positions].sort((a, b) => a - b)) {
-      if (this.#ports.isStopped() || this.#ports.log.isFull) return
-      copied += await this.#move(segment, position)
+      if (this.#ports.isStopped()) return
+      copied += await this.#move(position)
       if (copied < bytesPerTurn) continue
       copied = 0
       await new Promise<void>((resolve) => this.#ports.clock.soon(resolve))
     }
   }
 
-  async #move(segment: Segment, position: Position): Promise<number> {
-    // Position 0 is a body whose publish has not come yet: its writer still needs the chunks where they are.
-    if (position === 0) return 0
-    const body = this.#ports.bodies.of(position, false)
-    if (body !== null) await this.#moveChunks(segment, body)
+  /** Whether a durable entry is live of which the body's record speaks. If none is, the record may be gone already. */
+  #isNamedByEntries(body: LargeBody): boolean {
+    if (body.isNamedInScratch) return false
+    return body.targets.some(({ queueId, sequence }) => {
+      const chunk = this.#ports.queues.get(queueId)?.entries.chunkOf(sequence)
+      if (chunk === null || chunk === undefined || chunk.isAway || chunk.flagsOf(sequence) === 0) return false
+      return chunk.positions[sequence - chunk.base] === body.name
+    })
+  }
+
+  async #move(position: Position): Promise<number> {
     const record = await readRecord(this.#ports.log, position)
+    if (this.#ports.isStopped()) return 0
+    const body = this.#ports.bodies.of(position, false)
     const targets = this.#liveTargets(record, position)
     if (targets.length === 0) return record.length
     const moved = copyPublish(this.#ports.log, record, targets, body)
@@ -116,6 +130,7 @@ export class Mover {
     for (const [index, position] of body.positions.entries()) {
       if (position < segment.base || position >= segment.end) continue
       const chunk = await readRecord(this.#ports.log, position)
+      if (this.#ports.isStopped()) return
       body.positions[index] = copyChunk(this.#ports.log, chunk)
     }
   }
@@ -138,6 +153,8 @@ export class Mover {
 /** Gathers what is live in a segment until that is more than moving is worth. */
 class LiveRecords {
   readonly positions = new Set<Position>()
+  /** With chunks in the segment. */
+  readonly bodies: LargeBody[] = []
   readonly #segment: Segment
   readonly #bytesMax: number
   #bytes = 0
@@ -147,9 +164,12 @@ class LiveRecords {
     this.#bytesMax = (segment.end - segment.base) * liveShareMax
   }
 
-  add(position: Position, bytes: number): boolean {
-    this.positions.add(position)
-    this.#bytes += bytes + recordOverheadBytes
+  /** False when it is too much. */
+  addBody(body: LargeBody): boolean {
+    this.bodies.push(body)
+    for (const [index, position] of body.positions.entries()) {
+      if (position >= this.#segment.base && position < this.#segment.end) this.#bytes += body.lengths[index] as number
+    }
     return this.#bytes <= this.#bytesMax
   }
 
@@ -169,7 +189,10 @@ class LiveRecords {
       const position = chunk.positions[slot] as number
       if (flags === 0 || (flags & EntryFlag.transient) !== 0) continue
       if (position < this.#segment.base || position >= this.#segment.end) continue
-      if (!this.add(position, chunk.sizes[slot] as number)) return false
+      if (this.positions.has(position)) continue
+      this.positions.add(position)
+      this.#bytes += ((flags & EntryFlag.large) === 0 ? (chunk.sizes[slot] as number) : 0) + recordOverheadBytes
+      if (this.#bytes > this.#bytesMax) return false
     }
     return true
   }
@@ -177,11 +200,11 @@ class LiveRecords {
 
 /** A copy of one record's bytes. */
 async function readRecord(log: Log, position: Position): Promise<Uint8Array> {
-  if (!log.view(position)) {
+  // Between a load and its end others may be loaded that take its place in memory.
+  while (!log.view(position)) {
     await new Promise<void>((resolve, reject) => {
       log.load(position, (error) => (error === null ? resolve() : reject(error)))
     })
-    if (!log.view(position)) throw new Error(`record ${position} did not stay in memory`)
   }
   return log.viewBuffer.slice(log.viewStart, log.viewEnd)
 }

@@ -43,6 +43,8 @@ interface Blocker {
 export class Reclaim {
   readonly #ports: ReclaimPorts
   readonly #blockers = new Map<number, Blocker>()
+  /** Ids of segments that hold chunks of bodies and nothing else that is live. */
+  readonly #chunked = new Set<number>()
   #isRunning = false
   #isStopped = false
 
@@ -85,7 +87,11 @@ export class Reclaim {
       if (this.#isBlockedStill(segment)) continue
       await this.#look(segment)
     }
-    if (!this.#isStopped) await mover.run(sealed.filter((segment) => this.#blockers.has(segment.id)))
+    if (this.#isStopped) return
+    const moved = await mover.run(sealed.filter(({ id }) => this.#blockers.has(id) || this.#chunked.has(id)))
+    if (moved === null || this.#isStopped) return
+    this.#blockers.delete(moved.id)
+    await this.#look(moved)
   }
 
   #isBlockedStill(segment: Segment): boolean {
@@ -102,7 +108,11 @@ export class Reclaim {
     // Without a digest nothing is known of what it holds: it stays until the next opening writes one.
     if (index === null || this.#isStopped) return
     if (!(await this.#isFree(segment, index.rows)) || this.#isStopped) return
-    if (bodies.chunkedWithin(segment.base, segment.end).length > 0) return
+    this.#chunked.delete(segment.id)
+    if (bodies.chunkedWithin(segment.base, segment.end).length > 0) {
+      this.#chunked.add(segment.id)
+      return
+    }
     if (this.#restate(segment, index.rows)) {
       await this.#ports.digests.caughtUp()
       if (this.#isStopped) return
