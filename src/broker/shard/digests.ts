@@ -4,12 +4,15 @@
  */
 import type { Clock } from '../../base/clock.ts'
 import type { Logger } from '../../base/logger.ts'
+import type { RunQueue } from '../../base/run-queue.ts'
+import { inSlices } from '../../base/sliced.ts'
 import type { Log, Position, Segment } from '../../log/log.ts'
 import type { LocalQueue } from '../queue/local-queue.ts'
+import { buildDigest } from './digest-builder.ts'
 import type { LargeBodies } from './large-bodies.ts'
 import { noteRun } from './opening.ts'
 import { queueStates } from './queue-state.ts'
-import { buildDigest, readDigestIndex } from './segment-digest.ts'
+import { digestHeaderBytes, indexRowBytes, readDigestRow } from './segment-digest.ts'
 import type { Settlements } from './settlements.ts'
 
 /** Pause before a digest that found no room is tried again, in milliseconds. */
@@ -18,6 +21,7 @@ const retryMs = 1_000
 export interface DigestsPorts {
   readonly log: Log
   readonly clock: Clock
+  readonly runQueue: RunQueue
   readonly logger: Logger
   readonly bodies: LargeBodies
   readonly settlements: Settlements
@@ -90,24 +94,29 @@ export class Digests {
 
   async #write(segment: Segment): Promise<void> {
     if (this.#isStopped) return
-    const { bodies, settlements } = this.#ports
-    settlements.flush()
+    const { bodies, settlements, runQueue } = this.#ports
     const queues = this.#touched.filter((queue) => !queue.isDropped)
-    const digest = buildDigest({
-      base: segment.base,
-      end: segment.end,
-      queues,
-      large: bodies.namedWithin(segment.base, segment.end),
-      sentMarkOf,
-      statesOf: queueStates,
-    })
+    const digest = await inSlices(
+      runQueue,
+      buildDigest({
+        base: segment.base,
+        end: segment.end,
+        queues,
+        large: bodies.namedWithin(segment.base, segment.end),
+        sentMarkOf,
+        statesOf: queueStates,
+      }),
+    )
+    if (this.#isStopped) return
+    // Whatever the digest knows to be settled must stand in the log before it.
+    settlements.flush()
     await this.caughtUp()
     if (this.#isStopped) return
     while (!(await this.#isStored(segment, digest))) {
       await this.#pause()
       if (this.#isStopped) return
     }
-    await this.#note(segment, digest, queues)
+    await inSlices(runQueue, this.#note(segment, digest, queues))
     this.#ports.written()
   }
 
@@ -131,12 +140,11 @@ export class Digests {
   }
 
   /** What was written is remembered from the digest itself, as opening would. */
-  async #note(segment: Segment, digest: Uint8Array, queues: readonly LocalQueue[]): Promise<void> {
-    const index = await readDigestIndex((offset, length) => Promise.resolve(digest.subarray(offset, offset + length)))
-    index?.rows.forEach((row, at) => {
-      const queue = queues[at] as LocalQueue
-      noteRun(segment, queue, row)
-    })
+  *#note(segment: Segment, digest: Uint8Array, queues: readonly LocalQueue[]): Generator<void, void, void> {
+    for (const [index, queue] of queues.entries()) {
+      noteRun(segment, queue, readDigestRow(digest, digestHeaderBytes + index * indexRowBytes))
+      yield
+    }
     this.#waiting.shift()
     const stillTouched = (queue: LocalQueue): boolean => !queue.isDropped && queue.lastPosition >= segment.end
     for (const queue of this.#touched) queue.isTouched = stillTouched(queue)

@@ -88,6 +88,7 @@ export class Shard implements ShardCommands {
     this.#digests = new Digests({
       log,
       clock,
+      runQueue,
       logger,
       bodies: this.#bodies,
       settlements: this.#settlements,
