@@ -9,6 +9,12 @@ const stopMsMax = 15_000
 const mainPath = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
 const hookUrl = new URL('./gc-hook.js', import.meta.url).href
 
+/**
+ * As `npm start` does: with two busy cores V8's parallel collector waits for its own helper threads, and pauses of 1 to 4 ms
+ * become 5 to 40.
+ */
+const startArgs = ['--single-threaded-gc']
+
 export interface WarrenOptions {
   /** Where its temporary data directory is made: a real disk, or a sync costs nothing. */
   readonly directory: string
@@ -34,7 +40,7 @@ export class Warren {
     const child = new Child({
       name: 'warren serve',
       command: process.execPath,
-      args: [...options.nodeArgs, '--import', hookUrl, mainPath, ...serve, ...options.serveArgs],
+      args: [...startArgs, ...options.nodeArgs, '--import', hookUrl, mainPath, ...serve, ...options.serveArgs],
       env: { ...process.env, BENCH_GC_LOG: gcLogPath },
       cwd: process.cwd(),
       logPath: join(home, 'output.log'),
