@@ -65,7 +65,8 @@ export class Mover {
   /** What is live in it; null when it is too much, or when some of the entries may be away. */
   async #findLive(segment: Segment): Promise<LiveRecords | null> {
     const { log, queues, bodies, clock } = this.#ports
-    const index = await readDigestIndex((offset, length) => log.readDigest(segment, offset, length))
+    const pause = (): Promise<void> => new Promise((resolve) => clock.soon(resolve))
+    const index = await readDigestIndex((offset, length) => log.readDigest(segment, offset, length), pause)
     if (index === null) return null
     const live = new LiveRecords(segment)
     for (const body of bodies.chunkedWithin(segment.base, segment.end)) {
@@ -75,7 +76,7 @@ export class Mover {
     for (const row of index.rows) {
       const queue = queues.get(row.queueId)
       if (queue !== undefined && row.count > 0 && !live.addRow(queue, row)) return null
-      if (++rows % rowsPerTurn === 0) await new Promise<void>((resolve) => clock.soon(resolve))
+      if (++rows % rowsPerTurn === 0) await pause()
     }
     return live
   }

@@ -22,6 +22,8 @@ import type { Settlements } from './settlements.ts'
 const roundMs = 500
 /** Rows looked at between two turns of the event loop. */
 const rowsPerTurn = 2_000
+/** Queues whose state is said again between two turns. */
+const restatedPerTurn = 500
 
 export interface ReclaimPorts {
   readonly log: Log
@@ -104,7 +106,10 @@ export class Reclaim {
 
   async #look(segment: Segment): Promise<void> {
     const { log, bodies, settlements } = this.#ports
-    const index = await readDigestIndex((offset, length) => log.readDigest(segment, offset, length))
+    const index = await readDigestIndex(
+      (offset, length) => log.readDigest(segment, offset, length),
+      () => this.#pause(),
+    )
     // Without a digest nothing is known of what it holds: it stays until the next opening writes one.
     if (index === null || this.#isStopped) return
     if (!(await this.#isFree(segment, index.rows)) || this.#isStopped) return
@@ -113,10 +118,8 @@ export class Reclaim {
       this.#chunked.add(segment.id)
       return
     }
-    if (this.#restate(segment, index.rows)) {
-      await this.#ports.digests.caughtUp()
-      if (this.#isStopped) return
-    }
+    if (await this.#restate(segment, index.rows)) await this.#ports.digests.caughtUp()
+    if (this.#isStopped) return
     // What is settled must stand before what says that its place is free.
     settlements.flush()
     for (const row of index.rows) forgetRun(this.#ports.queues.get(row.queueId), segment)
@@ -131,21 +134,27 @@ export class Reclaim {
         this.#blockers.set(segment.id, { queue, row })
         return false
       }
-      if (++looked % rowsPerTurn === 0) await new Promise<void>((resolve) => this.#ports.clock.soon(resolve))
+      if (++looked % rowsPerTurn === 0) await this.#pause()
     }
     return true
   }
 
+  #pause(): Promise<void> {
+    return new Promise((resolve) => this.#ports.clock.soon(resolve))
+  }
+
   /** Says again what no later record says. True when something was appended. */
-  #restate(segment: Segment, rows: readonly DigestRow[]): boolean {
-    let hasAppended = false
+  async #restate(segment: Segment, rows: readonly DigestRow[]): Promise<boolean> {
+    let restated = 0
     for (const row of rows) {
       const queue = this.#ports.queues.get(row.queueId)
       if (queue === undefined || queue.restatedAt >= segment.end) continue
       restate(this.#ports.log, queue, this.#ports.digests.touch)
-      hasAppended = true
+      if (++restated % restatedPerTurn > 0) continue
+      await this.#pause()
+      if (this.#isStopped) break
     }
-    return hasAppended
+    return restated > 0
   }
 }
 

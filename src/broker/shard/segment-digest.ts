@@ -56,8 +56,17 @@ export interface DigestIndex {
   readonly largeAt: number
 }
 
-/** The index of a digest and all but its rows; null when there is none that can be trusted, or it is of another version. */
-export async function readDigestIndex(read: ReadDigest): Promise<DigestIndex | null> {
+/** Rows of an index between two pauses. */
+const rowsPerPause = 4_096
+
+/**
+ * The index of a digest and all but its rows; null when there is none that can be trusted, or it is of another version.
+ * A long index is gone through in parts, with a `pause` behind each.
+ */
+export async function readDigestIndex(
+  read: ReadDigest,
+  pause: () => Promise<void> = () => Promise.resolve(),
+): Promise<DigestIndex | null> {
   const header = await read(0, digestHeaderBytes)
   if (header === null || readU32(header, 0) !== digestVersion) return null
   const count = readU32(header, 4)
@@ -66,7 +75,10 @@ export async function readDigestIndex(read: ReadDigest): Promise<DigestIndex | n
   const tail = await read(tailAt, readU32(header, 20) - tailAt)
   if (index === null || tail === null) return null
   const rows: DigestRow[] = []
-  for (let at = 0; at < count * indexRowBytes; at += indexRowBytes) rows.push(readDigestRow(index, at))
+  for (let at = 0; at < count * indexRowBytes; at += indexRowBytes) {
+    rows.push(readDigestRow(index, at))
+    if (rows.length % rowsPerPause === 0) await pause()
+  }
   return { rows, tail, tailAt, largeCount: readU32(header, 8), largeAt: readU32(header, 16) }
 }
 
