@@ -45,7 +45,10 @@ export class LocalQueue implements Queue {
   isLoading = false
   /** Its delivery task stands in the run queue. */
   isScheduled = false
+  /** It is deleted: nobody reaches it any more. */
   isDropped = false
+  /** Its deletion is stored: its records are dead. */
+  isDead = false
 
   /** Position of the last record that names this queue. */
   lastPosition = 0

@@ -95,7 +95,7 @@ export class Digests {
   async #write(segment: Segment): Promise<void> {
     if (this.#isStopped) return
     const { bodies, settlements, runQueue } = this.#ports
-    const queues = this.#touched.filter((queue) => !queue.isDropped)
+    const queues = this.#touched.filter((queue) => !queue.isDead)
     const digest = await inSlices(
       runQueue,
       buildDigest({
@@ -146,7 +146,7 @@ export class Digests {
       yield
     }
     this.#waiting.shift()
-    const stillTouched = (queue: LocalQueue): boolean => !queue.isDropped && queue.lastPosition >= segment.end
+    const stillTouched = (queue: LocalQueue): boolean => !queue.isDead && queue.lastPosition >= segment.end
     for (const queue of this.#touched) queue.isTouched = stillTouched(queue)
     this.#touched = this.#touched.filter((queue) => queue.isTouched)
   }

@@ -8,7 +8,7 @@
 import type { Clock } from '../../base/clock.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { RunQueue } from '../../base/run-queue.ts'
-import type { Log, LogListener } from '../../log/log.ts'
+import type { Log, LogListener, Position } from '../../log/log.ts'
 import type { Chunks } from '../message.ts'
 import type { Queue, QueueStatus, ShardCommands, ShardDirectory } from '../ports.ts'
 import { LocalQueue } from '../queue/local-queue.ts'
@@ -45,6 +45,8 @@ export class LocalShards implements ShardDirectory {
   readonly #definitions = new Map<number, QueueDefinition>()
   #topology: TopologyProgress | null = null
   #shard: Shard | null = null
+  /** Deleted queues whose deletion the topology may not have stored, and its position: their records still count. */
+  readonly #leaving = new Map<QueueDefinition, Position>()
   #logs: OpenLog[] = []
   /** Under way until the shard serves, or could not be opened. */
   #opening: Promise<void> = Promise.resolve()
@@ -97,6 +99,7 @@ export class LocalShards implements ShardDirectory {
 
   drop(queue: Queue): void {
     this.#definitions.delete(queue.definition.id)
+    if (this.#topology !== null) this.#leaving.set(queue.definition, this.#topology.appended)
     if (queue instanceof LocalQueue) this.#shard?.dropQueue(queue)
   }
 
@@ -110,6 +113,11 @@ export class LocalShards implements ShardDirectory {
   }
 
   topologyCommitted(): void {
+    const committed = this.#topology?.committed ?? 0
+    for (const [definition, storedWith] of this.#leaving) {
+      if (storedWith > committed) break
+      this.#leaving.delete(definition)
+    }
     this.#shard?.topologyCommitted()
   }
 
@@ -129,7 +137,7 @@ export class LocalShards implements ShardDirectory {
       clock,
       runQueue,
       logger,
-      definitions: this.#definitions.values(),
+      definitions: [...this.#definitions.values(), ...this.#leaving.keys()],
       ...(uncommittedBytesMax === undefined ? {} : { uncommittedBytesMax }),
       ...(entryBytesMax === undefined ? {} : { entryBytesMax }),
       ...(face === undefined ? {} : { face }),

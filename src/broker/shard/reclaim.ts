@@ -170,7 +170,7 @@ export function restate(log: Log, queue: LocalQueue, touch: (queue: LocalQueue, 
 
 /** Whether entries of the queue whose record is in the segment are live. A chunk that is away counts as live. */
 export function holdsLive(queue: LocalQueue, row: DigestRow, segment: Segment): boolean {
-  if (queue.isDropped || row.count === 0) return false
+  if (queue.isDead || row.count === 0) return false
   for (let first = Math.floor(row.first / chunkEntries) * chunkEntries; first <= row.last; first += chunkEntries) {
     const chunk = queue.entries.chunkOf(first)
     if (chunk === null || chunk.live === 0) continue

@@ -43,7 +43,7 @@ export class Settlements {
     const queue = this.#queue
     if (queue === null) return
     this.#queue = null
-    if (queue.isDropped) return
+    if (queue.isDead) return
     const at = this.#log.reserve(settledBytes)
     writeSettled(this.#log.buffer, at, queue.id, this.#first, this.#last)
     this.#touch(queue, this.#log.appended)

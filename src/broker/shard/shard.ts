@@ -24,11 +24,13 @@ import type {
 import { LocalQueue } from '../queue/local-queue.ts'
 import type { QueueDefinition } from '../topology/queue-definition.ts'
 import { writeCleanStates } from './clean-stop.ts'
+import { Congestion } from './congestion.ts'
 import { Consuming, noQueue, noShard } from './consuming.ts'
 import { Delivery } from './delivery.ts'
 import { Digests } from './digests.ts'
 import { Emptying, type EmptyingPorts } from './emptying.ts'
 import { LargeBodies } from './large-bodies.ts'
+import { LeavingQueues } from './leaving-queues.ts'
 import { Mover } from './mover.ts'
 import { Opening } from './opening.ts'
 import { Paging } from './paging.ts'
@@ -67,22 +69,27 @@ export class Shard implements ShardCommands {
   readonly #reclaim: Reclaim
   readonly #emptyingPorts: EmptyingPorts
   readonly #face: ShardCommands
-  readonly #uncommittedBytesMax: number
+  readonly #leaving: LeavingQueues
+  readonly #congestion: Congestion
   #state: State = 'opening'
   /** What failed while it was opening. */
   #failure: Error | null = null
-  #isCongested = false
 
   private constructor(options: ShardOptions) {
     const { log, scratch, clock, runQueue, logger } = options
     this.#options = options
     this.#log = log
     this.#scratch = scratch
-    this.#uncommittedBytesMax = options.uncommittedBytesMax ?? 8 * 1024 * 1024
+    this.#congestion = new Congestion(
+      log,
+      options.uncommittedBytesMax ?? 8 * 1024 * 1024,
+      options.listener.congestionChanged,
+    )
     this.#face = options.face?.(this) ?? this
+    this.#leaving = new LeavingQueues(options.topology, (queue) => this.#forget(queue))
     const failed = (error: Error): void => this.#fail(error)
     this.#usage = new ScratchUsage(scratch, options.scratchSegmentBytes)
-    this.#bodies = new LargeBodies({ log, scratch, usage: this.#usage, appended: () => this.#checkCongestion() })
+    this.#bodies = new LargeBodies({ log, scratch, usage: this.#usage, appended: () => this.#congestion.appended() })
     const touch = (queue: LocalQueue, position: Position): void => this.#digests.touch(queue, position)
     this.#settlements = new Settlements(log, clock, touch)
     this.#digests = new Digests({
@@ -221,12 +228,17 @@ export class Shard implements ShardCommands {
     return this.#queues.get(definition.id) ?? this.openQueue(definition)
   }
 
-  /** The queue's definition is gone. Its records are dead from then on, nothing is written. */
+  /** The queue's definition is gone: nobody reaches it any more, and once that is stored its records are dead. */
   dropQueue(queue: LocalQueue): void {
     if (queue.isDropped) return
     queue.isDropped = true
-    this.#queues.delete(queue.id)
     this.#consuming.end(queue, noQueue(queue))
+    this.#leaving.add(queue)
+  }
+
+  #forget(queue: LocalQueue): void {
+    queue.isDead = true
+    this.#queues.delete(queue.id)
     const emptying = new Emptying(queue, false, this.#emptyingPorts, { done: () => {}, stopped: () => {} })
     if (queue.entries.live > 0) this.#options.runQueue.add(emptying)
   }
@@ -252,7 +264,7 @@ export class Shard implements ShardCommands {
   ): void {
     if (this.#state !== 'serving') return this.#refuse(message, confirms, sequence)
     this.#publishing.publish(message, queues, count, confirms, sequence)
-    this.#checkCongestion()
+    this.#congestion.appended()
   }
 
   openBody(isPersistent: boolean, bodyBytes: number): BodyWriter {
@@ -314,23 +326,14 @@ export class Shard implements ShardCommands {
   /** The topology log has committed: confirms may have waited for it. */
   topologyCommitted(): void {
     this.#confirms.release(this.#log.committed, this.#options.topology.committed)
+    this.#leaving.topologyCommitted()
   }
 
   #committed(position: Position): void {
     this.#confirms.release(position, this.#options.topology.committed)
     this.#marks.committed(position, (queue) => this.#delivery.pumpLater(queue))
     this.#digests.committed(position)
-    if (this.#isCongested && this.#log.uncommittedBytes < this.#uncommittedBytesMax / 2) this.#setCongested(false)
-  }
-
-  #checkCongestion(): void {
-    if (this.#log.uncommittedBytes > this.#uncommittedBytesMax) this.#setCongested(true)
-  }
-
-  #setCongested(isCongested: boolean): void {
-    if (this.#isCongested === isCongested) return
-    this.#isCongested = isCongested
-    this.#options.listener.congestionChanged(isCongested)
+    this.#congestion.committed()
   }
 
   #roomChanged(): void {

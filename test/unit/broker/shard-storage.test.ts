@@ -44,7 +44,11 @@ async function getChunks(shard: ShardHarness, name: string, sent: SentMessage | 
   return chunks
 }
 
-function getOne(shard: ShardHarness, name: string, check: (message: Message) => void): Promise<{ chunks: Chunks | null }> {
+function getOne(
+  shard: ShardHarness,
+  name: string,
+  check: (message: Message) => void,
+): Promise<{ chunks: Chunks | null }> {
   return new Promise((resolve, reject) => {
     shard.commands.get(shard.queue(name), true, {
       message: (_queue, message) => {
@@ -155,6 +159,30 @@ describe('a shard whose digest is damaged', () => {
       consumer.received.map((one) => one.sequence),
       Array.from({ length: 4_500 }, (_, index) => index + 1),
     )
+  })
+})
+
+describe('a shard whose queue is deleted', () => {
+  it('keeps its messages until the topology has stored that', async () => {
+    const { shard, rounds } = await withRounds('q', 'filler')
+    shard.consume('filler', { isNoAck: true })
+    for (let number = 1; number <= 10; number++) {
+      publish(shard, new SentMessage(number, 10, 'parts', true), ['q'])
+      await fill(shard, 'filler')
+    }
+    shard.topology.appended = 1
+    shard.shard.dropQueue(shard.queue('q'))
+    for (let round = 0; round < 3; round++) {
+      await fill(shard, 'filler')
+      await rounds(10)
+    }
+    await shard.restart()
+    assert.equal(shard.queue('q').entries.ready, 10, 'a crash brings the queue back')
+    shard.shard.dropQueue(shard.queue('q'))
+    shard.topology.committed = 1
+    shard.shard.topologyCommitted()
+    await rounds(20)
+    assert.ok(shard.log.segments.length <= 2, `${shard.log.segments.length} segments are left`)
   })
 })
 
