@@ -54,7 +54,7 @@ export class Entries {
       chunk.flags[slot] = flags
       chunk.sizes[slot] = size
       this.#count(chunk, 1, size)
-    }
+    } else if ((flags & EntryFlag.large) !== 0) chunk.flags[slot] = (chunk.flags[slot] as number) | EntryFlag.large
     chunk.positions[slot] = position
     if (position > chunk.positionMax) chunk.positionMax = position
     if ((flags & (EntryFlag.transient | EntryFlag.large | EntryFlag.redelivered)) !== 0) chunk.isBound = true

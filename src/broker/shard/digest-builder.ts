@@ -3,12 +3,13 @@
  * hundred thousand queues, and between any two steps messages come, are delivered and settled.
  *
  * So each entry is looked at once. One that is settled after that is in the digest, and its settlement in a later
- * segment. One that is copied forward after that is not one of this segment, which is nobody's to copy from yet; but the
- * next digest must begin at the first of all copies, which is why `undigestedFrom` is left to the copier meanwhile.
+ * segment. One that is copied forward meanwhile (of this segment only records that name large bodies) stands in a later
+ * segment too, which counts; the next digest must begin at the first of all copies, which is why `undigestedFrom` is left
+ * to the copier meanwhile.
  */
 import { chunkEntries, type EntryChunk, EntryFlag } from '../queue/entry-chunk.ts'
 import type { LocalQueue } from '../queue/local-queue.ts'
-import type { LargeBody } from './large-bodies.ts'
+import type { NamedBody } from './large-bodies.ts'
 import { type QueueState, queueStateBytes, writeQueueState } from './queue-state.ts'
 import { writeU32, writeU64 } from './records.ts'
 import { digestHeaderBytes, digestVersion, indexRowBytes } from './segment-digest.ts'
@@ -17,7 +18,7 @@ export interface DigestSource {
   readonly base: number
   readonly end: number
   readonly queues: readonly LocalQueue[]
-  readonly large: readonly LargeBody[]
+  readonly large: readonly NamedBody[]
   /** The durable sent mark of a queue as it must be believed after an unclean stop. */
   sentMarkOf(queue: LocalQueue): number
   statesOf(queue: LocalQueue, sentMark: number): QueueState[]
@@ -39,8 +40,8 @@ export function* buildDigest(source: DigestSource): Generator<void, Uint8Array, 
     yield
   }
   const largeAt = output.length
-  for (const body of large) {
-    writeLarge(output, body, source.base)
+  for (const named of large) {
+    writeLarge(output, named, source.base)
     yield
   }
   const header = [digestVersion, queues.length, large.length, statesAt, largeAt, output.length]
@@ -194,10 +195,10 @@ function writeStates(output: Output, rowAt: number, states: readonly QueueState[
   }
 }
 
-function writeLarge(output: Output, body: LargeBody, base: number): void {
+function writeLarge(output: Output, { name, body }: NamedBody, base: number): void {
   let at = output.take(16 + body.targets.length * 16 + body.positions.length * 12)
   const { bytes } = output
-  writeU32(bytes, at, body.name - base)
+  writeU32(bytes, at, name - base)
   writeU32(bytes, at + 4, body.targets.length)
   writeU32(bytes, at + 8, body.positions.length)
   at += 16

@@ -42,6 +42,12 @@ export interface LargeBodiesPorts {
   appended(): void
 }
 
+export interface NamedBody {
+  /** Position of the record that names it, as it was when this was asked for. */
+  readonly name: Position
+  readonly body: LargeBody
+}
+
 export class LargeBodies {
   readonly #log: Log
   readonly #scratch: Log
@@ -124,10 +130,10 @@ export class LargeBodies {
     return new LargeBodyReader(this, body, body.isDurable ? this.#log : this.#scratch)
   }
 
-  /** Durable bodies whose publish record is in the range. */
-  namedWithin(base: Position, end: Position): LargeBody[] {
-    const found: LargeBody[] = []
-    for (const [position, body] of this.#durable) if (position >= base && position < end) found.push(body)
+  /** Durable bodies whose publish record is in the range, with its place: it may be copied forward at any time. */
+  namedWithin(base: Position, end: Position): NamedBody[] {
+    const found: NamedBody[] = []
+    for (const [name, body] of this.#durable) if (name >= base && name < end) found.push({ name, body })
     return found
   }
 

@@ -5,6 +5,12 @@ import { ManualClock } from '../../../src/base/clock.ts'
 import { type Chunks, chunkBytes, type Message } from '../../../src/broker/message.ts'
 import { Entries } from '../../../src/broker/queue/entries.ts'
 import { EntryFlag } from '../../../src/broker/queue/entry-chunk.ts'
+import { buildDigest } from '../../../src/broker/shard/digest-builder.ts'
+import { sentMarkOf } from '../../../src/broker/shard/digests.ts'
+import { LargeBodies, LargeBody } from '../../../src/broker/shard/large-bodies.ts'
+import { queueStates } from '../../../src/broker/shard/queue-state.ts'
+import { ScratchUsage } from '../../../src/broker/shard/scratch-usage.ts'
+import { digestLarge, readDigestIndex } from '../../../src/broker/shard/segment-digest.ts'
 import type { Segment } from '../../../src/log/log.ts'
 import { bodyOf, SentMessage } from '../../support/sent-message.ts'
 import { definitionOf, ShardHarness, type TestConsumer } from '../../support/shard-harness.ts'
@@ -194,9 +200,44 @@ describe('the entries of a queue that is opened', () => {
     assert.deepEqual([entries.live, entries.ready, entries.readyBytes], [1_024, 1_024, 10_240])
     assert.deepEqual([entries.firstReady(), entries.isLive(1_024), entries.isLive(2_047)], [1_024, true, true])
   })
+
+  it('are large when any record of them says so', () => {
+    const entries = new Entries()
+    entries.put(1, 100, 70_000, EntryFlag.live)
+    entries.put(1, 900, 70_000, EntryFlag.live | EntryFlag.large)
+    assert.equal(entries.chunkOf(1)?.flagsOf(1), EntryFlag.live | EntryFlag.large)
+  })
 })
 
 describe('a shard that moves large bodies', () => {
+  it('makes the digest of a segment with the place that a record had there, though it is copied meanwhile', async () => {
+    const { shard } = await withRounds('q')
+    const bodies = new LargeBodies({
+      log: shard.log,
+      scratch: shard.scratch,
+      usage: new ScratchUsage(shard.scratch, 1_024),
+      appended: () => {},
+    })
+    const body = new LargeBody(true, 70_000, [10, 20], [65_536, 4_464])
+    bodies.retain(body)
+    bodies.name(body, 500, false)
+    const source = {
+      base: 100,
+      end: 1_000,
+      queues: [],
+      large: bodies.namedWithin(100, 1_000),
+      sentMarkOf,
+      statesOf: queueStates,
+    }
+    const steps = buildDigest(source)
+    bodies.name(body, 5_000, false)
+    let step = steps.next()
+    while (step.done !== true) step = steps.next()
+    const digest = step.value
+    const index = await readDigestIndex((offset, length) => Promise.resolve(digest.subarray(offset, offset + length)))
+    assert.deepEqual(index === null ? null : digestLarge(index).map((large) => large.offset), [400])
+  })
+
   it('moves chunks that only a reader, an upload or a transient entry needs, wherever their record is', async () => {
     const { shard, rounds } = await withRounds('q', 'filler', 'late')
     const read = await getChunks(shard, 'q', new SentMessage(1, 70_000, 'large', true))
