@@ -195,6 +195,9 @@ export class Entries {
     // A queue that filled its last chunk will fill the next one too: no growing in steps.
     const before = this.chunkOf(sequence - 1)
     const capacity = before !== null && before.flags.length === chunkEntries ? chunkEntries : 0
+    // The last chunk stayed although it was empty, to be used again; sequences without entries have passed it.
+    const last = this.#chunks[this.#chunks.length - 1]
+    if (last?.live === 0 && last.first < sequence) this.#forget(last)
     const base = capacity === 0 ? sequence : chunkStart(sequence)
     return this.#chunkAt(index, () => new EntryChunk(chunkStart(sequence), base, capacity))
   }

@@ -52,7 +52,8 @@ export class Turns {
   /** The consumer that `next` gave has got its message: to the back. */
   served(consumer: Consumer): void {
     const group = this.#groups.length === 1 ? (this.#groups[0] as Group) : this.#groupOf(consumer.priority)
-    if (group.waiting.length - group.at === 1) return
+    // It may have lost its turn already, when its sink asked for more in the middle of the delivery.
+    if (group.waiting.length - group.at === 1 || group.waiting[group.at] !== consumer) return
     group.waiting.push(consumer)
     this.#advance(group)
   }

@@ -171,7 +171,8 @@ export class Delivery {
     const log = isTransient ? this.#ports.scratch : this.#ports.log
     const position = chunk.positions[sequence - chunk.base] as number
     if (!log.view(position)) {
-      this.#load(queue, log, position)
+      queue.isLoading = true
+      this.#load(log, { queue, sequence, position }, () => this.resume(queue))
       return false
     }
     viewPublish(this.#message, log.viewBuffer, log.viewStart, log.viewEnd)
@@ -183,11 +184,11 @@ export class Delivery {
     return true
   }
 
-  #load(queue: LocalQueue, log: Log, position: number): void {
-    queue.isLoading = true
-    log.load(position, (error) => {
-      if (error !== null) this.#ports.damaged(error)
-      else this.resume(queue)
+  /** What could not be read is damage only if it is still needed: meanwhile it may have been copied forward, or purged. */
+  #load(log: Log, place: Place, loaded: () => void): void {
+    log.load(place.position, (error) => {
+      if (error !== null && isStillThere(place)) this.#ports.damaged(error)
+      else loaded()
     })
   }
 
@@ -206,8 +207,19 @@ export class Delivery {
     const position = chunk.positions[ahead - chunk.base] as number
     const aheadLog = isTransient ? this.#ports.scratch : this.#ports.log
     if (aheadLog !== log || log.view(position)) return
-    log.load(position, (error) => {
-      if (error !== null) this.#ports.damaged(error)
-    })
+    this.#load(log, { queue, sequence: ahead, position }, () => {})
   }
+}
+
+/** Where the record of an entry was when it was looked for. */
+interface Place {
+  readonly queue: LocalQueue
+  readonly sequence: number
+  readonly position: number
+}
+
+function isStillThere({ queue, sequence, position }: Place): boolean {
+  const chunk = queue.isDropped ? null : queue.entries.chunkOf(sequence)
+  if (chunk === null || chunk.isAway || chunk.flagsOf(sequence) === 0) return false
+  return chunk.positions[sequence - chunk.base] === position
 }

@@ -72,11 +72,23 @@ export class Emptying implements Task {
       this.#count += this.#queue.entries.dropChunk(chunk)
       return 16
     }
+    if (chunk.isAway) return this.#emptyAway(chunk, end)
     for (let slot = Math.max(0, this.#cursor - chunk.base); slot < chunk.flags.length; slot++) {
       if (chunk.base + slot >= end) break
       this.#emptySlot(chunk, slot)
     }
     return chunk.flags.length
+  }
+
+  /** The chunk in which the purge ends has been sent away meanwhile: all that is live in it is ready and durable. */
+  #emptyAway(chunk: EntryChunk, end: number): number {
+    for (let sequence = chunk.first; sequence < end; sequence++) {
+      if (!chunk.isAwayLive(sequence)) continue
+      this.#count++
+      this.#queue.entries.removeAway(chunk, sequence)
+      if (this.#isPurge) this.#ports.settled(this.#queue, sequence, sequence)
+    }
+    return chunkEntries
   }
 
   #emptySlot(chunk: EntryChunk, slot: number): void {

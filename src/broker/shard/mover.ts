@@ -14,7 +14,7 @@ import type { LargeBodies, LargeBody } from './large-bodies.ts'
 import { copyChunk, copyPublish } from './publish-copy.ts'
 import { readPublishTargets } from './publish-record.ts'
 import { readU64, targetBytes } from './records.ts'
-import { type DigestRow, readDigestIndex } from './segment-digest.ts'
+import { type DigestRow, digestReader, readDigestIndex } from './segment-digest.ts'
 
 /** Sealed segments that may stand about before anything is moved. */
 const segmentsBeforeMoving = 4
@@ -66,7 +66,7 @@ export class Mover {
   async #findLive(segment: Segment): Promise<LiveRecords | null> {
     const { log, queues, bodies, clock } = this.#ports
     const pause = (): Promise<void> => new Promise((resolve) => clock.soon(resolve))
-    const index = await readDigestIndex((offset, length) => log.readDigest(segment, offset, length), pause)
+    const index = await readDigestIndex(digestReader(log, segment), pause)
     if (index === null) return null
     const live = new LiveRecords(segment)
     for (const body of bodies.chunkedWithin(segment.base, segment.end)) {

@@ -17,6 +17,7 @@ import {
   type DigestIndex,
   type DigestRow,
   digestLarge,
+  digestReader,
   digestStates,
   type ReadDigest,
   readDigestIndex,
@@ -76,7 +77,7 @@ export class Opening {
   // ---------------------------------------------------------------- digests
 
   async #applyDigest(segment: Segment): Promise<boolean> {
-    const read: ReadDigest = (offset, byteLength) => this.#parts.log.readDigest(segment, offset, byteLength)
+    const read = digestReader(this.#parts.log, segment)
     const index = await readDigestIndex(read)
     if (index === null) return false
     const rows = await this.#readShortRows(index, read)

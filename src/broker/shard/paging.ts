@@ -3,12 +3,13 @@
  * read again before the consumer comes near.
  */
 import type { Logger } from '../../base/logger.ts'
-import type { Log, Segment } from '../../log/log.ts'
+import type { Log, RecordVisitor, Segment } from '../../log/log.ts'
 import { chunkEntries, type EntryChunk, EntryFlag } from '../queue/entry-chunk.ts'
 import type { EntryRun, LocalQueue } from '../queue/local-queue.ts'
 import type { LargeBodies } from './large-bodies.ts'
 import { readPublishTargets } from './publish-record.ts'
 import { RecordKind, readU32, readU64, targetBytes } from './records.ts'
+import { digestReader } from './segment-digest.ts'
 
 /** Chunks loaded by one read. */
 const groupChunks = 16
@@ -77,8 +78,8 @@ export class Paging {
       if (run.last < from || run.first > to) continue
       const segment = this.#ports.log.segments.find((one) => one.id === run.segmentId)
       if (segment === undefined) continue
-      if (!(await this.#readRun(segment, run, from, to, fillings)))
-        await this.#replayRun(segment, queue, from, to, fillings)
+      if (await this.#readRun(segment, run, from, to, fillings)) continue
+      await this.#replayRun(segment, queue, from, to, fillings)
     }
     for (const filling of fillings.values()) filling.finish(queue, this.#ports.bodies)
   }
@@ -95,11 +96,8 @@ export class Paging {
     const first = isContiguous ? Math.max(from, run.first) : run.first
     const count = isContiguous ? Math.min(to, run.last) - first + 1 : run.count
     const rowBytes = isContiguous ? 8 : 12
-    const rows = await this.#ports.log.readDigest(
-      segment,
-      run.offset + (first - run.first) * (isContiguous ? 8 : 0),
-      count * rowBytes,
-    )
+    const read = digestReader(this.#ports.log, segment)
+    const rows = await read(run.offset + (first - run.first) * (isContiguous ? 8 : 0), count * rowBytes)
     if (rows === null) return false
     for (let index = 0, at = 0; index < count; index++, at += rowBytes) {
       const sequence = isContiguous ? first + index : run.first + readU32(rows, at + 8)
@@ -116,8 +114,12 @@ export class Paging {
     to: number,
     fillings: Map<number, Filling>,
   ): Promise<void> {
-    this.#ports.logger.warn({ segment: segment.id }, 'a digest cannot be read; reading the segment instead')
-    await this.#ports.log.replay(segment, (position, buffer, start) => {
+    const { log, logger } = this.#ports
+    // Freed meanwhile: what was asked for has been purged, or copied to where another run says.
+    const isFreed = (): boolean => !log.segments.includes(segment)
+    if (isFreed()) return
+    logger.warn({ segment: segment.id }, 'a digest cannot be read; reading the segment instead')
+    const visit: RecordVisitor = (position, buffer, start) => {
       if (buffer[start] !== RecordKind.publish) return
       const targets = readPublishTargets(buffer, start)
       for (let index = 0, at = targets.at; index < targets.count; index++, at += targetBytes) {
@@ -125,7 +127,12 @@ export class Paging {
         if (readU64(buffer, at) !== queue.id || sequence < from || sequence > to) continue
         fillings.get(chunkStart(sequence))?.put(sequence, position, targets.bodyBytes)
       }
-    })
+    }
+    try {
+      await log.replay(segment, visit)
+    } catch (error) {
+      if (!isFreed()) throw error
+    }
   }
 }
 

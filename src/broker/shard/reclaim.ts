@@ -15,7 +15,7 @@ import { type Digests, sentMarkOf } from './digests.ts'
 import type { LargeBodies } from './large-bodies.ts'
 import type { Mover } from './mover.ts'
 import { queueStateBytes, queueStates, writeQueueState } from './queue-state.ts'
-import { type DigestRow, readDigestIndex } from './segment-digest.ts'
+import { type DigestRow, digestReader, readDigestIndex } from './segment-digest.ts'
 import type { Settlements } from './settlements.ts'
 
 /** Pause between two rounds in which nothing else asked for one, in milliseconds. */
@@ -106,10 +106,7 @@ export class Reclaim {
 
   async #look(segment: Segment): Promise<void> {
     const { log, bodies, settlements } = this.#ports
-    const index = await readDigestIndex(
-      (offset, length) => log.readDigest(segment, offset, length),
-      () => this.#pause(),
-    )
+    const index = await readDigestIndex(digestReader(log, segment), () => this.#pause())
     // Without a digest nothing is known of what it holds: it stays until the next opening writes one.
     if (index === null || this.#isStopped) return
     if (!(await this.#isFree(segment, index.rows)) || this.#isStopped) return

@@ -15,6 +15,7 @@
  *
  * Here is the format and how it is read; `digest-builder.ts` makes one.
  */
+import type { Log, Segment } from '../../log/log.ts'
 import { type QueueState, readQueueState } from './queue-state.ts'
 import { readU32, readU64 } from './records.ts'
 
@@ -46,6 +47,18 @@ export interface DigestLargeBody {
 
 /** Reads parts of a digest, as `log.readDigest` does. Null: not to be had. */
 export type ReadDigest = (offset: number, byteLength: number) => Promise<Uint8Array | null>
+
+/** Reads from a log. A digest that cannot be read is none: the segment says the same. */
+export function digestReader(log: Log, segment: Segment): ReadDigest {
+  return async (offset, byteLength) => {
+    try {
+      return await log.readDigest(segment, offset, byteLength)
+    } catch {
+      // What is wrong with the disk shows where the records are read.
+      return null
+    }
+  }
+}
 
 export interface DigestIndex {
   readonly rows: DigestRow[]

@@ -5,11 +5,12 @@ import { ManualClock, SystemClock } from '../../../src/base/clock.ts'
 import { silentLogger } from '../../../src/base/logger.ts'
 import { RunQueue } from '../../../src/base/run-queue.ts'
 import { type Chunks, chunkBytes, type Message } from '../../../src/broker/message.ts'
-import type { BodyWriter, Queue } from '../../../src/broker/ports.ts'
+import type { BodyWriter, Consumer, Queue } from '../../../src/broker/ports.ts'
+import { Turns } from '../../../src/broker/queue/turns.ts'
 import { LocalShards, type LocalShardsOptions } from '../../../src/broker/shard/local-shards.ts'
 import { LogFailed } from '../../../src/log/log.ts'
 import { type MemoryLog, memorySegmentBytes, openMemoryLog } from '../../../src/log/memory/memory-log.ts'
-import { definitionOf, messageOf, ShardHarness, TestConfirms } from '../../support/shard-harness.ts'
+import { definitionOf, messageOf, ShardHarness, TestConfirms, TestConsumer } from '../../support/shard-harness.ts'
 
 const body = new Uint8Array(200_000).fill(7)
 
@@ -140,6 +141,25 @@ describe('a shard', () => {
     assert.deepEqual(shard.congestion, [true])
     await shard.settle()
     assert.deepEqual(shard.congestion, [true, false])
+  })
+
+  it('keeps every consumer in turn when a sink asks for more in the middle of a delivery', async () => {
+    const shard = await harness('q')
+    const sinks = [1, 2, 3].map((id) => new TestConsumer(id, shard.queue('q'), { isActive: true }))
+    const turns = new Turns()
+    for (const { consumer } of sinks) turns.enter(consumer)
+    const first = turns.next()
+    ;(sinks[0] as TestConsumer).isReady = false
+    const inTheMiddle = turns.next()
+    turns.served(inTheMiddle as Consumer)
+    turns.served(first as Consumer)
+    const served: (number | undefined)[] = []
+    for (let count = 0; count < 4; count++) {
+      const next = turns.next()
+      served.push(next?.id)
+      if (next !== null) turns.served(next)
+    }
+    assert.deepEqual(served, [3, 2, 3, 2])
   })
 
   it('gives shared credit back for messages of a queue that is deleted', async () => {

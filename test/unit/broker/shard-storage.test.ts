@@ -3,8 +3,9 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { ManualClock } from '../../../src/base/clock.ts'
 import { type Chunks, chunkBytes, type Message } from '../../../src/broker/message.ts'
+import type { BodyWriter } from '../../../src/broker/ports.ts'
 import { Entries } from '../../../src/broker/queue/entries.ts'
-import { EntryFlag } from '../../../src/broker/queue/entry-chunk.ts'
+import { type EntryChunk, EntryFlag } from '../../../src/broker/queue/entry-chunk.ts'
 import { buildDigest } from '../../../src/broker/shard/digest-builder.ts'
 import { sentMarkOf } from '../../../src/broker/shard/digests.ts'
 import { LargeBodies, LargeBody } from '../../../src/broker/shard/large-bodies.ts'
@@ -192,6 +193,67 @@ describe('a shard whose queue is deleted', () => {
   })
 })
 
+describe('a shard that reads what goes away meanwhile', () => {
+  it('does not take for damage what has been purged', async () => {
+    const { shard } = await withRounds('q')
+    for (let number = 1; number <= 5; number++) publish(shard, new SentMessage(number, 10, 'parts', true), ['q'])
+    await shard.settle()
+    const loads: ((error: Error | null) => void)[] = []
+    shard.log.view = () => false
+    shard.log.load = (_position, loaded) => loads.push(loaded)
+    const answers: string[] = []
+    shard.commands.get(shard.queue('q'), true, {
+      message: () => answers.push('message'),
+      empty: () => answers.push('empty'),
+      failed: (error) => answers.push(error.message),
+    })
+    await shard.settle()
+    shard.commands.purge(shard.queue('q'), { done: () => {}, failed: assert.fail })
+    await shard.settle()
+    for (const loaded of loads) loaded(new Error('its segment has been freed'))
+    assert.deepEqual([answers, shard.failures], [['empty'], []])
+  })
+
+  it('purges the chunk in which a purge ends, though it is sent away meanwhile', async () => {
+    const { shard } = await withRounds('q')
+    const queue = shard.queue('q')
+    for (let number = 1; number <= 1_500; number++) publish(shard, new SentMessage(number, 10, 'parts', true), ['q'])
+    await shard.settle()
+    let purged = 0
+    shard.commands.purge(queue, { done: (count) => (purged = count), failed: assert.fail })
+    for (let number = 1_501; number <= 2_100; number++)
+      publish(shard, new SentMessage(number, 10, 'parts', true), ['q'])
+    queue.entries.chunkOf(1_024)?.sendAway()
+    await shard.settle()
+    assert.deepEqual([purged, queue.entries.ready], [1_500, 600])
+  })
+})
+
+describe('a wide fanout', () => {
+  it('reaches 20,000 queues with one message, small or large, and is found again', { timeout: 60_000 }, async () => {
+    const definitions = Array.from({ length: 20_000 }, (_, index) => definitionOf(index + 1, `q${index}`))
+    const shard = await new ShardHarness(definitions).start()
+    const handles = definitions.map((definition) => shard.shard.queueOf(definition))
+    const small = new SentMessage(1, 100, 'parts', true)
+    const large = new SentMessage(2, 70_000, 'large', true)
+    shard.commands.publish(small.view(), handles, handles.length, null, 0)
+    const message = large.view()
+    message.chunks = shard.commands.openBody(true, large.bodyBytes)
+    for (let at = 0; at < large.bodyBytes; at += chunkBytes) {
+      ;(message.chunks as BodyWriter).append(large.body, at, Math.min(large.bodyBytes, at + chunkBytes))
+    }
+    shard.commands.publish(message, handles, handles.length, null, 0)
+    await shard.settle()
+    await shard.restart()
+    for (const definition of definitions) assert.equal(shard.shard.queueOf(definition).entries.ready, 2)
+    for (const name of ['q0', 'q8191', 'q8192', 'q19999']) {
+      await getWhole(shard, name, small)
+      await getWhole(shard, name, large)
+    }
+    assert.deepEqual(shard.failures, [])
+  })
+})
+
 describe('the entries of a queue that is opened', () => {
   it('are all there when a digest holds the copies of a whole chunk and an older one only some originals', () => {
     const entries = new Entries()
@@ -199,6 +261,16 @@ describe('the entries of a queue that is opened', () => {
     entries.putAway(1_024, 1_024 * 10, 900_000)
     assert.deepEqual([entries.live, entries.ready, entries.readyBytes], [1_024, 1_024, 10_240])
     assert.deepEqual([entries.firstReady(), entries.isLive(1_024), entries.isLive(2_047)], [1_024, true, true])
+  })
+
+  it('leave no chunk behind that sequences without entries have passed', () => {
+    const entries = new Entries()
+    for (let chunk = 0; chunk < 100; chunk++) {
+      const sequence = entries.push(1, 10, EntryFlag.live)
+      entries.remove(entries.chunkOf(sequence) as EntryChunk, sequence)
+      while (entries.next % 1_024 !== 5) entries.skip()
+    }
+    assert.ok([...entries.chunks()].length <= 1)
   })
 
   it('are large when any record of them says so', () => {
