@@ -61,7 +61,11 @@ export class SentMessage {
     assert.ok(route.equals(buffer.subarray(routeStart, routeEnd)), `${what} has another route`)
     assert.equal(message.isFrames, this.form === 'frames', `${what} is in another form`)
     assert.equal(message.bodyBytes, this.bodyBytes, `${what} has another size`)
-    assert.equal(message.chunks !== null, this.form === 'large', `${what} is ${message.chunks === null ? 'without' : 'with'} chunks`)
+    assert.equal(
+      message.chunks !== null,
+      this.form === 'large',
+      `${what} is ${message.chunks === null ? 'without' : 'with'} chunks`,
+    )
     const headerEnd = contentStart + (this.form === 'frames' ? 0 : lengthBytes) + headerBytes
     const body = this.form === 'large' ? pattern.subarray(0, 0) : this.body
     assert.ok(areEqual(buffer, headerEnd, contentEnd, body), `${what} has another body`)
@@ -73,7 +77,10 @@ export function numberOf(message: Message): number {
   const { buffer, contentStart, contentEnd, isFrames } = message
   const at = contentStart + (isFrames ? 0 : lengthBytes)
   const bytes = Buffer.from(buffer.buffer, buffer.byteOffset, buffer.byteLength)
-  assert.ok(at + headerBytes <= contentEnd && bytes.readUInt32LE(at + 8) === 0xfeedbeef, 'what was delivered was never sent')
+  assert.ok(
+    at + headerBytes <= contentEnd && bytes.readUInt32LE(at + 8) === 0xfeedbeef,
+    'what was delivered was never sent',
+  )
   return bytes.readUInt32LE(at)
 }
 

@@ -138,14 +138,18 @@ export class Shard implements ShardCommands {
       touch,
     })
     this.#reclaim = this.#newReclaim(touch, failed)
-    this.#emptyingPorts = {
+    this.#emptyingPorts = this.#newEmptyingPorts()
+    this.#listen()
+  }
+
+  #newEmptyingPorts(): EmptyingPorts {
+    return {
       settled: (queue, first, last) => {
         if (queue.isDurable) this.#settlements.add(queue, first, last)
       },
       released: (position, flags) => this.#settling.release(position, flags),
       isStopped: () => this.#state !== 'serving',
     }
-    this.#listen()
   }
 
   #newReclaim(touch: (queue: LocalQueue, position: Position) => void, failed: (error: Error) => void): Reclaim {
