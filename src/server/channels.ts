@@ -98,18 +98,17 @@ export class Channels {
     }
     const { publisher } = channel
     if (!publisher.content.isIdle) throw publisher.content.unexpected()
-    const isPublishing = id === Methods.BasicPublish || id === Methods.TxCommit
-    if (isPublishing && publisher.transaction?.isCommitting !== true) {
-      if (!this.#connection.router.mayPublish(channel)) return false
+    const { router } = this.#connection
+    if (publisher.transaction?.isCommitting !== true) {
+      if (id === Methods.TxCommit && !router.mayCommit) return false
       if (id === Methods.BasicPublish) {
+        if (!router.mayPublish(channel)) return false
         channel.flushSettled()
         publisher.begin(buffer, payloadStart + 4, payloadEnd)
         return true
       }
     }
-    return (
-      channelMethod(channel, id, buffer, payloadStart, payloadEnd) || this.#connection.router.park(channel, decoder)
-    )
+    return channelMethod(channel, id, buffer, payloadStart, payloadEnd) || router.park(channel, decoder)
   }
 
   gone(channel: Channel): void {

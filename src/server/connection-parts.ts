@@ -4,6 +4,7 @@ import type { Logger } from '../base/logger.ts'
 import type { Random } from '../base/random.ts'
 import type { RunQueue } from '../base/run-queue.ts'
 import type { BrokerCommands } from '../broker/commands.ts'
+import type { Congestion } from './congestion.ts'
 import type { Connection } from './connection.ts'
 import type { ServerIdentity } from './handshake.ts'
 import type { InputTurn } from './input-turn.ts'
@@ -26,6 +27,7 @@ export interface ConnectionParts {
 
 /** The server, as far as a connection needs it. */
 export interface ConnectionOwner {
+  readonly congestion: Congestion
   /** The vhost is open: the connection does not count as unauthenticated any more. */
   opened(connection: Connection): void
   closed(connection: Connection): void

@@ -52,6 +52,8 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
   principal: Principal | null = null
   session: Session | null = null
   bytesRead = 0
+  /** Of published content, frames and all. */
+  publishedBytes = 0
   readonly #socket: Socket
   readonly #parts: ConnectionParts
   readonly #owner: ConnectionOwner

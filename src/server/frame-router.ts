@@ -2,6 +2,7 @@ import { type FrameDecoder, FrameTypes } from '../amqp/frame-decoder.ts'
 import { Methods } from '../amqp/methods.generated.ts'
 import type { Session } from '../broker/commands.ts'
 import type { Channel } from './channel.ts'
+import { allowanceBytes } from './congestion.ts'
 import type { Connection } from './connection.ts'
 import { connectionMethod } from './connection-methods.ts'
 import type { ConnectionOwner } from './connection-parts.ts'
@@ -19,6 +20,9 @@ export class FrameRouter {
   readonly #input: InputFlow
   readonly #owner: ConnectionOwner
   #wasToldBlocked = false
+  /** The congestion that was met last, and how far `publishedBytes` may go in it. */
+  #period = 0
+  #allowedBytes = 0
 
   constructor(connection: Connection, input: InputFlow, owner: ConnectionOwner) {
     this.#connection = connection
@@ -75,7 +79,18 @@ export class FrameRouter {
   mayPublish(channel: Channel): boolean {
     const connection = this.#connection
     const gate = connection.broker.publishGate
-    if (gate === 'open') return channel.publisher.hasRoom
+    if (gate === 'open' || (gate === 'congested' && this.#hasAllowance)) return channel.publisher.hasRoom
+    return this.#waitForGate(gate)
+  }
+
+  /** Whether a transaction may commit, which publishes all it holds. */
+  get mayCommit(): boolean {
+    const gate = this.#connection.broker.publishGate
+    return gate === 'open' || this.#waitForGate(gate)
+  }
+
+  #waitForGate(gate: 'congested' | 'blocked'): false {
+    const connection = this.#connection
     this.#owner.waitsForGate(connection)
     if (gate === 'blocked' && !this.#wasToldBlocked && connection.client.takesBlocked) {
       this.#wasToldBlocked = true
@@ -83,6 +98,17 @@ export class FrameRouter {
       connection.send({ id: Methods.ConnectionBlocked, name: 'connection.blocked', reason })
     }
     return false
+  }
+
+  /** Whether this connection has published so little since the disk fell behind that it may go on. */
+  get #hasAllowance(): boolean {
+    const { congestion } = this.#owner
+    const { publishedBytes } = this.#connection
+    if (this.#period !== congestion.period) {
+      this.#period = congestion.period
+      this.#allowedBytes = congestion.grant() ? publishedBytes + allowanceBytes : 0
+    }
+    return publishedBytes < this.#allowedBytes
   }
 
   gateChanged(): void {

@@ -5,6 +5,7 @@ import type { Random } from '../base/random.ts'
 import { RunQueue } from '../base/run-queue.ts'
 import type { BrokerCommands, BrokerListener } from '../broker/commands.ts'
 import type { Position } from '../broker/ports.ts'
+import { Congestion } from './congestion.ts'
 import { Connection } from './connection.ts'
 import type { ConnectionOwner, ConnectionParts } from './connection-parts.ts'
 import { defaultIdentity, type ServerIdentity } from './handshake.ts'
@@ -32,6 +33,7 @@ export interface ServerOptions {
  * and ends them. Several listeners may feed one server.
  */
 export class Server implements ConnectionOwner, BrokerListener {
+  readonly congestion = new Congestion()
   readonly #options: ServerOptions
   readonly #parts: ConnectionParts
   readonly #listeners: Listener[] = []
@@ -144,6 +146,7 @@ export class Server implements ConnectionOwner, BrokerListener {
   }
 
   publishGateChanged(): void {
+    if (this.#parts.broker.publishGate === 'congested') this.congestion.begin()
     const waiting = [...this.#waitingForGate]
     this.#waitingForGate.clear()
     for (const connection of waiting) connection.router.gateChanged()

@@ -48,6 +48,7 @@ export class Publisher implements ConfirmSink, ConfirmWriter {
   /** A message whose frames lie in the read buffer as they came. */
   small(parts: SmallPublish): void {
     const message = this.#message
+    this.#channel.connection.publishedBytes += parts.contentEnd - parts.contentStart
     const { buffer, methodStart, methodEnd, headerStart, headerEnd } = parts
     message.buffer = buffer
     message.routeStart = methodStart + 2
@@ -70,12 +71,14 @@ export class Publisher implements ConfirmSink, ConfirmWriter {
 
   header(buffer: Uint8Array, start: number, end: number): void {
     const content = this.content
+    this.#channel.connection.publishedBytes += end - start
     const bodyBytes = content.header(buffer, start, end, this.#channel.limits.messageBytesMax)
     if (bodyBytes === 0) this.#complete()
     else if (bodyBytes > chunkBytes) content.large(this.#openLarge(bodyBytes))
   }
 
   body(buffer: Uint8Array, start: number, end: number): void {
+    this.#channel.connection.publishedBytes += end - start
     if (this.content.body(buffer, start, end)) this.#complete()
   }
 
