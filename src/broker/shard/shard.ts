@@ -360,11 +360,15 @@ export class Shard implements ShardCommands {
     this.#state = 'dead'
     this.#reclaim.stop()
     void this.#digests.stop()
-    this.#settlements.stop()
-    this.#bodies.stop()
+    this.#stopWriting()
     this.#confirms.refuseAll()
     this.#endDeliveries()
     this.#options.listener.failed(error)
+  }
+
+  #stopWriting(): void {
+    this.#settlements.stop()
+    this.#bodies.stop()
   }
 
   #endDeliveries(): void {
@@ -385,20 +389,13 @@ export class Shard implements ShardCommands {
       if (this.#failure !== null) throw this.#failure
       this.#settlements.flush()
       writeCleanStates(this.#log, this.#queues.values(), this.#digests.touch)
-      this.#settlements.stop()
-      this.#bodies.stop()
+      this.#stopWriting()
     } finally {
-      await this.#closeLogs()
+      await this.#log.close().finally(() => {
+        this.#state = 'closed'
+        return this.#scratch.close()
+      })
     }
     if (this.#failure !== null) throw this.#failure
-  }
-
-  async #closeLogs(): Promise<void> {
-    try {
-      await this.#log.close()
-    } finally {
-      this.#state = 'closed'
-      await this.#scratch.close()
-    }
   }
 }
