@@ -325,8 +325,6 @@ export class Shard implements ShardCommands {
     reply.done(this.statusNow(queue), 0)
   }
 
-  // ---------------------------------------------------------------- what the logs say
-
   /** The topology log has committed: confirms may have waited for it. */
   topologyCommitted(): void {
     this.#confirms.release(this.#log.committed, this.#options.topology.committed)
