@@ -2,18 +2,22 @@
  * Deleted queues whose deletion the topology has not stored yet. Their records still count: until then a crash brings a
  * queue back, with all it held.
  */
+import type { RunQueue, Task } from '../../base/run-queue.ts'
 import type { Position } from '../../log/log.ts'
 import type { LocalQueue } from '../queue/local-queue.ts'
 import type { TopologyProgress } from './publishing.ts'
 
-export class LeavingQueues {
+export class LeavingQueues implements Task {
   readonly #topology: TopologyProgress
+  readonly #runQueue: RunQueue
   readonly #forget: (queue: LocalQueue) => void
-  /** In the order of the topology's log. */
-  readonly #waiting: { queue: LocalQueue; storedWith: Position }[] = []
+  /** In the order of the topology's log, from `#head` on. */
+  #waiting: { queue: LocalQueue; storedWith: Position }[] = []
+  #head = 0
 
-  constructor(topology: TopologyProgress, forget: (queue: LocalQueue) => void) {
+  constructor(topology: TopologyProgress, runQueue: RunQueue, forget: (queue: LocalQueue) => void) {
     this.#topology = topology
+    this.#runQueue = runQueue
     this.#forget = forget
   }
 
@@ -24,10 +28,20 @@ export class LeavingQueues {
   }
 
   topologyCommitted(): void {
-    for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
-      if (next.storedWith > this.#topology.committed) return
-      this.#waiting.shift()
+    if (this.#waiting.length > 0) this.#runQueue.add(this)
+  }
+
+  /** One commit may store the deletion of very many. */
+  run(shouldYield: () => boolean): boolean {
+    const { committed } = this.#topology
+    for (let next = this.#waiting[this.#head]; next !== undefined; next = this.#waiting[this.#head]) {
+      if (next.storedWith > committed) break
+      this.#head++
       this.#forget(next.queue)
+      if (shouldYield()) return true
     }
+    this.#waiting = this.#waiting.slice(this.#head)
+    this.#head = 0
+    return false
   }
 }

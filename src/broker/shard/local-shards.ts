@@ -99,7 +99,8 @@ export class LocalShards implements ShardDirectory {
 
   drop(queue: Queue): void {
     this.#definitions.delete(queue.definition.id)
-    if (this.#topology !== null) this.#leaving.set(queue.definition, this.#topology.appended)
+    const { appended, committed } = this.#topology ?? { appended: 0, committed: 0 }
+    if (queue.definition.isDurable && appended > committed) this.#leaving.set(queue.definition, appended)
     if (queue instanceof LocalQueue) this.#shard?.dropQueue(queue)
   }
 

@@ -86,7 +86,7 @@ export class Shard implements ShardCommands {
       options.listener.congestionChanged,
     )
     this.#face = options.face?.(this) ?? this
-    this.#leaving = new LeavingQueues(options.topology, (queue) => this.#forget(queue))
+    this.#leaving = new LeavingQueues(options.topology, runQueue, (queue) => this.#forget(queue))
     const failed = (error: Error): void => this.#fail(error)
     this.#usage = new ScratchUsage(scratch, options.scratchSegmentBytes)
     this.#bodies = new LargeBodies({ log, scratch, usage: this.#usage, appended: () => this.#congestion.appended() })
