@@ -48,7 +48,7 @@ export const options = {
   ),
   entryBytesMax: bytes(
     'memory.entries',
-    { default: '24MiB', min: '1MiB', max: '64GiB' },
+    { default: '12MiB', min: '1MiB', max: '64GiB' },
     'What is known of waiting messages; above, long queues give up that of their middle and read it again.',
   ),
   transientBytesMax: bytes(
@@ -58,7 +58,7 @@ export const options = {
   ),
   logCacheBytesMax: bytes(
     'memory.log-cache',
-    { default: '32MiB', min: '4MiB', max: '64GiB' },
+    { default: '16MiB', min: '4MiB', max: '64GiB' },
     'Pages of the log kept for those who read it.',
   ),
   diskFreeBytesMin: bytes(
