@@ -143,13 +143,17 @@ export class Channel implements ResultOwner {
 
   // ---------------------------------------------------------------- deliveries
 
-  get isReadyForDeliveries(): boolean {
+  /** Whether it may be given deliveries, as far as it is its own affair. */
+  get mayHoldMore(): boolean {
     if (this.#state !== 'open') return false
-    if (this.unacked.count >= this.limits.unackedPerChannelMax) {
-      this.#isHeldBack = true
-      return false
-    }
-    return this.connection.output.hasRoom
+    if (this.unacked.count < this.limits.unackedPerChannelMax) return true
+    this.#isHeldBack = true
+    return false
+  }
+
+  /** Whether the consumer has not ended. */
+  hasConsumer(sink: ConsumerSink): boolean {
+    return this.#state === 'open' && this.consumers.get(sink.tag) === sink
   }
 
   /** Whose a delivery by `basic.get` is: one holder for as long as the queue stays the same. */
@@ -196,7 +200,7 @@ export class Channel implements ResultOwner {
 
   /** The broker ended a consumer. */
   consumerCancelled(sink: ConsumerSink): void {
-    if (this.#state !== 'open' || this.consumers.get(sink.tag) !== sink) return
+    if (!this.hasConsumer(sink)) return
     this.consumers.delete(sink.tag)
     if (!this.connection.client.takesCancel) return
     this.reply({ id: Methods.BasicCancel, name: 'basic.cancel', consumerTag: sink.tag, noWait: true })

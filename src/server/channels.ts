@@ -142,10 +142,6 @@ export class Channels {
     return true
   }
 
-  resumeConsumers(): void {
-    for (const channel of this.#channels.values()) channel.resumeConsumers()
-  }
-
   /** Whether some replies still wait. */
   topologyCommitted(committed: Position): boolean {
     for (const channel of this.#channels.values()) channel.topologyCommitted(committed)

@@ -23,6 +23,7 @@ import type { ServerLimits } from './limits.ts'
 import { Output, type OutputOwner } from './output.ts'
 import { internalError, replyFor } from './reply-mapping.ts'
 import type { TurnMember } from './turn-end.ts'
+import { WaitingConsumers } from './waiting-consumers.ts'
 
 const shutdownText = "broker forced connection closure with reason 'shutdown'"
 
@@ -42,6 +43,7 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
   readonly arena: Arena
   readonly output: Output
   readonly channels: Channels
+  readonly waitingConsumers: WaitingConsumers
   readonly router: FrameRouter
   /** Peer and server address, as RabbitMQ names connections. */
   readonly name: string
@@ -85,6 +87,7 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
     this.#deadline = new Deadline(parts.clock, (reason) => this.#abort(reason))
     this.output = new Output(socket, parts.arena, parts.limits, this)
     this.channels = new Channels(this)
+    this.waitingConsumers = new WaitingConsumers(this.output, parts.runQueue)
     this.#input = new InputFlow(this, { socket, ...parts })
     this.router = new FrameRouter(this, this.#input, owner)
     this.#state = { name: 'handshake', handshake: new Handshake(this) }
@@ -111,9 +114,15 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
     this.contain(() => this.#input.received(buffer, start, end))
   }
 
+  /** In its turn: when very many peers go at once, closing all their sockets takes long. */
   ended(): void {
+    this.runQueue.add({ run: () => this.#peerEnded() })
+  }
+
+  #peerEnded(): false {
     if (this.#state.name === 'running') this.#abort('client closed the socket without closing the connection')
     else this.#socket.destroy()
+    return false
   }
 
   closed(error: Error | null): void {
@@ -125,6 +134,7 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
     this.#heartbeat?.stop()
     this.#input.close()
     this.output.close()
+    this.waitingConsumers.close()
     this.contain(() => this.#endSession(() => {}))
     this.#owner.closed(this)
   }
@@ -233,7 +243,7 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
   outputDrained(): void {
     this.contain(() => {
       this.#input.wake()
-      this.channels.resumeConsumers()
+      this.waitingConsumers.wake()
     })
   }
 

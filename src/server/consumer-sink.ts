@@ -22,6 +22,8 @@ import type { Output } from './output.ts'
  */
 export class ConsumerSink implements DeliverySink {
   readonly tag: string
+  /** It stands in the list of `WaitingConsumers`. */
+  isWaiting = false
   readonly #channel: Channel
   readonly #output: Output
   readonly #channelId: number
@@ -58,7 +60,16 @@ export class ConsumerSink implements DeliverySink {
   }
 
   get isReady(): boolean {
-    return this.#channel.isReadyForDeliveries
+    if (!this.#channel.mayHoldMore) return false
+    if (this.#output.hasRoom) return true
+    this.#channel.connection.waitingConsumers.add(this)
+    return false
+  }
+
+  /** There may be room again. */
+  resume(): void {
+    const { consumer } = this
+    if (consumer !== null && this.#channel.hasConsumer(this)) this.#channel.vhost.resume(consumer)
   }
 
   deliver(consumer: Consumer, message: Message, sequence: number, isRedelivered: boolean): void {

@@ -6,7 +6,7 @@ import { readBytesMax, type Socket } from '../base/network.ts'
 import type { RunQueue, Task } from '../base/run-queue.ts'
 import type { Channel } from './channel.ts'
 import { FrameLoop, type FrameTaker, type LoopEnd } from './frame-loop.ts'
-import { type InputTurn, promptBytesMax } from './input-turn.ts'
+import type { InputTurn } from './input-turn.ts'
 import { KeptInput } from './kept-input.ts'
 import type { ServerLimits } from './limits.ts'
 
@@ -80,7 +80,7 @@ export class InputFlow implements Task {
     if (!this.#owner.takesInput || !this.#kept.join(buffer, start, end)) return
     const isFullRead = end - start === readBytesMax
     const now = this.#clock.monotonic()
-    if (this.#inputTurn.isOver(now) && end - start > promptBytesMax) {
+    if (!this.#inputTurn.hasTime(now, end - start)) {
       this.#kept.keep(this.#kept.start, 0)
       this.#yield()
       return
