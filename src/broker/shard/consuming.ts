@@ -33,7 +33,9 @@ export class Consuming {
     const refusal = this.#refusalOf(queue)
     if (refusal !== null) return reply.failed(refusal)
     const members = queue.turns.members
-    const isTaken = consumer.isExclusive ? members.size > 0 : [...members].some((other) => other.isExclusive)
+    // An exclusive consumer is the only one.
+    const [first] = members
+    const isTaken = first !== undefined && (consumer.isExclusive || first.isExclusive)
     if (isTaken) return reply.failed(new BrokerError('access-refused', `${nameOf(queue)} in exclusive use`))
     queue.turns.add(consumer)
     reply.done(undefined, 0)
@@ -78,10 +80,10 @@ export class Consuming {
   }
 
   /** The queue gives nothing any more: everyone who waits for something of it is told. */
-  end(queue: LocalQueue, reason: BrokerError): void {
+  end(queue: LocalQueue, reason: (queue: LocalQueue) => BrokerError): void {
     const gets = queue.gets
     queue.gets = []
-    for (const get of gets) get.sink.failed(reason)
+    for (const get of gets) get.sink.failed(reason(queue))
     for (const consumer of [...queue.turns.members]) {
       queue.turns.remove(consumer)
       consumer.sink.cancelled(consumer)

@@ -3,6 +3,8 @@
  * read again before the consumer comes near.
  */
 import type { Logger } from '../../base/logger.ts'
+import type { RunQueue } from '../../base/run-queue.ts'
+import { inSlices } from '../../base/sliced.ts'
 import type { Log, RecordVisitor, Segment } from '../../log/log.ts'
 import { chunkEntries, type EntryChunk, EntryFlag } from '../queue/entry-chunk.ts'
 import type { EntryRun, LocalQueue } from '../queue/local-queue.ts'
@@ -15,8 +17,11 @@ import { digestReader } from './segment-digest.ts'
 const groupChunks = 16
 /** Chunks from the first ready one on that are never sent away. */
 const nearChunks = 32
+/** Queues looked at between two looks at the clock. */
+const queuesPerLook = 256
 
 export interface PagingPorts {
+  readonly runQueue: RunQueue
   readonly log: Log
   readonly bodies: LargeBodies
   readonly logger: Logger
@@ -36,14 +41,26 @@ export class Paging {
 
   /** Sends away what may go, longest queues in full, when the columns of all take more than the limit. */
   sweep(queues: Iterable<LocalQueue>, digestedBelow: number): void {
+    const { runQueue, damaged } = this.#ports
+    inSlices(runQueue, this.#sweep(queues, digestedBelow)).catch(damaged)
+  }
+
+  *#sweep(queues: Iterable<LocalQueue>, digestedBelow: number): Generator<void, void, void> {
     const long: LocalQueue[] = []
     let bytes = 0
+    let looked = 0
     for (const queue of queues) {
+      if (++looked % queuesPerLook === 0) yield
       if (queue.entries.live < nearChunks * chunkEntries) continue
       long.push(queue)
       for (const chunk of queue.entries.chunks()) bytes += chunk.isAway ? 0 : chunk.memoryBytes
+      yield
     }
-    if (bytes > this.#ports.entryBytesMax) for (const queue of long) sweepQueue(queue, digestedBelow)
+    if (bytes <= this.#ports.entryBytesMax) return
+    for (const queue of long) {
+      sweepQueue(queue, digestedBelow)
+      yield
+    }
   }
 
   /** Loads the columns of a chunk and of those behind it, then resumes the queue. */

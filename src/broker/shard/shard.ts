@@ -105,6 +105,7 @@ export class Shard implements ShardCommands {
     this.#settling = new Settling(this.#settlements, this.#bodies, this.#usage)
     this.#marks = new SentMarks(log, touch)
     this.#paging = new Paging({
+      runQueue,
       log,
       bodies: this.#bodies,
       logger,
@@ -236,7 +237,7 @@ export class Shard implements ShardCommands {
   dropQueue(queue: LocalQueue): void {
     if (queue.isDropped) return
     queue.isDropped = true
-    this.#consuming.end(queue, noQueue(queue))
+    this.#consuming.end(queue, noQueue)
     this.#leaving.add(queue)
   }
 
@@ -370,7 +371,7 @@ export class Shard implements ShardCommands {
   }
 
   #endDeliveries(): void {
-    for (const queue of this.#queues.values()) this.#consuming.end(queue, noShard())
+    for (const queue of this.#queues.values()) this.#consuming.end(queue, noShard)
   }
 
   /**
