@@ -30,7 +30,7 @@ export interface FileLogOptions {
 
 export const segmentBytesDefault = 64 * 1024 * 1024
 export const firstSegmentBytesDefault = 4 * 1024 * 1024
-export const cacheBytesDefault = 32 * 1024 * 1024
+export const cacheBytesDefault = 16 * 1024 * 1024
 export const roomBytesMinDefault = 256 * 1024 * 1024
 
 export function withDefaults(options: FileLogOptions): Required<FileLogOptions> {
