@@ -30,7 +30,7 @@ const aloneKinds = ['fairness']
 /** Each test file is a process of its own, and many of them start a broker besides. */
 const filesAtOnce = 2
 /** A file or test that takes longer hangs. */
-const timeoutMs = 300_000
+const timeoutMs = 900_000
 
 const started = Date.now()
 process.chdir(root)
