@@ -6,7 +6,7 @@ import { Child, freePort } from './child.ts'
 
 const startMsMax = 15_000
 const stopMsMax = 15_000
-const mainPath = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
+const mainPath = fileURLToPath(new URL('../../bin/warren.js', import.meta.url))
 const hookUrl = new URL('./gc-hook.js', import.meta.url).href
 
 /**

@@ -37,7 +37,7 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null
 }
 
-const main = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
+const main = fileURLToPath(new URL('../../bin/warren.js', import.meta.url))
 const externalUrl = process.env['WARREN_TEST_URL']
 
 export class BrokerProcess {

@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
-export const warrenMain = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
+export const warrenMain = fileURLToPath(new URL('../../bin/warren.js', import.meta.url))
 
 /** Longest time a command may take before it is killed, in milliseconds. */
 const commandMsMax = 20_000
