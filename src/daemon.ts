@@ -209,7 +209,7 @@ async function openBroker(
   topology.hearCommits(() => shards.topologyCommitted())
 
   closers.push(() => shards.close())
-  await shards.start(topologyLog)
+  await shards.start(topology)
   broker = new Broker({ topology, clock, random, logger })
   return broker
 }

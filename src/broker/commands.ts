@@ -148,9 +148,16 @@ export interface VhostCommands {
 
   /**
    * Fills `route` for one publish: rights, exchange, internal or not, bindings, alternate exchange. Each queue once.
-   * `message` is looked at only by headers exchanges. Throws `BrokerError`.
+   * `message` is looked at only by headers exchanges. `moreKeys` are those of CC and BCC. Throws `BrokerError`.
    */
-  resolve(session: Session, exchange: string, routingKey: string, message: Message, route: Route): void
+  resolve(
+    session: Session,
+    exchange: string,
+    routingKey: string,
+    message: Message,
+    route: Route,
+    moreKeys?: readonly string[],
+  ): void
   /** Sends a routed message to its shards. `route.count` must not be 0: the caller answers unroutable messages. */
   publish(route: Route, message: Message, confirms: ConfirmSink | null, sequence: number): void
   openBody(route: Route, isPersistent: boolean, bodyBytes: number): BodyWriter
@@ -163,4 +170,6 @@ export interface VhostCommands {
   cancel(consumer: Consumer, reply: Reply<void>): void
   resume(consumer: Consumer): void
   settle(queue: Queue, consumer: Consumer | null, first: number, last: number, outcome: Outcome): void
+  /** The holder of a delivery needs more time before its lease ends. */
+  extendLease(queue: Queue, consumer: Consumer | null, sequence: number, ms: number): void
 }

@@ -1,3 +1,5 @@
+import type { MessageTraits } from './message-traits.ts'
+
 /**
  * A message on its way, as bytes: a view, not a copy.
  *
@@ -26,6 +28,8 @@ export class Message {
   isPersistent = false
   /** Size of the body in bytes, what limits and statistics count. */
   bodyBytes = 0
+  /** What the publisher asked for beyond routing and persistence; null for most messages. */
+  traits: MessageTraits | null = null
   /** Where a large body is; null for all others. */
   chunks: Chunks | null = null
 }

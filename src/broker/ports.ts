@@ -3,7 +3,9 @@
  * command whose result comes later through a sink, even where it is local and immediate: so a shard may as well live
  * on another node.
  */
+import type { FieldTable } from '../amqp/field-table.ts'
 import type { Position } from '../log/log.ts'
+import type { Route } from './commands.ts'
 import type { BrokerError } from './errors.ts'
 import type { Chunks, Message } from './message.ts'
 import type { QueueDefinition } from './topology/queue-definition.ts'
@@ -53,7 +55,8 @@ export interface GetSink {
 /** What a channel does with a delivery. */
 export type Outcome =
   | 'ack' // done: forget it
-  | 'requeue' // back to its place, marked redelivered
+  | 'requeue' // asked back (nack, recover): to its place, marked redelivered
+  | 'fail' // the same, and counted as a failed delivery: reject with requeue, a channel or connection that ended
   | 'reject' // not wanted: dead-letter it where the queue says so, else forget it
 
 /** Credit shared by all consumers of a channel (`basic.qos` with `global`). */
@@ -78,6 +81,10 @@ export interface Consumer {
   readonly priority: number
   readonly limit: number
   readonly shared: SharedCredit | null
+  /** `x-consumer-timeout` of the consumer in milliseconds; null: what the queue says. */
+  readonly timeoutMs: number | null
+  /** All arguments of the `basic.consume`. */
+  readonly arguments: FieldTable
   unacked: number
   /** False before `activate` and after the consumer ended. */
   isActive: boolean
@@ -126,6 +133,8 @@ export interface ShardCommands {
    * (any more) is passed over.
    */
   settle(queue: Queue, consumer: Consumer | null, first: number, last: number, outcome: Outcome): void
+  /** The holder of this delivery needs `ms` milliseconds more from now. Without effect where there is no lease. */
+  extendLease(queue: Queue, consumer: Consumer | null, sequence: number, ms: number): void
   purge(queue: Queue, reply: Reply<number>): void
   status(queue: Queue, reply: Reply<QueueStatus>): void
 }
@@ -151,4 +160,23 @@ export interface ShardDirectory {
   drop(queue: Queue): void
   /** What is known at once about a queue; for `if-unused` and `if-empty`. */
   statusNow(queue: Queue): QueueStatus
+  /** `definition.settings` is another object now. */
+  settingsChanged(queue: Queue): void
+  /** The queue was declared again: for queues that expire without use this is a use. */
+  redeclared(queue: Queue): void
+}
+
+// ---------------------------------------------------------------- what a shard needs of topology
+
+/** The topology's log and what it can be asked for: where dead letters go, and the end of a queue nobody uses. */
+export interface ShardTopology {
+  readonly appended: Position
+  readonly committed: Position
+  /**
+   * Fills `queues` and `count` of the route for a message that goes to an exchange on the broker's own account (a dead
+   * letter). The first key is the routing key, the others those of CC and BCC. False when there is no such exchange.
+   */
+  reroute(vhost: string, exchange: string, keys: readonly string[], message: Message, route: Route): boolean
+  /** The queue was not used for as long as `x-expires` says: it is deleted like any other. */
+  expireQueue(definition: QueueDefinition): void
 }

@@ -193,15 +193,25 @@ export class Vhost implements VhostCommands {
 
   // ---------------------------------------------------------------- publish
 
-  resolve(session: Session, exchange: string, routingKey: string, message: Message, route: Route): void {
+  resolve(
+    session: Session,
+    exchange: string,
+    routingKey: string,
+    message: Message,
+    route: Route,
+    moreKeys: readonly string[] = [],
+  ): void {
     const rights = this.#rightsOf(session)
     rights.authorise('write', 'exchange', exchange)
     const from = this.#exchange(exchange)
     if (from.isInternal) {
       throw new BrokerError('access-refused', `cannot publish to internal ${shown('exchange', exchange, this.name)}`)
     }
-    if (from.type === 'topic') rights.authoriseTopic('write', exchange, routingKey)
-    this.#topology.router.fill(route, from, routingKey, message)
+    if (from.type === 'topic') {
+      rights.authoriseTopic('write', exchange, routingKey)
+      for (const key of moreKeys) rights.authoriseTopic('write', exchange, key)
+    }
+    this.#topology.router.fill(route, from, routingKey, message, moreKeys)
     route.version = this.#state.version
   }
 
@@ -258,6 +268,10 @@ export class Vhost implements VhostCommands {
 
   settle(queue: Queue, consumer: Consumer | null, first: number, last: number, outcome: Outcome): void {
     queue.shard.settle(queue, consumer, first, last, outcome)
+  }
+
+  extendLease(queue: Queue, consumer: Consumer | null, sequence: number, ms: number): void {
+    queue.shard.extendLease(queue, consumer, sequence, ms)
   }
 
   // ---------------------------------------------------------------- parts of the above

@@ -277,7 +277,7 @@ export class Channel implements ResultOwner {
     const cancelled = (): void => {
       if (--left > 0) return
       this.contain(() => {
-        this.#longTake.settle(this.unacked.lastTag, 'requeue', () => {
+        this.#longTake.settle(this.unacked.lastTag, 'fail', () => {
           this.unacked.flush()
           done()
         })

@@ -3,6 +3,7 @@
  * They know what they were given; what must have been given is the model's.
  */
 import assert from 'node:assert/strict'
+import { emptyTable } from '../../src/amqp/field-table.ts'
 import type { Message } from '../../src/broker/message.ts'
 import type { Consumer, DeliverySink, Outcome, Queue, SharedCredit } from '../../src/broker/ports.ts'
 import type { Entry } from './model.ts'
@@ -31,6 +32,8 @@ export class SimulatedConsumer implements DeliverySink, Consumer {
   readonly priority: number
   readonly limit: number
   readonly shared: SharedCredit
+  readonly timeoutMs = null
+  readonly arguments = emptyTable
   unacked = 0
   isActive = false
   isInTurn = false

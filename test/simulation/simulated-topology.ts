@@ -4,6 +4,8 @@
  */
 import { emptyTable } from '../../src/amqp/field-table.ts'
 import type { SeededRandom } from '../../src/base/random.ts'
+import type { ShardTopology } from '../../src/broker/ports.ts'
+import { plainSettings } from '../../src/broker/queue/queue-settings.ts'
 import type { LocalShards } from '../../src/broker/shard/local-shards.ts'
 import type { QueueDefinition } from '../../src/broker/topology/queue-definition.ts'
 import type { SimulatedClock } from './simulated-process.ts'
@@ -16,7 +18,7 @@ interface Operation {
   readonly name: string
 }
 
-export class SimulatedTopology {
+export class SimulatedTopology implements ShardTopology {
   readonly #random: SeededRandom
   readonly #commitMsMax: number
   readonly #operations: Operation[] = []
@@ -87,6 +89,12 @@ export class SimulatedTopology {
     if (definition.queue !== null) this.#shards?.drop(definition.queue)
   }
 
+  reroute(): boolean {
+    return false
+  }
+
+  expireQueue(): void {}
+
   #append(operation: Operation): void {
     this.#operations.push(operation)
     const position = this.appended
@@ -108,6 +116,7 @@ function definitionOf(id: number, name: string, isDurable: boolean): QueueDefini
     isAutoDelete: false,
     exclusiveOwner: null,
     arguments: emptyTable,
+    settings: plainSettings,
     queue: null,
   }
 }

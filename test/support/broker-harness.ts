@@ -94,6 +94,7 @@ export class NotedShards implements ShardDirectory {
   readonly shards: NotedShard[] = [new NotedShard()]
   readonly opened: string[] = []
   readonly dropped: string[] = []
+  readonly changed: string[] = []
   readonly statuses = new Map<number, { ready: number; unacked: number; consumers: number }>()
   /** Chooses the shard of a queue. */
   place: (definition: QueueDefinition) => number = () => 0
@@ -116,6 +117,12 @@ export class NotedShards implements ShardDirectory {
   statusNow(queue: Queue): QueueStatus {
     return this.statuses.get(queue.definition.id) ?? { ready: 0, unacked: 0, consumers: 0 }
   }
+
+  settingsChanged(queue: Queue): void {
+    this.changed.push(queue.definition.name)
+  }
+
+  redeclared(_queue: Queue): void {}
 }
 
 export interface NotedPublish {
@@ -141,6 +148,8 @@ export class NotedShard implements ShardCommands {
     const names = queues.slice(0, count).map((queue) => queue.definition.name)
     this.published.push({ queues: names, confirms, sequence, body: message.chunks })
   }
+
+  extendLease(): void {}
 
   openBody(_isPersistent: boolean, bodyBytes: number): BodyWriter {
     const body = new NotedBody(bodyBytes)

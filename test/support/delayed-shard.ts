@@ -6,9 +6,11 @@
  * Views do not live as long as the wait, so it copies messages: that, too, is what a link to another node does. What it
  * does not do: lose, repeat or reorder anything, or delay the topology, which every node has for itself.
  */
+import type { FieldTable } from '../../src/amqp/field-table.ts'
 import type { Clock } from '../../src/base/clock.ts'
 import type { SeededRandom } from '../../src/base/random.ts'
 import { Message } from '../../src/broker/message.ts'
+import { MessageTraits } from '../../src/broker/message-traits.ts'
 import type {
   BodyWriter,
   ConfirmSink,
@@ -93,6 +95,11 @@ export class DelayedShard implements ShardCommands {
     this.#commands.later(() => this.#shard.settle(queue, far, first, last, outcome))
   }
 
+  extendLease(queue: Queue, consumer: Consumer | null, sequence: number, ms: number): void {
+    const far = consumer === null ? null : this.#farOf(consumer)
+    this.#commands.later(() => this.#shard.extendLease(queue, far, sequence, ms))
+  }
+
   purge(queue: Queue, reply: Reply<number>): void {
     this.#commands.later(() => this.#shard.purge(queue, this.#replyLater(reply)))
   }
@@ -133,6 +140,8 @@ class FarConsumer implements Consumer, DeliverySink {
   readonly priority: number
   readonly limit: number
   readonly shared: SharedCredit | null
+  readonly timeoutMs: number | null
+  readonly arguments: FieldTable
   unacked = 0
   isActive = false
   isInTurn = false
@@ -154,6 +163,8 @@ class FarConsumer implements Consumer, DeliverySink {
     this.priority = near.priority
     this.limit = near.limit
     this.shared = near.shared
+    this.timeoutMs = near.timeoutMs
+    this.arguments = near.arguments
   }
 
   get isReady(): boolean {
@@ -213,6 +224,7 @@ function copyOf(message: Message): Message {
   const { buffer, routeStart, routeEnd, contentStart, contentEnd } = message
   const copy = new Message()
   Object.assign(copy, message)
+  copy.traits = message.traits === null ? null : Object.assign(new MessageTraits(), message.traits)
   copy.buffer = Buffer.concat([buffer.subarray(routeStart, routeEnd), buffer.subarray(contentStart, contentEnd)])
   copy.routeStart = 0
   copy.routeEnd = routeEnd - routeStart

@@ -31,6 +31,7 @@ import type {
   Reply,
   ShardCommands,
 } from '../../src/broker/ports.ts'
+import { plainSettings } from '../../src/broker/queue/queue-settings.ts'
 import type { QueueDefinition } from '../../src/broker/topology/queue-definition.ts'
 
 export class FakeBroker implements BrokerCommands {
@@ -245,6 +246,7 @@ export class FakeVhost implements VhostCommands {
           name,
           isDurable: args.isDurable,
           isAutoDelete: false,
+          settings: plainSettings,
         }
         this.queues.set(name, new FakeQueue({ ...definition, exclusiveOwner, arguments: emptyTable, queue: null }))
       }
@@ -341,10 +343,11 @@ export class FakeVhost implements VhostCommands {
         throw new BrokerError('access-refused', `queue '${args.queue}' in vhost '/' in exclusive use`)
       }
       const { tag, sink, isNoAck, isExclusive, limit, shared } = args
+      const more = { timeoutMs: null, arguments: args.arguments }
       const counts = { unacked: 0, isActive: false, isInTurn: false }
       const id = ++this.#consumerIds
       return {
-        result: { id, tag, queue, sink, isNoAck, isExclusive, priority: 0, limit, shared, ...counts },
+        result: { id, tag, queue, sink, isNoAck, isExclusive, priority: 0, limit, shared, ...more, ...counts },
         position: 0,
       }
     })
@@ -371,6 +374,8 @@ export class FakeVhost implements VhostCommands {
     this.pump(this.#queueOf(consumer.queue))
   }
 
+  extendLease(): void {}
+
   settle(target: Queue, consumer: Consumer | null, first: number, last: number, outcome: Outcome): void {
     const queue = this.#queueOf(target)
     this.calls.push(`settle ${queue.definition.name} ${consumer?.tag ?? '-'} ${first}-${last} ${outcome}`)
@@ -381,7 +386,7 @@ export class FakeVhost implements VhostCommands {
       if (consumer?.shared !== null && consumer !== null) consumer.shared.unacked--
       entry.holder = null
       entry.isRedelivered = true
-      if (outcome !== 'requeue') queue.entries = queue.entries.filter((other) => other !== entry)
+      if (outcome === 'ack' || outcome === 'reject') queue.entries = queue.entries.filter((other) => other !== entry)
     }
     this.pump(queue)
   }

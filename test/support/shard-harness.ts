@@ -8,8 +8,16 @@ import { SystemClock } from '../../src/base/clock.ts'
 import { silentLogger } from '../../src/base/logger.ts'
 import { RunQueue } from '../../src/base/run-queue.ts'
 import { Message } from '../../src/broker/message.ts'
-import type { ConfirmSink, Consumer, DeliverySink, Queue, ShardCommands } from '../../src/broker/ports.ts'
+import type {
+  ConfirmSink,
+  Consumer,
+  DeliverySink,
+  Queue,
+  ShardCommands,
+  ShardTopology,
+} from '../../src/broker/ports.ts'
 import type { LocalQueue } from '../../src/broker/queue/local-queue.ts'
+import { plainSettings, type QueueSettings } from '../../src/broker/queue/queue-settings.ts'
 import { writeCleanStates } from '../../src/broker/shard/clean-stop.ts'
 import { Shard } from '../../src/broker/shard/shard.ts'
 import type { ShardOptions } from '../../src/broker/shard/shard-options.ts'
@@ -42,6 +50,8 @@ export class TestConsumer implements DeliverySink {
       priority: 0,
       limit: 0,
       shared: null,
+      timeoutMs: null,
+      arguments: emptyTable,
       unacked: 0,
       isActive: false,
       isInTurn: false,
@@ -97,7 +107,12 @@ export function messageOf(text: string, isPersistent: boolean): Message {
   return message
 }
 
-export function definitionOf(id: number, name: string, isDurable = true): QueueDefinition {
+export function definitionOf(
+  id: number,
+  name: string,
+  isDurable = true,
+  settings: Partial<QueueSettings> = {},
+): QueueDefinition {
   return {
     id,
     vhost: '/',
@@ -106,6 +121,7 @@ export function definitionOf(id: number, name: string, isDurable = true): QueueD
     isAutoDelete: false,
     exclusiveOwner: null,
     arguments: emptyTable,
+    settings: { ...plainSettings, ...settings },
     queue: null,
   }
 }
@@ -113,7 +129,7 @@ export function definitionOf(id: number, name: string, isDurable = true): QueueD
 export class ShardHarness {
   readonly clock = new SystemClock()
   readonly runQueue = new RunQueue(this.clock)
-  readonly topology = { appended: 0, committed: 0 }
+  readonly topology: Mutable<ShardTopology> = { appended: 0, committed: 0, reroute: () => false, expireQueue: () => {} }
   readonly failures: Error[] = []
   readonly definitions: QueueDefinition[]
   readonly options: Partial<ShardOptions>
@@ -219,3 +235,5 @@ export class ShardHarness {
     return `${delivered}/${this.log.appended}/${this.log.committed}/${this.runQueue.length}/${this.log.segments.length}`
   }
 }
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] }

@@ -75,7 +75,7 @@ export class Consuming {
     }
     if (held === 0 || !isThere) return
     // Of many that come back one after the other, the first must not draw those behind after it.
-    if (outcome === 'requeue') delivery.pumpLater(local)
+    if (outcome === 'requeue' || outcome === 'fail') delivery.pumpLater(local)
     else delivery.pump(local)
   }
 

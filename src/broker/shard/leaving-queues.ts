@@ -4,18 +4,18 @@
  */
 import type { RunQueue, Task } from '../../base/run-queue.ts'
 import type { Position } from '../../log/log.ts'
+import type { ShardTopology } from '../ports.ts'
 import type { LocalQueue } from '../queue/local-queue.ts'
-import type { TopologyProgress } from './publishing.ts'
 
 export class LeavingQueues implements Task {
-  readonly #topology: TopologyProgress
+  readonly #topology: ShardTopology
   readonly #runQueue: RunQueue
   readonly #forget: (queue: LocalQueue) => void
   /** In the order of the topology's log, from `#head` on. */
   #waiting: { queue: LocalQueue; storedWith: Position }[] = []
   #head = 0
 
-  constructor(topology: TopologyProgress, runQueue: RunQueue, forget: (queue: LocalQueue) => void) {
+  constructor(topology: ShardTopology, runQueue: RunQueue, forget: (queue: LocalQueue) => void) {
     this.#topology = topology
     this.#runQueue = runQueue
     this.#forget = forget

@@ -10,11 +10,10 @@ import type { Logger } from '../../base/logger.ts'
 import type { RunQueue } from '../../base/run-queue.ts'
 import type { Log, LogListener, Position } from '../../log/log.ts'
 import type { Chunks } from '../message.ts'
-import type { Queue, QueueStatus, ShardCommands, ShardDirectory } from '../ports.ts'
+import type { Queue, QueueStatus, ShardCommands, ShardDirectory, ShardTopology } from '../ports.ts'
 import { LocalQueue } from '../queue/local-queue.ts'
 import type { QueueDefinition } from '../topology/queue-definition.ts'
 import { noShard } from './consuming.ts'
-import type { TopologyProgress } from './publishing.ts'
 import { Shard } from './shard.ts'
 import type { ShardOptions } from './shard-options.ts'
 
@@ -43,7 +42,7 @@ export interface LocalShardsOptions {
 export class LocalShards implements ShardDirectory {
   readonly #options: LocalShardsOptions
   readonly #definitions = new Map<number, QueueDefinition>()
-  #topology: TopologyProgress | null = null
+  #topology: ShardTopology | null = null
   #shard: Shard | null = null
   /** Deleted queues whose deletion the topology may not have stored, and its position: their records still count. */
   readonly #leaving = new Map<QueueDefinition, Position>()
@@ -58,14 +57,14 @@ export class LocalShards implements ShardDirectory {
   }
 
   /** Opens the shard. The topology must have been replayed. */
-  async start(topology: TopologyProgress): Promise<void> {
+  async start(topology: ShardTopology): Promise<void> {
     this.#topology = topology
     const opening = this.#openShard(topology)
     this.#opening = opening.catch(() => {})
     await opening
   }
 
-  async #openShard(topology: TopologyProgress): Promise<void> {
+  async #openShard(topology: ShardTopology): Promise<void> {
     const { log, scratch } = await this.#options.openLogs()
     this.#logs = [log, scratch]
     let shard: Shard
@@ -108,6 +107,14 @@ export class LocalShards implements ShardDirectory {
     return this.#shard?.statusNow(queue) ?? { ready: 0, unacked: 0, consumers: 0 }
   }
 
+  settingsChanged(queue: Queue): void {
+    if (queue instanceof LocalQueue) this.#shard?.settingsChanged(queue)
+  }
+
+  redeclared(queue: Queue): void {
+    if (queue instanceof LocalQueue) this.#shard?.redeclared(queue)
+  }
+
   /** What is known of each queue; null while no shard serves. For those who look at memory and for tests. */
   get queues(): Iterable<LocalQueue> | null {
     return this.#shard?.queues ?? null
@@ -128,7 +135,7 @@ export class LocalShards implements ShardDirectory {
     await this.#shard?.close()
   }
 
-  #shardOptions(log: OpenLog, scratch: OpenLog, topology: TopologyProgress): ShardOptions {
+  #shardOptions(log: OpenLog, scratch: OpenLog, topology: ShardTopology): ShardOptions {
     const { scratchSegmentBytes, clock, runQueue, logger, uncommittedBytesMax, entryBytesMax, face } = this.#options
     return {
       log,
@@ -162,7 +169,7 @@ export class LocalShards implements ShardDirectory {
     this.#opening = this.#reopen(this.#topology)
   }
 
-  async #reopen(topology: TopologyProgress): Promise<void> {
+  async #reopen(topology: ShardTopology): Promise<void> {
     try {
       await this.#closeLogs()
       if (this.#isClosing) return
@@ -195,6 +202,7 @@ const refusingShard: ShardCommands = {
   unregister: (_consumer, reply) => reply.done(0, 0),
   resume: () => {},
   settle: () => {},
+  extendLease: () => {},
   purge: (_queue, reply) => reply.failed(noShard()),
   status: (_queue, reply) => reply.done({ ready: 0, unacked: 0, consumers: 0 }, 0),
 }

@@ -6,7 +6,7 @@
  */
 import type { Log, Position } from '../../log/log.ts'
 import type { Message } from '../message.ts'
-import type { ConfirmSink, Queue } from '../ports.ts'
+import type { ConfirmSink, Queue, ShardTopology } from '../ports.ts'
 import { EntryFlag } from '../queue/entry-chunk.ts'
 import type { LocalQueue } from '../queue/local-queue.ts'
 import type { Delivery } from './delivery.ts'
@@ -16,12 +16,6 @@ import { appendPublish, targetsMax, writeTarget } from './publish-record.ts'
 import { targetBytes } from './records.ts'
 import type { ScratchUsage } from './scratch-usage.ts'
 
-/** The topology log's progress, as far as confirms depend on it. */
-export interface TopologyProgress {
-  readonly appended: Position
-  readonly committed: Position
-}
-
 export interface PublishingPorts {
   readonly log: Log
   readonly scratch: Log
@@ -29,7 +23,7 @@ export interface PublishingPorts {
   readonly bodies: LargeBodies
   readonly delivery: Delivery
   readonly confirms: PendingConfirms
-  readonly topology: TopologyProgress
+  readonly topology: ShardTopology
   touch(queue: LocalQueue, position: Position): void
 }
 

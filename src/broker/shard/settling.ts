@@ -43,7 +43,7 @@ export class Settling {
         continue
       }
       held++
-      if (outcome === 'requeue') entries.takeBack(chunk, sequence)
+      if (outcome === 'requeue' || outcome === 'fail') entries.takeBack(chunk, sequence)
       else if (this.#remove(queue, chunk, sequence) && runFirst === 0) runFirst = sequence
     }
     if (runFirst !== 0) this.#settlements.add(queue, runFirst, last)

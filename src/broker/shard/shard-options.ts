@@ -3,9 +3,8 @@ import type { Clock } from '../../base/clock.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { RunQueue } from '../../base/run-queue.ts'
 import type { Log, LogListener } from '../../log/log.ts'
-import type { ShardCommands } from '../ports.ts'
+import type { ShardCommands, ShardTopology } from '../ports.ts'
 import type { QueueDefinition } from '../topology/queue-definition.ts'
-import type { TopologyProgress } from './publishing.ts'
 
 export interface ShardListener {
   /** More (or again less) is appended than the log has stored: publishers should pause. */
@@ -21,7 +20,7 @@ export interface ShardOptions {
   readonly scratch: Log & { listener: LogListener | null }
   /** Span of the scratch log's segments, bytes. */
   readonly scratchSegmentBytes: number
-  readonly topology: TopologyProgress
+  readonly topology: ShardTopology
   readonly clock: Clock
   readonly runQueue: RunQueue
   readonly logger: Logger

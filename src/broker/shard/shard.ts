@@ -307,6 +307,12 @@ export class Shard implements ShardCommands {
     this.#consuming.settle(queue, consumer, first, last, outcome)
   }
 
+  extendLease(_queue: Queue, _consumer: Consumer | null, _sequence: number, _ms: number): void {}
+
+  settingsChanged(_queue: LocalQueue): void {}
+
+  redeclared(_queue: LocalQueue): void {}
+
   // ---------------------------------------------------------------- purge, status
 
   purge(queue: Queue, reply: Reply<number>): void {

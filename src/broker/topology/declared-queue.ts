@@ -1,8 +1,10 @@
 import type { FieldTable } from '../../amqp/field-table.ts'
 import type { Queue } from '../ports.ts'
+import type { QueueSettings } from '../queue/queue-settings.ts'
 import { IncomingBindings } from './binding.ts'
 import type { StoredRecord } from './live-records.ts'
 import type { QueueDefinition } from './queue-definition.ts'
+import { settingsOf } from './settings-of.ts'
 import type { VhostState } from './vhost-state.ts'
 
 /** A queue definition with what topology notes beside it: its bindings, and where its record lies. */
@@ -15,6 +17,7 @@ export class DeclaredQueue implements QueueDefinition {
   readonly isAutoDelete: boolean
   readonly exclusiveOwner: number | null
   readonly arguments: FieldTable
+  settings: QueueSettings
   queue: Queue | null = null
   /** Bindings that lead here. */
   readonly incoming = new IncomingBindings()
@@ -32,6 +35,7 @@ export class DeclaredQueue implements QueueDefinition {
     this.isAutoDelete = properties.isAutoDelete
     this.exclusiveOwner = properties.exclusiveOwner
     this.arguments = properties.arguments
+    this.settings = settingsOf(properties.arguments)
   }
 
   get vhost(): string {

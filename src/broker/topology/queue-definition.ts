@@ -1,5 +1,6 @@
 import type { FieldTable } from '../../amqp/field-table.ts'
 import type { Queue } from '../ports.ts'
+import type { QueueSettings } from '../queue/queue-settings.ts'
 
 /** What a queue was declared as. What it holds is the shard's. */
 export interface QueueDefinition {
@@ -12,6 +13,8 @@ export interface QueueDefinition {
   /** Id of the session (connection) that owns an exclusive queue; null for all others. */
   readonly exclusiveOwner: number | null
   readonly arguments: FieldTable
+  /** Arguments and policies put together. Another object when a policy changes. */
+  settings: QueueSettings
   /** The handle through which its messages are reached; set once, when the definition is applied. */
   queue: Queue | null
 }

@@ -20,8 +20,8 @@ export class Router {
   #route: Route | null = null
   readonly #exchanges: Exchange[] = []
 
-  /** Fills `queues`, `count`, `hasDurable` and `isCacheable`. `message` is read by headers exchanges only. */
-  fill(route: Route, from: Exchange, key: string, message: Message): void {
+  /** Fills `queues`, `count`, `hasDurable` and `isCacheable`. `message` is read by headers exchanges only. `moreKeys` are those of CC and BCC. */
+  fill(route: Route, from: Exchange, key: string, message: Message, moreKeys: readonly string[] = []): void {
     this.#mark++
     this.#steps = 0
     this.#route = route
@@ -32,7 +32,7 @@ export class Router {
     this.#pass(from)
     try {
       for (let exchange = this.#exchanges.pop(); exchange !== undefined; exchange = this.#exchanges.pop()) {
-        this.#follow(exchange, key, message, route)
+        this.#follow(exchange, message, route, key, moreKeys)
       }
     } catch (error) {
       route.count = 0
@@ -42,10 +42,11 @@ export class Router {
     }
   }
 
-  #follow(exchange: Exchange, key: string, message: Message, route: Route): void {
+  #follow(exchange: Exchange, message: Message, route: Route, key: string, moreKeys: readonly string[]): void {
     this.#reached = 0
     if (exchange.matcher.readsHeaders) route.isCacheable = false
     exchange.matcher.match(this, key, message)
+    for (const another of moreKeys) exchange.matcher.match(this, another, message)
     if (this.#reached > 0 || exchange.alternate === null) return
     const alternate = exchange.home.exchanges.get(exchange.alternate)
     if (alternate !== undefined) this.#pass(alternate)

@@ -5,13 +5,16 @@ import type { Log, LogListener, Position } from '../../log/log.ts'
 import { topicRow } from '../access/authorise.ts'
 import { guestPasswordHash } from '../access/password-hash.ts'
 import type { User } from '../access/user.ts'
+import type { Route } from '../commands.ts'
 import { BrokerError } from '../errors.ts'
-import type { ShardDirectory } from '../ports.ts'
+import type { Message } from '../message.ts'
+import type { ShardDirectory, ShardTopology } from '../ports.ts'
 import type { Binding, BindingEnds } from './binding.ts'
 import type { DeclaredQueue, QueueProperties } from './declared-queue.ts'
 import { type Definition, Definitions } from './definitions.ts'
 import type { Exchange, ExchangeProperties } from './exchange.ts'
 import { vhostIds } from './predeclared.ts'
+import type { QueueDefinition } from './queue-definition.ts'
 import { Reclaim } from './reclaim.ts'
 import { recordOf } from './record-of.ts'
 import { decodeRecord, encodeRecord, type TopologyRecord } from './records.ts'
@@ -28,7 +31,7 @@ import type { VhostState } from './vhost-state.ts'
  *
  * Life: construct it, open its log with `logListener`, `open(log)`, give it to the broker, `close()`.
  */
-export class Topology {
+export class Topology implements ShardTopology {
   /** To be given to the log when it is opened. */
   readonly logListener: LogListener
   /** For the broker's other long work too, so that it takes turns with this. */
@@ -208,6 +211,20 @@ export class Topology {
   /** Also removes the auto-delete exchanges that lose their last binding by it. The position is 0 if nothing was durable. */
   remove(definition: DeclaredQueue | Exchange | Binding): Position {
     return this.#removeIds(removalOf(definition))
+  }
+
+  // ---------------------------------------------------------------- what shards ask for
+
+  reroute(vhost: string, exchange: string, keys: readonly string[], message: Message, route: Route): boolean {
+    const from = this.vhosts.get(vhost)?.exchanges.get(exchange)
+    if (from === undefined) return false
+    this.router.fill(route, from, keys[0] ?? '', message, keys.slice(1))
+    return true
+  }
+
+  expireQueue(definition: QueueDefinition): void {
+    const queue = this.vhosts.get(definition.vhost)?.queues.get(definition.name)
+    if (queue?.id === definition.id) this.remove(queue)
   }
 
   /** An empty vhost, or what is left of one, with all in it. */

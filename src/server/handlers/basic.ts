@@ -166,7 +166,7 @@ export function settle(channel: Channel, id: number, buffer: Uint8Array, start: 
   if (id === Methods.BasicAck) settleTag(channel, id, tag, (flags & 1) !== 0, 'ack')
   else if (id === Methods.BasicNack)
     settleTag(channel, id, tag, (flags & 1) !== 0, (flags & 2) !== 0 ? 'requeue' : 'reject')
-  else settleTag(channel, id, tag, false, (flags & 1) !== 0 ? 'requeue' : 'reject')
+  else settleTag(channel, id, tag, false, (flags & 1) !== 0 ? 'fail' : 'reject')
 }
 
 /** Tag 0 with `multiple` means all there are, and that may be none (AMQP 0-9-1 §1.8.3.13). */

@@ -6,6 +6,7 @@ import { SeededRandom } from '../../../src/base/random.ts'
 import type { ShardCommands } from '../../../src/broker/ports.ts'
 import { EntryFlag } from '../../../src/broker/queue/entry-chunk.ts'
 import { LocalQueue } from '../../../src/broker/queue/local-queue.ts'
+import { plainSettings } from '../../../src/broker/queue/queue-settings.ts'
 import { buildDigest } from '../../../src/broker/shard/digest-builder.ts'
 import { readU32, readU64 } from '../../../src/broker/shard/records.ts'
 import { type DigestRow, readDigestIndex } from '../../../src/broker/shard/segment-digest.ts'
@@ -15,7 +16,14 @@ const end = 50_000
 
 /** Its entries lie at ten times their sequence: those from 1,000 to 4,999 in the segment. */
 function queueOf(id: number, count: number): LocalQueue {
-  const flags = { isDurable: true, isAutoDelete: false, exclusiveOwner: null, arguments: emptyTable, queue: null }
+  const flags = {
+    isDurable: true,
+    isAutoDelete: false,
+    exclusiveOwner: null,
+    arguments: emptyTable,
+    settings: plainSettings,
+    queue: null,
+  }
   const queue = new LocalQueue({ id, vhost: '/', name: `q${id}`, ...flags }, {} as ShardCommands)
   for (let index = 0; index < count; index++) push(queue)
   return queue

@@ -219,6 +219,7 @@ const withoutRights: readonly (keyof VhostCommands)[] = [
   'cancel',
   'resume',
   'settle',
+  'extendLease',
 ]
 
 /** Every subset of the three rights, on every one of some name patterns. */

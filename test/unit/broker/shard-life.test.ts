@@ -273,7 +273,7 @@ describe('the shard of a node', () => {
   })
 })
 
-const topology = { appended: 0, committed: 0 }
+const topology = { appended: 0, committed: 0, reroute: () => false, expireQueue: () => {} }
 
 /** A node with nothing but shards; its logs tell when they are opened and closed. */
 class Node {

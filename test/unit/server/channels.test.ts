@@ -339,7 +339,7 @@ describe('settling', () => {
     client.methods(1, basicAck(2), channelClose)
     await client.next('channel.close-ok')
     const { calls } = harness.broker.vhost
-    assert.deepEqual(calls, ['settle q c 2-2 ack', 'cancel c', 'settle q c 1-1 requeue', 'settle q c 3-3 requeue'])
+    assert.deepEqual(calls, ['settle q c 2-2 ack', 'cancel c', 'settle q c 1-1 fail', 'settle q c 3-3 fail'])
   })
 
   it('happens before the session ends, however the connection ends', async () => {
@@ -353,7 +353,7 @@ describe('settling', () => {
       client.methods(1, basicAck(1))
       end(client)
       await turns()
-      const expected = ['settle q c 1-1 ack', 'cancel c', 'settle q c 2-2 requeue', 'closeSession 1']
+      const expected = ['settle q c 1-1 ack', 'cancel c', 'settle q c 2-2 fail', 'closeSession 1']
       assert.deepEqual(harness.broker.vhost.calls, expected)
     }
   })
@@ -430,7 +430,7 @@ describe('transactions', () => {
     await client.next('tx.select-ok')
     await client.next('basic.get-ok')
     await client.closesChannel(406, 'PRECONDITION_FAILED - unknown delivery tag 1')
-    assert.deepEqual(harness.broker.vhost.calls, ['settle q - 1-1 requeue'])
+    assert.deepEqual(harness.broker.vhost.calls, ['settle q - 1-1 fail'])
   })
 
   it('report a refused message (406), and commands during a commit (504)', async () => {

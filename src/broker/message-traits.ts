@@ -1,0 +1,31 @@
+/**
+ * What a publisher asked for this one message beyond routing and persistence: read from its properties and headers once,
+ * by whoever takes it in. Most messages have none (`Message.traits` is null), which keeps their way short.
+ *
+ * One object is used again and again, like the message it belongs to.
+ */
+export class MessageTraits {
+  /** `x-delay` or `x-deliver-at`, as wall time in milliseconds: not before then; 0: at once. */
+  dueAt = 0
+  /** `expiration` in milliseconds from when the message is due; null: it does not expire by itself. */
+  expirationMs: number | null = null
+  /** The `priority` property; 0 where the message does not say. */
+  priority = 0
+  /** `x-group`: at most one of a key is in flight; '' is none. At most `groupBytesMax` bytes of UTF-8. */
+  group = ''
+  /** `x-deduplication-header`, else the message id: what a queue with deduplication knows it by; '' is none. */
+  deduplicationId = ''
+
+  clear(): void {
+    this.dueAt = 0
+    this.expirationMs = null
+    this.priority = 0
+    this.group = ''
+    this.deduplicationId = ''
+  }
+}
+
+/** Longer ones are refused with 406. */
+export const groupBytesMax = 255
+/** The longest delay there is: ten years, in milliseconds. */
+export const delayMsMax = 315_360_000_000

@@ -1,0 +1,80 @@
+/**
+ * What applies to one queue now: its arguments, its policy and its operator policy put together (`topology/` does
+ * that). An object is never changed; a queue whose policy changes gets a new one.
+ *
+ * Null is "not set" throughout. Times are milliseconds, sizes bytes of bodies.
+ */
+export interface QueueSettings {
+  // ---------------------------------------------------------------- expiry and limits
+  /** `x-message-ttl`, `message-ttl`. 0: delivered at once or expired. */
+  readonly messageTtlMs: number | null
+  /** `x-expires`, `expires`: the queue goes after so long without use. */
+  readonly expiresMs: number | null
+  /** `x-max-length`, `max-length`: ready messages. */
+  readonly maxLength: number | null
+  /** `x-max-length-bytes`, `max-length-bytes`: body bytes of ready messages. */
+  readonly maxLengthBytes: number | null
+  readonly overflow: 'drop-head' | 'reject-publish' | 'reject-publish-dlx'
+  // ---------------------------------------------------------------- dead letters
+  /** `x-dead-letter-exchange`. The empty string is the default exchange; null: nothing is dead-lettered. */
+  readonly deadLetterExchange: string | null
+  readonly deadLetterRoutingKey: string | null
+  /** `x-delivery-limit`: failed deliveries after which a message is dead-lettered; null is unlimited. */
+  readonly deliveryLimit: number | null
+  // ---------------------------------------------------------------- order
+  /** `x-max-priority`, an argument only; null: no priorities. */
+  readonly maxPriority: number | null
+  /** `x-single-active-consumer`, an argument only. */
+  readonly isSingleActive: boolean
+  /** `x-group-limit`, `group-limit`: messages of one `x-group` key in flight at once; 1 keeps their order. */
+  readonly groupLimit: number
+  // ---------------------------------------------------------------- Warren's own
+  readonly retry: RetrySettings | null
+  /** `x-message-deduplication: true` with its window; null: no deduplication. */
+  readonly deduplication: DeduplicationSettings | null
+  /** `x-consumer-timeout`, `consumer-timeout`: a delivery's lease; expiry requeues the message. */
+  readonly consumerTimeoutMs: number | null
+}
+
+/** Waiting longer and longer between attempts, then parking. `docs/retry.md`. */
+export interface RetrySettings {
+  /** `x-retry-attempts`: retries after the first delivery; null: for ever. */
+  readonly attempts: number | null
+  /** `x-retry-delay`: before the first retry. */
+  readonly delayMs: number
+  /** `x-retry-backoff`: each delay is the one before times this, at least 1. RabbitMQ's delayed retry is linear. */
+  readonly backoff: number | 'linear'
+  /** `x-retry-max-delay`. */
+  readonly maxDelayMs: number
+  /** `x-retry-jitter`: share of the delay that is random, 0 to 1. */
+  readonly jitter: number
+  /** `x-retry-on`: every failure, or only those that ask for the message to come back. */
+  readonly on: 'all' | 'requeue'
+  /** `x-retry-parking-queue`: where a message goes when its attempts are used up; null: it is dead-lettered. */
+  readonly parkingQueue: string | null
+}
+
+export interface DeduplicationSettings {
+  /** `x-deduplication-window` (or `x-cache-ttl`): how long an id is remembered. */
+  readonly windowMs: number
+  /** `x-deduplication-size` (or `x-cache-size`): ids remembered at most, the oldest goes first. */
+  readonly idsMax: number
+}
+
+/** A queue without any arguments and policies. */
+export const plainSettings: QueueSettings = {
+  messageTtlMs: null,
+  expiresMs: null,
+  maxLength: null,
+  maxLengthBytes: null,
+  overflow: 'drop-head',
+  deadLetterExchange: null,
+  deadLetterRoutingKey: null,
+  deliveryLimit: null,
+  maxPriority: null,
+  isSingleActive: false,
+  groupLimit: 1,
+  retry: null,
+  deduplication: null,
+  consumerTimeoutMs: null,
+}
