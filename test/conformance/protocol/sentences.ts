@@ -15,6 +15,9 @@ import { projectRoot } from '../../support/project-root.ts'
 
 const differencesFile = 'test/conformance/rabbitmq-3.10-differences.json'
 
+/** One part of that list for each file of sentences. */
+export type Part = 'protocol' | 'extensions' | 'streams'
+
 /** What a sentence's test may use. */
 export interface Stage {
   readonly address: Address
@@ -35,9 +38,12 @@ export class Sentences {
   readonly #differences: Readonly<Record<string, string>>
   readonly #titles = new Set<string>()
 
-  constructor(broker: Broker) {
+  constructor(broker: Broker, part: Part = 'protocol') {
     this.#broker = broker
-    this.#differences = JSON.parse(readFileSync(join(projectRoot, differencesFile), 'utf8'))
+    const parts: Partial<Record<Part, Record<string, string>>> = JSON.parse(
+      readFileSync(join(projectRoot, differencesFile), 'utf8'),
+    )
+    this.#differences = parts[part] ?? {}
   }
 
   /** Registers the test of one sentence. */
