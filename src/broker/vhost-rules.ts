@@ -1,17 +1,38 @@
+import type { Position } from '../log/log.ts'
 import type { SessionRights } from './access/authorise.ts'
 import type { ExchangeArguments, QueueArguments, Session } from './commands.ts'
 import { BrokerError } from './errors.ts'
 import type { BindingEnds } from './topology/binding.ts'
 import type { DeclaredQueue, QueueProperties } from './topology/declared-queue.ts'
-import { alternateExchangeKey, type ExchangeProperties, isExchangeType } from './topology/exchange.ts'
+import { alternateExchangeKey, type Exchange, type ExchangeProperties, isExchangeType } from './topology/exchange.ts'
 import { whyNoCondition } from './topology/headers-matcher.ts'
 import { topologyLimits as limits } from './topology/limits.ts'
+import type { StoredRecord } from './topology/live-records.ts'
 import { checkNewName, reservedPrefix, shown } from './topology/names.ts'
 import { checkQueueArguments, deadLetterExchangeKey, exchangeArgument } from './topology/queue-arguments.ts'
 import { hashesIn, hashesMax } from './topology/topic-matcher.ts'
 import type { VhostState } from './topology/vhost-state.ts'
 
 /** What may be declared, bound and deleted, apart from rights that depend on names only. Each rule throws or returns. */
+
+export function existingExchange(vhost: VhostState, name: string): Exchange {
+  const exchange = vhost.exchanges.get(name)
+  if (exchange === undefined) throw new BrokerError('not-found', `no ${shown('exchange', name, vhost.name)}`)
+  return exchange
+}
+
+/** A queue that exists and is not another session's own. */
+export function usableQueue(vhost: VhostState, session: Session, name: string): DeclaredQueue {
+  const queue = vhost.queues.get(name)
+  if (queue === undefined) throw new BrokerError('not-found', `no ${shown('queue', name, vhost.name)}`)
+  checkOwner(session, queue)
+  return queue
+}
+
+/** What the answer to a change waits for; 0 for something transient. */
+export function positionOf(made: { readonly stored: StoredRecord | null }): Position {
+  return made.stored?.position ?? 0
+}
 
 export function refuseDefaultExchange(name: string): void {
   if (name === '') throw new BrokerError('access-refused', 'operation not permitted on the default exchange')

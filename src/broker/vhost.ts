@@ -18,7 +18,6 @@ import type { Message } from './message.ts'
 import type { BodyWriter, ConfirmSink, Consumer, GetSink, Outcome, Queue, QueueStatus, Reply } from './ports.ts'
 import { isOnSeveralShards, openBodyOnShards, publishToShards } from './publication.ts'
 import { BrokerSession } from './session.ts'
-import { type Binding, bindingIdentity, type Destination } from './topology/binding.ts'
 import type { DeclaredQueue } from './topology/declared-queue.ts'
 import { checkSameExchange, checkSameQueue } from './topology/equivalence.ts'
 import type { Exchange } from './topology/exchange.ts'
@@ -26,6 +25,7 @@ import { shown, withoutLineBreaks } from './topology/names.ts'
 import { consumerPriority } from './topology/queue-arguments.ts'
 import type { Topology } from './topology/topology.ts'
 import type { VhostState } from './topology/vhost-state.ts'
+import { VhostBindings } from './vhost-bindings.ts'
 import * as rules from './vhost-rules.ts'
 
 /**
@@ -39,11 +39,13 @@ export class Vhost implements VhostCommands {
   readonly #parts: VhostParts
   readonly #state: VhostState
   readonly #topology: Topology
+  readonly #bindings: VhostBindings
 
   constructor(state: VhostState, parts: VhostParts) {
     this.#parts = parts
     this.#state = state
     this.#topology = parts.topology
+    this.#bindings = new VhostBindings(state, parts.topology)
   }
 
   get name(): string {
@@ -62,7 +64,7 @@ export class Vhost implements VhostCommands {
     rules.refuseDefaultExchange(name)
     if (args.isPassive) {
       rights.authoriseAny('exchange', name)
-      reply.done(undefined, this.#topology.pendingOf(this.#exchange(name)))
+      reply.done(undefined, this.#topology.pendingOf(rules.existingExchange(this.#state, name)))
       return
     }
     rights.authorise('configure', 'exchange', name)
@@ -72,7 +74,7 @@ export class Vhost implements VhostCommands {
       rules.checkNewExchange(this.#state, properties, rights)
       rules.checkRoom(this.#topology, properties.isDurable)
       const made = this.#topology.declareExchange(this.#state, properties)
-      reply.done(undefined, positionOf(made))
+      reply.done(undefined, rules.positionOf(made))
     } else {
       checkSameExchange(known, properties)
       reply.done(undefined, this.#topology.pendingOf(known))
@@ -93,16 +95,11 @@ export class Vhost implements VhostCommands {
   }
 
   bindExchange(session: Session, args: BindArguments, reply: Reply<void>): void {
-    const { rights, source, destination } = this.#bindingNames(session, args)
-    this.#authoriseBinding(rights, { kind: 'exchange', source, destination, key: args.bindingKey })
-    const from = this.#exchange(source)
-    this.#bind(from, this.#exchange(destination), args, reply)
+    this.#bindings.bindExchange(this.#rightsOf(session), args, reply)
   }
 
   unbindExchange(session: Session, args: BindArguments, reply: Reply<void>): void {
-    const { rights, source, destination } = this.#bindingNames(session, args)
-    this.#authoriseBinding(rights, { kind: 'exchange', source, destination, key: args.bindingKey })
-    this.#unbind(source, this.#state.exchanges.get(destination), args, reply)
+    this.#bindings.unbindExchange(this.#rightsOf(session), args, reply)
   }
 
   // ---------------------------------------------------------------- queues
@@ -112,7 +109,7 @@ export class Vhost implements VhostCommands {
     const given = withoutLineBreaks(args.name)
     if (args.isPassive) {
       rights.authoriseAny('queue', given)
-      this.#status(this.#usableQueue(session, given), reply)
+      this.#status(rules.usableQueue(this.#state, session, given), reply)
       return
     }
     const name = given === '' ? this.#freeName() : given
@@ -123,7 +120,7 @@ export class Vhost implements VhostCommands {
       rules.checkNewQueue(this.#state, properties, { rights, isServerNamed: given === '' })
       rules.checkRoom(this.#topology, properties.isDurable)
       const made = this.#topology.declareQueue(this.#state, properties)
-      reply.done({ name, ready: 0, unacked: 0, consumers: 0 }, positionOf(made))
+      reply.done({ name, ready: 0, unacked: 0, consumers: 0 }, rules.positionOf(made))
       return
     }
     if (known.exclusiveOwner !== properties.exclusiveOwner) throw rules.locked(known)
@@ -172,23 +169,16 @@ export class Vhost implements VhostCommands {
   purgeQueue(session: Session, name: string, reply: Reply<number>): void {
     const stripped = withoutLineBreaks(name)
     this.#rightsOf(session).authorise('read', 'queue', stripped)
-    const queue = handleOf(this.#usableQueue(session, stripped))
+    const queue = handleOf(rules.usableQueue(this.#state, session, stripped))
     queue.shard.purge(queue, reply)
   }
 
   bindQueue(session: Session, args: BindArguments, reply: Reply<void>): void {
-    const { rights, source, destination } = this.#bindingNames(session, args)
-    this.#authoriseBinding(rights, { kind: 'queue', source, destination, key: args.bindingKey })
-    const from = this.#exchange(source)
-    this.#bind(from, this.#usableQueue(session, destination), args, reply)
+    this.#bindings.bindQueue(this.#rightsOf(session), session, args, reply)
   }
 
   unbindQueue(session: Session, args: BindArguments, reply: Reply<void>): void {
-    const { rights, source, destination } = this.#bindingNames(session, args)
-    this.#authoriseBinding(rights, { kind: 'queue', source, destination, key: args.bindingKey })
-    const queue = this.#state.queues.get(destination)
-    if (queue !== undefined) rules.checkOwner(session, queue)
-    this.#unbind(source, queue, args, reply)
+    this.#bindings.unbindQueue(this.#rightsOf(session), session, args, reply)
   }
 
   // ---------------------------------------------------------------- publish
@@ -203,7 +193,7 @@ export class Vhost implements VhostCommands {
   ): void {
     const rights = this.#rightsOf(session)
     rights.authorise('write', 'exchange', exchange)
-    const from = this.#exchange(exchange)
+    const from = rules.existingExchange(this.#state, exchange)
     if (from.isInternal) {
       throw new BrokerError('access-refused', `cannot publish to internal ${shown('exchange', exchange, this.name)}`)
     }
@@ -232,14 +222,14 @@ export class Vhost implements VhostCommands {
   get(session: Session, name: string, isNoAck: boolean, sink: GetSink): void {
     const stripped = withoutLineBreaks(name)
     this.#rightsOf(session).authorise('read', 'queue', stripped)
-    const queue = handleOf(this.#usableQueue(session, stripped))
+    const queue = handleOf(rules.usableQueue(this.#state, session, stripped))
     queue.shard.get(queue, isNoAck, sink)
   }
 
   consume(session: Session, args: ConsumeArguments, reply: Reply<Consumer>): void {
     const name = withoutLineBreaks(args.queue)
     this.#rightsOf(session).authorise('read', 'queue', name)
-    const queue = handleOf(this.#usableQueue(session, name))
+    const queue = handleOf(rules.usableQueue(this.#state, session, name))
     const priority = consumerPriority(shown('queue', name, this.name), args.arguments)
     const consumer = new RegisteredConsumer(this.#parts.nextConsumerId(), queue, priority, args)
     queue.shard.register(consumer, {
@@ -282,20 +272,6 @@ export class Vhost implements VhostCommands {
     return session.rights
   }
 
-  #exchange(name: string): Exchange {
-    const exchange = this.#state.exchanges.get(name)
-    if (exchange === undefined) throw new BrokerError('not-found', `no ${shown('exchange', name, this.name)}`)
-    return exchange
-  }
-
-  /** A queue that exists and is not another session's own. */
-  #usableQueue(session: Session, name: string): DeclaredQueue {
-    const queue = this.#state.queues.get(name)
-    if (queue === undefined) throw new BrokerError('not-found', `no ${shown('queue', name, this.name)}`)
-    rules.checkOwner(session, queue)
-    return queue
-  }
-
   #status(queue: DeclaredQueue, reply: Reply<Declared>): void {
     const handle = handleOf(queue)
     handle.shard.status(handle, {
@@ -308,52 +284,8 @@ export class Vhost implements VhostCommands {
     })
   }
 
-  #bindingNames(session: Session, args: BindArguments): BindingNames {
-    return {
-      rights: this.#rightsOf(session),
-      source: withoutLineBreaks(args.source),
-      destination: withoutLineBreaks(args.destination),
-    }
-  }
-
-  /** Write on where it leads, read on where it comes from, and on the key where that is a topic exchange. */
-  #authoriseBinding(
-    rights: SessionRights,
-    binding: { kind: 'queue' | 'exchange'; source: string; destination: string; key: string },
-  ): void {
-    rights.authorise('write', binding.kind, binding.destination)
-    if (binding.kind === 'exchange') rules.refuseDefaultExchange(binding.destination)
-    rules.refuseDefaultExchange(binding.source)
-    rights.authorise('read', 'exchange', binding.source)
-    if (this.#state.exchanges.get(binding.source)?.type !== 'topic') return
-    rights.authoriseTopic('read', binding.source, binding.key)
-  }
-
-  #bind(source: Exchange, destination: Destination, args: BindArguments, reply: Reply<void>): void {
-    const ends = { source, destination, key: args.bindingKey, arguments: args.arguments }
-    const known = source.outgoing.get(bindingIdentity(ends))
-    if (known !== undefined) {
-      reply.done(undefined, this.#topology.pendingOf(known))
-      return
-    }
-    rules.checkNewBinding(this.#state, ends)
-    rules.checkRoom(this.#topology, source.isDurable && destination.isDurable)
-    reply.done(undefined, positionOf(this.#topology.bind(ends)))
-  }
-
-  /** What is not there is as good as unbound. */
-  #unbind(source: string, destination: Destination | undefined, args: BindArguments, reply: Reply<void>): void {
-    reply.done(undefined, this.#removeIfThere(this.#bindingFrom(source, destination, args)))
-  }
-
-  #removeIfThere(definition: Exchange | Binding | undefined): Position {
+  #removeIfThere(definition: Exchange | undefined): Position {
     return definition === undefined ? this.#topology.pending : this.#topology.remove(definition)
-  }
-
-  #bindingFrom(source: string, destination: Destination | undefined, args: BindArguments): Binding | undefined {
-    if (destination === undefined) return undefined
-    const identity = bindingIdentity({ destination, key: args.bindingKey, arguments: args.arguments })
-    return this.#state.exchanges.get(source)?.outgoing.get(identity)
   }
 
   #freeName(): string {
@@ -391,17 +323,6 @@ export interface VhostParts {
   readonly random: Random
   /** One sequence for the whole broker. */
   readonly nextConsumerId: () => number
-}
-
-interface BindingNames {
-  readonly rights: SessionRights
-  readonly source: string
-  readonly destination: string
-}
-
-/** What the answer to a change waits for; 0 for something transient. */
-function positionOf(made: Exchange | DeclaredQueue | Binding): Position {
-  return made.stored?.position ?? 0
 }
 
 function handleOf(queue: DeclaredQueue): Queue {
