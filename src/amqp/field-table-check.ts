@@ -75,3 +75,9 @@ function checkValue(buffer: Uint8Array, at: number, end: number, depth: number):
   }
   return next
 }
+
+/** Where the value whose tag is at `at` ends. The bytes have passed `checkFieldTable`. */
+export function valueEnd(buffer: Uint8Array, at: number): number {
+  const width = widths[buffer[at] as number] as number
+  return at + (width === counted ? 5 + readUint32(buffer, at + 1) : 1 + width)
+}

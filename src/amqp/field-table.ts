@@ -1,7 +1,7 @@
 import { assertNever } from '../base/assert.ts'
 import { ByteReader } from './byte-reader.ts'
 import { ByteWriter } from './byte-writer.ts'
-import { checkFieldTable, fieldItemsMax } from './field-table-check.ts'
+import { checkFieldTable, fieldItemsMax, valueEnd } from './field-table-check.ts'
 import { encodeLongBytes, encodeLongString, encodeShortString } from './short-string.ts'
 
 /**
@@ -222,6 +222,31 @@ function writeArray(writer: ByteWriter, items: readonly FieldValue[]): void {
   const lengthAt = writer.reserve(4)
   for (const item of items) writeValue(writer, item)
   writer.patchUint32(lengthAt, writer.length - lengthAt - 4)
+}
+
+/**
+ * The table with some fields changed: null takes one away, any other value is written behind those that stay. What stays
+ * does so to the byte and in its place.
+ */
+export function changeFields(table: FieldTable, changes: ReadonlyMap<string, FieldValue | null>): FieldTable {
+  const writer = new ByteWriter(table.bytes.length + 512)
+  const reader = new ByteReader().reset(table.bytes, 0, table.bytes.length)
+  while (reader.remaining > 0) {
+    const start = reader.position
+    const isChanged = changes.has(reader.shortString())
+    const end = valueEnd(table.bytes, reader.position)
+    reader.take(end - reader.position)
+    if (!isChanged) writer.bytes(table.bytes.subarray(start, end))
+  }
+  const fields = new Map(table.fields)
+  for (const [key, value] of changes) {
+    fields.delete(key)
+    if (value === null) continue
+    fields.set(key, value)
+    encodeShortString(writer, key)
+    writeValue(writer, value)
+  }
+  return writer.length === 0 ? emptyTable : { bytes: writer.copy(), fields }
 }
 
 // ---------------------------------------------------------------- build from plain values
