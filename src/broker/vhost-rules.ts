@@ -9,7 +9,13 @@ import { whyNoCondition } from './topology/headers-matcher.ts'
 import { topologyLimits as limits } from './topology/limits.ts'
 import type { StoredRecord } from './topology/live-records.ts'
 import { checkNewName, reservedPrefix, shown } from './topology/names.ts'
-import { checkQueueArguments, deadLetterExchangeKey, exchangeArgument } from './topology/queue-arguments.ts'
+import {
+  checkQueueArguments,
+  checkStreamProperties,
+  deadLetterExchangeKey,
+  exchangeArgument,
+  isStream,
+} from './topology/queue-arguments.ts'
 import { hashesIn, hashesMax } from './topology/topic-matcher.ts'
 import type { VhostState } from './topology/vhost-state.ts'
 
@@ -111,6 +117,7 @@ export function checkNewQueue(
     rights.authorise('write', 'exchange', deadLetterExchange)
   }
   checkQueueArguments(what, queue.arguments)
+  if (isStream(queue)) checkStreamProperties(what, { ...queue, isServerNamed })
   if (vhost.queues.size >= limits.queuesPerVhostMax) {
     throw limitReached(`declare ${what}`, `queue limit in vhost '${vhost.name}'`, limits.queuesPerVhostMax)
   }

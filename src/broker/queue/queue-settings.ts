@@ -34,6 +34,13 @@ export interface QueueSettings {
   readonly deduplication: DeduplicationSettings | null
   /** `x-consumer-timeout`, `consumer-timeout`: a delivery's lease; expiry requeues the message. */
   readonly consumerTimeoutMs: number | null
+  // ---------------------------------------------------------------- streams only
+  /** `x-max-age`, `max-age`: whole segments go once all in them is older. */
+  readonly maxAgeMs: number | null
+  /** `x-stream-max-segment-size-bytes`; null: the stream's own default. */
+  readonly segmentBytes: number | null
+  /** `x-stream-filter-size-bytes`: of the filter beside each part of a segment, 16 to 255. */
+  readonly filterBytes: number | null
 }
 
 /** Waiting longer and longer between attempts, then parking. `docs/retry.md`. */
@@ -77,4 +84,7 @@ export const plainSettings: QueueSettings = {
   retry: null,
   deduplication: null,
   consumerTimeoutMs: null,
+  maxAgeMs: null,
+  segmentBytes: null,
+  filterBytes: null,
 }

@@ -1,68 +1,153 @@
-import type { FieldTable, FieldValue } from '../../amqp/field-table.ts'
+import { changeFields, type FieldTable } from '../../amqp/field-table.ts'
 import { BrokerError } from '../errors.ts'
-import { typeName, valueText, wholeNumber } from './field-values.ts'
+import * as checks from './argument-checks.ts'
+import { typeName, valueText } from './field-values.ts'
 
 /**
  * The `x-` arguments of a queue: which are known, and which values they may have. What they do is the queue's business.
  *
- * One kind of queue has the features of RabbitMQ's classic and quorum queues both, so both names are accepted as
- * `x-queue-type` and each argument of either is known to both. Arguments of streams are refused on them.
+ * There are two kinds of queue. `stream` is a log that is read again and again. All others are one kind with the
+ * features of RabbitMQ's classic and quorum queues both: either name is accepted as `x-queue-type`, and each argument of
+ * either is known to both. An argument of one kind is refused on the other. Arguments nobody knows are kept and mean
+ * nothing.
  */
 export const queueTypeKey = 'x-queue-type'
 export const deadLetterExchangeKey = 'x-dead-letter-exchange'
 
-type Check = (field: FieldValue, all: FieldTable) => string | null
+export const queueTypes = ['classic', 'quorum', 'stream'] as const
+export type QueueType = (typeof queueTypes)[number]
 
-const expiryMsMax = 315_360_000_000 // ten years
+/** Whether this is one that is read again and again, which `broker/stream` holds. */
+export function isStream(definition: { readonly arguments: FieldTable }): boolean {
+  return queueTypeOf(definition.arguments) === 'stream'
+}
+
+/** As declared; saying nothing is saying classic. */
+export function queueTypeOf(table: FieldTable): QueueType {
+  const type = table.fields.get(queueTypeKey)?.value
+  return type === 'quorum' || type === 'stream' ? type : 'classic'
+}
+
+/** The same arguments with a type, where they have none: what a vhost's default type does to a declare. */
+export function withDefaultType(table: FieldTable, type: QueueType): FieldTable {
+  if (table.fields.has(queueTypeKey)) return table
+  return changeFields(table, new Map([[queueTypeKey, { tag: 'S', value: type }]]))
+}
+
+// ---------------------------------------------------------------- the table
+
 const priorityMax = 255
+/** Messages of one group that may be in flight; more is no grouping. */
+const groupLimitMax = 1_000_000
+const retryAttemptsMax = 1_000_000
+const retryBackoffMax = 1_000
+/** Ids one queue remembers: some 100 bytes each. */
+const deduplicationIdsMax = 10_000_000
 
-const checks: ReadonlyMap<string, Check> = new Map<string, Check>([
-  ['x-expires', expires],
+const { both, needs, without, notNegative, positive, milliseconds, positiveMilliseconds } = checks
+const retries = needs(['x-retry-attempts', 'x-retry-delay'], '"means nothing without \'x-retry-attempts\'"')
+const deduplicates = needs(['x-message-deduplication'], '"means nothing without \'x-message-deduplication\'"')
+const delayedRetries = ['x-delayed-retry-type', 'x-delayed-retry-min', 'x-delayed-retry-max']
+const locators = ['client-local', 'balanced', 'random', 'least-leaders', 'min-masters']
+
+const queueChecks: readonly Row[] = [
+  ['x-expires', positiveMilliseconds],
   ['x-message-ttl', milliseconds],
-  [deadLetterExchangeKey, text],
-  ['x-dead-letter-routing-key', deadLetterRoutingKey],
-  ['x-dead-letter-strategy', oneOf(['at-most-once', 'at-least-once'], 'invalid_dlx_strategy')],
+  [deadLetterExchangeKey, checks.text],
+  ['x-dead-letter-routing-key', both(checks.text, needs([deadLetterExchangeKey], 'routing_key_but_no_dlx_defined'))],
+  ['x-dead-letter-strategy', checks.oneOf(['at-most-once', 'at-least-once'], 'invalid_dlx_strategy')],
   ['x-max-length', notNegative],
   ['x-max-length-bytes', notNegative],
   ['x-max-in-memory-length', notNegative],
   ['x-max-in-memory-bytes', notNegative],
-  ['x-max-priority', priority],
-  ['x-overflow', oneOf(['drop-head', 'reject-publish', 'reject-publish-dlx'], 'invalid_overflow')],
-  ['x-single-active-consumer', boolean],
-  ['x-delivery-limit', whole],
-  ['x-consumer-timeout', notNegative],
+  ['x-max-priority', checks.atMost(priorityMax, notNegative)],
+  ['x-overflow', checks.oneOf(['drop-head', 'reject-publish', 'reject-publish-dlx'], 'invalid_overflow')],
+  ['x-single-active-consumer', checks.boolean],
+  ['x-delivery-limit', checks.whole],
+  ['x-consumer-timeout', milliseconds],
   ['x-consumer-disconnected-timeout', notNegative],
-  ['x-delayed-retry-type', text],
-  ['x-delayed-retry-min', notNegative],
-  ['x-delayed-retry-max', notNegative],
-  ['x-quorum-initial-group-size', groupSize],
-  ['x-queue-mode', text],
-  ['x-queue-version', version],
-  ['x-queue-master-locator', text],
-  ['x-queue-leader-locator', locator],
-  [queueTypeKey, queueType],
-])
-
-/** Compared when a queue is declared again. */
-export const knownArguments: readonly string[] = [...checks.keys()]
-
-/** Known, but not to the queues there are. */
-const streamArguments = [
-  'x-max-age',
-  'x-stream-max-segment-size-bytes',
-  'x-stream-filter-size-bytes',
-  'x-initial-cluster-size',
+  ['x-delayed-retry-type', checks.oneOf(['disabled', 'all', 'failed', 'returned'], 'invalid_delayed_retry_type')],
+  ['x-delayed-retry-min', milliseconds],
+  ['x-delayed-retry-max', milliseconds],
+  ['x-quorum-initial-group-size', positive],
+  ['x-queue-mode', checks.queueMode],
+  ['x-queue-version', checks.queueVersion],
+  ['x-queue-master-locator', checks.text],
+  ['x-retry-attempts', both(checks.atMost(retryAttemptsMax, checks.whole), without(delayedRetries))],
+  ['x-retry-delay', both(milliseconds, without(delayedRetries))],
+  ['x-retry-backoff', both(checks.numberWithin(1, retryBackoffMax), retries)],
+  ['x-retry-max-delay', both(milliseconds, retries)],
+  ['x-retry-jitter', both(checks.numberWithin(0, 1), retries)],
+  ['x-retry-on', both(checks.oneOf(['all', 'requeue'], 'invalid_retry_on'), retries)],
+  ['x-retry-parking-queue', both(checks.name, retries)],
+  ['x-group-limit', checks.atMost(groupLimitMax, positive)],
+  ['x-message-deduplication', checks.boolean],
+  ['x-deduplication-window', both(positiveMilliseconds, both(deduplicates, without(['x-cache-ttl'])))],
+  ['x-cache-ttl', both(positiveMilliseconds, deduplicates)],
+  [
+    'x-deduplication-size',
+    both(checks.atMost(deduplicationIdsMax, positive), both(deduplicates, without(['x-cache-size']))),
+  ],
+  ['x-cache-size', both(checks.atMost(deduplicationIdsMax, positive), deduplicates)],
 ]
 
-/** Throws unless a queue may be made with these; `what` is how the error names the queue. */
+/** Bytes of a stream's filter, as RabbitMQ bounds them. */
+const filterBytes = { min: 16, max: 255 }
+
+const streamChecks: readonly Row[] = [
+  ['x-max-age', checks.maxAge],
+  ['x-stream-max-segment-size-bytes', positive],
+  ['x-stream-filter-size-bytes', both(notNegative, checks.numberWithin(filterBytes.min, filterBytes.max))],
+  ['x-initial-cluster-size', positive],
+]
+
+const sharedChecks: readonly Row[] = [
+  [queueTypeKey, checks.text],
+  ['x-queue-leader-locator', checks.oneOf(locators, 'invalid_queue_locator_arg')],
+]
+
+const rows = [...sharedChecks, ...queueChecks, ...streamChecks]
+const keysOf = (some: readonly Row[]): string[] => some.map(([key]) => key)
+const streamArguments = new Set(['x-max-length-bytes', ...keysOf([...streamChecks, ...sharedChecks])])
+const queueArguments = new Set(keysOf([...sharedChecks, ...queueChecks]))
+
+/** Compared when a queue is declared again. */
+export const knownArguments: readonly string[] = keysOf(rows)
+
+type Row = readonly [key: string, check: checks.Check]
+
+// ---------------------------------------------------------------- what is asked of it
+
+/** Throws (406) unless a queue may be made with these; `what` is how the error names the queue. */
 export function checkQueueArguments(what: string, table: FieldTable): void {
-  for (const [key, field] of table.fields) {
-    const wrong = checks.get(key)?.(field, table) ?? null
-    if (wrong !== null) throw new BrokerError('precondition-failed', `invalid arg '${key}' for ${what}: ${wrong}`)
-    if (!streamArguments.includes(key)) continue
-    const type = table.fields.get(queueTypeKey)?.value ?? 'classic'
-    throw new BrokerError('precondition-failed', `invalid arg '${key}' for ${what} of queue type ${type}`)
+  if (table.fields.size === 0) return
+  const type = table.fields.get(queueTypeKey)
+  if (type?.tag === 'S' && !queueTypes.some((known) => known === type.value)) {
+    throw invalid(queueTypeKey, what, `"unsupported queue type '${valueText(type)}'"`)
   }
+  for (const [key, check] of rows) {
+    const field = table.fields.get(key)
+    const wrong = field === undefined ? null : check(field, table)
+    if (wrong !== null) throw invalid(key, what, wrong)
+  }
+  checkKindOf(what, table)
+  checkDelayedRetry(what, table)
+}
+
+/** Throws (406) unless a stream may be so; other queues may be anything. */
+export function checkStreamProperties(
+  what: string,
+  queue: { isDurable: boolean; isAutoDelete: boolean; exclusiveOwner: number | null; isServerNamed: boolean },
+): void {
+  if (queue.isServerNamed) {
+    throw new BrokerError('precondition-failed', 'Cannot declare a server-named queue for type rabbit_stream_queue')
+  }
+  const wrong = [
+    queue.isAutoDelete ? 'auto-delete' : null,
+    queue.exclusiveOwner === null ? null : 'exclusive-owner',
+    queue.isDurable ? null : 'non-durable',
+  ].find((property) => property !== null)
+  if (wrong !== undefined) throw new BrokerError('precondition-failed', `invalid property '${wrong}' for ${what}`)
 }
 
 /** The name in an argument that names an exchange; null when there is none. Throws when it is no name. */
@@ -77,77 +162,33 @@ export function exchangeArgument(what: string, key: string, table: FieldTable): 
 export function consumerPriority(what: string, table: FieldTable): number {
   const field = table.fields.get('x-priority')
   if (field === undefined) return 0
-  const wrong = whole(field)
-  if (wrong !== null) throw new BrokerError('precondition-failed', `invalid arg 'x-priority' for ${what}: ${wrong}`)
+  const wrong = checks.whole(field)
+  if (wrong !== null) throw invalid('x-priority', what, wrong)
   return Number(field.value) // what is beyond 2^53 is rounded, which changes no order that anyone relies on
 }
 
-// ---------------------------------------------------------------- values; the texts are RabbitMQ's
-
-function whole(field: FieldValue): string | null {
-  return wholeNumber(field) === null ? `"expected integer, got ${typeName(field.tag)}"` : null
+/** An argument of the other kind of queue. */
+function checkKindOf(what: string, table: FieldTable): void {
+  const type = queueTypeOf(table)
+  const own = type === 'stream' ? streamArguments : queueArguments
+  for (const key of table.fields.keys()) {
+    if (own.has(key) || !knownArguments.includes(key)) continue
+    throw new BrokerError('precondition-failed', `invalid arg '${key}' for ${what} of queue type ${type}`)
+  }
 }
 
-function notNegative(field: FieldValue): string | null {
-  const number = wholeNumber(field)
-  if (number === null) return whole(field)
-  return number < 0 ? `{value_negative,${number}}` : null
+function checkDelayedRetry(what: string, table: FieldTable): void {
+  const type = table.fields.get('x-delayed-retry-type')?.value
+  const min = table.fields.get('x-delayed-retry-min')?.value
+  const max = table.fields.get('x-delayed-retry-max')?.value
+  if (type !== undefined && type !== 'disabled' && min === undefined) {
+    throw invalid('x-delayed-retry-type', what, '"means nothing without \'x-delayed-retry-min\'"')
+  }
+  if (min !== undefined && max !== undefined && Number(max) < Number(min)) {
+    throw invalid('x-delayed-retry-max', what, `"expected at least ${Number(min)}, got ${Number(max)}"`)
+  }
 }
 
-function milliseconds(field: FieldValue): string | null {
-  const wrong = notNegative(field)
-  if (wrong !== null) return wrong
-  return Number(field.value) > expiryMsMax ? `{value_too_large,${field.value}}` : null
-}
-
-function expires(field: FieldValue): string | null {
-  return wholeNumber(field) === 0 ? '{value_zero,0}' : milliseconds(field)
-}
-
-function priority(field: FieldValue): string | null {
-  const wrong = notNegative(field)
-  if (wrong !== null) return wrong
-  return Number(field.value) > priorityMax ? `{max_value_exceeded,${field.value}}` : null
-}
-
-function groupSize(field: FieldValue): string | null {
-  return wholeNumber(field) === 0 ? '{value_zero,0}' : notNegative(field)
-}
-
-/** Both versions there have been are taken; neither means anything here. */
-function version(field: FieldValue): string | null {
-  const number = wholeNumber(field)
-  if (number === null) return whole(field)
-  return number === 1 || number === 2 ? null : `"unsupported queue version '${number}'"`
-}
-
-function text(field: FieldValue): string | null {
-  return field.tag === 'S' ? null : unacceptable(field)
-}
-
-function boolean(field: FieldValue): string | null {
-  return field.tag === 't' ? null : unacceptable(field)
-}
-
-function deadLetterRoutingKey(field: FieldValue, all: FieldTable): string | null {
-  return text(field) ?? (all.fields.has(deadLetterExchangeKey) ? null : 'routing_key_but_no_dlx_defined')
-}
-
-function oneOf(values: readonly string[], wrong: string): Check {
-  return (field) => text(field) ?? (values.includes(String(field.value)) ? null : wrong)
-}
-
-const locators = ['client-local', 'balanced', 'random', 'least-leaders', 'min-masters']
-
-function locator(field: FieldValue): string | null {
-  return text(field) ?? (locators.includes(String(field.value)) ? null : 'invalid_queue_locator_arg')
-}
-
-function queueType(field: FieldValue): string | null {
-  if (field.tag !== 'S') return unacceptable(field)
-  return field.value === 'classic' || field.value === 'quorum' ? null : `"unsupported queue type '${valueText(field)}'"`
-}
-
-function unacceptable(field: FieldValue): string {
-  return `{unacceptable_type,${typeName(field.tag)}}`
+function invalid(key: string, what: string, why: string): BrokerError {
+  return new BrokerError('precondition-failed', `invalid arg '${key}' for ${what}: ${why}`)
 }

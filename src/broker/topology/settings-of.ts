@@ -1,5 +1,6 @@
 import type { FieldTable } from '../../amqp/field-table.ts'
 import type { DeduplicationSettings, QueueSettings, RetrySettings } from '../queue/queue-settings.ts'
+import { maxAgeMs } from './argument-checks.ts'
 import { wholeNumber } from './field-values.ts'
 
 /**
@@ -32,7 +33,10 @@ export function settingsOf(table: FieldTable): QueueSettings {
     groupLimit: number('x-group-limit') ?? 1,
     retry: retryOf(number, text, table),
     deduplication: deduplicationOf(number, table),
-    consumerTimeoutMs: number('x-consumer-timeout'),
+    consumerTimeoutMs: number('x-consumer-timeout') || null,
+    maxAgeMs: maxAgeMs(text('x-max-age') ?? ''),
+    segmentBytes: number('x-stream-max-segment-size-bytes'),
+    filterBytes: number('x-stream-filter-size-bytes'),
   }
 }
 
