@@ -124,6 +124,12 @@ export function headersOf(buffer: Uint8Array, start: number, end: number): Field
   return decodeFieldTable(buffer, at + 4, at + 4 + readUint32(buffer, at), itemsMaxWhenKept)
 }
 
+/** Where the entries of the headers table begin, whose 32-bit length stands before them; -1 without headers. */
+export function headersStart(buffer: Uint8Array, start: number, end: number): number {
+  const at = propertyAt(buffer, start, end, PropertyFlags.headers)
+  return at === absent ? -1 : at + 4
+}
+
 export function expirationOf(buffer: Uint8Array, start: number, end: number): string | null {
   return stringOf(buffer, start, end, PropertyFlags.expiration)
 }

@@ -65,6 +65,12 @@ export function readFieldTable(reader: ByteReader): FieldTable {
   return decodeFieldTable(reader.buffer, at, at + length)
 }
 
+/** The one value whose tag is at `at`. The bytes have passed `checkFieldTable`. */
+export function decodeFieldValue(buffer: Uint8Array, at: number): FieldValue {
+  const bytes = buffer.slice(at, valueEnd(buffer, at))
+  return valueAt(new ByteReader().reset(bytes, 0, bytes.length))
+}
+
 /** Everything from the cursor to the end of the reader. The bytes are checked. */
 function tableAt(reader: ByteReader): FieldTable {
   const bytes = reader.buffer.subarray(reader.position, reader.end)

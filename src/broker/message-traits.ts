@@ -13,15 +13,17 @@ export class MessageTraits {
   priority = 0
   /** `x-group`: at most one of a key is in flight; '' is none. At most `groupBytesMax` bytes of UTF-8. */
   group = ''
-  /** `x-deduplication-header`, else the message id: what a queue with deduplication knows it by; '' is none. */
-  deduplicationId = ''
 
   clear(): void {
     this.dueAt = 0
     this.expirationMs = null
     this.priority = 0
     this.group = ''
-    this.deduplicationId = ''
+  }
+
+  /** For whoever keeps the message. */
+  copy(): MessageTraits {
+    return Object.assign(new MessageTraits(), this)
   }
 }
 

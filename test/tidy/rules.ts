@@ -15,6 +15,7 @@ export const importTable: Readonly<Record<string, readonly string[]>> = {
     'amqp/field-table.ts',
     'amqp/content-header.ts',
     'amqp/short-string.ts',
+    'amqp/known-headers.ts',
     'amqp/byte-writer.ts',
   ],
   cluster: ['base', 'broker', 'log/log.ts'],

@@ -119,7 +119,6 @@ describe('a dead letter', () => {
     const traits = new MessageTraits()
     traits.dueAt = 5
     traits.expirationMs = 6
-    traits.deduplicationId = 'id'
     original.traits = traits
     assert.equal(writer.rewrite(original, to).message.traits, null)
     traits.priority = 7
