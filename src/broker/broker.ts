@@ -88,6 +88,10 @@ export class Broker implements BrokerCommands {
     return this.#topology.committed
   }
 
+  get topologyPending(): Position {
+    return this.#topology.pending
+  }
+
   get publishGate(): 'open' | 'congested' | 'blocked' {
     if (this.#alarms.size > 0) return 'blocked'
     return this.#isCongested ? 'congested' : 'open'

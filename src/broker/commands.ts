@@ -63,6 +63,8 @@ export interface BrokerCommands {
   closeSession(session: Session, done: () => void): void
   /** Topology records up to here are on stable storage. */
   readonly topologyCommitted: Position
+  /** What an answer must wait for that takes all that has been declared so far for granted; 0: nothing. */
+  readonly topologyPending: Position
   /**
    * Whether `publish` may be called. `congested`: more is appended than the log has stored, stop reading publishers for a
    * moment. `blocked`: an alarm, tell them (`connection.blocked`). A publish that was read waits unprocessed.
@@ -146,6 +148,8 @@ export interface VhostCommands {
   bindQueue(session: Session, args: BindArguments, reply: Reply<void>): void
   unbindQueue(session: Session, args: BindArguments, reply: Reply<void>): void
 
+  /** The first part of `resolve`: the right to write, the exchange, internal or not. Throws `BrokerError`. */
+  checkPublish(session: Session, exchange: string): void
   /**
    * Fills `route` for one publish: rights, exchange, internal or not, bindings, alternate exchange. Each queue once.
    * `message` is looked at only by headers exchanges. `moreKeys` are those of CC and BCC. Throws `BrokerError`.

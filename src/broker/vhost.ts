@@ -183,6 +183,18 @@ export class Vhost implements VhostCommands {
 
   // ---------------------------------------------------------------- publish
 
+  checkPublish(session: Session, exchange: string): void {
+    this.#publishable(this.#rightsOf(session), exchange)
+  }
+
+  /** The exchange, if it may be published to. */
+  #publishable(rights: SessionRights, name: string): Exchange {
+    rights.authorise('write', 'exchange', name)
+    const exchange = rules.existingExchange(this.#state, name)
+    if (!exchange.isInternal) return exchange
+    throw new BrokerError('access-refused', `cannot publish to internal ${shown('exchange', name, this.name)}`)
+  }
+
   resolve(
     session: Session,
     exchange: string,
@@ -192,11 +204,7 @@ export class Vhost implements VhostCommands {
     moreKeys: readonly string[] = [],
   ): void {
     const rights = this.#rightsOf(session)
-    rights.authorise('write', 'exchange', exchange)
-    const from = rules.existingExchange(this.#state, exchange)
-    if (from.isInternal) {
-      throw new BrokerError('access-refused', `cannot publish to internal ${shown('exchange', exchange, this.name)}`)
-    }
+    const from = this.#publishable(rights, exchange)
     if (from.type === 'topic') {
       rights.authoriseTopic('write', exchange, routingKey)
       for (const key of moreKeys) rights.authoriseTopic('write', exchange, key)

@@ -73,6 +73,10 @@ export class FakeBroker implements BrokerCommands {
     return { id: ++this.#sessions, principal, vhost: this.vhost }
   }
 
+  get topologyPending(): number {
+    return this.topologyAppended > this.topologyCommitted ? this.topologyAppended : 0
+  }
+
   closeSession(session: Session, done: () => void): void {
     this.closedSessions.push(session.id)
     this.vhost.calls.push(`closeSession ${session.id}`)
@@ -291,13 +295,30 @@ export class FakeVhost implements VhostCommands {
     this.#changed(reply, true, () => {})
   }
 
-  resolve(_session: Session, exchange: string, routingKey: string, _message: Message, route: Route): void {
+  checkPublish(_session: Session, exchange: string): void {
+    if (exchange !== '' && !this.exchanges.has(exchange)) {
+      throw new BrokerError('not-found', `no exchange '${exchange}' in vhost '/'`)
+    }
+  }
+
+  resolve(
+    session: Session,
+    exchange: string,
+    routingKey: string,
+    _message: Message,
+    route: Route,
+    moreKeys: readonly string[] = [],
+  ): void {
+    this.checkPublish(session, exchange)
     this.resolves++
-    const bindings = exchange === '' ? [{ key: routingKey, queue: routingKey }] : this.exchanges.get(exchange)
-    if (bindings === undefined) throw new BrokerError('not-found', `no exchange '${exchange}' in vhost '/'`)
-    const targets = bindings.filter(({ key }) => key === routingKey).map(({ queue }) => this.queues.get(queue))
+    const keys = [routingKey, ...moreKeys]
+    const bindings = exchange === '' ? keys.map((key) => ({ key, queue: key })) : this.exchanges.get(exchange)
+    const names = new Set((bindings ?? []).filter(({ key }) => keys.includes(key)).map(({ queue }) => queue))
     route.count = 0
-    for (const target of targets) if (target !== undefined) route.queues[route.count++] = target
+    for (const name of names) {
+      const target = this.queues.get(name)
+      if (target !== undefined) route.queues[route.count++] = target
+    }
     route.version = this.routingVersion
     route.isCacheable = true
   }
