@@ -6,18 +6,17 @@ import { topicRow } from '../access/authorise.ts'
 import { guestPasswordHash } from '../access/password-hash.ts'
 import type { User } from '../access/user.ts'
 import type { Route } from '../commands.ts'
-import { BrokerError } from '../errors.ts'
 import type { Message } from '../message.ts'
 import type { ShardDirectory, ShardTopology } from '../ports.ts'
 import type { Binding, BindingEnds } from './binding.ts'
 import type { DeclaredQueue, QueueProperties } from './declared-queue.ts'
 import { type Definition, Definitions } from './definitions.ts'
 import type { Exchange, ExchangeProperties } from './exchange.ts'
+import { Journal } from './journal.ts'
 import { vhostIds } from './predeclared.ts'
 import type { QueueDefinition } from './queue-definition.ts'
 import { Reclaim } from './reclaim.ts'
-import { recordOf } from './record-of.ts'
-import { decodeRecord, encodeRecord, type TopologyRecord } from './records.ts'
+import { decodeRecord } from './records.ts'
 import { removalOf } from './removal.ts'
 import { Router } from './router.ts'
 import type { VhostState } from './vhost-state.ts'
@@ -38,19 +37,19 @@ export class Topology implements ShardTopology {
   readonly runQueue: RunQueue
   readonly router = new Router()
   readonly #definitions: Definitions
+  readonly #journal: Journal
   readonly #logger: Logger
   readonly #commitListeners: ((position: Position) => void)[] = []
   #log: Log | null = null
   #reclaim: Reclaim | null = null
   #failure: Error | null = null
   #opening: { until: Position; done: (error: Error | null) => void } | null = null
-  #term = 0
-  #idCount = 0
 
   constructor(parts: TopologyParts) {
     this.runQueue = parts.runQueue
     this.#logger = parts.logger
     this.#definitions = new Definitions(parts.directory, parts.runQueue)
+    this.#journal = new Journal(this.#definitions)
     this.logListener = {
       committed: (position) => this.#committed(position),
       failed: (error) => {
@@ -73,7 +72,7 @@ export class Topology implements ShardTopology {
       log,
       live: definitions.live,
       runQueue: this.runQueue,
-      rewrite: (id) => this.#rewrite(id),
+      rewrite: (id) => this.#journal.rewrite(id),
     })
     for (const segment of log.segments) {
       await log.replay(segment, (position, buffer, start, end) => {
@@ -83,6 +82,7 @@ export class Topology implements ShardTopology {
     }
     definitions.finishReplay()
     this.#reclaim = reclaim
+    this.#journal.begin(log, reclaim, definitions.term + 1)
     await this.#begin()
     const { vhosts, term } = definitions
     this.#logger.info({ term, vhosts: vhosts.size, records: definitions.live.count }, 'topology is open')
@@ -95,25 +95,23 @@ export class Topology implements ShardTopology {
    */
   async #begin(): Promise<void> {
     const { term } = this.#definitions
-    assert(term + 1 < termsMax, 'a log can be opened about two million times')
-    this.#term = term + 1
     // Last, so that a first start that did not get through is a first start again, with the same ids.
     if (term === 0) this.#makeDefaults()
-    await this.#whenCommitted(this.#change({ kind: 'term', id: termId, term: this.#term }, true))
+    await this.#whenCommitted(this.#journal.change({ kind: 'term', id: termId, term: term + 1 }, true))
   }
 
   /** Whatever of it a start that did not get through has left behind is said again, with the same ids. */
   #makeDefaults(): void {
-    const vhost = this.#nextId(vhostIds)
-    const user = this.#nextId()
-    const permission = this.#nextId()
+    const vhost = this.#journal.nextId(vhostIds)
+    const user = this.#journal.nextId()
+    const permission = this.#journal.nextId()
     const all = { configure: '.*', write: '.*', read: '.*' }
-    this.#change({ kind: 'vhost', id: vhost, name: '/' }, true)
-    this.#change(
+    this.#journal.change({ kind: 'vhost', id: vhost, name: '/' }, true)
+    this.#journal.change(
       { kind: 'user', id: user, name: 'guest', passwordHash: guestPasswordHash, tags: ['administrator'] },
       true,
     )
-    this.#change({ kind: 'permission', id: permission, vhost, user, ...all }, true)
+    this.#journal.change({ kind: 'permission', id: permission, vhost, user, ...all }, true)
     this.#logger.info({}, "first start: vhost '/' and user 'guest' (from this machine only) have been made")
   }
 
@@ -174,16 +172,16 @@ export class Topology implements ShardTopology {
   // ---------------------------------------------------------------- change
 
   declareVhost(name: string): VhostState {
-    const id = this.#nextId(vhostIds)
-    this.#change({ kind: 'vhost', id, name }, true)
+    const id = this.#journal.nextId(vhostIds)
+    this.#journal.change({ kind: 'vhost', id, name }, true)
     return this.#made(id, 'vhost')
   }
 
   declareExchange(vhost: VhostState, properties: ExchangeProperties): Exchange {
-    const id = this.#nextId()
+    const id = this.#journal.nextId()
     const { name, type, isDurable, isAutoDelete, isInternal } = properties
     const flags = { isDurable, isAutoDelete, isInternal }
-    this.#change(
+    this.#journal.change(
       { kind: 'exchange', id, vhost: vhost.id, name, type, ...flags, arguments: properties.arguments },
       isDurable,
     )
@@ -191,17 +189,20 @@ export class Topology implements ShardTopology {
   }
 
   declareQueue(vhost: VhostState, properties: QueueProperties): DeclaredQueue {
-    const id = this.#nextId()
+    const id = this.#journal.nextId()
     const { name, isDurable, isAutoDelete, exclusiveOwner } = properties
     const flags = { isDurable, isAutoDelete, exclusiveOwner }
-    this.#change({ kind: 'queue', id, vhost: vhost.id, name, ...flags, arguments: properties.arguments }, isDurable)
+    this.#journal.change(
+      { kind: 'queue', id, vhost: vhost.id, name, ...flags, arguments: properties.arguments },
+      isDurable,
+    )
     return this.#made(id, 'queue')
   }
 
   bind({ source, destination, key, arguments: table }: BindingEnds): Binding {
-    const id = this.#nextId()
+    const id = this.#journal.nextId()
     const isDurable = source.isDurable && destination.isDurable
-    this.#change(
+    this.#journal.change(
       { kind: 'binding', id, source: source.id, destination: destination.id, key, arguments: table },
       isDurable,
     )
@@ -210,7 +211,7 @@ export class Topology implements ShardTopology {
 
   /** Also removes the auto-delete exchanges that lose their last binding by it. The position is 0 if nothing was durable. */
   remove(definition: DeclaredQueue | Exchange | Binding): Position {
-    return this.#removeIds(removalOf(definition))
+    return this.#journal.removeIds(removalOf(definition))
   }
 
   // ---------------------------------------------------------------- what shards ask for
@@ -229,24 +230,24 @@ export class Topology implements ShardTopology {
 
   /** An empty vhost, or what is left of one, with all in it. */
   removeVhost(vhost: VhostState): Position {
-    return this.#removeIds([vhost.id])
+    return this.#journal.removeIds([vhost.id])
   }
 
   /** Makes a user, or gives one a new password and tags. */
   putUser(name: string, passwordHash: string, tags: readonly string[]): Position {
-    const id = this.users.get(name)?.id ?? this.#nextId()
-    return this.#change({ kind: 'user', id, name, passwordHash, tags }, true)
+    const id = this.users.get(name)?.id ?? this.#journal.nextId()
+    return this.#journal.change({ kind: 'user', id, name, passwordHash, tags }, true)
   }
 
   /** With all their rights. */
   removeUser(user: User): Position {
-    return this.#removeIds([user.id])
+    return this.#journal.removeIds([user.id])
   }
 
   putPermission(username: string, vhost: VhostState, patterns: Patterns): Position {
-    const id = vhost.permissions.get(username)?.id ?? this.#nextId()
+    const id = vhost.permissions.get(username)?.id ?? this.#journal.nextId()
     const user = this.#userId(username)
-    return this.#change({ kind: 'permission', id, vhost: vhost.id, user, ...patterns }, true)
+    return this.#journal.change({ kind: 'permission', id, vhost: vhost.id, user, ...patterns }, true)
   }
 
   putTopicPermission(
@@ -255,8 +256,8 @@ export class Topology implements ShardTopology {
     permission: { exchange: string; write: string; read: string },
   ): Position {
     const row = topicRow(username, permission.exchange)
-    const id = vhost.topicPermissions.get(row)?.id ?? this.#nextId()
-    return this.#change(
+    const id = vhost.topicPermissions.get(row)?.id ?? this.#journal.nextId()
+    return this.#journal.change(
       { kind: 'topic-permission', id, vhost: vhost.id, user: this.#userId(username), ...permission },
       true,
     )
@@ -264,7 +265,7 @@ export class Topology implements ShardTopology {
 
   /** A permission or a topic permission. */
   removePermission(permission: { readonly id: number }): Position {
-    return this.#removeIds([permission.id])
+    return this.#journal.removeIds([permission.id])
   }
 
   /** Every route that anyone has kept must be found again. */
@@ -279,56 +280,10 @@ export class Topology implements ShardTopology {
     this.#reclaim?.stop()
     if (this.#failure === null) await this.#log?.close()
     this.#failure ??= new Error('the topology is closed')
+    this.#journal.close()
   }
 
-  // ---------------------------------------------------------------- records
-
-  #change(record: TopologyRecord, isDurable: boolean): Position {
-    const position = isDurable ? this.#append(record) : 0
-    this.#definitions.apply(record, position)
-    return position
-  }
-
-  #append(record: TopologyRecord): Position {
-    const log = this.#log
-    if (log === null || this.#failure !== null) throw this.#unavailable()
-    const bytes = encodeRecord(record)
-    const at = log.reserve(bytes.length)
-    log.buffer.set(bytes, at)
-    this.#reclaim?.count(log.segments.at(-1)?.id ?? 0)
-    return log.appended
-  }
-
-  #removeIds(ids: readonly number[]): Position {
-    const stored = ids.filter((id) => this.#definitions.byId(id)?.stored !== null)
-    let position: Position = 0
-    for (let index = 0; index < stored.length; index += removedIdsMax) {
-      position = this.#append({ kind: 'removed', ids: stored.slice(index, index + removedIdsMax) })
-    }
-    this.#definitions.apply({ kind: 'removed', ids }, position)
-    this.#reclaim?.consider()
-    return position
-  }
-
-  /** Writes a definition again at the end of the log, for reclaim. */
-  #rewrite(id: number): void {
-    const definition = this.#definitions.byId(id)
-    assert(definition !== undefined, 'a live record has its definition')
-    // The record behind that one end was deleted says enough of it, and a later one of the binding would be wrong.
-    if (definition.kind === 'binding' && definition.isGone) {
-      this.#definitions.forget(definition)
-      return
-    }
-    this.#change(recordOf(definition), true)
-  }
-
-  /** The first of `count` ids. */
-  #nextId(count = 1): number {
-    assert(this.#idCount + count < idsPerTerm, 'one opening gives out at most 2^32 ids')
-    const id = this.#term * idsPerTerm + this.#idCount + 1
-    this.#idCount += count
-    return id
-  }
+  // ---------------------------------------------------------------- parts of the above
 
   #made<Kind extends Definition['kind']>(id: number, kind: Kind): Extract<Definition, { kind: Kind }> {
     const definition = this.#definitions.byId(id)
@@ -353,25 +308,15 @@ export class Topology implements ShardTopology {
 
   #failed(error: Error): void {
     this.#failure = error
+    this.#journal.close()
     this.#reclaim?.stop()
     this.#opening?.done(error)
     this.#opening = null
   }
-
-  #unavailable(): BrokerError {
-    return new BrokerError('internal-error', 'definitions cannot be stored at the moment')
-  }
 }
 
-/** An id is the term × this + a count. */
-const idsPerTerm = 2 ** 32
-/** Terms for which ids stay below 2^53. */
-const termsMax = 2 ** 21
 /** Of the term's own record; no term gives it out. */
 const termId = 1
-/** In one record, which must fit a log's longest. */
-const removedIdsMax = 10_000
-
 export interface TopologyParts {
   readonly directory: ShardDirectory
   readonly runQueue: RunQueue

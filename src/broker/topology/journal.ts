@@ -1,0 +1,94 @@
+import { assert } from '../../base/assert.ts'
+import type { Log, Position } from '../../log/log.ts'
+import { BrokerError } from '../errors.ts'
+import type { Definitions } from './definitions.ts'
+import type { Reclaim } from './reclaim.ts'
+import { recordOf } from './record-of.ts'
+import { encodeRecord, type TopologyRecord } from './records.ts'
+
+/**
+ * Where topology's changes are made: a record is appended if it is of something durable, and applied in any case, in
+ * this order and by nobody else. Gives out the ids.
+ */
+export class Journal {
+  readonly #definitions: Definitions
+  #log: Log | null = null
+  #reclaim: Reclaim | null = null
+  #isClosed = false
+  #term = 0
+  #idCount = 0
+
+  constructor(definitions: Definitions) {
+    this.#definitions = definitions
+  }
+
+  /** Everything has been replayed; from now on changes can be made, with the ids of this term. */
+  begin(log: Log, reclaim: Reclaim, term: number): void {
+    assert(term < termsMax, 'a log can be opened about two million times')
+    this.#log = log
+    this.#reclaim = reclaim
+    this.#term = term
+  }
+
+  /** The log cannot go on, or has been closed: what is durable can no more be changed. */
+  close(): void {
+    this.#isClosed = true
+  }
+
+  /** The first of `count` ids. */
+  nextId(count = 1): number {
+    assert(this.#idCount + count < idsPerTerm, 'one opening gives out at most 2^32 ids')
+    const id = this.#term * idsPerTerm + this.#idCount + 1
+    this.#idCount += count
+    return id
+  }
+
+  change(record: TopologyRecord, isDurable: boolean): Position {
+    const position = isDurable ? this.#append(record) : 0
+    this.#definitions.apply(record, position)
+    return position
+  }
+
+  /** The position is 0 if nothing was durable. */
+  removeIds(ids: readonly number[]): Position {
+    const stored = ids.filter((id) => this.#definitions.byId(id)?.stored !== null)
+    let position: Position = 0
+    for (let index = 0; index < stored.length; index += removedIdsMax) {
+      position = this.#append({ kind: 'removed', ids: stored.slice(index, index + removedIdsMax) })
+    }
+    this.#definitions.apply({ kind: 'removed', ids }, position)
+    this.#reclaim?.consider()
+    return position
+  }
+
+  /** Writes a definition again at the end of the log, for reclaim. */
+  rewrite(id: number): void {
+    const definition = this.#definitions.byId(id)
+    assert(definition !== undefined, 'a live record has its definition')
+    // The record behind that one end was deleted says enough of it, and a later one of the binding would be wrong.
+    if (definition.kind === 'binding' && definition.isGone) {
+      this.#definitions.forget(definition)
+      return
+    }
+    this.change(recordOf(definition), true)
+  }
+
+  #append(record: TopologyRecord): Position {
+    const log = this.#log
+    if (log === null || this.#isClosed) {
+      throw new BrokerError('internal-error', 'definitions cannot be stored at the moment')
+    }
+    const bytes = encodeRecord(record)
+    const at = log.reserve(bytes.length)
+    log.buffer.set(bytes, at)
+    this.#reclaim?.count(log.segments.at(-1)?.id ?? 0)
+    return log.appended
+  }
+}
+
+/** An id is the term × this + a count. */
+const idsPerTerm = 2 ** 32
+/** Terms for which ids stay below 2^53. */
+const termsMax = 2 ** 21
+/** In one record, which must fit a log's longest. */
+const removedIdsMax = 10_000
