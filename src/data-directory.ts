@@ -5,6 +5,7 @@
  *     DATA/lock        held by the process that uses it
  *     DATA/topology/   log: vhosts, exchanges, queues, bindings, users
  *     DATA/shard-0/    log: messages and settlements of durable queues
+ *     DATA/streams/    a log for each stream, by the id of its queue: the messages of streams
  *     DATA/scratch/    log of transient messages; emptied at each start
  *
  * Not here: what is in the logs (`log/file/`). Nothing is ever written into a directory that holds anything else.
@@ -19,13 +20,20 @@ export interface DataPaths {
   readonly root: string
   readonly topology: string
   readonly shard: string
+  readonly streams: string
   readonly scratch: string
 }
 
 export function dataPaths(directory: string): DataPaths {
   const root = resolve(directory)
   const below = (name: string): string => join(root, name)
-  return { root, topology: below('topology'), shard: below('shard-0'), scratch: below('scratch') }
+  return {
+    root,
+    topology: below('topology'),
+    shard: below('shard-0'),
+    streams: below('streams'),
+    scratch: below('scratch'),
+  }
 }
 
 const formatFile = 'format'
@@ -34,7 +42,7 @@ const newFormatFile = 'format.new'
 /** The durable logs, by the names of their directories. */
 export const logNames = ['topology', 'shard-0'] as const
 /** What may stand in a directory without format: a first start was interrupted, or it is the root of a disk. */
-const harmlessNames = new Set<string>([...logNames, 'scratch', 'lock', newFormatFile, 'lost+found'])
+const harmlessNames = new Set<string>([...logNames, 'streams', 'scratch', 'lock', newFormatFile, 'lost+found'])
 
 /**
  * What a directory is. `new`: nothing of ours is complete in it, a broker may begin there. `ours`: it has been opened

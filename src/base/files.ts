@@ -14,6 +14,8 @@ export interface Files {
   open(path: string, mode: 'read' | 'write' | 'create', options?: { isSynced?: boolean }): Promise<File>
   rename(from: string, to: string): Promise<void>
   remove(path: string): Promise<void>
+  /** Removes an empty directory. */
+  removeDirectory(path: string): Promise<void>
   /** Makes created, renamed and removed entries of the directory durable. */
   syncDirectory(path: string): Promise<void>
   /** Bytes that may still be written to the file system of `path`. */

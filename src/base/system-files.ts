@@ -45,6 +45,10 @@ export class SystemFiles implements Files {
     return settle((done) => fs.unlink(path, done))
   }
 
+  removeDirectory(path: string): Promise<void> {
+    return settle((done) => fs.rmdir(path, done))
+  }
+
   async syncDirectory(path: string): Promise<void> {
     const directory = await fs.promises.open(path, 'r')
     try {

@@ -186,6 +186,7 @@ function override(files: Files, changes: Partial<Files>): Files {
     open: (path, mode, options) => files.open(path, mode, options),
     rename: (from, to) => files.rename(from, to),
     remove: (path) => files.remove(path),
+    removeDirectory: (path) => files.removeDirectory(path),
     syncDirectory: (path) => files.syncDirectory(path),
     freeBytes: (path) => files.freeBytes(path),
     ...changes,

@@ -126,6 +126,10 @@ export class ProcessFiles implements Files {
     return this.#late(() => this.disk.remove(path))
   }
 
+  removeDirectory(path: string): Promise<void> {
+    return this.#late(() => this.disk.removeDirectory(path))
+  }
+
   syncDirectory(path: string): Promise<void> {
     return this.#late(() => this.disk.syncDirectory(path))
   }

@@ -45,6 +45,10 @@ export class ProcessView implements Files {
     return this.#call(() => this.#files.remove(path))
   }
 
+  removeDirectory(path: string): Promise<void> {
+    return this.#call(() => this.#files.removeDirectory(path))
+  }
+
   syncDirectory(path: string): Promise<void> {
     return this.#call(() => this.#files.syncDirectory(path))
   }

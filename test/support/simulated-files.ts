@@ -135,7 +135,7 @@ export class SimulatedFiles implements Files {
   async list(path: string): Promise<string[]> {
     await this.#call('list', path)
     if (!this.#directories.has(path)) throw failure('ENOENT', `no directory ${path}`)
-    return [...this.#names.keys()]
+    return [...this.#names.keys(), ...this.#directories]
       .filter((name) => parentOf(name) === path)
       .map((name) => name.slice(path.length + 1))
       .sort()
@@ -168,6 +168,12 @@ export class SimulatedFiles implements Files {
     this.#find(path)
     this.#names.delete(path)
     this.#changeNames(parentOf(path), { type: 'unlink', op: this.#nextOp++, path })
+  }
+
+  async removeDirectory(path: string): Promise<void> {
+    await this.#call('remove', path)
+    if ([...this.#names.keys()].some((name) => parentOf(name) === path)) throw failure('ENOTEMPTY', path)
+    if (!this.#directories.delete(path)) throw failure('ENOENT', path)
   }
 
   async syncDirectory(path: string): Promise<void> {

@@ -19,6 +19,7 @@ function slow(files: Files): Files {
     },
     rename: (from, to) => files.rename(from, to),
     remove: (path) => files.remove(path),
+    removeDirectory: (path) => files.removeDirectory(path),
     syncDirectory: (path) => files.syncDirectory(path),
     freeBytes: (path) => files.freeBytes(path),
   }

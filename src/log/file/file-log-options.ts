@@ -22,7 +22,7 @@ export interface FileLogOptions {
   readonly cacheBytes?: number
   /** Bytes of the file system below which the log says that it is full. */
   readonly roomBytesMin?: number
-  /** Only for tests, and only for a new log: one that exists keeps its own. */
+  /** Only for a new log: one that exists keeps its own. A record is at most half a page long. */
   readonly pageBytes?: number
   /** Only for repair: all segments that are there are live, and are listed anew. */
   readonly isAfterRepair?: boolean

@@ -277,6 +277,7 @@ function withWrites(files: Files, around: (write: () => Promise<void>) => Promis
     list: (path) => files.list(path),
     rename: (from, to) => files.rename(from, to),
     remove: (path) => files.remove(path),
+    removeDirectory: (path) => files.removeDirectory(path),
     syncDirectory: (path) => files.syncDirectory(path),
     freeBytes: (path) => files.freeBytes(path),
     open: async (path, mode, options) => {

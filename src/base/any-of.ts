@@ -1,0 +1,17 @@
+/** Something that is so while it is so of at least one: `changed` hears when it begins and when it ends. */
+export class AnyOf<T> {
+  readonly #members = new Set<T>()
+  readonly #changed: (isAny: boolean) => void
+
+  constructor(changed: (isAny: boolean) => void) {
+    this.#changed = changed
+  }
+
+  set(member: T, isSo: boolean): void {
+    const wasAny = this.#members.size > 0
+    if (isSo) this.#members.add(member)
+    else this.#members.delete(member)
+    const isAny = this.#members.size > 0
+    if (isAny !== wasAny) this.#changed(isAny)
+  }
+}

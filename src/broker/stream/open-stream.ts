@@ -1,0 +1,260 @@
+/**
+ * One stream whose log is open: messages in, each with the next offset, and consumers that read on from theirs.
+ *
+ * A publisher hears of a message when its record and the topology under which it was routed are stored. Consumers see
+ * only what is stored: an offset that somebody has seen never means another message later.
+ *
+ * Fail-stop: when the log cannot go on, or a record cannot be read, the whole object is dead. It refuses what waits and
+ * cancels its consumers; whoever holds it opens another by replay.
+ */
+import type { Clock } from '../../base/clock.ts'
+import type { Logger } from '../../base/logger.ts'
+import type { RunQueue } from '../../base/run-queue.ts'
+import type { Log, LogListener, Position, Segment } from '../../log/log.ts'
+import type { Message } from '../message.ts'
+import type { ConfirmSink, ShardTopology } from '../ports.ts'
+import { Congestion } from '../shard/congestion.ts'
+import { PendingConfirms } from '../shard/pending-confirms.ts'
+import type { QueueDefinition } from '../topology/queue-definition.ts'
+import { type IndexedSegment, OffsetIndex } from './offset-index.ts'
+import { Places } from './places.ts'
+import { Retention } from './retention.ts'
+import { StoredContent } from './stored-content.ts'
+import { StreamBodies, StreamBodyWriter } from './stream-bodies.ts'
+import { StreamConsumers } from './stream-consumers.ts'
+import { openStream } from './stream-opening.ts'
+import { chunkListBytes, MessageFlag, messageFixedBytes, writeChunkList, writeMessageFields } from './stream-records.ts'
+
+/** Bytes of the Bloom filter beside 1,024 messages where `x-stream-filter-size-bytes` does not say. */
+const filterBytesDefault = 255
+export const uncommittedBytesMaxDefault = 8 * 1024 * 1024
+
+export type StreamLog = Log & { listener: LogListener | null }
+
+export interface StreamListener {
+  /** More (or again less) is appended than the log has stored: publishers should pause. */
+  congestionChanged(isCongested: boolean): void
+  /** The log's `isFull` has changed. */
+  roomChanged(): void
+  /** The stream is dead. Last call. */
+  failed(error: Error): void
+}
+
+export interface OpenStreamOptions {
+  readonly definition: QueueDefinition
+  readonly log: StreamLog
+  readonly topology: ShardTopology
+  readonly clock: Clock
+  readonly runQueue: RunQueue
+  readonly logger: Logger
+  readonly listener: StreamListener
+  /** Bytes appended and not yet stored above which publishers are held back. Default 8 MiB. */
+  readonly uncommittedBytesMax?: number
+}
+
+type State = 'opening' | 'serving' | 'closing' | 'dead'
+
+export class OpenStream {
+  readonly bodies: StreamBodies
+  readonly consumers: StreamConsumers
+  readonly index: OffsetIndex
+  readonly #options: OpenStreamOptions
+  readonly #log: StreamLog
+  readonly #congestion: Congestion
+  readonly #confirms = new PendingConfirms()
+  readonly #content = new StoredContent()
+  readonly #places: Places
+  readonly #retention: Retention
+  /** Digests are written one after the other. */
+  #digesting: Promise<void> = Promise.resolve()
+  #state: State = 'opening'
+  #failure: Error | null = null
+
+  private constructor(options: OpenStreamOptions, index: OffsetIndex, places: Map<string, number>) {
+    const { definition, log, clock, runQueue, listener } = options
+    this.#options = options
+    this.#log = log
+    this.index = index
+    const appended = (): void => this.#appended()
+    const bytesMax = options.uncommittedBytesMax ?? uncommittedBytesMaxDefault
+    this.#congestion = new Congestion(log, bytesMax, listener.congestionChanged)
+    this.bodies = new StreamBodies(log, appended)
+    this.#places = new Places({ log, clock, nextOffset: () => index.next, appended }, places)
+    this.#retention = new Retention({ definition, log, index, bodies: this.bodies, clock })
+    this.consumers = new StreamConsumers({
+      log,
+      index,
+      bodies: this.bodies,
+      places: this.#places,
+      clock,
+      runQueue,
+      damaged: (error) => this.#fail(error),
+    })
+  }
+
+  /** Reads what the log's digests do not say, and serves from then on. Rejects with what the log says. */
+  static async open(options: OpenStreamOptions): Promise<OpenStream> {
+    const { log, definition } = options
+    let failure: Error | null = null
+    const sealed: Segment[] = []
+    log.listener = {
+      committed: () => {},
+      failed: (error) => {
+        failure = error
+      },
+      sealed: (segment) => sealed.push(segment),
+      roomChanged: () => {},
+    }
+    const index = new OffsetIndex(log, definition.settings.filterBytes ?? filterBytesDefault)
+    const places = await openStream(log, index)
+    if (failure !== null) throw failure as Error
+    const stream = new OpenStream(options, index, places)
+    stream.#serve()
+    return stream
+  }
+
+  #serve(): void {
+    this.#log.listener = {
+      committed: (position) => this.#committed(position),
+      failed: (error) => this.#fail(error),
+      sealed: (segment) => this.#sealed(segment),
+      roomChanged: () => this.#options.listener.roomChanged(),
+    }
+    this.#state = 'serving'
+    if (this.index.segments.length > 1) this.#retention.stateAppended(this.#places.appendAll())
+    for (const entry of this.index.segments) if (entry.segment.isSealed) this.#digest(entry)
+    this.#retention.start()
+  }
+
+  get isFull(): boolean {
+    return this.#log.isFull
+  }
+
+  /** Messages that are stored. */
+  get stored(): number {
+    return this.index.committedNext - Math.min(this.index.first, this.index.committedNext)
+  }
+
+  // ---------------------------------------------------------------- publish
+
+  publish(message: Message, confirms: ConfirmSink | null, sequence: number): void {
+    const { chunks } = message
+    const writer = chunks instanceof StreamBodyWriter ? chunks : null
+    // A body that was begun in another log cannot be named in this one.
+    const isHere = chunks === null || (writer?.finish(this.bodies) ?? false)
+    if (this.#state !== 'serving' || !isHere) {
+      chunks?.release()
+      confirms?.refuse(sequence)
+      return
+    }
+    const position = this.#store(message, writer)
+    chunks?.release()
+    const { topology } = this.#options
+    if (confirms !== null) this.#confirms.add(position, topology.appended, confirms, sequence)
+    this.#congestion.appended()
+  }
+
+  #store(message: Message, writer: StreamBodyWriter | null): Position {
+    const content = this.#content
+    content.measure(message)
+    const routeBytes = message.routeEnd - message.routeStart
+    const chunkBytes = writer === null ? 0 : chunkListBytes(writer.chunks)
+    const at = this.#log.reserve(messageFixedBytes + routeBytes + content.bytes + chunkBytes)
+    const { buffer, appended } = this.#log
+    const offset = this.index.next
+    // Times only grow along a stream, whatever the clock does.
+    const timestamp = Math.max(this.#options.clock.now(), this.index.lastTimestamp)
+    writeMessageFields(buffer, at, {
+      flags: (content.isFrames ? MessageFlag.frames : 0) | (writer === null ? 0 : MessageFlag.chunked),
+      routeBytes,
+      bodyBytes: message.bodyBytes,
+      offset,
+      timestamp,
+      filterAt: content.filterAt,
+      filterBytes: content.filterBytes,
+    })
+    buffer.set(message.buffer.subarray(message.routeStart, message.routeEnd), at + messageFixedBytes)
+    const end = content.write(buffer, at + messageFixedBytes + routeBytes, offset)
+    if (writer !== null) writeChunkList(buffer, end, writer.chunks)
+    this.index.follow()
+    const filterStart = content.filterAt === 0 ? -1 : at + content.filterAt
+    this.index.append(appended, timestamp, buffer, filterStart, filterStart + content.filterBytes)
+    return appended
+  }
+
+  #appended(): void {
+    this.index.follow()
+    this.#congestion.appended()
+  }
+
+  /** The topology log has committed: confirms may have waited for it. */
+  topologyCommitted(): void {
+    this.#confirms.release(this.#log.committed, this.#options.topology.committed)
+  }
+
+  #committed(position: Position): void {
+    this.index.commitTo(position)
+    this.#confirms.release(position, this.#options.topology.committed)
+    this.consumers.committed(position)
+    this.#congestion.committed()
+    this.#retention.committed(position)
+  }
+
+  // ---------------------------------------------------------------- segments
+
+  #sealed(segment: Segment): void {
+    if (this.#state !== 'serving') return
+    this.index.follow()
+    this.#retention.stateAppended(this.#places.appendAll())
+    const entry = this.index.segments.find((one) => one.segment.id === segment.id)
+    if (entry !== undefined) this.#digest(entry)
+  }
+
+  #digest(entry: IndexedSegment): void {
+    this.#digesting = this.#digesting
+      .then(() => (this.#state === 'serving' ? this.index.writeDigest(entry, this.#places.all) : undefined))
+      .then(() => {
+        if (this.#state === 'serving') this.#retention.run()
+      })
+      .catch((error: Error) => this.#fail(error))
+  }
+
+  settingsChanged(): void {
+    if (this.#state === 'serving') this.#retention.run()
+  }
+
+  // ---------------------------------------------------------------- the end
+
+  #fail(error: Error): void {
+    this.#failure ??= error
+    if (this.#state === 'closing') this.#confirms.refuseAll()
+    if (this.#state !== 'serving') return
+    this.#state = 'dead'
+    this.#stop()
+    this.#confirms.refuseAll()
+    this.consumers.end()
+    this.#options.listener.failed(error)
+  }
+
+  #stop(): void {
+    this.#retention.stop()
+    this.#places.stop()
+    this.bodies.stop()
+  }
+
+  /** Commits and closes. What waits is confirmed before, as far as it can be. */
+  async close(): Promise<void> {
+    if (this.#state !== 'serving') {
+      await this.#log.close()
+      return
+    }
+    this.consumers.end()
+    this.#places.flush()
+    this.#state = 'closing'
+    this.#stop()
+    await this.#digesting
+    await this.#log.close()
+    this.#confirms.refuseAll()
+    if (this.#failure !== null) throw this.#failure
+  }
+}

@@ -1,0 +1,85 @@
+/**
+ * Reading a stream's records: of one segment to know its rows again, and of all that has no digest when it is opened.
+ */
+import type { Log, Position, Segment } from '../../log/log.ts'
+import type { OffsetIndex } from './offset-index.ts'
+import { digestHeaderBytes, readDigestState, readSummary } from './stream-digest.ts'
+import {
+  filterBytesOf,
+  filterStartOf,
+  offsetOf,
+  readState,
+  type State,
+  StreamRecordKind,
+  timestampOf,
+} from './stream-records.ts'
+
+/** A message as the index takes it: position, timestamp, and where its filter value is. */
+type Row = [position: Position, timestamp: number, buffer: Uint8Array, filterStart: number, filterEnd: number]
+
+export interface StreamVisitor {
+  message?(message: { readonly offset: number; readonly row: Row }): void
+  state?(state: State): void
+}
+
+/** Visits the records of one segment. Rejects for a kind that this version does not know: nothing is skipped. */
+export async function visitStream(log: Log, segment: Segment, visitor: StreamVisitor): Promise<void> {
+  await log.replay(segment, (position, buffer, start, end) => {
+    switch (buffer[start]) {
+      case StreamRecordKind.message: {
+        const filterStart = filterStartOf(buffer, start)
+        const filterEnd = filterStart < 0 ? -1 : filterStart + filterBytesOf(buffer, start)
+        const row: Row = [position, timestampOf(buffer, start), buffer, filterStart, filterEnd]
+        visitor.message?.({ offset: offsetOf(buffer, start), row })
+        break
+      }
+      case StreamRecordKind.state:
+        visitor.state?.(readState(buffer, start))
+        break
+      case StreamRecordKind.bodyChunk:
+        break
+      default:
+        throw new Error(
+          `record kind ${buffer[start]} of ${end - start} bytes at position ${position}: this version does not know ` +
+            'it; start the version that wrote it',
+        )
+    }
+  })
+}
+
+/**
+ * Fills the index: from the digests of sealed segments, and from the records of all others. Returns how far named
+ * consumers have come; of what is said twice the further place counts, since they only ever go on.
+ */
+export async function openStream(log: Log, index: OffsetIndex): Promise<Map<string, number>> {
+  const places = new Map<string, number>()
+  const note = (said: ReadonlyMap<string, number>): void => {
+    for (const [name, place] of said) places.set(name, Math.max(place, places.get(name) ?? 0))
+  }
+  for (const segment of log.segments) {
+    const header = segment.isSealed ? await log.readDigest(segment, 0, digestHeaderBytes) : null
+    const summary = header === null ? null : readSummary(header)
+    if (summary !== null) {
+      index.startAt(summary.first)
+      index.adopt(segment, summary)
+      const read = (offset: number, byteLength: number): Promise<Uint8Array | null> =>
+        log.readDigest(segment, offset, byteLength)
+      note((await readDigestState(summary, read)) ?? places)
+      continue
+    }
+    index.adopt(segment, null)
+    await visitStream(log, segment, {
+      message: ({ offset, row }) => {
+        if (offset !== index.next) index.startAt(offset)
+        if (offset !== index.next) throw new Error(`offset ${offset} at position ${row[0]} stands behind ${index.next}`)
+        index.append(...row)
+      },
+      state: (state) => {
+        index.startAt(state.next)
+        note(state.places)
+      },
+    })
+  }
+  index.committedNext = index.next
+  return places
+}

@@ -1,0 +1,290 @@
+/**
+ * A queue of type `stream` as others see it, whether its log is open or not: it is opened by whoever uses it first, and
+ * once again when it has failed. What comes meanwhile waits for it.
+ *
+ *     closed ──use──► opening ──► open ──failure──► opening (once)
+ *                        └──cannot be opened──► failed: everything is refused
+ */
+import type { Message } from '../message.ts'
+import { Message as MessageView } from '../message.ts'
+import type {
+  BodyWriter,
+  ConfirmSink,
+  Consumer,
+  GetSink,
+  Outcome,
+  Queue,
+  QueueStatus,
+  Reply,
+  ShardCommands,
+} from '../ports.ts'
+import type { QueueDefinition } from '../topology/queue-definition.ts'
+import { noGet, noPurge, noStream, streamGone } from './consume-arguments.ts'
+import { OpenStream, type OpenStreamOptions, uncommittedBytesMaxDefault } from './open-stream.ts'
+import { StreamBodyWriter } from './stream-bodies.ts'
+
+export interface StreamPorts extends Omit<OpenStreamOptions, 'definition' | 'log' | 'listener'> {
+  openLog(definition: QueueDefinition): Promise<OpenStreamOptions['log']>
+  congestionChanged(stream: Stream, isCongested: boolean): void
+  roomChanged(stream: Stream, isFull: boolean): void
+  /** The log has failed for a second time: the process must end. */
+  fatal(error: Error): void
+}
+
+type State = 'closed' | 'opening' | 'open' | 'failed' | 'dropped' | 'ended'
+
+export class Stream implements ShardCommands {
+  readonly queue: Queue
+  readonly #ports: StreamPorts
+  readonly #definition: QueueDefinition
+  #open: OpenStream | null = null
+  #state: State = 'closed'
+  #failures = 0
+  /** Commands that came before the log was open, in order, and bytes of messages among them. */
+  #waiting: (() => void)[] = []
+  #waitingBytes = 0
+  /** Done when nothing is being opened or closed. */
+  #settled: Promise<void> = Promise.resolve()
+
+  constructor(definition: QueueDefinition, ports: StreamPorts) {
+    this.#definition = definition
+    this.#ports = ports
+    this.queue = { definition, shard: this }
+  }
+
+  get isOpen(): boolean {
+    return this.#open !== null
+  }
+
+  // ---------------------------------------------------------------- open
+
+  /** Runs the command when the log is open, now or later; where it cannot be opened, the command finds it closed. */
+  #soon(command: () => void): void {
+    if (this.#state === 'closed') this.#begin()
+    if (this.#state === 'opening') this.#waiting.push(command)
+    else command()
+  }
+
+  #begin(): void {
+    this.#state = 'opening'
+    this.#settled = this.#settled.then(() => this.#openLog())
+  }
+
+  async #openLog(): Promise<void> {
+    if (this.#state !== 'opening') return
+    const { logger, openLog, roomChanged } = this.#ports
+    const definition = this.#definition
+    let log: OpenStreamOptions['log'] | null = null
+    try {
+      log = await openLog(definition)
+      const open = await OpenStream.open({ ...this.#ports, definition, log, listener: this.#listener() })
+      if (this.#state !== 'opening') {
+        await open.close()
+        return
+      }
+      this.#open = open
+      this.#state = 'open'
+      roomChanged(this, open.isFull)
+    } catch (error) {
+      logger.error({ error, stream: definition.name, vhost: definition.vhost }, 'a stream cannot be opened')
+      await this.#closeQuietly(log)
+      if (this.#state === 'opening') this.#state = 'failed'
+    }
+    this.#runWaiting()
+  }
+
+  #listener(): OpenStreamOptions['listener'] {
+    return {
+      congestionChanged: (isCongested) => this.#ports.congestionChanged(this, isCongested),
+      roomChanged: () => this.#ports.roomChanged(this, this.#open?.isFull ?? false),
+      failed: (error) => this.#failed(error),
+    }
+  }
+
+  #runWaiting(): void {
+    const waiting = this.#waiting
+    this.#waiting = []
+    this.#waitingBytes = 0
+    this.#ports.congestionChanged(this, false)
+    for (const command of waiting) command()
+  }
+
+  async #closeQuietly(log: { close(): Promise<void> } | null): Promise<void> {
+    try {
+      await log?.close()
+    } catch (error) {
+      this.#ports.logger.warn({ error, stream: this.#definition.name }, 'a stream could not be closed in good order')
+    }
+  }
+
+  #failed(error: Error): void {
+    const open = this.#open
+    this.#open = null
+    this.#ports.logger.error({ error, stream: this.#definition.name }, 'a stream has failed')
+    this.#ports.congestionChanged(this, false)
+    this.#ports.roomChanged(this, false)
+    this.#settled = this.#settled.then(() => this.#closeQuietly(open))
+    if (this.#state !== 'open') return
+    if (++this.#failures === 1) this.#begin()
+    else {
+      this.#state = 'failed'
+      this.#ports.fatal(error)
+    }
+  }
+
+  // ---------------------------------------------------------------- publish
+
+  publish(
+    message: Message,
+    _queues: readonly Queue[],
+    _count: number,
+    confirms: ConfirmSink | null,
+    sequence: number,
+  ): void {
+    if (this.#open !== null) this.#open.publish(message, confirms, sequence)
+    else this.#publishLater(message, confirms, sequence)
+  }
+
+  /** Publishers are held back while messages wait, so these are few. */
+  #publishLater(message: Message, confirms: ConfirmSink | null, sequence: number): void {
+    const isTooMuch = this.#waitingBytes > (this.#ports.uncommittedBytesMax ?? uncommittedBytesMaxDefault)
+    if (isTooMuch || this.#state === 'failed' || this.#state === 'ended') {
+      message.chunks?.release()
+      confirms?.refuse(sequence)
+    } else if (this.#state === 'dropped') {
+      // As for any queue that is deleted while a message is on its way to it.
+      message.chunks?.release()
+      confirms?.confirm(sequence)
+    } else {
+      const copy = copyOf(message)
+      this.#waitingBytes += copy.contentEnd
+      this.#ports.congestionChanged(this, true)
+      this.#soon(() => this.publish(copy, [], 1, confirms, sequence))
+    }
+  }
+
+  openBody(_isPersistent: boolean, bodyBytes: number): BodyWriter {
+    if (this.#state === 'closed') this.#begin()
+    if (this.#state === 'opening') this.#ports.congestionChanged(this, true)
+    if (this.#state === 'opening' || this.#open !== null)
+      return new StreamBodyWriter(() => this.#open?.bodies ?? null, bodyBytes)
+    return new RefusedBody(bodyBytes)
+  }
+
+  // ---------------------------------------------------------------- consume
+
+  get(_queue: Queue, _isNoAck: boolean, sink: GetSink): void {
+    sink.failed(noGet(this.#definition))
+  }
+
+  register(consumer: Consumer, reply: Reply<void>): void {
+    this.#soon(() => {
+      if (this.#open !== null) this.#open.consumers.register(consumer, reply)
+      else reply.failed(this.#refusal())
+    })
+  }
+
+  #refusal(): ReturnType<typeof noStream> {
+    return this.#state === 'dropped' ? streamGone(this.#definition) : noStream(this.#definition)
+  }
+
+  activate(consumer: Consumer): void {
+    this.#open?.consumers.activate(consumer)
+  }
+
+  unregister(consumer: Consumer, reply: Reply<number>): void {
+    reply.done(this.#open?.consumers.unregister(consumer) ?? 0, 0)
+  }
+
+  resume(consumer: Consumer): void {
+    this.#open?.consumers.resume(consumer)
+  }
+
+  settle(_queue: Queue, consumer: Consumer | null, first: number, last: number, outcome: Outcome): void {
+    if (consumer === null) return
+    const held = Math.min(last - first + 1, consumer.unacked)
+    consumer.unacked -= held
+    if (consumer.shared !== null) consumer.shared.unacked -= held
+    this.#open?.consumers.settle(consumer, first, last, outcome)
+  }
+
+  extendLease(_queue: Queue, _consumer: Consumer | null, _sequence: number, _ms: number): void {}
+
+  // ---------------------------------------------------------------- status
+
+  purge(_queue: Queue, reply: Reply<number>): void {
+    reply.failed(noPurge(this.#definition))
+  }
+
+  /** All that is stored is ready: consumers take nothing out. */
+  status(_queue: Queue, reply: Reply<QueueStatus>): void {
+    this.#soon(() => reply.done(this.statusNow(), 0))
+  }
+
+  /** While its log is not open, nothing is known and nobody consumes. */
+  statusNow(): QueueStatus {
+    return { ready: this.#open?.stored ?? 0, unacked: 0, consumers: this.#open?.consumers.count ?? 0 }
+  }
+
+  settingsChanged(): void {
+    this.#open?.settingsChanged()
+  }
+
+  topologyCommitted(): void {
+    this.#open?.topologyCommitted()
+  }
+
+  // ---------------------------------------------------------------- the end
+
+  /** Its definition is gone: consumers are told. What is on its way is still stored, should the deletion not be. */
+  drop(): void {
+    if (this.#state !== 'open') this.#state = 'dropped'
+    this.#open?.consumers.end()
+  }
+
+  /** Nothing reaches it any more. Confirms what it can, refuses the rest. */
+  async close(): Promise<void> {
+    const open = this.#open
+    this.#open = null
+    this.#state = this.#state === 'dropped' ? 'dropped' : 'ended'
+    if (open !== null) this.#settled = this.#settled.then(() => this.#closeQuietly(open))
+    this.#runWaiting()
+    await this.#settled
+  }
+}
+
+function copyOf(message: Message): Message {
+  const copy = new MessageView()
+  copy.buffer = message.buffer.slice(message.routeStart, message.routeEnd)
+  const route = message.buffer.subarray(message.routeStart, message.routeEnd)
+  const content = message.buffer.subarray(message.contentStart, message.contentEnd)
+  copy.buffer = Buffer.concat([route, content])
+  copy.routeEnd = route.length
+  copy.contentStart = route.length
+  copy.contentEnd = copy.buffer.length
+  copy.isFrames = message.isFrames
+  copy.isPersistent = message.isPersistent
+  copy.bodyBytes = message.bodyBytes
+  copy.chunks = message.chunks
+  return copy
+}
+
+/** A large body for a stream that takes nothing: it is refused with its publish. */
+class RefusedBody implements BodyWriter {
+  readonly count = 0
+  readonly bodyBytes: number
+
+  constructor(bodyBytes: number) {
+    this.bodyBytes = bodyBytes
+  }
+
+  append(): void {}
+
+  abandon(): void {}
+
+  read(_index: number, done: Parameters<BodyWriter['read']>[1]): void {
+    done(new Error('the body is not stored'), new Uint8Array(0), 0, 0)
+  }
+
+  release(): void {}
+}
