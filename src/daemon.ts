@@ -6,6 +6,7 @@
  * time, the shard's log cannot go on.
  */
 import { Alarms } from './alarms.ts'
+import { AnyOf } from './base/any-of.ts'
 import { type Clock, SystemClock } from './base/clock.ts'
 import type { Files } from './base/files.ts'
 import type { Logger } from './base/logger.ts'
@@ -17,6 +18,7 @@ import { SystemFiles } from './base/system-files.ts'
 import { SystemNetwork } from './base/system-network.ts'
 import { Broker } from './broker/broker.ts'
 import { LocalShards, type LocalShardsOptions } from './broker/shard/local-shards.ts'
+import { Streams } from './broker/stream/streams.ts'
 import { Topology } from './broker/topology/topology.ts'
 import type { Config } from './config.ts'
 import { type DataPaths, dataPaths, prepareDataDirectory, writeFormat } from './data-directory.ts'
@@ -24,6 +26,7 @@ import { DataDirectoryLocked, lockDataDirectory } from './log/file/data-director
 import { openFileLog } from './log/file/file-log.ts'
 import { roomBytesMinDefault } from './log/file/file-log-options.ts'
 import { FormatUnknown } from './log/file/format.ts'
+import { LogDirectories } from './log/file/log-directories.ts'
 import { openScratchLog, scratchSegmentBytes } from './log/file/scratch-log.ts'
 import { LogDamaged } from './log/log.ts'
 import { defaultServerLimits, type ServerLimits } from './server/limits.ts'
@@ -114,6 +117,13 @@ export async function startDaemon(config: Config, world: World, insertions: Inse
 /** Definitions are few and small; what is dead among them is written again and again. In bytes. */
 const topologySegmentBytes = 16 * 1024 * 1024
 
+/** There may be many streams, so each begins small, and has less in memory. A page is what is read at once. In bytes. */
+const streamLogSizes = {
+  pageBytes: 512 * 1024,
+  firstSegmentBytes: 1024 * 1024,
+  cacheBytes: 8 * 1024 * 1024,
+} as const
+
 /** IPv6 addresses stand in brackets (RFC 3986 §3.2.2). */
 function urlOf(host: string, port: number): string {
   return `amqp://${host.includes(':') ? `[${host}]` : host}:${port}`
@@ -172,6 +182,8 @@ async function openBroker(
   const roomBytesMin = Math.min(roomBytesMinDefault, config.diskFreeBytesMin)
   const logOptions = { files, clock, random, logger, roomBytesMin }
   let broker: Broker | null = null
+  const congested = new AnyOf<'shard' | 'streams'>((isAny) => broker?.setCongested(isAny))
+  const full = new AnyOf<'shard' | 'streams'>((isAny) => alarms.setLogFull(isAny))
   const shards: LocalShards = new LocalShards({
     openLogs: async () => ({
       log: await openFileLog({
@@ -189,13 +201,25 @@ async function openBroker(
     runQueue,
     logger,
     ...(shardFace === undefined ? {} : { face: shardFace }),
-    congestionChanged: (isCongested) => broker?.setCongested(isCongested),
-    roomChanged: (isFull) => alarms.setLogFull(isFull),
+    congestionChanged: (isCongested) => congested.set('shard', isCongested),
+    roomChanged: (isFull) => full.set('shard', isFull),
     reopened: () => broker?.shardsReopened(),
     fatal: failure.set,
   })
 
-  const topology = new Topology({ directory: shards, runQueue, logger, onFailed: failure.set })
+  const streams = new Streams({
+    queues: shards,
+    logs: new LogDirectories({ ...logOptions, ...streamLogSizes, root: paths.streams, name: 'stream' }),
+    clock,
+    runQueue,
+    logger,
+    uncommittedBytesMax: config.uncommittedBytesMax,
+    congestionChanged: (isCongested) => congested.set('streams', isCongested),
+    roomChanged: (isFull) => full.set('streams', isFull),
+    fatal: failure.set,
+  })
+
+  const topology = new Topology({ directory: streams, runQueue, logger, onFailed: failure.set })
   const topologyLog = await openFileLog({
     ...logOptions,
     directory: paths.topology,
@@ -207,9 +231,12 @@ async function openBroker(
   closers.push(() => topology.close())
   await topology.open(topologyLog)
   topology.hearCommits(() => shards.topologyCommitted())
+  topology.hearCommits(() => streams.topologyCommitted())
 
   closers.push(() => shards.close())
   await shards.start(topology)
+  closers.push(() => streams.close())
+  await streams.start(topology)
   broker = new Broker({ topology, clock, random, logger })
   return broker
 }
