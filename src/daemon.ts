@@ -198,6 +198,7 @@ async function openBroker(
     uncommittedBytesMax: config.uncommittedBytesMax,
     entryBytesMax: config.entryBytesMax,
     clock,
+    random,
     runQueue,
     logger,
     ...(shardFace === undefined ? {} : { face: shardFace }),

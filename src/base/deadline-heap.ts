@@ -2,8 +2,8 @@
  * The earliest of many deadlines: a binary heap of (deadline, value) in two columns of numbers, 16 bytes a pair. No object
  * is made per pair. The columns double when they are full and halve when three quarters are unused.
  *
- * There is no removing from the middle: whoever no longer wants a pair lets it come up and passes over it. Pairs of the
- * same deadline come up in no certain order.
+ * There is no removing from the middle: whoever no longer wants a pair lets it come up and passes over it, or goes through
+ * all of them with `keep`. Pairs of the same deadline come up by value, the lowest first.
  */
 export class DeadlineHeap {
   #deadlines = new Float64Array(columnMin)
@@ -56,7 +56,7 @@ export class DeadlineHeap {
     let at = from
     while (at > 0) {
       const parent = (at - 1) >>> 1
-      if ((this.#deadlines[parent] as number) <= deadline) break
+      if (!this.#isAfter(parent, deadline, value)) break
       this.#move(parent, at)
       at = parent
     }
@@ -70,13 +70,32 @@ export class DeadlineHeap {
     let at = 0
     for (let child = 1; child < this.#size; child = 2 * at + 1) {
       const right = child + 1
-      if (right < this.#size && (deadlines[right] as number) < (deadlines[child] as number)) child = right
-      if (deadline <= (deadlines[child] as number)) break
+      if (right < this.#size && this.#isAfter(child, deadlines[right] as number, this.#values[right] as number)) child = right
+      if (this.#isAfter(child, deadline, value)) break
       this.#move(child, at)
       at = child
     }
     deadlines[at] = deadline
     this.#values[at] = value
+  }
+
+  /** Keeps the pairs that are wanted. Costs what pushing all of those costs. */
+  keep(isWanted: (deadline: number, value: number) => boolean): void {
+    const size = this.#size
+    const deadlines = this.#deadlines
+    const values = this.#values
+    this.clear()
+    for (let at = 0; at < size; at++) {
+      const deadline = deadlines[at] as number
+      const value = values[at] as number
+      if (isWanted(deadline, value)) this.push(deadline, value)
+    }
+  }
+
+  /** Whether the pair at `index` comes up after this one. */
+  #isAfter(index: number, deadline: number, value: number): boolean {
+    const other = this.#deadlines[index] as number
+    return other > deadline || (other === deadline && (this.#values[index] as number) > value)
   }
 
   #move(from: number, to: number): void {

@@ -1,6 +1,6 @@
 /** The shard's side of one simulated process: real shards on a real file log over the simulated disk. */
 import { type Logger, silentLogger } from '../../src/base/logger.ts'
-import type { SeededRandom } from '../../src/base/random.ts'
+import { SeededRandom } from '../../src/base/random.ts'
 import { RunQueue } from '../../src/base/run-queue.ts'
 import type { LocalQueue } from '../../src/broker/queue/local-queue.ts'
 import { LocalShards } from '../../src/broker/shard/local-shards.ts'
@@ -58,6 +58,7 @@ export class BrokerProcess {
       openLogs: async () => ({ log: await this.#openLog(logger), scratch: await this.#openScratch() }),
       scratchSegmentBytes,
       clock: this.clock,
+      random: new SeededRandom(1),
       runQueue: this.runQueue,
       logger,
       uncommittedBytesMax,

@@ -1,14 +1,13 @@
 /** A message that the simulation publishes: its number says what every byte of it must be. */
 import assert from 'node:assert/strict'
+import { ByteWriter } from '../../src/amqp/byte-writer.ts'
+import { encodeContentHeader, flagsOf, messageIdOf, PropertyFlags } from '../../src/amqp/content-header.ts'
 import { SeededRandom } from '../../src/base/random.ts'
 import { Message } from '../../src/broker/message.ts'
 
 const bodyBytesMax = 256 * 1024
 const pattern = new SeededRandom(4711).bytes(bodyBytesMax + 4096)
 const route = Buffer.from([2, 0x65, 0x78, 3, 0x6b, 0x65, 0x79])
-const headerBytes = 12
-/** Bytes before the header payload of a message in parts: its length, in network order. */
-const lengthBytes = 4
 
 export type Form = 'frames' | 'parts' | 'large'
 
@@ -34,15 +33,9 @@ export class SentMessage {
   view(): Message {
     const { form } = this
     const body = form === 'large' ? pattern.subarray(0, 0) : this.body
-    const before = form === 'frames' ? 0 : lengthBytes
-    const bytes = Buffer.alloc(route.length + before + headerBytes + body.length)
-    bytes.set(route)
-    if (before > 0) bytes.writeUInt32BE(headerBytes, route.length)
-    const headerAt = route.length + before
-    bytes.writeUInt32LE(this.number, headerAt)
-    bytes.writeUInt32LE(this.bodyBytes, headerAt + 4)
-    bytes.writeUInt32LE(0xfeedbeef, headerAt + 8)
-    bytes.set(body, headerAt + headerBytes)
+    const header = headerOf(this.number, this.bodyBytes)
+    const content = form === 'frames' ? [frame(2, header), frame(3, body)] : [uint32(header.length), header, body]
+    const bytes = Buffer.concat([route, ...content])
     const message = new Message()
     message.buffer = bytes
     message.routeEnd = route.length
@@ -56,32 +49,64 @@ export class SentMessage {
 
   /** Holds what was delivered against what was sent, but for the body of a large one. */
   check(message: Message): void {
-    const { buffer, routeStart, routeEnd, contentStart, contentEnd } = message
+    const { buffer, routeStart, routeEnd } = message
     const what = `message ${this.number} (${this.form}, ${this.bodyBytes} bytes)`
     assert.ok(route.equals(buffer.subarray(routeStart, routeEnd)), `${what} has another route`)
-    assert.equal(message.isFrames, this.form === 'frames', `${what} is in another form`)
+    const { headerStart, headerEnd, bodyStart, bodyEnd } = partsOf(message)
+    // What came back before says so in its headers, and is in parts for it.
+    const hasHeaders = (flagsOf(buffer, headerStart, headerEnd) & PropertyFlags.headers) !== 0
+    assert.equal(message.isFrames, this.form === 'frames' && !hasHeaders, `${what} is in another form`)
     assert.equal(message.bodyBytes, this.bodyBytes, `${what} has another size`)
     assert.equal(
       message.chunks !== null,
       this.form === 'large',
       `${what} is ${message.chunks === null ? 'without' : 'with'} chunks`,
     )
-    const headerEnd = contentStart + (this.form === 'frames' ? 0 : lengthBytes) + headerBytes
     const body = this.form === 'large' ? pattern.subarray(0, 0) : this.body
-    assert.ok(areEqual(buffer, headerEnd, contentEnd, body), `${what} has another body`)
+    assert.ok(areEqual(buffer, bodyStart, bodyEnd, body), `${what} has another body`)
   }
 }
 
 /** The number of a message that was delivered. */
 export function numberOf(message: Message): number {
-  const { buffer, contentStart, contentEnd, isFrames } = message
-  const at = contentStart + (isFrames ? 0 : lengthBytes)
-  const bytes = Buffer.from(buffer.buffer, buffer.byteOffset, buffer.byteLength)
-  assert.ok(
-    at + headerBytes <= contentEnd && bytes.readUInt32LE(at + 8) === 0xfeedbeef,
-    'what was delivered was never sent',
-  )
-  return bytes.readUInt32LE(at)
+  const { headerStart, headerEnd } = partsOf(message)
+  const id = messageIdOf(message.buffer, headerStart, headerEnd)
+  assert.match(id ?? 'none', /^feedbeef-\d+$/, 'what was delivered was never sent')
+  return Number(id?.slice(9))
+}
+
+/** A content header with the number in its message id. */
+function headerOf(number: number, bodyBytes: number): Uint8Array {
+  const writer = new ByteWriter()
+  encodeContentHeader(writer, bodyBytes, { messageId: `feedbeef-${number}` })
+  return writer.buffer.subarray(0, writer.length)
+}
+
+function frame(type: number, payload: Uint8Array): Uint8Array {
+  return Buffer.concat([Buffer.from([type, 0, 1]), uint32(payload.length), payload, Buffer.from([0xce])])
+}
+
+function uint32(value: number): Uint8Array {
+  const bytes = Buffer.alloc(4)
+  bytes.writeUInt32BE(value)
+  return bytes
+}
+
+interface Parts {
+  readonly headerStart: number
+  readonly headerEnd: number
+  readonly bodyStart: number
+  readonly bodyEnd: number
+}
+
+function partsOf({ buffer, contentStart, contentEnd, isFrames }: Message): Parts {
+  const lengthAt = contentStart + (isFrames ? 3 : 0)
+  const headerStart = lengthAt + 4
+  const length = new DataView(buffer.buffer, buffer.byteOffset + lengthAt, 4).getUint32(0)
+  const headerEnd = headerStart + length
+  // The end octet of the header frame, then type, channel and length of the body frame.
+  if (isFrames) return { headerStart, headerEnd, bodyStart: headerEnd + 8, bodyEnd: contentEnd - 1 }
+  return { headerStart, headerEnd, bodyStart: headerEnd, bodyEnd: contentEnd }
 }
 
 export function bodyOf(number: number, bytes: number): Uint8Array {

@@ -6,6 +6,7 @@
 import { emptyTable } from '../../src/amqp/field-table.ts'
 import { SystemClock } from '../../src/base/clock.ts'
 import { silentLogger } from '../../src/base/logger.ts'
+import { SeededRandom } from '../../src/base/random.ts'
 import { RunQueue } from '../../src/base/run-queue.ts'
 import { Message } from '../../src/broker/message.ts'
 import type {
@@ -88,16 +89,20 @@ export class TestConfirms implements ConfirmSink {
 /** The message's body, or for a chunked one its size. */
 export function textOf(message: Message): string {
   if (message.chunks !== null) return `chunks:${message.chunks.bodyBytes}`
-  const text = Buffer.from(message.buffer.subarray(message.contentStart + 4, message.contentEnd)).toString()
-  return text
+  const content = Buffer.from(message.buffer.subarray(message.contentStart, message.contentEnd))
+  return content.subarray(4 + content.readUInt32BE(0)).toString()
 }
 
-/** A message in parts form with an empty header payload. */
+/** A message in parts form without properties. */
 export function messageOf(text: string, isPersistent: boolean): Message {
   const message = new Message()
   const route = Buffer.from([0, 1, 0x71])
   const body = Buffer.from(text)
-  message.buffer = Buffer.concat([route, Buffer.alloc(4), body])
+  const header = Buffer.alloc(18)
+  header.writeUInt32BE(14, 0)
+  header.writeUInt16BE(60, 4)
+  header.writeUInt32BE(body.length, 12)
+  message.buffer = Buffer.concat([route, header, body])
   message.routeStart = 0
   message.routeEnd = route.length
   message.contentStart = route.length
@@ -160,6 +165,7 @@ export class ShardHarness {
       scratchSegmentBytes: memorySegmentBytes,
       topology: this.topology,
       clock: this.clock,
+      random: new SeededRandom(1),
       runQueue: this.runQueue,
       logger: silentLogger,
       definitions: this.definitions,

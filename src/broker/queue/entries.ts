@@ -4,13 +4,21 @@
  * Sequences count from 1 and are given in the order of arrival; a requeued entry is back at its own place. Counters are
  * kept with every change, so reading them costs nothing.
  *
+ * Entries with a place of their own (a priority, a group, a delay) are *aside*: they are counted here, and `aside.ts`
+ * knows their order. `firstReady` chooses between the two.
+ *
  * Not here: who gets an entry (`local-queue.ts`), records (`shard/`), how a chunk that is away is loaded (`shard/paging.ts`).
  *
- * Invariant: no entry below `#cursor` is ready; `ready + unacked = live`.
+ * Invariant: no entry below `#cursor` is ready, but those aside; `ready + unacked + waiting = live`.
  */
+import { Aside } from './aside.ts'
 import { chunkEntries, EntryChunk, EntryFlag } from './entry-chunk.ts'
 
-const readyMask = EntryFlag.live | EntryFlag.unacked
+const readyMask = EntryFlag.live | EntryFlag.unacked | EntryFlag.aside
+
+/** Entries with these keep their chunk from going away. */
+const bindingFlags = EntryFlag.transient | EntryFlag.large | EntryFlag.redelivered | EntryFlag.aside | EntryFlag.waiting
+const heldBackFlags = EntryFlag.redelivered | EntryFlag.aside | EntryFlag.waiting | EntryFlag.heldBack
 
 export class Entries {
   /** The sequence the next entry will have. */
@@ -18,6 +26,12 @@ export class Entries {
   live = 0
   ready = 0
   readyBytes = 0
+  /** Not ready before their time. */
+  waiting = 0
+  /** Those among the ready ones that are aside. */
+  asideReady = 0
+  /** Null as long as no entry ever was. */
+  aside: Aside | null = null
   #cursor = 1
   #chunks: (EntryChunk | null)[] = []
   /** Chunk index of `#chunks[#head]`. */
@@ -25,7 +39,7 @@ export class Entries {
   #head = 0
 
   get unacked(): number {
-    return this.live - this.ready
+    return this.live - this.ready - this.waiting
   }
 
   /** The chunk that holds (or would hold) a sequence; null when there is none. */
@@ -53,11 +67,13 @@ export class Entries {
     if (chunk.flags[slot] === 0) {
       chunk.flags[slot] = flags
       chunk.sizes[slot] = size
-      this.#count(chunk, 1, size)
+      if ((flags & EntryFlag.waiting) === 0) this.#count(chunk, 1, size)
+      else this.#countWaiting(chunk, 1)
+      if ((flags & (EntryFlag.aside | EntryFlag.waiting)) === EntryFlag.aside) this.asideReady++
     } else if ((flags & EntryFlag.large) !== 0) chunk.flags[slot] = (chunk.flags[slot] as number) | EntryFlag.large
     chunk.positions[slot] = position
     if (position > chunk.positionMax) chunk.positionMax = position
-    if ((flags & (EntryFlag.transient | EntryFlag.large | EntryFlag.redelivered)) !== 0) chunk.isBound = true
+    if ((flags & bindingFlags) !== 0) chunk.isBound = true
     // A copy of an older record: positions do not ascend any more.
     if (sequence + 1 < this.next) chunk.isBound = true
     if (sequence >= this.next) this.next = sequence + 1
@@ -81,9 +97,26 @@ export class Entries {
     if (first < this.#cursor) this.#cursor = first
   }
 
-  /** The first ready sequence, or 0. Its chunk may be away. */
+  /** The sequence whose turn it is, or 0. Its chunk may be away. */
   firstReady(): number {
-    if (this.ready === 0) return 0
+    const inPlace = this.firstInPlace()
+    const { aside } = this
+    if (aside === null || this.asideReady === 0) return inPlace
+    const first = aside.lanes.first()
+    if (first === 0 || (inPlace !== 0 && aside.lanes.lane === 0 && inPlace < aside.lanes.key)) return inPlace
+    return first
+  }
+
+  /** What a full queue gives up first: the oldest of the lowest priority, or 0. */
+  firstToDrop(): number {
+    const inPlace = this.firstInPlace()
+    if (inPlace !== 0) return inPlace
+    return this.aside === null ? 0 : this.aside.lanes.last()
+  }
+
+  /** The first ready sequence among those that stand in order, or 0. Its chunk may be away. */
+  firstInPlace(): number {
+    if (this.ready === this.asideReady) return 0
     for (;;) {
       const chunk = this.chunkOf(this.#cursor)
       if (chunk !== null && chunk.ready > 0) {
@@ -110,8 +143,10 @@ export class Entries {
   /** A ready entry is handed out to `holder`. */
   handOut(chunk: EntryChunk, sequence: number, holder: number): void {
     const slot = sequence - chunk.base
-    chunk.flags[slot] = (chunk.flags[slot] as number) | EntryFlag.unacked
+    const flags = chunk.flags[slot] as number
+    chunk.flags[slot] = flags | EntryFlag.unacked
     chunk.holdersFor()[slot] = holder
+    if ((flags & EntryFlag.aside) !== 0) this.#leaveLanes(chunk, sequence)
     const size = chunk.sizes[slot] as number
     chunk.ready--
     chunk.readyBytes -= size
@@ -122,14 +157,64 @@ export class Entries {
   /** An unacked entry is ready again, at its old place. */
   takeBack(chunk: EntryChunk, sequence: number): void {
     const slot = sequence - chunk.base
-    chunk.flags[slot] = ((chunk.flags[slot] as number) & ~EntryFlag.unacked) | EntryFlag.redelivered
+    const flags = chunk.flags[slot] as number
+    chunk.flags[slot] = (flags & ~EntryFlag.unacked) | EntryFlag.redelivered
     chunk.isBound = true
     const size = chunk.sizes[slot] as number
     chunk.ready++
     chunk.readyBytes += size
     this.ready++
     this.readyBytes += size
-    if (sequence < this.#cursor) this.#cursor = sequence
+    if ((flags & EntryFlag.aside) !== 0) {
+      this.asideReady++
+      this.aside?.back(chunk, sequence)
+    } else if (sequence < this.#cursor) this.#cursor = sequence
+  }
+
+  /** A ready entry waits until its time after all (replay). */
+  postpone(chunk: EntryChunk, sequence: number, dueAt: number): void {
+    this.handOut(chunk, sequence, 0)
+    this.holdBack(chunk, sequence, dueAt)
+  }
+
+  /** An unacked entry waits until its time; its group waits with it. */
+  holdBack(chunk: EntryChunk, sequence: number, dueAt: number): void {
+    const slot = sequence - chunk.base
+    const flags = chunk.flags[slot] as number
+    const wasAside = (flags & EntryFlag.aside) !== 0
+    chunk.flags[slot] = (flags & ~EntryFlag.unacked) | heldBackFlags
+    chunk.sideFor().setDue(sequence - chunk.first, dueAt)
+    this.waiting++
+    const aside = this.asideFor(1)
+    if (!wasAside) chunk.isBound = true
+    aside.waitUntil(dueAt, sequence)
+  }
+
+  /** A waiting entry is ready, its time has come. */
+  release(chunk: EntryChunk, sequence: number): void {
+    const slot = sequence - chunk.base
+    const flags = chunk.flags[slot] as number
+    chunk.flags[slot] = flags & ~(EntryFlag.waiting | EntryFlag.heldBack)
+    const size = chunk.sizes[slot] as number
+    this.waiting--
+    chunk.ready++
+    chunk.readyBytes += size
+    this.ready++
+    this.readyBytes += size
+    this.asideReady++
+    if ((flags & EntryFlag.heldBack) !== 0) this.aside?.released(chunk, sequence)
+    else this.aside?.ready(chunk, sequence, true)
+  }
+
+  /** A waiting entry waits until another time. */
+  reschedule(chunk: EntryChunk, sequence: number, dueAt: number): void {
+    chunk.sideFor().setDue(sequence - chunk.first, dueAt)
+    this.aside?.waitUntil(dueAt, sequence)
+  }
+
+  asideFor(groupLimit: number): Aside {
+    this.aside ??= new Aside(this, groupLimit)
+    return this.aside
   }
 
   /** Forgets an entry, ready or unacked. The chunk must not be away. */
@@ -137,11 +222,15 @@ export class Entries {
     const slot = sequence - chunk.base
     const flags = chunk.flags[slot] as number
     chunk.flags[slot] = 0
-    if ((flags & EntryFlag.unacked) === 0) this.#count(chunk, -1, -(chunk.sizes[slot] as number))
-    else {
+    if ((flags & EntryFlag.waiting) !== 0) this.#countWaiting(chunk, -1)
+    else if ((flags & EntryFlag.unacked) === 0) {
+      this.#count(chunk, -1, -(chunk.sizes[slot] as number))
+      if ((flags & EntryFlag.aside) !== 0) this.asideReady--
+    } else {
       chunk.live--
       this.live--
     }
+    if (this.aside !== null && chunk.side !== null) this.aside.gone(chunk, sequence, flags)
     if (chunk.live === 0) this.#dropIfPassed(chunk)
   }
 
@@ -155,6 +244,7 @@ export class Entries {
 
   /** Forgets a whole chunk whose live entries are all ready. Returns how many there were. */
   dropChunk(chunk: EntryChunk): number {
+    if (chunk.side !== null) return this.#dropEach(chunk)
     const count = chunk.live
     this.live -= count
     this.ready -= chunk.ready
@@ -219,6 +309,25 @@ export class Entries {
     const chunk = this.#chunks[at] ?? make()
     this.#chunks[at] = chunk
     return chunk
+  }
+
+  #dropEach(chunk: EntryChunk): number {
+    const count = chunk.live
+    for (let slot = 0; slot < chunk.flags.length; slot++) {
+      if (chunk.flags[slot] !== 0) this.remove(chunk, chunk.base + slot)
+    }
+    return count
+  }
+
+  #leaveLanes(chunk: EntryChunk, sequence: number): void {
+    this.asideReady--
+    this.aside?.taken(chunk, sequence)
+  }
+
+  #countWaiting(chunk: EntryChunk, by: number): void {
+    chunk.live += by
+    this.live += by
+    this.waiting += by
   }
 
   #count(chunk: EntryChunk, by: number, bytes: number): void {

@@ -1,6 +1,6 @@
 /**
  * Up to 1,024 neighbouring entries of one queue, as columns in typed arrays: about 13 bytes an entry, 17 where a
- * consumer holds some of them.
+ * consumer holds some of them, and what `side-columns.ts` says where a message asked for more than to be delivered.
  *
  * An entry's place is its sequence: chunk `floor(sequence / chunkEntries)`, slot `sequence - base`. Columns begin small
  * and grow, so that a queue with one message does not pay for a thousand. A chunk that is *away* has no columns: its
@@ -10,8 +10,9 @@
  * Not here: order, consumers, paging decisions (`entries.ts`).
  */
 import { assert } from '../../base/assert.ts'
+import { chunkEntries, SideColumns } from './side-columns.ts'
 
-export const chunkEntries = 1024
+export { chunkEntries }
 
 /** Flags of one entry; 0 is no entry (settled, or never there). */
 export const EntryFlag = {
@@ -23,6 +24,12 @@ export const EntryFlag = {
   transient: 8,
   /** Its body is in chunks of its own. */
   large: 16,
+  /** It has a place of its own in the order (`aside.ts`); the cursor passes over it. */
+  aside: 32,
+  /** Not ready before its time: delayed, or to be tried again. Goes with `aside`. */
+  waiting: 64,
+  /** Waiting after it was handed out: its group waits for it. */
+  heldBack: 128,
 } as const
 
 const smallestCapacity = 8
@@ -38,6 +45,8 @@ export class EntryChunk {
   /** Consumer ids of unacked entries; null until one is handed out. 0 is a `get`. */
   holders: Uint32Array | null = null
   isAway = false
+  /** What only some queues need; null in all others. */
+  side: SideColumns | null = null
   /** One bit a sequence from `first` on, for chunks that are away; null when nothing of it is settled. */
   settled: Uint8Array | null = null
   /** Entries not yet settled, those among them that are ready, and the body bytes of the ready ones. */
@@ -82,6 +91,42 @@ export class EntryChunk {
   /** The flags of a sequence; 0 when it has no slot. The chunk must not be away. */
   flagsOf(sequence: number): number {
     return this.flags[sequence - this.base] ?? 0
+  }
+
+  /** The columns for what only some queues need, made when they are. */
+  sideFor(): SideColumns {
+    this.side ??= new SideColumns()
+    this.isBound = true
+    return this.side
+  }
+
+  priorityOf(sequence: number): number {
+    return this.side?.priorities?.[sequence - this.first] ?? 0
+  }
+
+  /** The id of its group; 0: none. */
+  groupOf(sequence: number): number {
+    return this.side?.groups?.[sequence - this.first] ?? 0
+  }
+
+  /** Wall time in milliseconds at which it expires by itself; 0: never. */
+  deadlineOf(sequence: number): number {
+    return this.side?.deadlines?.[sequence - this.first] ?? 0
+  }
+
+  /** Wall time in milliseconds before which it is not ready; 0: there was never one. */
+  dueOf(sequence: number): number {
+    return this.side?.dues?.[sequence - this.first] ?? 0
+  }
+
+  /** Deliveries that failed, up to 255. */
+  failuresOf(sequence: number): number {
+    return this.side?.failures?.[sequence - this.first] ?? 0
+  }
+
+  /** Times it came back, for whatever reason, up to 255. */
+  returnsOf(sequence: number): number {
+    return this.side?.returns?.[sequence - this.first] ?? 0
   }
 
   holdersFor(): Uint32Array {
@@ -134,7 +179,12 @@ export class EntryChunk {
 
   /** Bytes of memory its columns take. */
   get memoryBytes(): number {
-    return this.flags.length * 13 + (this.holders === null ? 0 : this.holders.length * 4) + 200
+    return (
+      this.flags.length * 13 +
+      (this.holders === null ? 0 : this.holders.length * 4) +
+      (this.side?.memoryBytes ?? 0) +
+      200
+    )
   }
 
   #grow(atLeast: number): void {

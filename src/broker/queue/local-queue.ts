@@ -4,7 +4,12 @@
  */
 import type { Consumer, GetSink, Queue, ShardCommands } from '../ports.ts'
 import type { QueueDefinition } from '../topology/queue-definition.ts'
+import type { DeduplicationWindow } from './deduplication-window.ts'
+import type { DyingEntries } from './dying-entries.ts'
 import { Entries } from './entries.ts'
+import type { Leases } from './leases.ts'
+import { featuresOf } from './queue-features.ts'
+import type { QueueSettings } from './queue-settings.ts'
 import { Turns } from './turns.ts'
 
 /** A run of this queue's entries in the digest of one sealed segment: where entries that are away can be read. */
@@ -45,6 +50,25 @@ export class LocalQueue implements Queue {
   isLoading = false
   /** Its delivery task stands in the run queue. */
   isScheduled = false
+  /** What of its settings concerns messages on their way in and out, as `QueueFeature` bits; 0 for a plain queue. */
+  features: number
+  /** The wall time for which it is entered with `deadlines.ts`; Infinity: not at all. */
+  armedAt = Number.POSITIVE_INFINITY
+  /** Its expiry task stands in the run queue, or waits for a record to be read. */
+  isExpiring = false
+  /** Wall time of its last use, for `x-expires`. */
+  usedAt = 0
+  /** Messages that die one after the other; null while none does. */
+  dying: DyingEntries | null = null
+  /** An entry of it has failed: what is known of that must be written down with its state. */
+  hasFailures = false
+  /** Delayed entries that were given another time than their record says; null as long as there was none. */
+  rescheduled: Set<number> | null = null
+  /** Leases of deliveries; null as long as there was none. */
+  leases: Leases | null = null
+  /** The ids it has seen; null without deduplication. */
+  window: DeduplicationWindow | null = null
+
   /** It is deleted: nobody reaches it any more. */
   isDropped = false
   /** Its deletion is stored: its records are dead. */
@@ -68,6 +92,18 @@ export class LocalQueue implements Queue {
     this.shard = shard
     this.id = definition.id
     this.isDurable = definition.isDurable
+    this.features = featuresOf(definition.settings)
+    this.turns.isSingleActive = definition.settings.isSingleActive
+  }
+
+  get settings(): QueueSettings {
+    return this.definition.settings
+  }
+
+  /** Its settings are others now. */
+  settingsChanged(): void {
+    this.features = featuresOf(this.settings)
+    this.entries.aside?.groups.changeLimit(this.settings.groupLimit)
   }
 
   get consumers(): ReadonlySet<Consumer> {

@@ -1,5 +1,6 @@
 /**
- * Whose turn it is: the consumers of one queue, highest priority first, round robin among equals.
+ * Whose turn it is: the consumers of one queue, highest priority first, round robin among equals; or, with a single
+ * active consumer, always the same one until it leaves.
  *
  * A consumer that cannot take a message leaves the list and comes back when its credit or its output has room again, so
  * finding the next one costs the same with one consumer and with ten thousand.
@@ -15,21 +16,36 @@ interface Group {
 
 export class Turns {
   readonly members = new Set<Consumer>()
+  /** Only `active` gets messages. */
+  isSingleActive = false
+  /** The one that gets them; null while there is none. */
+  active: Consumer | null = null
   /** Highest priority first. */
   #groups: Group[] = []
 
   add(consumer: Consumer): void {
     this.members.add(consumer)
+    this.active ??= consumer
   }
 
   remove(consumer: Consumer): void {
     this.members.delete(consumer)
     consumer.isActive = false
+    if (this.active === consumer) this.active = this.#successor()
+  }
+
+  /** The one with the highest priority; among equals the one that has waited longest. */
+  #successor(): Consumer | null {
+    let best: Consumer | null = null
+    if (!this.isSingleActive) return best
+    for (const consumer of this.members) if (best === null || consumer.priority > best.priority) best = consumer
+    return best
   }
 
   /** The consumer may be able to take again. */
   enter(consumer: Consumer): void {
     if (consumer.isInTurn || !consumer.isActive) return
+    if (this.isSingleActive && consumer !== this.active) return
     consumer.isInTurn = true
     this.#groupOf(consumer.priority).waiting.push(consumer)
   }

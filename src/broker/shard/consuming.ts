@@ -2,15 +2,21 @@
  * The commands of those who take messages: gets, consumers that come and go, what they settle. Decides who may and keeps
  * their credit; who gets what is `delivery.ts`.
  */
+import type { Clock } from '../../base/clock.ts'
 import { BrokerError } from '../errors.ts'
 import type { Consumer, GetSink, Outcome, Queue, Reply } from '../ports.ts'
 import type { LocalQueue } from '../queue/local-queue.ts'
+import type { Deadlines } from './deadlines.ts'
 import type { Delivery } from './delivery.ts'
 import type { Settling } from './settling.ts'
 
 export interface ConsumingPorts {
   readonly delivery: Delivery
   readonly settling: Settling
+  readonly clock: Clock
+  readonly deadlines: Deadlines
+  /** Somebody did what counts as a use of the queue. */
+  used(queue: LocalQueue): void
   isServing(): boolean
 }
 
@@ -22,8 +28,9 @@ export class Consuming {
   }
 
   get(queue: LocalQueue, isNoAck: boolean, sink: GetSink): void {
-    const refusal = this.#refusalOf(queue)
+    const refusal = this.#refusalOf(queue) ?? refusalOfGet(queue)
     if (refusal !== null) return sink.failed(refusal)
+    this.#ports.used(queue)
     queue.gets.push({ sink, isNoAck })
     this.#ports.delivery.pump(queue)
   }
@@ -35,7 +42,9 @@ export class Consuming {
     const members = queue.turns.members
     // An exclusive consumer is the only one.
     const [first] = members
-    const isTaken = first !== undefined && (consumer.isExclusive || first.isExclusive)
+    const isTaken =
+      (first !== undefined && (consumer.isExclusive || first.isExclusive)) ||
+      (consumer.isExclusive && queue.turns.isSingleActive)
     if (isTaken) return reply.failed(new BrokerError('access-refused', `${nameOf(queue)} in exclusive use`))
     queue.turns.add(consumer)
     reply.done(undefined, 0)
@@ -51,6 +60,10 @@ export class Consuming {
   unregister(consumer: Consumer, reply: Reply<number>): void {
     const queue = consumer.queue as LocalQueue
     queue.turns.remove(consumer)
+    this.#ports.used(queue)
+    // The next one of those that wait to be the active one.
+    const { active, isSingleActive } = queue.turns
+    if (isSingleActive && active !== null) this.resume(active)
     reply.done(queue.turns.members.size, 0)
   }
 
@@ -79,6 +92,22 @@ export class Consuming {
     else delivery.pump(local)
   }
 
+  extendLease(queue: LocalQueue, consumer: Consumer | null, sequence: number, ms: number): void {
+    if (queue.leases === null || queue.isDropped || !this.#ports.isServing()) return
+    queue.leases.extend(sequence, consumer, this.#ports.clock.now(), ms)
+    this.#ports.deadlines.arm(queue, queue.leases.nextEnd)
+  }
+
+  /** A delivery was kept too long: it has failed, and its consumer may take another one. */
+  leaseEnded(queue: LocalQueue, sequence: number, consumer: Consumer | null): void {
+    const held = { holder: consumer?.id ?? 0, first: sequence, last: sequence, outcome: 'fail' } as const
+    const count = this.#ports.settling.settleHeld(queue, held)
+    if (consumer === null || count === 0) return
+    consumer.unacked -= count
+    if (consumer.shared !== null) consumer.shared.unacked -= count
+    queue.turns.enter(consumer)
+  }
+
   /** The queue gives nothing any more: everyone who waits for something of it is told. */
   end(queue: LocalQueue, reason: (queue: LocalQueue) => BrokerError): void {
     const gets = queue.gets
@@ -94,6 +123,15 @@ export class Consuming {
     if (!this.#ports.isServing()) return noShard()
     return queue.isDropped ? noQueue(queue) : null
   }
+}
+
+/** Only the active consumer gets anything. */
+function refusalOfGet(queue: LocalQueue): BrokerError | null {
+  if (!queue.turns.isSingleActive) return null
+  return new BrokerError(
+    'resource-locked',
+    `cannot obtain access to locked ${nameOf(queue)}. basic.get operations are not supported by queues with single active consumer`,
+  )
 }
 
 export function noShard(): BrokerError {

@@ -5,15 +5,19 @@
  * committed (`isWaitingForMark`), its turn in the run queue (`isScheduled`), or the outside (a message, credit, a
  * consumer). Whoever ends the wait calls `pump`.
  */
+import type { Clock } from '../../base/clock.ts'
 import type { RunQueue } from '../../base/run-queue.ts'
 import type { Log } from '../../log/log.ts'
+import { DeliveryHeaders } from '../dead-letter/delivery-headers.ts'
 import { Message } from '../message.ts'
 import type { Consumer } from '../ports.ts'
 import { type EntryChunk, EntryFlag } from '../queue/entry-chunk.ts'
+import { Leases } from '../queue/leases.ts'
 import type { LocalQueue } from '../queue/local-queue.ts'
-import type { LargeBodies } from './large-bodies.ts'
-import { viewPublish } from './publish-record.ts'
+import { QueueFeature } from '../queue/queue-features.ts'
+import type { Deadlines } from './deadlines.ts'
 import type { SentMarks } from './sent-marks.ts'
+import type { StoredEntries } from './stored-entries.ts'
 
 /** Deliveries made at once before the queue goes to the back of the run queue. */
 const burstMax = 128
@@ -26,23 +30,24 @@ const recordOverheadBytes = 80
 
 /** What delivery needs of the shard. */
 export interface DeliveryPorts {
-  readonly log: Log
-  readonly scratch: Log
+  readonly stored: StoredEntries
   readonly marks: SentMarks
-  readonly bodies: LargeBodies
   readonly runQueue: RunQueue
+  readonly clock: Clock
+  readonly deadlines: Deadlines
   /** Loads the columns of a chunk that is away, and some behind it, then calls `resume`. */
   loadChunk(queue: LocalQueue, chunk: EntryChunk): void
   /** A no-ack delivery: the entry is done with. */
   settleOne(queue: LocalQueue, chunk: EntryChunk, sequence: number): void
-  /** A record could not be read. The shard stops. */
-  damaged(error: Error): void
+  /** The entry's time is over. */
+  expired(queue: LocalQueue, chunk: EntryChunk, sequence: number): void
 }
 
 export class Delivery {
   readonly #ports: DeliveryPorts
   /** The one view through which stored messages are delivered. */
   readonly #message = new Message()
+  readonly #headers = new DeliveryHeaders()
 
   constructor(ports: DeliveryPorts) {
     this.#ports = ports
@@ -130,8 +135,14 @@ export class Delivery {
     const isTransient = (flags & EntryFlag.transient) !== 0
     if (!isRedelivered && !isTransient && !this.#ports.marks.mayBeSent(queue, sequence)) return false
     if (!this.#view(queue, chunk, sequence, flags)) return false
-    if (consumer !== null) this.#give(queue, chunk, sequence, consumer, this.#message, isRedelivered)
-    else this.#answerGet(queue, chunk, sequence, isRedelivered)
+    if (this.#mayExpire(queue, chunk) && this.#isExpired(queue, chunk, sequence, consumer !== null)) {
+      this.#ports.expired(queue, chunk, sequence)
+      return true
+    }
+    if ((flags & EntryFlag.large) !== 0) this.#ports.stored.attachBody(this.#message, chunk, sequence, flags)
+    const message = chunk.side === null ? this.#message : this.#withCounts(chunk, sequence)
+    if (consumer !== null) this.#give(queue, chunk, sequence, consumer, message, isRedelivered)
+    else this.#answerGet(queue, chunk, sequence, message, isRedelivered)
     return true
   }
 
@@ -147,49 +158,69 @@ export class Delivery {
       queue.entries.handOut(chunk, sequence, consumer.id)
       consumer.unacked++
       if (consumer.shared !== null) consumer.shared.unacked++
+      if ((queue.features & QueueFeature.lease) !== 0 || consumer.timeoutMs !== null)
+        this.#lease(queue, sequence, consumer, consumer.timeoutMs ?? queue.settings.consumerTimeoutMs)
     }
     consumer.sink.deliver(consumer, message, sequence, isRedelivered)
     if (consumer.isNoAck) this.#ports.settleOne(queue, chunk, sequence)
     queue.turns.served(consumer)
   }
 
-  #answerGet(queue: LocalQueue, chunk: EntryChunk, sequence: number, isRedelivered: boolean): void {
+  #mayExpire(queue: LocalQueue, chunk: EntryChunk): boolean {
+    return (queue.features & QueueFeature.ttl) !== 0 || (chunk.side !== null && chunk.side.deadlines !== null)
+  }
+
+  /** What has failed says how often. */
+  #withCounts(chunk: EntryChunk, sequence: number): Message {
+    const deliveryCount = chunk.failuresOf(sequence)
+    const acquiredCount = chunk.returnsOf(sequence)
+    if (deliveryCount === 0 && acquiredCount === 0) return this.#message
+    return this.#headers.withDeliveryHeaders(this.#message, { deliveryCount, acquiredCount })
+  }
+
+  #lease(queue: LocalQueue, sequence: number, consumer: Consumer | null, ms: number | null): void {
+    if (ms === null || ms === 0) return
+    const now = this.#ports.clock.now()
+    queue.leases ??= new Leases()
+    queue.leases.begin(sequence, consumer, now, ms)
+    this.#ports.deadlines.arm(queue, now + ms)
+  }
+
+  #answerGet(queue: LocalQueue, chunk: EntryChunk, sequence: number, message: Message, isRedelivered: boolean): void {
     const get = queue.gets.shift()
     if (get === undefined) return
     if (get.isNoAck) {
-      get.sink.message(queue, this.#message, sequence, isRedelivered, queue.entries.ready - 1)
+      get.sink.message(queue, message, sequence, isRedelivered, queue.entries.ready - 1)
       this.#ports.settleOne(queue, chunk, sequence)
     } else {
       queue.entries.handOut(chunk, sequence, 0)
-      get.sink.message(queue, this.#message, sequence, isRedelivered, queue.entries.ready)
+      if ((queue.features & QueueFeature.lease) !== 0)
+        this.#lease(queue, sequence, null, queue.settings.consumerTimeoutMs)
+      get.sink.message(queue, message, sequence, isRedelivered, queue.entries.ready)
     }
   }
 
   /** Points the view at the stored message; false when its bytes must be read first, which is then under way. */
   #view(queue: LocalQueue, chunk: EntryChunk, sequence: number, flags: number): boolean {
-    const isTransient = (flags & EntryFlag.transient) !== 0
-    const log = isTransient ? this.#ports.scratch : this.#ports.log
-    const position = chunk.positions[sequence - chunk.base] as number
-    if (!log.view(position)) {
+    const { stored } = this.#ports
+    if (!stored.view(this.#message, chunk, sequence, flags)) {
       queue.isLoading = true
-      this.#load(log, { queue, sequence, position }, () => this.resume(queue))
+      stored.load(queue, chunk, sequence, () => this.resume(queue))
       return false
     }
-    viewPublish(this.#message, log.viewBuffer, log.viewStart, log.viewEnd)
-    if ((flags & EntryFlag.large) !== 0) {
-      const body = this.#ports.bodies.of(position, isTransient)
-      if (body !== null) this.#message.chunks = this.#ports.bodies.reader(body)
-    }
-    if ((sequence & 255) === 0) this.#readAhead(queue, sequence, chunk, log)
+    if ((sequence & 255) === 0) this.#readAhead(queue, sequence, chunk, stored.logOf(flags))
     return true
   }
 
-  /** What could not be read is damage only if it is still needed: meanwhile it may have been copied forward, or purged. */
-  #load(log: Log, place: Place, loaded: () => void): void {
-    log.load(place.position, (error) => {
-      if (error !== null && isStillThere(place)) this.#ports.damaged(error)
-      else loaded()
-    })
+  /** Whether the entry that was looked at last has been here too long. One that may not wait at all is still given to a consumer that waits. */
+  #isExpired(queue: LocalQueue, chunk: EntryChunk, sequence: number, isAsked: boolean): boolean {
+    const own = chunk.deadlineOf(sequence)
+    const ttlMs = queue.settings.messageTtlMs
+    if (own === 0 && (ttlMs === null || (chunk.flagsOf(sequence) & EntryFlag.aside) !== 0)) return false
+    const { arrivedAt } = this.#ports.stored
+    const deadline = own === 0 ? arrivedAt + (ttlMs ?? 0) : own
+    const isNew = deadline <= arrivedAt && (chunk.flagsOf(sequence) & EntryFlag.redelivered) === 0
+    return deadline <= this.#ports.clock.now() && !(isNew && isAsked)
   }
 
   /** Bodies that have been let go are read back before the consumer comes to them. */
@@ -203,23 +234,8 @@ export class Delivery {
     const chunk = queue.entries.chunkOf(ahead)
     if (chunk?.isAway === true) return this.#ports.loadChunk(queue, chunk)
     if (chunk === null || (chunk.flagsOf(ahead) & EntryFlag.live) === 0) return
-    const isTransient = (chunk.flagsOf(ahead) & EntryFlag.transient) !== 0
     const position = chunk.positions[ahead - chunk.base] as number
-    const aheadLog = isTransient ? this.#ports.scratch : this.#ports.log
-    if (aheadLog !== log || log.view(position)) return
-    this.#load(log, { queue, sequence: ahead, position }, () => {})
+    if (this.#ports.stored.logOf(chunk.flagsOf(ahead)) !== log || log.view(position)) return
+    this.#ports.stored.load(queue, chunk, ahead, () => {})
   }
-}
-
-/** Where the record of an entry was when it was looked for. */
-interface Place {
-  readonly queue: LocalQueue
-  readonly sequence: number
-  readonly position: number
-}
-
-function isStillThere({ queue, sequence, position }: Place): boolean {
-  const chunk = queue.isDropped ? null : queue.entries.chunkOf(sequence)
-  if (chunk === null || chunk.isAway || chunk.flagsOf(sequence) === 0) return false
-  return chunk.positions[sequence - chunk.base] === position
 }

@@ -82,6 +82,7 @@ function writeIndexRow(bytes: Uint8Array, at: number, queueId: number, rows: Row
   writeU32(bytes, at + 32, rows.at)
   writeU32(bytes, at + 36, sumsAt)
   writeU32(bytes, at + 48, rows.offsetMax)
+  writeU32(bytes, at + 52, rows.hasAside ? 1 : 0)
 }
 
 /** The digest as far as it is written; grows. All offsets are multiples of 4. */
@@ -123,6 +124,8 @@ class Rows {
   first = 0
   last = 0
   offsetMax = 0
+  /** An entry among them has a place or a time of its own. */
+  hasAside = false
   /** The first entry that lies behind the segment; 0 for none. */
   beyond = 0
   readonly #output: Output
@@ -148,8 +151,10 @@ class Rows {
       if (flag === 0 || (flag & EntryFlag.transient) !== 0) continue
       const position = positions[slot] as number
       if (position < this.#base) continue
-      if (position < this.#end) this.#put(base + slot, position - this.#base, sizes[slot] as number)
-      else if (this.beyond === 0) this.beyond = base + slot
+      if (position < this.#end) {
+        this.#put(base + slot, position - this.#base, sizes[slot] as number)
+        this.hasAside ||= (flag & EntryFlag.aside) !== 0 || chunk.deadlineOf(base + slot) > 0
+      } else if (this.beyond === 0) this.beyond = base + slot
     }
   }
 

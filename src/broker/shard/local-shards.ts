@@ -7,6 +7,7 @@
  */
 import type { Clock } from '../../base/clock.ts'
 import type { Logger } from '../../base/logger.ts'
+import type { Random } from '../../base/random.ts'
 import type { RunQueue } from '../../base/run-queue.ts'
 import type { Log, LogListener, Position } from '../../log/log.ts'
 import type { Chunks } from '../message.ts'
@@ -24,6 +25,7 @@ export interface LocalShardsOptions {
   openLogs(): Promise<{ log: OpenLog; scratch: OpenLog }>
   readonly scratchSegmentBytes: number
   readonly clock: Clock
+  readonly random: Random
   readonly runQueue: RunQueue
   readonly logger: Logger
   readonly uncommittedBytesMax?: number
@@ -136,13 +138,15 @@ export class LocalShards implements ShardDirectory {
   }
 
   #shardOptions(log: OpenLog, scratch: OpenLog, topology: ShardTopology): ShardOptions {
-    const { scratchSegmentBytes, clock, runQueue, logger, uncommittedBytesMax, entryBytesMax, face } = this.#options
+    const { scratchSegmentBytes, clock, random, runQueue, logger, uncommittedBytesMax, entryBytesMax, face } =
+      this.#options
     return {
       log,
       scratch,
       scratchSegmentBytes,
       topology,
       clock,
+      random,
       runQueue,
       logger,
       definitions: [...this.#definitions.values(), ...this.#leaving.keys()],

@@ -6,13 +6,28 @@
  */
 import type { Logger } from '../../base/logger.ts'
 import type { Log, Position, Segment } from '../../log/log.ts'
-import { chunkEntries, type EntryChunk, EntryFlag } from '../queue/entry-chunk.ts'
+import { chunkEntries, EntryFlag } from '../queue/entry-chunk.ts'
 import type { LocalQueue } from '../queue/local-queue.ts'
+import { isLong, neededParts, noteRun, rowBytesOf, wholeEnd, wholeFrom } from './digest-rows.ts'
+import { type PlacedEntry, putAside } from './entering.ts'
+import { Fates, rememberId } from './fates.ts'
 import { type LargeBodies, LargeBody } from './large-bodies.ts'
 import type { Paging } from './paging.ts'
-import { readChunkList, readPublishTargets } from './publish-record.ts'
+import { arrivedAtOf, readChunkList, readPublishTargets } from './publish-record.ts'
 import { type QueueState, readQueueState } from './queue-state.ts'
-import { PublishFlag, RecordKind, readSentMark, readSettled, readU32, readU64, targetBytes } from './records.ts'
+import { ReadTraits, type Source } from './record-traits.ts'
+import {
+  PublishFlag,
+  RecordKind,
+  readFailed,
+  readSentMark,
+  readSettled,
+  readU32,
+  readU64,
+  readWaits,
+  targetBytes,
+} from './records.ts'
+import { ReplayedSettlements } from './replayed-settlements.ts'
 import {
   type DigestIndex,
   type DigestRow,
@@ -22,9 +37,6 @@ import {
   type ReadDigest,
   readDigestIndex,
 } from './segment-digest.ts'
-
-/** Runs below this many entries are read at once; longer ones stay away until a consumer comes near. */
-export const runEntriesMin = 2_048
 
 /** A record of a kind that this version does not know: nothing is skipped, the shard does not open. */
 export class UnknownRecord extends Error {
@@ -50,11 +62,12 @@ interface LateEntry {
 export class Opening {
   readonly #parts: OpeningParts
   readonly #bodies: LargeBody[] = []
-  /** Chunks that are away and whose columns are needed after all. */
-  readonly #needed = new Map<EntryChunk, LocalQueue>()
+  readonly #settled = new ReplayedSettlements()
   /** Positions of entries whose chunk was away when their copy was met. */
   readonly #late: LateEntry[] = []
   readonly #sentRanges = new Map<LocalQueue, number[]>()
+  readonly #fates = new Fates()
+  readonly #traits = new ReadTraits()
   /** Per queue, the lowest sequence that was read from a record: the digests of those segments are still to be written. */
   readonly #lowestRead = new Map<LocalQueue, number>()
 
@@ -88,20 +101,34 @@ export class Opening {
       body.targets = large.targets
       this.#addBody(body, segment.base + large.offset)
     }
+    await this.#readAside(segment, index)
     for (const row of index.rows) {
       const queue = this.#parts.queues.get(row.queueId)
       if (queue === undefined) continue
       for (const state of digestStates(index, row)) this.#applyState(queue, state)
-      if (row.count > 0) this.#applyRows(segment, queue, row, rows)
+      if (row.count === 0) continue
+      if (row.hasAside) noteRun(segment, queue, row)
+      else this.#applyRows(segment, queue, row, rows)
     }
     return true
+  }
+
+  /** Of queues whose entries have more to them than rows say, the records are read. What is settled follows. */
+  async #readAside(segment: Segment, { rows }: DigestIndex): Promise<void> {
+    const ids = new Set(
+      rows.filter((row) => row.hasAside && this.#parts.queues.has(row.queueId)).map((row) => row.queueId),
+    )
+    if (ids.size === 0) return
+    await this.#parts.log.replay(segment, (position, buffer, start) => {
+      if (buffer[start] === RecordKind.publish) this.#applyPublish(position, buffer, start, ids)
+    })
   }
 
   /** The rows that are applied at once, by where they begin in the digest; null when the digest cannot be trusted. */
   async #readShortRows(index: DigestIndex, read: ReadDigest): Promise<Map<number, Uint8Array> | null> {
     const found = new Map<number, Uint8Array>()
     for (const row of index.rows) {
-      if (row.count === 0 || !this.#parts.queues.has(row.queueId)) continue
+      if (row.count === 0 || row.hasAside || !this.#parts.queues.has(row.queueId)) continue
       for (const [at, byteLength] of neededParts(row)) {
         const bytes = await read(at, byteLength)
         if (bytes === null) return null
@@ -157,6 +184,10 @@ export class Opening {
         return this.#applySentMark(position, buffer, start)
       case RecordKind.queueState:
         return this.#applyStateRecord(position, buffer, start)
+      case RecordKind.failed:
+        return this.#applyFailed(position, buffer, start)
+      case RecordKind.waits:
+        return this.#applyWaits(position, buffer, start)
       default:
         throw new UnknownRecord(
           `record kind ${buffer[start]} of ${end - start} bytes at position ${position}: this version does not know it; start the version that wrote it`,
@@ -164,28 +195,72 @@ export class Opening {
     }
   }
 
-  #applyPublish(position: Position, buffer: Uint8Array, start: number): void {
+  /** With `only`, nothing but the entries of these queues: the rest is known from the digest. */
+  #applyPublish(position: Position, buffer: Uint8Array, start: number, only: ReadonlySet<number> | null = null): void {
     const targets = readPublishTargets(buffer, start)
-    if ((targets.flags & PublishFlag.chunked) !== 0) {
+    this.#traits.read(buffer, targets.traitsAt, targets.traitsBytes)
+    const { source, hash } = this.#traits
+    const arrivedAt = arrivedAtOf(buffer, start)
+    if (source !== null && only === null) this.#applySource(position, source)
+    if ((targets.flags & PublishFlag.chunked) !== 0 && only === null) {
       const list = readChunkList(buffer, start)
       this.#addBody(new LargeBody(true, targets.bodyBytes, list.positions, list.lengths), position)
     }
     for (let index = 0, at = targets.at; index < targets.count; index++, at += targetBytes) {
       const queue = this.#parts.queues.get(readU64(buffer, at))
-      if (queue === undefined) continue
+      if (queue === undefined || only?.has(queue.id) === false) continue
       const sequence = readU64(buffer, at + 8)
-      if ((targets.flags & PublishFlag.chunked) !== 0) this.#lastBody().targets.push({ queueId: queue.id, sequence })
-      this.#put(queue, sequence, position, targets.bodyBytes)
+      if ((targets.flags & PublishFlag.chunked) !== 0 && only === null)
+        this.#lastBody().targets.push({ queueId: queue.id, sequence })
+      this.#putRead(queue, { sequence, position, size: targets.bodyBytes, flags: EntryFlag.live, arrivedAt })
+      if (only !== null) continue
+      if (hash !== null) rememberId(queue, hash, arrivedAt)
       this.#parts.touch(queue, position)
       this.#lowestRead.set(queue, Math.min(sequence, this.#lowestRead.get(queue) ?? sequence))
     }
+  }
+
+  /** Puts an entry from its record, with all that is said there. */
+  #putRead(queue: LocalQueue, entry: PlacedEntry): void {
+    const { sequence, position, size } = entry
+    const { dueAt, group, expirationMs } = this.#traits
+    const isPlain = dueAt === 0 && group === '' && expirationMs === null && queue.settings.maxPriority === null
+    const chunk = queue.entries.chunkOf(sequence)
+    const isThere = chunk !== null && (chunk.isAway || chunk.flagsOf(sequence) !== 0)
+    if (isPlain || isThere) return this.#put(queue, sequence, position, size)
+    const isLarge = this.#parts.bodies.of(position, false) !== null
+    putAside(queue, { ...entry, flags: isLarge ? EntryFlag.live | EntryFlag.large : EntryFlag.live }, this.#traits)
+  }
+
+  /** The entry that a dead letter came from. */
+  #applySource(position: Position, source: Source): void {
+    const queue = this.#parts.queues.get(source.queueId)
+    if (queue === undefined) return
+    this.#settled.settle(queue, source.sequence, source.sequence)
+    this.#parts.touch(queue, position)
+  }
+
+  #applyFailed(position: Position, buffer: Uint8Array, start: number): void {
+    const { queueId, first, last, count } = readFailed(buffer, start)
+    const queue = this.#parts.queues.get(queueId)
+    if (queue === undefined) return
+    this.#fates.noteFailures({ queue, first, last, count })
+    this.#parts.touch(queue, position)
+  }
+
+  #applyWaits(position: Position, buffer: Uint8Array, start: number): void {
+    const { queueId, sequence, dueAt } = readWaits(buffer, start)
+    const queue = this.#parts.queues.get(queueId)
+    if (queue === undefined) return
+    this.#fates.noteWait(queue, sequence, dueAt)
+    this.#parts.touch(queue, position)
   }
 
   #applySettled(position: Position, buffer: Uint8Array, start: number): void {
     const settled = readSettled(buffer, start)
     const queue = this.#parts.queues.get(settled.queueId)
     if (queue === undefined) return
-    this.#settle(queue, settled.first, settled.last)
+    this.#settled.settle(queue, settled.first, settled.last)
     this.#parts.touch(queue, position)
   }
 
@@ -219,51 +294,16 @@ export class Opening {
   }
 
   #applyState(queue: LocalQueue, state: QueueState): void {
-    this.#settle(queue, queue.entries.head(), state.head - 1)
+    this.#settled.settle(queue, queue.entries.head(), state.head - 1)
     for (let index = 0; index < state.gaps.length; index += 2) {
-      this.#settle(queue, state.gaps[index] as number, state.gaps[index + 1] as number)
+      this.#settled.settle(queue, state.gaps[index] as number, state.gaps[index + 1] as number)
     }
-    for (const { first, bits } of state.bitmaps) this.#settleBits(queue, first, bits)
+    for (const { first, bits } of state.bitmaps) this.#settled.settleBits(queue, first, bits)
     queue.entries.next = Math.max(queue.entries.next, state.next)
+    this.#fates.noteState(queue, state)
     if (state.sentMark === null) return
     queue.sentReserved = state.sentMark
     this.#sentRanges.set(queue, state.sentRanges)
-  }
-
-  #settle(queue: LocalQueue, first: number, last: number): void {
-    const end = Math.min(last, queue.entries.next - 1)
-    for (let at = first; at <= end; ) {
-      const chunkEnd = Math.floor(at / chunkEntries) * chunkEntries + chunkEntries - 1
-      const chunk = queue.entries.chunkOf(at)
-      if (chunk !== null) this.#settleIn(queue, chunk, at, Math.min(end, chunkEnd))
-      at = chunkEnd + 1
-    }
-  }
-
-  #settleIn(queue: LocalQueue, chunk: EntryChunk, first: number, last: number): void {
-    if (first === chunk.first && last === chunk.first + chunkEntries - 1) {
-      queue.entries.dropChunk(chunk)
-      this.#needed.delete(chunk)
-      return
-    }
-    if (chunk.isAway) {
-      this.#needed.set(chunk, queue)
-      for (let sequence = first; sequence <= last && chunk.live > 0; sequence++)
-        queue.entries.removeAway(chunk, sequence)
-      if (chunk.live === 0) this.#needed.delete(chunk)
-      return
-    }
-    for (let sequence = first; sequence <= last; sequence++) {
-      if (chunk.flagsOf(sequence) !== 0) queue.entries.remove(chunk, sequence)
-    }
-  }
-
-  #settleBits(queue: LocalQueue, first: number, bits: Uint8Array): void {
-    const chunk = queue.entries.chunkOf(first)
-    if (chunk === null) return
-    for (let bit = 0; bit < chunkEntries; bit++) {
-      if (((bits[bit >> 3] as number) & (1 << (bit & 7))) !== 0) this.#settleIn(queue, chunk, first + bit, first + bit)
-    }
   }
 
   // ---------------------------------------------------------------- large bodies
@@ -281,20 +321,28 @@ export class Opening {
 
   async #finish(): Promise<void> {
     for (const { queue, sequence } of this.#late) this.#need(queue, sequence)
+    this.#fates.concerned((queue, sequence) => this.#needChunk(queue, sequence))
     for (const body of this.#bodies) {
       for (const { queueId, sequence } of body.targets) this.#need(this.#parts.queues.get(queueId), sequence)
     }
-    for (const [chunk, queue] of this.#needed)
+    for (const [chunk, queue] of this.#settled.needed)
       if (chunk.isAway && chunk.live > 0) await this.#parts.paging.loadNow(queue, chunk)
     for (const late of this.#late) this.#putLate(late)
     this.#retainBodies()
+    this.#fates.apply()
     for (const queue of this.#parts.queues.values()) await this.#finishQueue(queue)
   }
 
   /** The columns of a chunk are needed if this entry of it is live. */
   #need(queue: LocalQueue | undefined, sequence: number): void {
     const chunk = queue?.entries.chunkOf(sequence)
-    if (queue !== undefined && chunk?.isAway === true && chunk.isAwayLive(sequence)) this.#needed.set(chunk, queue)
+    if (queue !== undefined && chunk?.isAway === true && chunk.isAwayLive(sequence))
+      this.#settled.needed.set(chunk, queue)
+  }
+
+  #needChunk(queue: LocalQueue, sequence: number): void {
+    const chunk = queue.entries.chunkOf(sequence)
+    if (chunk?.isAway === true && chunk.live > 0) this.#settled.needed.set(chunk, queue)
   }
 
   /** The digests may know a later place than the record that was read when the chunk was away. */
@@ -348,45 +396,4 @@ export class Opening {
       chunk.isBound = true
     }
   }
-}
-
-/** Where the entries of a sealed segment can be read again, if they are many enough to be let go. */
-export function noteRun(segment: Segment, queue: LocalQueue, row: DigestRow): void {
-  if (row.count === 0) return
-  if (row.count < 256) {
-    queue.unpagedBelow = Math.max(queue.unpagedBelow, row.last + 1)
-    return
-  }
-  queue.runs.push({ segmentId: segment.id, first: row.first, last: row.last, count: row.count, offset: row.rowsAt })
-}
-
-function rowBytesOf(row: DigestRow): number {
-  return row.isContiguous ? 8 : 12
-}
-
-function isLong(row: DigestRow): boolean {
-  return row.isContiguous && row.count >= runEntriesMin
-}
-
-/** First sequence of the first chunk that lies wholly in a long run, and of the first behind it that does not. */
-function wholeFrom(row: DigestRow): number {
-  return Math.ceil(row.first / chunkEntries) * chunkEntries
-}
-
-function wholeEnd(row: DigestRow): number {
-  return Math.floor((row.last + 1) / chunkEntries) * chunkEntries
-}
-
-/** Offset and length of what must be read of a row at once: all of a short one, the ends and the sums of a long one. */
-function neededParts(row: DigestRow): [number, number][] {
-  const rowBytes = rowBytesOf(row)
-  if (!isLong(row)) return [[row.rowsAt, row.count * rowBytes]]
-  const parts: [number, number][] = []
-  const before = wholeFrom(row) - row.first
-  const behind = row.last + 1 - wholeEnd(row)
-  if (before > 0) parts.push([row.rowsAt, before * rowBytes])
-  if (behind > 0) parts.push([row.rowsAt + (wholeEnd(row) - row.first) * rowBytes, behind * rowBytes])
-  const sums = Math.floor(row.last / chunkEntries) - Math.floor(row.first / chunkEntries) + 1
-  parts.push([row.sumsAt, sums * 8])
-  return parts
 }

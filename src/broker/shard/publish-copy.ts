@@ -3,7 +3,7 @@ import type { Log, Position } from '../../log/log.ts'
 import type { LocalQueue } from '../queue/local-queue.ts'
 import type { LargeBody } from './large-bodies.ts'
 import { readPublishTargets, writeChunkList, writeTarget } from './publish-record.ts'
-import { PublishFlag, publishFixedBytes, readContentLength, readU16, targetBytes, writeU16 } from './records.ts'
+import { fixedBytesOf, PublishFlag, readContentLength, readU16, targetBytes, writeU16 } from './records.ts'
 
 /** Appends a publish record again with fewer targets, and with the places its body's chunks have now. */
 export function copyPublish(
@@ -13,20 +13,21 @@ export function copyPublish(
   body: LargeBody | null,
 ): Position {
   const old = readPublishTargets(record, 0)
-  const tailAt = old.at + old.count * targetBytes
+  const fixedBytes = fixedBytesOf(old.flags)
+  const tailAt = old.traitsAt
   const tail = record.subarray(tailAt)
-  const newTailAt = publishFixedBytes + targets.length * targetBytes
+  const newTailAt = fixedBytes + targets.length * targetBytes
   const at = log.reserve(newTailAt + tail.length)
   const buffer = log.buffer
-  buffer.set(record.subarray(0, publishFixedBytes), at)
+  buffer.set(record.subarray(0, fixedBytes), at)
   buffer[at + 1] = old.flags | PublishFlag.moved
   writeU16(buffer, at + 2, targets.length)
   targets.forEach(({ queue, sequence }, index) => {
-    writeTarget(buffer, at + publishFixedBytes + index * targetBytes, queue.id, sequence)
+    writeTarget(buffer, at + fixedBytes + index * targetBytes, queue.id, sequence)
   })
   buffer.set(tail, at + newTailAt)
   if (body !== null) {
-    const content = at + newTailAt + readU16(record, 4)
+    const content = at + newTailAt + old.traitsBytes + readU16(record, 4)
     writeChunkList(buffer, content + 4 + readContentLength(buffer, content), body)
   }
   return log.appended

@@ -2,8 +2,9 @@
  * The publish record: one message and the (queue, sequence) it has in each target. Written straight from the message's
  * bytes into the log's buffer, read as a view.
  *
- *     u8 kind, u8 flags, u16 targets, u16 route bytes, u16 0, u32 body bytes
+ *     u8 kind, u8 flags, u16 targets, u16 route bytes, u16 bytes of traits, u32 body bytes, u48 time of arrival
  *     targets × (u64 queue id, u64 sequence)
+ *     traits:  what the publisher asked for besides (`record-traits.ts`)
  *     route:   exchange and routing key as short strings
  *     content: frames as they came, or header bytes (u32 in network order), header payload, body,
  *              or (chunked) header bytes, header payload, u32 chunks, chunks × (f64 position, u32 bytes)
@@ -11,18 +12,22 @@
 import type { Log, Position } from '../../log/log.ts'
 import type { Message } from '../message.ts'
 import type { LargeBody } from './large-bodies.ts'
+import type { RecordTraits } from './record-traits.ts'
 import {
   chunkReferenceBytes,
+  fixedBytesOf,
   PublishFlag,
   publishFixedBytes,
   RecordKind,
   readContentLength,
   readU16,
   readU32,
+  readU48,
   readU64,
   targetBytes,
   writeU16,
   writeU32,
+  writeU48,
   writeU64,
 } from './records.ts'
 
@@ -39,21 +44,40 @@ function copy(into: Uint8Array, at: number, from: Uint8Array, start: number, end
   return at + end - start
 }
 
+/** What a record says besides its message. */
+export interface Stamp {
+  /** Wall time in milliseconds. */
+  readonly arrivedAt: number
+  readonly traits: RecordTraits
+}
+
 /** Appends the record without its targets' values; returns the offset of the first target in `log.buffer`. */
-export function appendPublish(log: Log, message: Message, targets: number, body: LargeBody | null): number {
+export function appendPublish(
+  log: Log,
+  message: Message,
+  targets: number,
+  body: LargeBody | null,
+  stamp: Stamp,
+): number {
+  const traitsBytes = stamp.traits.length
   const routeBytes = message.routeEnd - message.routeStart
   const contentBytes = message.contentEnd - message.contentStart
   const chunkBytes = body === null ? 0 : 4 + body.positions.length * chunkReferenceBytes
-  const at = log.reserve(publishFixedBytes + targets * targetBytes + routeBytes + contentBytes + chunkBytes)
+  const at = log.reserve(
+    publishFixedBytes + targets * targetBytes + traitsBytes + routeBytes + contentBytes + chunkBytes,
+  )
   const buffer = log.buffer
   buffer[at] = RecordKind.publish
-  buffer[at + 1] = (message.isFrames ? PublishFlag.frames : 0) | (body === null ? 0 : PublishFlag.chunked)
+  buffer[at + 1] =
+    PublishFlag.stamped | (message.isFrames ? PublishFlag.frames : 0) | (body === null ? 0 : PublishFlag.chunked)
   writeU16(buffer, at + 2, targets)
   writeU16(buffer, at + 4, routeBytes)
-  writeU16(buffer, at + 6, 0)
+  writeU16(buffer, at + 6, traitsBytes)
   writeU32(buffer, at + 8, message.bodyBytes)
+  writeU48(buffer, at + 12, stamp.arrivedAt)
   const targetsAt = at + publishFixedBytes
-  const routeAt = targetsAt + targets * targetBytes
+  let routeAt = targetsAt + targets * targetBytes
+  if (traitsBytes > 0) routeAt = copy(buffer, routeAt, stamp.traits.bytes, 0, traitsBytes)
   const contentAt = copy(buffer, routeAt, message.buffer, message.routeStart, message.routeEnd)
   const end = copy(buffer, contentAt, message.buffer, message.contentStart, message.contentEnd)
   if (body !== null) writeChunkList(buffer, end, body)
@@ -77,7 +101,8 @@ export function writeChunkList(buffer: Uint8Array, at: number, body: LargeBody):
 export function viewPublish(message: Message, buffer: Uint8Array, start: number, end: number): void {
   const flags = buffer[start + 1] as number
   message.buffer = buffer
-  message.routeStart = start + publishFixedBytes + readU16(buffer, start + 2) * targetBytes
+  message.routeStart =
+    start + fixedBytesOf(flags) + readU16(buffer, start + 2) * targetBytes + readU16(buffer, start + 6)
   message.routeEnd = message.routeStart + readU16(buffer, start + 4)
   message.contentStart = message.routeEnd
   message.contentEnd =
@@ -87,7 +112,13 @@ export function viewPublish(message: Message, buffer: Uint8Array, start: number,
   message.isFrames = (flags & PublishFlag.frames) !== 0
   message.isPersistent = true
   message.bodyBytes = readU32(buffer, start + 8)
+  message.traits = null
   message.chunks = null
+}
+
+/** When it came, wall time in milliseconds; 0 where the record is too old to say. */
+export function arrivedAtOf(buffer: Uint8Array, start: number): number {
+  return ((buffer[start + 1] as number) & PublishFlag.stamped) === 0 ? 0 : readU48(buffer, start + 12)
 }
 
 /** What replay needs of a publish record. */
@@ -96,20 +127,28 @@ export interface PublishTargets {
   readonly bodyBytes: number
   readonly count: number
   readonly at: number
+  /** Where the traits begin, and their bytes. */
+  readonly traitsAt: number
+  readonly traitsBytes: number
 }
 
 export function readPublishTargets(buffer: Uint8Array, start: number): PublishTargets {
+  const flags = buffer[start + 1] as number
+  const count = readU16(buffer, start + 2)
+  const at = start + fixedBytesOf(flags)
   return {
-    flags: buffer[start + 1] as number,
+    flags,
     bodyBytes: readU32(buffer, start + 8),
-    count: readU16(buffer, start + 2),
-    at: start + publishFixedBytes,
+    count,
+    at,
+    traitsAt: at + count * targetBytes,
+    traitsBytes: readU16(buffer, start + 6),
   }
 }
 
 export function readChunkList(buffer: Uint8Array, start: number): { positions: Position[]; lengths: number[] } {
   const targets = readPublishTargets(buffer, start)
-  const content = targets.at + targets.count * targetBytes + readU16(buffer, start + 4)
+  const content = targets.traitsAt + targets.traitsBytes + readU16(buffer, start + 4)
   const at = content + 4 + readContentLength(buffer, content)
   const positions: Position[] = []
   const lengths: number[] = []

@@ -4,15 +4,22 @@
  * A durable entry is a record in the log, a transient one in the scratch log; a message may have both. A transient
  * message for a no-ack consumer that waits is handed over and never stored.
  */
+import type { Clock } from '../../base/clock.ts'
 import type { Log, Position } from '../../log/log.ts'
+import type { Route } from '../commands.ts'
+import { deduplicationIdOf } from '../deduplication-id.ts'
 import type { Message } from '../message.ts'
 import type { ConfirmSink, Queue, ShardTopology } from '../ports.ts'
+import { DeduplicationWindow } from '../queue/deduplication-window.ts'
 import { EntryFlag } from '../queue/entry-chunk.ts'
 import type { LocalQueue } from '../queue/local-queue.ts'
+import { isFull, QueueFeature } from '../queue/queue-features.ts'
 import type { Delivery } from './delivery.ts'
+import type { Entering } from './entering.ts'
 import { type LargeBodies, type LargeBody, LargeBodyWriter } from './large-bodies.ts'
 import type { PendingConfirms } from './pending-confirms.ts'
 import { appendPublish, targetsMax, writeTarget } from './publish-record.ts'
+import { hashBytes, RecordTraits, type Source } from './record-traits.ts'
 import { targetBytes } from './records.ts'
 import type { ScratchUsage } from './scratch-usage.ts'
 
@@ -23,8 +30,14 @@ export interface PublishingPorts {
   readonly bodies: LargeBodies
   readonly delivery: Delivery
   readonly confirms: PendingConfirms
+  readonly clock: Clock
+  readonly entering: Entering
   readonly topology: ShardTopology
   touch(queue: LocalQueue, position: Position): void
+  /** A full queue did not take the message, and its dead-letter exchange is to have it. */
+  refused(queue: LocalQueue, message: Message, body: LargeBody | null): void
+  /** The entry that a dead letter came from must be settled by itself. */
+  settled(source: Source): void
 }
 
 export class Publishing {
@@ -34,6 +47,11 @@ export class Publishing {
   readonly #transient: LocalQueue[] = []
   #durableCount = 0
   #transientCount = 0
+  /** Targets that are full and refuse what is new. */
+  readonly #refusing: LocalQueue[] = []
+  readonly #stamp = { arrivedAt: 0, traits: new RecordTraits() }
+  /** What a queue with deduplication knows the message by; null when none asked. */
+  #hash: Uint8Array | null = null
 
   constructor(ports: PublishingPorts) {
     this.#ports = ports
@@ -53,16 +71,39 @@ export class Publishing {
       return
     }
     writer?.flush()
+    this.#stamp.arrivedAt = this.#ports.clock.now()
     this.#sortTargets(message, queues, count)
-    if (count === 1 && this.#transientCount === 1 && writer === null) {
-      if (this.#ports.delivery.handOver(this.#transient[0] as LocalQueue, message))
-        return this.#confirm(0, confirms, sequence)
+    if (count === 1 && this.#transientCount === 1 && writer === null && message.traits === null) {
+      if (this.#handOver(this.#transient[0] as LocalQueue, message)) return this.#confirm(0, confirms, sequence)
     }
-    const position =
-      this.#durableCount === 0 ? 0 : this.#store(message, this.#durable, this.#durableCount, writer, false)
-    if (this.#transientCount > 0) this.#store(message, this.#transient, this.#transientCount, writer, true)
+    const written = writer === null ? null : writer.body
+    const position = this.#storeAll(message, written, null)
+    const isRefused = this.#refusing.length > 0
+    if (isRefused) this.#refuse(message, written)
     writer?.release()
-    this.#confirm(position, confirms, sequence)
+    if (isRefused) confirms?.refuse(sequence)
+    else this.#confirm(position, confirms, sequence)
+  }
+
+  /**
+   * Stores a dead letter in the queues of the route; the record settles the entry it comes from. False when one of them
+   * is full and refuses it: then nothing is stored.
+   */
+  deadLetter(message: Message, route: Route, body: LargeBody | null, source: Source | null): boolean {
+    for (let index = 0; index < route.count; index++) {
+      const queue = route.queues[index] as LocalQueue
+      if ((queue.features & QueueFeature.rejects) !== 0 && isFullNow(queue)) return false
+    }
+    this.#stamp.arrivedAt = this.#ports.clock.now()
+    this.#sortTargets(message, route.queues, route.count)
+    const position = this.#storeAll(message, body, source)
+    // Targets that are not durable say nothing of the source.
+    if (source !== null && position === 0) this.#ports.settled(source)
+    return true
+  }
+
+  #handOver(queue: LocalQueue, message: Message): boolean {
+    return queue.features === 0 && this.#ports.delivery.handOver(queue, message)
   }
 
   /** A body that was begun before the shard failed is not in this shard's logs: its publish cannot name it. */
@@ -73,12 +114,51 @@ export class Publishing {
   #sortTargets(message: Message, queues: readonly Queue[], count: number): void {
     this.#durableCount = 0
     this.#transientCount = 0
+    this.#refusing.length = 0
+    this.#hash = null
     for (let index = 0; index < count; index++) {
       const queue = queues[index] as LocalQueue
       if (queue.isDropped) continue
+      if (queue.features !== 0 && !this.#isTaken(queue, message)) continue
       if (message.isPersistent && queue.isDurable) this.#durable[this.#durableCount++] = queue
       else this.#transient[this.#transientCount++] = queue
     }
+  }
+
+  /** Whether a queue takes the message: not when it is full and refuses, nor when it has seen the message before. */
+  #isTaken(queue: LocalQueue, message: Message): boolean {
+    if ((queue.features & QueueFeature.rejects) !== 0 && isFullNow(queue)) {
+      this.#refusing.push(queue)
+      return false
+    }
+    if ((queue.features & QueueFeature.deduplication) === 0) return true
+    const id = deduplicationIdOf(message)
+    return id === null || this.#isNew(queue, id)
+  }
+
+  #isNew(queue: LocalQueue, id: string): boolean {
+    const window = windowOf(queue)
+    if (window === null || window.isDuplicate(id, this.#stamp.arrivedAt)) return false
+    window.remember(id, this.#stamp.arrivedAt)
+    this.#hash ??= window.entries(window.size - 1, 1).subarray(0, hashBytes)
+    return true
+  }
+
+  /** Full queues that ask for it send what they refuse to their dead-letter exchange. */
+  #refuse(message: Message, written: LargeBody | null): void {
+    for (const queue of [...this.#refusing]) {
+      if (queue.settings.overflow === 'reject-publish-dlx') this.#ports.refused(queue, message, written)
+    }
+  }
+
+  /** Returns the position of the last durable record; 0 when nothing was durable. */
+  #storeAll(message: Message, written: LargeBody | null, source: Source | null): Position {
+    const { traits } = this.#stamp
+    traits.set(message.traits, this.#hash, source)
+    const position =
+      this.#durableCount === 0 ? 0 : this.#store(message, this.#durable, this.#durableCount, written, false)
+    if (this.#transientCount > 0) this.#store(message, this.#transient, this.#transientCount, written, true)
+    return position
   }
 
   /** Appends the record (several for a very wide fanout) and enters it in each queue. Returns the last one's position. */
@@ -86,17 +166,17 @@ export class Publishing {
     message: Message,
     targets: readonly LocalQueue[],
     targetCount: number,
-    writer: LargeBodyWriter | null,
+    written: LargeBody | null,
     isTransient: boolean,
   ): Position {
     const { bodies, usage } = this.#ports
     const log = isTransient ? this.#ports.scratch : this.#ports.log
-    const flags = EntryFlag.live | (isTransient ? EntryFlag.transient : 0) | (writer === null ? 0 : EntryFlag.large)
+    const flags = EntryFlag.live | (isTransient ? EntryFlag.transient : 0) | (written === null ? 0 : EntryFlag.large)
     let position = 0
     for (let from = 0; from < targetCount; from += targetsMax) {
       const count = Math.min(targetsMax, targetCount - from)
-      const body = writer === null ? null : bodies.named(writer.body)
-      let at = appendPublish(log, message, count, body)
+      const body = written === null ? null : bodies.named(written)
+      let at = appendPublish(log, message, count, body, this.#stamp)
       const buffer = log.buffer
       position = log.appended
       for (let index = from; index < from + count; index++, at += targetBytes) {
@@ -118,9 +198,11 @@ export class Publishing {
   }
 
   #enter(queue: LocalQueue, message: Message, position: Position, flags: number): void {
-    const sequence = queue.entries.push(position, message.bodyBytes, flags)
     if ((flags & EntryFlag.transient) === 0) this.#ports.touch(queue, position)
-    this.#ports.delivery.arrived(queue, sequence, flags, message)
+    if (queue.features === 0 && message.traits === null) {
+      const sequence = queue.entries.push(position, message.bodyBytes, flags)
+      this.#ports.delivery.arrived(queue, sequence, flags, message)
+    } else this.#ports.entering.enter(queue, message, position, flags, this.#stamp.arrivedAt)
   }
 
   #confirm(position: Position, confirms: ConfirmSink | null, sequence: number): void {
@@ -129,4 +211,16 @@ export class Publishing {
     if (position === 0 && appended <= committed) confirms.confirm(sequence)
     else this.#ports.confirms.add(position, appended, confirms, sequence)
   }
+}
+
+function isFullNow({ settings, entries }: LocalQueue): boolean {
+  return isFull(settings, entries.ready, entries.readyBytes)
+}
+
+/** What a queue remembers of ids; null where it does not. */
+export function windowOf(queue: LocalQueue): DeduplicationWindow | null {
+  const { deduplication } = queue.settings
+  if (deduplication === null) return null
+  queue.window ??= new DeduplicationWindow(deduplication)
+  return queue.window
 }

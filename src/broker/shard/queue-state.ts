@@ -20,9 +20,20 @@ export interface QueueState {
   bitmaps: { first: number; bits: Uint8Array }[]
   /** First and last of what was handed out when the broker stopped in good order, in pairs. */
   sentRanges: number[]
+  /** First and last of entries that failed equally often, and how often, in triples. */
+  failures: number[]
+  /** Entries that wait for another time than their record says, and that time, in pairs. */
+  waits: number[]
+  /** Ids a queue with deduplication remembers, as its window gives them. */
+  ids: Uint8Array
 }
 
 const fixedBytes = 48
+/** Counts of failures and waits, and bytes of ids, behind the sent ranges where there are any. */
+const sideFixedBytes = 12
+const StatePart = { mark: 1, side: 2 } as const
+/** Ids in one record at most. */
+const idsMax = 8_000
 const bitmapBytes = 8 + chunkEntries / 8
 /** Bitmaps in one record at most, so that it stays far below `recordBytesMax`. */
 const bitmapsMax = 2_000
@@ -32,7 +43,8 @@ const rangesMax = 8_000
 export function queueStates(queue: LocalQueue, sentMark: number, sentRanges: number[] = []): QueueState[] {
   const head = durableHead(queue)
   const state = (mark: number | null): QueueState => {
-    return { queueId: queue.id, head, next: queue.entries.next, sentMark: mark, gaps: [], bitmaps: [], sentRanges: [] }
+    const ranges = { gaps: [], bitmaps: [], sentRanges: [], failures: [], waits: [] }
+    return { queueId: queue.id, head, next: queue.entries.next, sentMark: mark, ...ranges, ids: nothing }
   }
   let part = state(sentMark)
   part.sentRanges = sentRanges
@@ -56,7 +68,43 @@ export function queueStates(queue: LocalQueue, sentMark: number, sentRanges: num
   // Behind the last chunk with an entry all is settled, and that too must be said again.
   if (head < expected && expected < queue.entries.next)
     roomFor(part.gaps, rangesMax).gaps.push(expected, queue.entries.next - 1)
+  for (const chunk of queue.entries.chunks()) {
+    if (chunk.side === null || chunk.isAway) continue
+    if (queue.hasFailures) addFailures(chunk, () => roomFor(part.failures, rangesMax).failures)
+    addWaits(queue, chunk, () => roomFor(part.waits, rangesMax).waits)
+  }
+  for (let from = 0; from < (queue.window?.size ?? 0); from += idsMax) {
+    const holder = from === 0 && part.ids.length === 0 ? part : state(null)
+    if (holder !== part) parts.push(holder)
+    holder.ids = queue.window?.entries(from, idsMax) ?? nothing
+  }
   return parts
+}
+
+/** What is durable and has failed, neighbours that failed equally often as one. */
+function addFailures(chunk: EntryChunk, list: () => number[]): void {
+  for (let slot = 0; slot < chunk.flags.length; slot++) {
+    const flags = chunk.flags[slot] as number
+    const sequence = chunk.base + slot
+    const count = flags === 0 || (flags & EntryFlag.transient) !== 0 ? 0 : chunk.failuresOf(sequence)
+    if (count === 0) continue
+    const into = list()
+    const end = into.length
+    if (into[end - 2] === sequence - 1 && into[end - 1] === count) into[end - 2] = sequence
+    else into.push(sequence, sequence, count)
+  }
+}
+
+/** What waits for a time that its record does not know. */
+function addWaits(queue: LocalQueue, chunk: EntryChunk, list: () => number[]): void {
+  if (chunk.side === null || chunk.side.dues === null) return
+  for (let slot = 0; slot < chunk.flags.length; slot++) {
+    const flags = chunk.flags[slot] as number
+    if ((flags & EntryFlag.waiting) === 0 || (flags & EntryFlag.transient) !== 0) continue
+    const sequence = chunk.base + slot
+    if ((flags & EntryFlag.heldBack) === 0 && queue.rescheduled?.has(sequence) !== true) continue
+    list().push(sequence, chunk.dueOf(sequence))
+  }
 }
 
 /** The lowest sequence whose entry is live and durable. */
@@ -85,12 +133,18 @@ function settledForGood(chunk: EntryChunk): Uint8Array | null {
 }
 
 export function queueStateBytes(state: QueueState): number {
-  return fixedBytes + state.gaps.length * 8 + state.bitmaps.length * bitmapBytes + state.sentRanges.length * 8
+  const ranges = fixedBytes + state.gaps.length * 8 + state.bitmaps.length * bitmapBytes + state.sentRanges.length * 8
+  if (!hasSide(state)) return ranges
+  return ranges + sideFixedBytes + (state.failures.length + state.waits.length) * 8 + state.ids.length
+}
+
+function hasSide(state: QueueState): boolean {
+  return state.failures.length > 0 || state.waits.length > 0 || state.ids.length > 0
 }
 
 export function writeQueueState(buffer: Uint8Array, at: number, state: QueueState): void {
   writeU32(buffer, at, RecordKind.queueState)
-  writeU32(buffer, at + 4, state.sentMark === null ? 0 : 1)
+  writeU32(buffer, at + 4, (state.sentMark === null ? 0 : StatePart.mark) | (hasSide(state) ? StatePart.side : 0))
   writeU64(buffer, at + 8, state.queueId)
   writeU64(buffer, at + 16, state.head)
   writeU64(buffer, at + 24, state.next)
@@ -112,18 +166,32 @@ export function writeQueueState(buffer: Uint8Array, at: number, state: QueueStat
     writeU64(buffer, cursor, sequence)
     cursor += 8
   }
+  if (!hasSide(state)) return
+  writeU32(buffer, cursor, state.failures.length)
+  writeU32(buffer, cursor + 4, state.waits.length)
+  writeU32(buffer, cursor + 8, state.ids.length)
+  cursor += sideFixedBytes
+  for (const number of [...state.failures, ...state.waits]) {
+    writeU64(buffer, cursor, number)
+    cursor += 8
+  }
+  buffer.set(state.ids, cursor)
 }
 
 export function readQueueState(buffer: Uint8Array, at: number): QueueState {
   const counts = readU32(buffer, at + 40)
+  const parts = readU32(buffer, at + 4)
   const state: QueueState = {
     queueId: readU64(buffer, at + 8),
     head: readU64(buffer, at + 16),
     next: readU64(buffer, at + 24),
-    sentMark: readU32(buffer, at + 4) === 1 ? readU64(buffer, at + 32) : null,
+    sentMark: (parts & StatePart.mark) === 0 ? null : readU64(buffer, at + 32),
     gaps: [],
     bitmaps: [],
     sentRanges: [],
+    failures: [],
+    waits: [],
+    ids: nothing,
   }
   let cursor = at + fixedBytes
   for (let index = 0; index < (counts & 0xffff); index++, cursor += 8) state.gaps.push(readU64(buffer, cursor))
@@ -132,5 +200,18 @@ export function readQueueState(buffer: Uint8Array, at: number): QueueState {
   }
   const ranges = readU32(buffer, at + 44)
   for (let index = 0; index < ranges; index++, cursor += 8) state.sentRanges.push(readU64(buffer, cursor))
+  if ((parts & StatePart.side) !== 0) readSide(state, buffer, cursor)
   return state
 }
+
+function readSide(state: QueueState, buffer: Uint8Array, at: number): void {
+  const failures = readU32(buffer, at)
+  const waits = readU32(buffer, at + 4)
+  const idBytes = readU32(buffer, at + 8)
+  let cursor = at + sideFixedBytes
+  for (let index = 0; index < failures; index++, cursor += 8) state.failures.push(readU64(buffer, cursor))
+  for (let index = 0; index < waits; index++, cursor += 8) state.waits.push(readU64(buffer, cursor))
+  state.ids = buffer.slice(cursor, cursor + idBytes)
+}
+
+const nothing = new Uint8Array(0)

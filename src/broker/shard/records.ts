@@ -18,6 +18,10 @@ export const RecordKind = {
   sentMark: 4,
   /** All that is known of one queue besides its entries; replaces what was said before. */
   queueState: 5,
+  /** A range of one queue's entries has failed so many times. */
+  failed: 6,
+  /** One entry is not ready before a time: it waits to be tried again, or was given another time. */
+  waits: 7,
 } as const
 
 export const PublishFlag = {
@@ -27,10 +31,16 @@ export const PublishFlag = {
   chunked: 2,
   /** A copy of an older record, made to free its segment. */
   moved: 4,
+  /** It says when it arrived. All records do since the second version of this format. */
+  stamped: 8,
 } as const
 
-/** Bytes of a publish record before its targets: kind, flags, target count, route bytes, reserved, body bytes. */
-export const publishFixedBytes = 12
+/** Bytes of a publish record before its targets: kind, flags, target count, route bytes, bytes of traits, body bytes. */
+const unstampedBytes = 12
+/** The same with the time of arrival behind. */
+export const publishFixedBytes = 18
+export const failedBytes = 32
+export const waitsBytes = 32
 export const targetBytes = 16
 export const settledBytes = 28
 export const sentMarkBytes = 20
@@ -38,6 +48,11 @@ export const sentMarkBytes = 20
 export const bodyChunkFixedBytes = 4
 /** One chunk in the list of a chunked publish: position (f64) and length (u32). */
 export const chunkReferenceBytes = 12
+
+/** Where the targets of a publish record with these flags begin. */
+export function fixedBytesOf(flags: number): number {
+  return (flags & PublishFlag.stamped) === 0 ? unstampedBytes : publishFixedBytes
+}
 
 export function writeU16(buffer: Uint8Array, at: number, value: number): void {
   buffer[at] = value
@@ -61,6 +76,16 @@ export function readContentLength(buffer: Uint8Array, at: number): number {
 export function writeU64(buffer: Uint8Array, at: number, value: number): void {
   writeU32(buffer, at, value >>> 0)
   writeU32(buffer, at + 4, (value / 4294967296) >>> 0)
+}
+
+/** A time in milliseconds since 1970, or any whole number below 2^48. */
+export function writeU48(buffer: Uint8Array, at: number, value: number): void {
+  writeU32(buffer, at, value >>> 0)
+  writeU16(buffer, at + 4, value / 4294967296)
+}
+
+export function readU48(buffer: Uint8Array, at: number): number {
+  return readU32(buffer, at) + readU16(buffer, at + 4) * 4294967296
 }
 
 export function readU16(buffer: Uint8Array, at: number): number {
@@ -106,4 +131,52 @@ export function writeSentMark(buffer: Uint8Array, at: number, queueId: number, m
 
 export function readSentMark(buffer: Uint8Array, at: number): { queueId: number; mark: number } {
   return { queueId: readU64(buffer, at + 4), mark: readU64(buffer, at + 12) }
+}
+
+export interface FailedRecord {
+  readonly queueId: number
+  readonly first: number
+  readonly last: number
+  /** Failed deliveries so far; a record that says fewer than is known changes nothing. */
+  readonly count: number
+}
+
+export function writeFailed(buffer: Uint8Array, at: number, record: FailedRecord): void {
+  writeU32(buffer, at, RecordKind.failed)
+  writeU64(buffer, at + 4, record.queueId)
+  writeU64(buffer, at + 12, record.first)
+  writeU64(buffer, at + 20, record.last)
+  writeU32(buffer, at + 28, record.count)
+}
+
+export function readFailed(buffer: Uint8Array, at: number): FailedRecord {
+  return {
+    queueId: readU64(buffer, at + 4),
+    first: readU64(buffer, at + 12),
+    last: readU64(buffer, at + 20),
+    count: readU32(buffer, at + 28),
+  }
+}
+
+export interface WaitsRecord {
+  readonly queueId: number
+  readonly sequence: number
+  /** Wall time in milliseconds; 0: it is ready. */
+  readonly dueAt: number
+}
+
+export function writeWaits(buffer: Uint8Array, at: number, record: WaitsRecord): void {
+  writeU32(buffer, at, RecordKind.waits)
+  writeU64(buffer, at + 4, record.queueId)
+  writeU64(buffer, at + 12, record.sequence)
+  writeU64(buffer, at + 20, record.dueAt)
+  writeU32(buffer, at + 28, 0)
+}
+
+export function readWaits(buffer: Uint8Array, at: number): WaitsRecord {
+  return {
+    queueId: readU64(buffer, at + 4),
+    sequence: readU64(buffer, at + 12),
+    dueAt: readU64(buffer, at + 20),
+  }
 }

@@ -36,6 +36,8 @@ export interface DigestRow {
   readonly statesCount: number
   /** The highest offset in the segment among its entries. */
   readonly offsetMax: number
+  /** Some of its entries have more to them than rows say: their records must be read. */
+  readonly hasAside: boolean
 }
 
 export interface DigestLargeBody {
@@ -108,6 +110,7 @@ export function readDigestRow(index: Uint8Array, at: number): DigestRow {
     statesAt: readU32(index, at + 40),
     statesCount: readU32(index, at + 44),
     offsetMax: readU32(index, at + 48),
+    hasAside: readU32(index, at + 52) === 1,
   }
 }
 

@@ -6,6 +6,7 @@ import type { Position } from '../../log/log.ts'
 import type { Outcome } from '../ports.ts'
 import { chunkEntries, type EntryChunk, EntryFlag } from '../queue/entry-chunk.ts'
 import type { LocalQueue } from '../queue/local-queue.ts'
+import type { Failing } from './failing.ts'
 import type { LargeBodies } from './large-bodies.ts'
 import type { ScratchUsage } from './scratch-usage.ts'
 import type { Settlements } from './settlements.ts'
@@ -22,6 +23,8 @@ export class Settling {
   readonly #settlements: Settlements
   readonly #bodies: LargeBodies
   readonly #usage: ScratchUsage
+  /** Set once: failures settle, and settling finds failures. */
+  failing: Failing | null = null
 
   constructor(settlements: Settlements, bodies: LargeBodies, usage: ScratchUsage) {
     this.#settlements = settlements
@@ -31,7 +34,8 @@ export class Settling {
 
   /** Settles what the holder holds of a range and passes over the rest; returns how many that were. */
   settleHeld(queue: LocalQueue, { holder, first, last, outcome }: HeldRange): number {
-    const { entries } = queue
+    const { entries, leases } = queue
+    const failing = this.failing?.concerns(queue, outcome) === true ? this.failing : null
     let chunk: EntryChunk | null = null
     let held = 0
     let runFirst = 0
@@ -43,16 +47,25 @@ export class Settling {
         continue
       }
       held++
-      if (outcome === 'requeue' || outcome === 'fail') entries.takeBack(chunk, sequence)
-      else if (this.#remove(queue, chunk, sequence) && runFirst === 0) runFirst = sequence
+      if (leases !== null) leases.end(sequence)
+      if (failing?.failed(queue, chunk, sequence, outcome) === true) {
+        if (runFirst !== 0) this.#settlements.add(queue, runFirst, sequence - 1)
+        runFirst = 0
+      } else if (this.#remove(queue, chunk, sequence) && runFirst === 0) runFirst = sequence
     }
     if (runFirst !== 0) this.#settlements.add(queue, runFirst, last)
+    failing?.flush()
     return held
   }
 
   /** A delivery that needs no acknowledgement. */
   settleOne(queue: LocalQueue, chunk: EntryChunk, sequence: number): void {
     if (this.#remove(queue, chunk, sequence)) this.#settlements.add(queue, sequence, sequence)
+  }
+
+  /** An entry is done with, and the log knows that already. */
+  forget(queue: LocalQueue, chunk: EntryChunk, sequence: number): void {
+    this.#remove(queue, chunk, sequence)
   }
 
   /** Gives back what a transient or large entry holds outside of its columns. */

@@ -1,6 +1,7 @@
 /** What a shard is opened with. */
 import type { Clock } from '../../base/clock.ts'
 import type { Logger } from '../../base/logger.ts'
+import type { Random } from '../../base/random.ts'
 import type { RunQueue } from '../../base/run-queue.ts'
 import type { Log, LogListener } from '../../log/log.ts'
 import type { ShardCommands, ShardTopology } from '../ports.ts'
@@ -22,6 +23,7 @@ export interface ShardOptions {
   readonly scratchSegmentBytes: number
   readonly topology: ShardTopology
   readonly clock: Clock
+  readonly random: Random
   readonly runQueue: RunQueue
   readonly logger: Logger
   readonly listener: ShardListener

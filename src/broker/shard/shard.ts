@@ -8,7 +8,7 @@
  * Fail-stop: when the log cannot go on, or a record cannot be read, the whole object is dead. It refuses what waits,
  * cancels its consumers and answers every further command with a refusal; whoever holds it opens a new one by replay.
  */
-import type { Log, Position, Segment } from '../../log/log.ts'
+import type { Position, Segment } from '../../log/log.ts'
 import type { Message } from '../message.ts'
 import type {
   BodyWriter,
@@ -24,24 +24,12 @@ import type {
 import { LocalQueue } from '../queue/local-queue.ts'
 import type { QueueDefinition } from '../topology/queue-definition.ts'
 import { writeCleanStates } from './clean-stop.ts'
-import { Congestion } from './congestion.ts'
-import { Consuming, noQueue, noShard } from './consuming.ts'
-import { Delivery } from './delivery.ts'
-import { Digests } from './digests.ts'
-import { Emptying, type EmptyingPorts } from './emptying.ts'
-import { LargeBodies } from './large-bodies.ts'
+import { noQueue, noShard } from './consuming.ts'
+import { Emptying } from './emptying.ts'
 import { LeavingQueues } from './leaving-queues.ts'
-import { Mover } from './mover.ts'
 import { Opening } from './opening.ts'
-import { Paging } from './paging.ts'
-import { PendingConfirms } from './pending-confirms.ts'
-import { Publishing } from './publishing.ts'
-import { Reclaim } from './reclaim.ts'
-import { ScratchUsage } from './scratch-usage.ts'
-import { SentMarks } from './sent-marks.ts'
-import { Settlements } from './settlements.ts'
-import { Settling } from './settling.ts'
 import type { ShardOptions } from './shard-options.ts'
+import { ShardParts } from './shard-parts.ts'
 
 type State =
   | 'opening' // reads its log; nobody has it yet
@@ -52,140 +40,39 @@ type State =
 
 export class Shard implements ShardCommands {
   readonly #options: ShardOptions
-  readonly #log: Log
-  readonly #scratch: Log
   readonly #queues = new Map<number, LocalQueue>()
-  readonly #confirms = new PendingConfirms()
-  readonly #usage: ScratchUsage
-  readonly #bodies: LargeBodies
-  readonly #digests: Digests
-  readonly #settlements: Settlements
-  readonly #settling: Settling
-  readonly #marks: SentMarks
-  readonly #delivery: Delivery
-  readonly #consuming: Consuming
-  readonly #publishing: Publishing
-  readonly #paging: Paging
-  readonly #reclaim: Reclaim
-  readonly #emptyingPorts: EmptyingPorts
+  readonly #parts: ShardParts
   readonly #face: ShardCommands
   readonly #leaving: LeavingQueues
-  readonly #congestion: Congestion
   #state: State = 'opening'
   /** What failed while it was opening. */
   #failure: Error | null = null
 
   private constructor(options: ShardOptions) {
-    const { log, scratch, clock, runQueue, logger } = options
     this.#options = options
-    this.#log = log
-    this.#scratch = scratch
-    this.#congestion = new Congestion(
-      log,
-      options.uncommittedBytesMax ?? 8 * 1024 * 1024,
-      options.listener.congestionChanged,
-    )
     this.#face = options.face?.(this) ?? this
-    this.#leaving = new LeavingQueues(options.topology, runQueue, (queue) => this.#forget(queue))
-    const failed = (error: Error): void => this.#fail(error)
-    this.#usage = new ScratchUsage(scratch, options.scratchSegmentBytes)
-    this.#bodies = new LargeBodies({ log, scratch, usage: this.#usage, appended: () => this.#congestion.appended() })
-    const touch = (queue: LocalQueue, position: Position): void => this.#digests.touch(queue, position)
-    this.#settlements = new Settlements(log, clock, touch)
-    this.#digests = new Digests({
-      log,
-      clock,
-      runQueue,
-      logger,
-      bodies: this.#bodies,
-      settlements: this.#settlements,
-      written: () => this.#afterDigest(),
-      failed,
-    })
-    this.#settling = new Settling(this.#settlements, this.#bodies, this.#usage)
-    this.#marks = new SentMarks(log, touch)
-    this.#paging = new Paging({
-      runQueue,
-      log,
-      bodies: this.#bodies,
-      logger,
-      entryBytesMax: options.entryBytesMax ?? 12 * 1024 * 1024,
-      resume: (queue) => this.#delivery.resume(queue),
-      damaged: failed,
-    })
-    this.#delivery = new Delivery({
-      log,
-      scratch,
-      marks: this.#marks,
-      bodies: this.#bodies,
-      runQueue,
-      loadChunk: (queue, chunk) => this.#paging.load(queue, chunk),
-      settleOne: (queue, chunk, sequence) => this.#settling.settleOne(queue, chunk, sequence),
-      damaged: failed,
-    })
-    this.#consuming = new Consuming({
-      delivery: this.#delivery,
-      settling: this.#settling,
+    this.#leaving = new LeavingQueues(options.topology, options.runQueue, (queue) => this.#forget(queue))
+    this.#parts = new ShardParts(options, {
+      queues: this.#queues,
       isServing: () => this.#state === 'serving',
+      failed: (error) => this.#fail(error),
+      digestWritten: () => this.#afterDigest(),
     })
-    this.#publishing = new Publishing({
-      log,
-      scratch,
-      usage: this.#usage,
-      bodies: this.#bodies,
-      delivery: this.#delivery,
-      confirms: this.#confirms,
-      topology: options.topology,
-      touch,
-    })
-    this.#reclaim = this.#newReclaim(touch, failed)
-    this.#emptyingPorts = this.#newEmptyingPorts()
     this.#listen()
   }
 
-  #newEmptyingPorts(): EmptyingPorts {
-    return {
-      settled: (queue, first, last) => {
-        if (queue.isDurable) this.#settlements.add(queue, first, last)
-      },
-      released: (position, flags) => this.#settling.release(position, flags),
-      isStopped: () => this.#state !== 'serving',
-    }
-  }
-
-  #newReclaim(touch: (queue: LocalQueue, position: Position) => void, failed: (error: Error) => void): Reclaim {
-    const { log, clock } = this.#options
-    const mover = new Mover({
-      log,
-      clock,
-      bodies: this.#bodies,
-      queues: this.#queues,
-      touch,
-      isStopped: () => this.#state !== 'serving',
-    })
-    return new Reclaim({
-      log,
-      clock,
-      bodies: this.#bodies,
-      digests: this.#digests,
-      settlements: this.#settlements,
-      mover,
-      queues: this.#queues,
-      failed,
-    })
-  }
-
   #listen(): void {
-    this.#options.log.listener = {
+    const { log, scratch, digests, usage } = this.#parts
+    log.listener = {
       committed: (position) => this.#committed(position),
       failed: (error) => this.#fail(error),
-      sealed: (segment) => this.#digests.sealed(segment),
+      sealed: (segment) => digests.sealed(segment),
       roomChanged: () => this.#roomChanged(),
     }
-    this.#options.scratch.listener = {
+    scratch.listener = {
       committed: () => {},
       failed: (error) => this.#fail(error),
-      sealed: (segment) => this.#usage.sealed(segment),
+      sealed: (segment) => usage.sealed(segment),
       roomChanged: () => this.#roomChanged(),
     }
   }
@@ -195,12 +82,12 @@ export class Shard implements ShardCommands {
     const shard = new Shard(options)
     for (const definition of options.definitions) shard.openQueue(definition)
     const opening = new Opening({
-      log: shard.#log,
-      bodies: shard.#bodies,
-      paging: shard.#paging,
+      log: shard.#parts.log,
+      bodies: shard.#parts.bodies,
+      paging: shard.#parts.paging,
       logger: options.logger,
       queues: shard.#queues,
-      touch: shard.#digests.touch,
+      touch: shard.#parts.digests.touch,
     })
     const withoutDigest = await opening.run()
     if (shard.#failure !== null) throw shard.#failure
@@ -210,10 +97,15 @@ export class Shard implements ShardCommands {
 
   #serve(withoutDigest: readonly Segment[]): void {
     this.#state = 'serving'
-    for (const segment of this.#log.segments) if (segment.isSealed) this.#digests.hasDigest(segment)
-    for (const segment of withoutDigest) this.#digests.sealed(segment)
-    this.#paging.sweep(this.#queues.values(), this.#digests.digestedBelow)
-    this.#reclaim.start()
+    for (const segment of this.#parts.log.segments) if (segment.isSealed) this.#parts.digests.hasDigest(segment)
+    for (const segment of withoutDigest) this.#parts.digests.sealed(segment)
+    this.#parts.paging.sweep(this.#queues.values(), this.#parts.digests.digestedBelow)
+    this.#parts.reclaim.start()
+    const now = this.#options.clock.now()
+    for (const queue of this.#queues.values()) {
+      queue.usedAt = now
+      this.#parts.expiry.watch(queue)
+    }
   }
 
   // ---------------------------------------------------------------- queues
@@ -221,6 +113,7 @@ export class Shard implements ShardCommands {
   openQueue(definition: QueueDefinition): LocalQueue {
     const queue = new LocalQueue(definition, this.#face)
     this.#queues.set(definition.id, queue)
+    if (this.#state === 'serving') this.#parts.used(queue, this.#options.clock.now())
     return queue
   }
 
@@ -237,14 +130,14 @@ export class Shard implements ShardCommands {
   dropQueue(queue: LocalQueue): void {
     if (queue.isDropped) return
     queue.isDropped = true
-    this.#consuming.end(queue, noQueue)
+    this.#parts.consuming.end(queue, noQueue)
     this.#leaving.add(queue)
   }
 
   #forget(queue: LocalQueue): void {
     queue.isDead = true
     this.#queues.delete(queue.id)
-    const emptying = new Emptying(queue, false, this.#emptyingPorts, { done: () => {}, stopped: () => {} })
+    const emptying = new Emptying(queue, false, this.#parts.emptying, { done: () => {}, stopped: () => {} })
     if (queue.entries.live > 0) this.#options.runQueue.add(emptying)
   }
 
@@ -255,7 +148,7 @@ export class Shard implements ShardCommands {
 
   /** The durable log or the scratch log has no room: publishers must be held back. */
   get isFull(): boolean {
-    return this.#log.isFull || this.#scratch.isFull
+    return this.#parts.log.isFull || this.#parts.scratch.isFull
   }
 
   // ---------------------------------------------------------------- publish
@@ -268,12 +161,12 @@ export class Shard implements ShardCommands {
     sequence: number,
   ): void {
     if (this.#state !== 'serving') return this.#refuse(message, confirms, sequence)
-    this.#publishing.publish(message, queues, count, confirms, sequence)
-    this.#congestion.appended()
+    this.#parts.publishing.publish(message, queues, count, confirms, sequence)
+    this.#parts.congestion.appended()
   }
 
   openBody(isPersistent: boolean, bodyBytes: number): BodyWriter {
-    return this.#bodies.openWriter(isPersistent, bodyBytes)
+    return this.#parts.bodies.openWriter(isPersistent, bodyBytes)
   }
 
   #refuse(message: Message, confirms: ConfirmSink | null, sequence: number): void {
@@ -284,43 +177,54 @@ export class Shard implements ShardCommands {
   // ---------------------------------------------------------------- get, consume, settle
 
   get(queue: Queue, isNoAck: boolean, sink: GetSink): void {
-    this.#consuming.get(queue as LocalQueue, isNoAck, sink)
+    this.#parts.consuming.get(queue as LocalQueue, isNoAck, sink)
   }
 
   register(consumer: Consumer, reply: Reply<void>): void {
-    this.#consuming.register(consumer, reply)
+    this.#parts.consuming.register(consumer, reply)
   }
 
   activate(consumer: Consumer): void {
-    this.#consuming.activate(consumer)
+    this.#parts.consuming.activate(consumer)
   }
 
   unregister(consumer: Consumer, reply: Reply<number>): void {
-    this.#consuming.unregister(consumer, reply)
+    this.#parts.consuming.unregister(consumer, reply)
   }
 
   resume(consumer: Consumer): void {
-    this.#consuming.resume(consumer)
+    this.#parts.consuming.resume(consumer)
   }
 
   settle(queue: Queue, consumer: Consumer | null, first: number, last: number, outcome: Outcome): void {
-    this.#consuming.settle(queue, consumer, first, last, outcome)
+    this.#parts.consuming.settle(queue, consumer, first, last, outcome)
   }
 
-  extendLease(_queue: Queue, _consumer: Consumer | null, _sequence: number, _ms: number): void {}
+  extendLease(queue: Queue, consumer: Consumer | null, sequence: number, ms: number): void {
+    this.#parts.consuming.extendLease(queue as LocalQueue, consumer, sequence, ms)
+  }
 
-  settingsChanged(_queue: LocalQueue): void {}
+  /** A policy gives the queue other settings: what is above a limit goes, what is too old expires. */
+  settingsChanged(queue: LocalQueue): void {
+    queue.settingsChanged()
+    if (this.#state !== 'serving') return
+    this.#parts.used(queue, this.#options.clock.now())
+    this.#parts.expiry.watch(queue)
+    this.#parts.entering.enforce(queue)
+  }
 
-  redeclared(_queue: LocalQueue): void {}
+  redeclared(queue: LocalQueue): void {
+    this.#parts.used(queue, this.#options.clock.now())
+  }
 
   // ---------------------------------------------------------------- purge, status
 
   purge(queue: Queue, reply: Reply<number>): void {
     const local = queue as LocalQueue
     if (this.#state !== 'serving') return reply.failed(noShard())
-    const task = new Emptying(local, true, this.#emptyingPorts, {
+    const task = new Emptying(local, true, this.#parts.emptying, {
       done: (count) => {
-        this.#settlements.flush()
+        this.#parts.settlements.flush()
         reply.done(count, 0)
       },
       stopped: () => reply.failed(noShard()),
@@ -334,50 +238,51 @@ export class Shard implements ShardCommands {
 
   /** The topology log has committed: confirms may have waited for it. */
   topologyCommitted(): void {
-    this.#confirms.release(this.#log.committed, this.#options.topology.committed)
+    this.#parts.confirms.release(this.#parts.log.committed, this.#options.topology.committed)
     this.#leaving.topologyCommitted()
   }
 
   #committed(position: Position): void {
-    this.#confirms.release(position, this.#options.topology.committed)
-    this.#marks.committed(position, (queue) => this.#delivery.pumpLater(queue))
-    this.#digests.committed(position)
-    this.#congestion.committed()
+    this.#parts.confirms.release(position, this.#options.topology.committed)
+    this.#parts.marks.committed(position, (queue) => this.#parts.delivery.pumpLater(queue))
+    this.#parts.digests.committed(position)
+    this.#parts.congestion.committed()
   }
 
   #roomChanged(): void {
     if (this.#state !== 'serving') return
-    if (this.#log.isFull) this.#reclaim.runSoon()
+    if (this.#parts.log.isFull) this.#parts.reclaim.runSoon()
     this.#options.listener.roomChanged()
   }
 
   #afterDigest(): void {
-    this.#paging.sweep(this.#queues.values(), this.#digests.digestedBelow)
-    this.#reclaim.runSoon()
+    this.#parts.paging.sweep(this.#queues.values(), this.#parts.digests.digestedBelow)
+    this.#parts.reclaim.runSoon()
   }
 
   // ---------------------------------------------------------------- the end
 
   #fail(error: Error): void {
     this.#failure ??= error
-    if (this.#state === 'closing') this.#confirms.refuseAll()
+    if (this.#state === 'closing') this.#parts.confirms.refuseAll()
     if (this.#state !== 'serving') return
     this.#state = 'dead'
-    this.#reclaim.stop()
-    void this.#digests.stop()
+    this.#parts.reclaim.stop()
+    void this.#parts.digests.stop()
     this.#stopWriting()
-    this.#confirms.refuseAll()
+    this.#parts.confirms.refuseAll()
     this.#endDeliveries()
     this.#options.listener.failed(error)
   }
 
   #stopWriting(): void {
-    this.#settlements.stop()
-    this.#bodies.stop()
+    this.#parts.deadlines.stop()
+    this.#parts.settlements.stop()
+    this.#parts.bodies.stop()
   }
 
   #endDeliveries(): void {
-    for (const queue of this.#queues.values()) this.#consuming.end(queue, noShard)
+    for (const queue of this.#queues.values()) this.#parts.consuming.end(queue, noShard)
   }
 
   /**
@@ -387,18 +292,18 @@ export class Shard implements ShardCommands {
   async close(): Promise<void> {
     if (this.#state !== 'serving') return
     this.#state = 'closing'
-    this.#reclaim.stop()
+    this.#parts.reclaim.stop()
     this.#endDeliveries()
     try {
-      await this.#digests.stop()
+      await this.#parts.digests.stop()
       if (this.#failure !== null) throw this.#failure
-      this.#settlements.flush()
-      writeCleanStates(this.#log, this.#queues.values(), this.#digests.touch)
+      this.#parts.settlements.flush()
+      writeCleanStates(this.#parts.log, this.#queues.values(), this.#parts.digests.touch)
       this.#stopWriting()
     } finally {
-      await this.#log.close().finally(() => {
+      await this.#parts.log.close().finally(() => {
         this.#state = 'closed'
-        return this.#scratch.close()
+        return this.#parts.scratch.close()
       })
     }
     if (this.#failure !== null) throw this.#failure

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { ManualClock, SystemClock } from '../../../src/base/clock.ts'
 import { silentLogger } from '../../../src/base/logger.ts'
+import { SeededRandom } from '../../../src/base/random.ts'
 import { RunQueue } from '../../../src/base/run-queue.ts'
 import { type Chunks, chunkBytes, type Message } from '../../../src/broker/message.ts'
 import type { BodyWriter, Consumer, Queue } from '../../../src/broker/ports.ts'
@@ -289,6 +290,7 @@ class Node {
       openLogs: async () => ({ log: await this.#open(), scratch: await openMemoryLog({ clock }) }),
       scratchSegmentBytes: memorySegmentBytes,
       clock,
+      random: new SeededRandom(1),
       runQueue: new RunQueue(clock),
       logger: silentLogger,
       congestionChanged: () => {},

@@ -1,0 +1,150 @@
+/**
+ * The entries of one queue that do not simply wait in the order of their sequences: those with a priority, of a group,
+ * with a delay, or waiting to be tried again. Also when each entry with a time of its own expires.
+ *
+ * Made when a queue gets its first such entry; `entries.ts` tells it of everything that happens to them.
+ */
+import { DeadlineHeap } from '../../base/deadline-heap.ts'
+import type { Entries } from './entries.ts'
+import { type EntryChunk, EntryFlag } from './entry-chunk.ts'
+import { Groups } from './groups.ts'
+import { ReadyLanes } from './ready-lanes.ts'
+
+/** Heaps and lanes are gone through when more than half of them, and this many, are gone. */
+const staleMin = 1_024
+
+export class Aside {
+  readonly lanes: ReadyLanes
+  readonly groups: Groups
+  /** (due, sequence) of those that are not ready before. */
+  readonly due = new DeadlineHeap()
+  /** (deadline, sequence) of ready entries with a time of their own. */
+  readonly expiries = new DeadlineHeap()
+  readonly #entries: Entries
+  /** Where entries belong whose place is not their sequence's: those that were delayed. */
+  readonly #keys = new Map<number, number>()
+  /** Entries with a deadline that are live, about: what the heap is compared with. */
+  #expiring = 0
+
+  constructor(entries: Entries, groupLimit: number) {
+    this.#entries = entries
+    this.lanes = new ReadyLanes((sequence) => this.#isListed(sequence))
+    this.groups = new Groups(
+      groupLimit,
+      (sequence) => this.#isReady(sequence),
+      (sequence, isNewTurn) => this.#list(sequence, isNewTurn ? this.#lastKey() : this.#keyOf(sequence)),
+    )
+  }
+
+  // ---------------------------------------------------------------- what entries tell
+
+  /** An entry has come and is ready, at the place of its sequence or (it fell due) behind all others. */
+  ready(chunk: EntryChunk, sequence: number, isLate: boolean): void {
+    if (isLate) this.#keys.set(sequence, this.#lastKey())
+    const group = chunk.groupOf(sequence)
+    if (group !== 0) this.groups.ready(group, sequence)
+    else this.#list(sequence, this.#keyOf(sequence))
+  }
+
+  taken(chunk: EntryChunk, sequence: number): void {
+    // One that was not the first is left where it is, and passed over.
+    if (this.lanes.first() === sequence) this.lanes.drop()
+    const group = chunk.groupOf(sequence)
+    if (group !== 0) this.groups.taken(group, sequence)
+  }
+
+  /** One that was handed out is ready again. */
+  back(chunk: EntryChunk, sequence: number): void {
+    const group = chunk.groupOf(sequence)
+    if (group !== 0) this.groups.back(group, sequence)
+    else this.#list(sequence, this.#keyOf(sequence))
+  }
+
+  /** One that was held back is ready: its group need not wait for it any more. */
+  released(chunk: EntryChunk, sequence: number): void {
+    const group = chunk.groupOf(sequence)
+    if (group !== 0) this.groups.back(group, sequence)
+    else {
+      this.#keys.set(sequence, this.#lastKey())
+      this.#list(sequence, this.#keyOf(sequence))
+    }
+  }
+
+  gone(chunk: EntryChunk, sequence: number, flags: number): void {
+    this.#keys.delete(sequence)
+    if (chunk.deadlineOf(sequence) > 0) this.#expiring--
+    const group = chunk.groupOf(sequence)
+    if (group === 0) return
+    const wasOut = (flags & (EntryFlag.unacked | EntryFlag.heldBack)) !== 0
+    this.groups.gone(group, sequence, wasOut)
+  }
+
+  // ---------------------------------------------------------------- times
+
+  waitUntil(dueAt: number, sequence: number): void {
+    this.due.push(dueAt, sequence)
+    if (this.due.size > 2 * this.#entries.waiting + staleMin) this.#compactDue()
+  }
+
+  /** The entry has a deadline for the first time. */
+  expiresAt(deadline: number, sequence: number): void {
+    this.#expiring++
+    this.watch(deadline, sequence)
+  }
+
+  /** It is ready (again) and expires then. */
+  watch(deadline: number, sequence: number): void {
+    this.expiries.push(deadline, sequence)
+    if (this.expiries.size > 2 * this.#expiring + staleMin) this.#compactExpiries()
+  }
+
+  /** The next time at which anything here happens; Infinity when nothing does. */
+  get nextTime(): number {
+    return Math.min(this.due.firstDeadline, this.expiries.firstDeadline)
+  }
+
+  // ---------------------------------------------------------------- order
+
+  #list(sequence: number, key: number): void {
+    const chunk = this.#entries.chunkOf(sequence)
+    this.lanes.add(chunk?.priorityOf(sequence) ?? 0, key, sequence)
+    if (this.lanes.size > 2 * this.#entries.asideReady + staleMin) this.lanes.compact()
+  }
+
+  #keyOf(sequence: number): number {
+    return this.#keys.get(sequence) ?? sequence
+  }
+
+  /** Behind all that has come, before all that comes. */
+  #lastKey(): number {
+    return this.#entries.next - 0.5
+  }
+
+  #isReady(sequence: number): boolean {
+    const flags = this.#entries.chunkOf(sequence)?.flagsOf(sequence) ?? 0
+    return (flags & (readyMask | EntryFlag.aside)) === (EntryFlag.live | EntryFlag.aside)
+  }
+
+  #isListed(sequence: number): boolean {
+    if (!this.#isReady(sequence)) return false
+    const group = this.#entries.chunkOf(sequence)?.groupOf(sequence) ?? 0
+    return group === 0 || this.groups.isListed(group, sequence)
+  }
+
+  #compactDue(): void {
+    this.due.keep((dueAt, sequence) => {
+      const chunk = this.#entries.chunkOf(sequence)
+      const isWaiting = chunk !== null && (chunk.flagsOf(sequence) & EntryFlag.waiting) !== 0
+      return isWaiting && chunk.dueOf(sequence) === dueAt
+    })
+  }
+
+  #compactExpiries(): void {
+    this.expiries.keep((_deadline, sequence) => {
+      const flags = this.#entries.chunkOf(sequence)?.flagsOf(sequence) ?? 0
+      return (flags & readyMask) === EntryFlag.live
+    })
+  }
+}
+
+const readyMask = EntryFlag.live | EntryFlag.unacked | EntryFlag.waiting

@@ -1,0 +1,41 @@
+/**
+ * Entries of one queue on their way to its dead-letter exchange, first come, first gone. Until its dead letter is stored
+ * each is still an entry of the queue, held by the broker itself, so that a crash loses none.
+ */
+import type { DeathReason } from '../dead-letter/death-history.ts'
+
+/** The holder of entries that are dying: no consumer has this id. */
+export const dyingHolder = 0xffff_ffff
+
+export interface Dying {
+  readonly sequence: number
+  readonly reason: DeathReason
+  /** It goes to the parking queue of the retry settings. */
+  readonly isParked: boolean
+}
+
+export class DyingEntries {
+  #list: Dying[] = []
+  #at = 0
+  /** A task works on it, or a record is being read. */
+  isBusy = false
+
+  get size(): number {
+    return this.#list.length - this.#at
+  }
+
+  add(entry: Dying): void {
+    this.#list.push(entry)
+  }
+
+  first(): Dying | undefined {
+    return this.#list[this.#at]
+  }
+
+  drop(): void {
+    this.#at++
+    if (this.#at < 1_024 || this.#at * 2 < this.#list.length) return
+    this.#list = this.#list.slice(this.#at)
+    this.#at = 0
+  }
+}

@@ -1,0 +1,185 @@
+/**
+ * Messages that die (rejected, expired, too many) on their way to the dead-letter exchange of their queue.
+ *
+ * A dead letter is an ordinary publish record that also settles the entry it comes from, so it is stored exactly when
+ * its source is gone: nothing is lost by a crash between, and nothing comes twice. A queue that refuses it (it is full
+ * and refuses what is new) lets it wait in its source, held by the broker, and it is tried again.
+ *
+ * Rights are not asked for here: who declared the queue was asked for write on its dead-letter exchange.
+ */
+
+import type { FieldTable } from '../../amqp/field-table.ts'
+import type { Clock } from '../../base/clock.ts'
+import type { RunQueue } from '../../base/run-queue.ts'
+import type { Route } from '../commands.ts'
+import { DeadLetterWriter } from '../dead-letter/dead-letter.ts'
+import { type DeathReason, isCycle } from '../dead-letter/death-history.ts'
+import { Message } from '../message.ts'
+import { MessageTraits } from '../message-traits.ts'
+import type { ShardTopology } from '../ports.ts'
+import { type Dying, DyingEntries, dyingHolder } from '../queue/dying-entries.ts'
+import { type EntryChunk, EntryFlag } from '../queue/entry-chunk.ts'
+import type { LocalQueue } from '../queue/local-queue.ts'
+import type { LargeBody } from './large-bodies.ts'
+import { ReadTraits, type Source } from './record-traits.ts'
+import type { Settling } from './settling.ts'
+import type { StoredEntries } from './stored-entries.ts'
+
+/** Pause before a dead letter that was refused is tried again, in milliseconds. */
+export const refusedRetryMs = 1_000
+/** Dying entries of one queue above which no more are taken out of it because their time is over. */
+export const dyingMax = 1_000
+
+export interface DeadLettersPorts {
+  readonly stored: StoredEntries
+  readonly settling: Settling
+  readonly topology: ShardTopology
+  readonly clock: Clock
+  readonly runQueue: RunQueue
+  /** Stores a dead letter in the first `count` queues. False when one of them refuses it; nothing is stored then. */
+  store(message: Message, route: Route, body: LargeBody | null, source: Source | null): boolean
+  /** The dying entries of a queue are fewer again. */
+  drained(queue: LocalQueue): void
+  isServing(): boolean
+}
+
+export class DeadLetters {
+  readonly #ports: DeadLettersPorts
+  readonly #writer = new DeadLetterWriter()
+  readonly #message = new Message()
+  readonly #read = new ReadTraits()
+  readonly #traits = new MessageTraits()
+  readonly #route: Route = { queues: [], count: 0, hasDurable: false, version: -1, isCacheable: false }
+
+  constructor(ports: DeadLettersPorts) {
+    this.#ports = ports
+  }
+
+  /** An entry that is ready, or was held, dies. Without a dead-letter exchange it is gone at once. */
+  die(queue: LocalQueue, chunk: EntryChunk, sequence: number, reason: DeathReason): void {
+    if (queue.settings.deadLetterExchange === null) this.#ports.settling.settleOne(queue, chunk, sequence)
+    else this.#add(queue, chunk, { sequence, reason, isParked: false })
+  }
+
+  /** An entry has used up its attempts: to the parking queue, or else it dies. */
+  park(queue: LocalQueue, chunk: EntryChunk, sequence: number): void {
+    if (typeof queue.settings.retry?.parkingQueue !== 'string') this.die(queue, chunk, sequence, 'delivery_limit')
+    else this.#add(queue, chunk, { sequence, reason: 'delivery_limit', isParked: true })
+  }
+
+  /** A message that a full queue did not take goes to its dead-letter exchange instead. */
+  refuse(queue: LocalQueue, message: Message, body: LargeBody | null): void {
+    const exchange = queue.settings.deadLetterExchange
+    if (exchange === null) return
+    const target = { exchange, routingKey: queue.settings.deadLetterRoutingKey }
+    const letter = this.#rewrite(queue, message, 'maxlen', target)
+    if (letter !== null) this.#ports.store(letter, this.#route, body, null)
+  }
+
+  #add(queue: LocalQueue, chunk: EntryChunk, dying: Dying): void {
+    const { sequence } = dying
+    if ((chunk.flagsOf(sequence) & EntryFlag.unacked) === 0) queue.entries.handOut(chunk, sequence, dyingHolder)
+    else chunk.holdersFor()[sequence - chunk.base] = dyingHolder
+    queue.dying ??= new DyingEntries()
+    queue.dying.add(dying)
+    if (queue.dying.isBusy) return
+    queue.dying.isBusy = true
+    this.#schedule(queue, queue.dying)
+  }
+
+  #schedule(queue: LocalQueue, dying: DyingEntries): void {
+    this.#ports.runQueue.add({ run: (shouldYield) => this.#run(queue, dying, shouldYield) })
+  }
+
+  #run(queue: LocalQueue, dying: DyingEntries, shouldYield: () => boolean): boolean {
+    for (let first = dying.first(); first !== undefined; first = dying.first()) {
+      if (queue.isDropped || !this.#ports.isServing()) return false
+      const result = this.#send(queue, first, () => this.#schedule(queue, dying))
+      if (result === 'later') return false
+      dying.drop()
+      if (shouldYield()) return true
+    }
+    dying.isBusy = false
+    this.#ports.drained(queue)
+    return false
+  }
+
+  /** `later`: `again` is called when it can be tried again. */
+  #send(queue: LocalQueue, { sequence, reason, isParked }: Dying, again: () => void): 'done' | 'later' {
+    const { stored, settling, clock } = this.#ports
+    const chunk = queue.entries.chunkOf(sequence)
+    if (chunk === null || !isDying(chunk, sequence)) return 'done'
+    const flags = chunk.flagsOf(sequence)
+    if (!stored.view(this.#message, chunk, sequence, flags)) {
+      stored.load(queue, chunk, sequence, again)
+      return 'later'
+    }
+    this.#message.traits = this.#traitsOfRecord()
+    this.#message.isPersistent = (flags & EntryFlag.transient) === 0
+    const target = targetOf(queue, isParked)
+    const letter = target === null ? null : this.#rewrite(queue, this.#message, reason, target)
+    if (letter === null) {
+      settling.settleOne(queue, chunk, sequence)
+      return 'done'
+    }
+    const source = (flags & EntryFlag.transient) === 0 ? { queueId: queue.id, sequence } : null
+    const body = stored.bodyOf(chunk, sequence, flags)
+    if (this.#ports.store(letter, this.#route, body, source)) {
+      settling.forget(queue, chunk, sequence)
+      return 'done'
+    }
+    clock.after(refusedRetryMs, again)
+    return 'later'
+  }
+
+  /** The dead letter, routed; null when it leads nowhere. */
+  #rewrite(
+    queue: LocalQueue,
+    message: Message,
+    reason: DeathReason,
+    to: { exchange: string; routingKey: string | null },
+  ): Message | null {
+    const { topology, clock } = this.#ports
+    const { vhost, name } = queue.definition
+    const death = { ...to, queue: name, reason, timeMs: clock.now() }
+    const letter = this.#writer.rewrite(message, death)
+    letter.message.chunks = null
+    if (!topology.reroute(vhost, to.exchange, letter.keys, letter.message, this.#route)) return null
+    this.#dropCycles(letter.headers, reason)
+    return this.#route.count === 0 ? null : letter.message
+  }
+
+  /** What goes round by itself goes round once. */
+  #dropCycles(headers: FieldTable, reason: DeathReason): void {
+    const { queues } = this.#route
+    let count = 0
+    for (let index = 0; index < this.#route.count; index++) {
+      const queue = queues[index]
+      if (queue === undefined || isCycle(headers, queue.definition.name, reason)) continue
+      queues[count++] = queue
+    }
+    this.#route.count = count
+  }
+
+  #traitsOfRecord(): MessageTraits | null {
+    this.#ports.stored.readTraits(this.#read)
+    const { priority, group } = this.#read
+    if (priority === 0 && group === '') return null
+    this.#traits.clear()
+    this.#traits.priority = priority
+    this.#traits.group = group
+    return this.#traits
+  }
+}
+
+function isDying(chunk: EntryChunk, sequence: number): boolean {
+  if (chunk.isAway || (chunk.flagsOf(sequence) & EntryFlag.unacked) === 0) return false
+  return chunk.holders?.[sequence - chunk.base] === dyingHolder
+}
+
+function targetOf({ settings }: LocalQueue, isParked: boolean): { exchange: string; routingKey: string | null } | null {
+  const parkingQueue = isParked ? (settings.retry?.parkingQueue ?? null) : null
+  if (parkingQueue !== null) return { exchange: '', routingKey: parkingQueue }
+  const { deadLetterExchange, deadLetterRoutingKey } = settings
+  return deadLetterExchange === null ? null : { exchange: deadLetterExchange, routingKey: deadLetterRoutingKey }
+}
