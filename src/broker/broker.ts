@@ -5,12 +5,18 @@ import type { Position } from '../log/log.ts'
 import { Logins } from './access/logins.ts'
 import { hashPassword, type PasswordVerifier, ThreadedPasswordVerifier } from './access/password-hash.ts'
 import { Pattern } from './access/pattern.ts'
+import type { User } from './access/user.ts'
 import type { AlarmReason, BrokerCommands, BrokerListener, Principal, Session } from './commands.ts'
 import { BrokerError } from './errors.ts'
+import { checkedLimits, userLimitNames, vhostLimitNames } from './limits.ts'
+import { deletePolicy, type GivenPolicy, listPolicies, putPolicy, type ShownPolicy } from './policies.ts'
 import { BrokerSession } from './session.ts'
+import { SessionCounts } from './session-counts.ts'
 import { checkNameForm } from './topology/names.ts'
+import type { PolicyKind } from './topology/policy-keys.ts'
 import { RemoveQueues } from './topology/remove-queues.ts'
 import type { Patterns, Topology } from './topology/topology.ts'
+import type { VhostProperties } from './topology/vhost-rows.ts'
 import type { VhostState } from './topology/vhost-state.ts'
 import { Vhost } from './vhost.ts'
 
@@ -27,6 +33,7 @@ export class Broker implements BrokerCommands {
   readonly #loopbackUsers: ReadonlySet<string>
   readonly #alarms = new Set<AlarmReason>()
   #isCongested = false
+  readonly #sessions = new SessionCounts()
   #sessionCount = 0
   #consumerCount = 0
 
@@ -60,15 +67,27 @@ export class Broker implements BrokerCommands {
   openSession(principal: Principal, vhost: string): BrokerSession {
     const state = this.#topology.vhosts.get(vhost)
     if (state === undefined || state.isClosed) throw new BrokerError('not-allowed', `vhost ${vhost} not found`)
+    const user = this.#topology.users.get(principal.username)
+    this.#sessions.checkRoom(principal, state, user)
     if (!state.permissions.has(principal.username)) {
       throw new BrokerError('not-allowed', `access to vhost '${vhost}' refused for user '${principal.username}'`)
     }
-    return new BrokerSession(++this.#sessionCount, principal, { vhost: this.#vhost(state), state })
+    const channelLimitReached = (username: string): number | null => this.#channelLimitReached(username)
+    const opened = { vhost: this.#vhost(state), state, channelLimitReached }
+    const session = new BrokerSession(++this.#sessionCount, principal, opened)
+    this.#sessions.add(session, state)
+    return session
   }
 
   closeSession(session: Session, done: () => void): void {
+    if (session instanceof BrokerSession) this.#sessions.remove(session, session.state)
     const queues = this.#topology.exclusiveQueuesOf(session.id)
     this.#topology.runQueue.add(new RemoveQueues(this.#topology, queues, this.#parts.logger, done))
+  }
+
+  #channelLimitReached(username: string): number | null {
+    const max = this.#topology.users.get(username)?.limits?.maxChannels ?? null
+    return max !== null && this.#sessions.channelsOf(username) >= max ? max : null
   }
 
   #vhost(state: VhostState): Vhost {
@@ -153,9 +172,7 @@ export class Broker implements BrokerCommands {
   }
 
   deleteUser(name: string): Position {
-    const user = this.#topology.users.get(name)
-    if (user === undefined) throw new BrokerError('not-found', `no user '${name}'`)
-    return this.#topology.removeUser(user)
+    return this.#topology.removeUser(this.#user(name))
   }
 
   putPermission(username: string, vhost: string, patterns: Patterns): Position {
@@ -178,11 +195,78 @@ export class Broker implements BrokerCommands {
     return permission === undefined ? this.#topology.pending : this.#topology.removePermission(permission)
   }
 
+  /** Description, tags and default queue type: all of them, what was said before is forgotten. */
+  putVhostMetadata(name: string, properties: VhostProperties): Position {
+    return this.#topology.putVhostMetadata(this.#vhostNamed(name), properties)
+  }
+
+  /** Makes a policy, or changes the one of that name; applied soon after. `precondition-failed` with RabbitMQ's texts. */
+  putPolicy(vhost: string, name: string, policy: GivenPolicy, kind: PolicyKind = 'policy'): Position {
+    return putPolicy(this.#topology, kind, { vhost: this.#vhostNamed(vhost), name }, policy)
+  }
+
+  /** `not-found` when there is none of that name. */
+  deletePolicy(vhost: string, name: string, kind: PolicyKind = 'policy'): Position {
+    return deletePolicy(this.#topology, kind, { vhost: this.#vhostNamed(vhost), name })
+  }
+
+  listPolicies(vhost: string, kind: PolicyKind = 'policy'): ShownPolicy[] {
+    return [...listPolicies(this.#vhostNamed(vhost), kind)]
+  }
+
+  /** The same for the policies that only bound what the others set. */
+  putOperatorPolicy(vhost: string, name: string, policy: GivenPolicy): Position {
+    return this.putPolicy(vhost, name, policy, 'operator-policy')
+  }
+
+  deleteOperatorPolicy(vhost: string, name: string): Position {
+    return this.deletePolicy(vhost, name, 'operator-policy')
+  }
+
+  listOperatorPolicies(vhost: string): ShownPolicy[] {
+    return this.listPolicies(vhost, 'operator-policy')
+  }
+
+  /** `max-connections` and `max-queues`, negative for none; what is not named has none from now on. */
+  putVhostLimits(vhost: string, limits: Readonly<Record<string, unknown>>): Position {
+    const checked = checkedLimits(vhostLimitNames, limits)
+    const [maxConnections, maxQueues] = [checked['max-connections'], checked['max-queues']]
+    return this.#topology.putVhostLimits(this.#vhostNamed(vhost), { maxConnections, maxQueues })
+  }
+
+  clearVhostLimits(vhost: string): Position {
+    const { limits } = this.#vhostNamed(vhost)
+    return limits === null ? this.#topology.pending : this.#topology.removeRow(limits)
+  }
+
+  /** `max-connections` and `max-channels`, in the same way. Those who are there stay. */
+  putUserLimits(username: string, limits: Readonly<Record<string, unknown>>): Position {
+    const checked = checkedLimits(userLimitNames, limits)
+    const [maxConnections, maxChannels] = [checked['max-connections'], checked['max-channels']]
+    return this.#topology.putUserLimits(this.#user(username), { maxConnections, maxChannels })
+  }
+
+  clearUserLimits(username: string): Position {
+    const { limits } = this.#user(username)
+    return limits === null ? this.#topology.pending : this.#topology.removeRow(limits)
+  }
+
   #rowOf(username: string, vhost: string): VhostState {
-    const state = this.#topology.vhosts.get(vhost)
-    if (state === undefined || state.isClosed) throw new BrokerError('not-found', `no vhost '${vhost}'`)
-    if (!this.#topology.users.has(username)) throw new BrokerError('not-found', `no user '${username}'`)
+    const state = this.#vhostNamed(vhost)
+    this.#user(username)
     return state
+  }
+
+  #vhostNamed(name: string): VhostState {
+    const state = this.#topology.vhosts.get(name)
+    if (state === undefined || state.isClosed) throw new BrokerError('not-found', `no vhost '${name}'`)
+    return state
+  }
+
+  #user(name: string): User {
+    const user = this.#topology.users.get(name)
+    if (user === undefined) throw new BrokerError('not-found', `no user '${name}'`)
+    return user
   }
 }
 

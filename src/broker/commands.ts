@@ -32,6 +32,10 @@ export interface Session {
   readonly id: number
   readonly principal: Principal
   readonly vhost: VhostCommands
+  /** The server's channels of this session; set with the first of them. Null: none yet. */
+  channels: { readonly count: number } | null
+  /** How many channels the user may have in all connections together, when there are so many; null while one more may be opened. */
+  readonly channelLimitReached: number | null
 }
 
 export type AlarmReason = 'memory' | 'disk'
@@ -57,7 +61,10 @@ export interface BrokerCommands {
     isLoopback: boolean,
     done: (principal: Principal | null) => void,
   ): void
-  /** Throws `not-allowed` (530): `vhost x not found`, `access to vhost 'x' refused for user 'u'`. */
+  /**
+   * Throws `not-allowed` (530): `vhost x not found`, `access to vhost 'x' refused for user 'u'`, and the limits of
+   * connections that a vhost or a user may have. A session counts until `closeSession`.
+   */
   openSession(principal: Principal, vhost: string): Session
   /** Deletes the session's exclusive queues (its consumers are cancelled by the server before); `done` when they are gone. */
   closeSession(session: Session, done: () => void): void

@@ -9,11 +9,30 @@ export class BrokerSession implements Session {
   readonly principal: Principal
   readonly vhost: Vhost
   readonly rights: SessionRights
+  channels: { readonly count: number } | null = null
+  readonly #state: VhostState
+  readonly #channelLimitReached: (username: string) => number | null
 
-  constructor(id: number, principal: Principal, opened: { vhost: Vhost; state: VhostState }) {
+  constructor(id: number, principal: Principal, opened: Opened) {
     this.id = id
     this.principal = principal
     this.vhost = opened.vhost
     this.rights = new SessionRights(principal, opened.state)
+    this.#state = opened.state
+    this.#channelLimitReached = opened.channelLimitReached
   }
+
+  get state(): VhostState {
+    return this.#state
+  }
+
+  get channelLimitReached(): number | null {
+    return this.#channelLimitReached(this.principal.username)
+  }
+}
+
+interface Opened {
+  readonly vhost: Vhost
+  readonly state: VhostState
+  readonly channelLimitReached: (username: string) => number | null
 }

@@ -15,6 +15,7 @@ import {
   deadLetterExchangeKey,
   exchangeArgument,
   isStream,
+  withDefaultType,
 } from './topology/queue-arguments.ts'
 import { hashesIn, hashesMax } from './topology/topic-matcher.ts'
 import type { VhostState } from './topology/vhost-state.ts'
@@ -94,14 +95,24 @@ export function checkNewExchange(vhost: VhostState, exchange: ExchangeProperties
 // ---------------------------------------------------------------- queues
 
 /** An exclusive queue is never durable: nobody could use it after a restart. */
-export function queueProperties(name: string, args: QueueArguments, sessionId: number): QueueProperties {
+export function queueProperties(
+  name: string,
+  args: QueueArguments,
+  { session, vhost }: { session: Session; vhost: VhostState },
+): QueueProperties {
+  const type = vhost.metadata?.defaultQueueType ?? null
   return {
     name,
     isDurable: args.isDurable && !args.isExclusive,
     isAutoDelete: args.isAutoDelete,
-    exclusiveOwner: args.isExclusive ? sessionId : null,
-    arguments: args.arguments,
+    exclusiveOwner: args.isExclusive ? session.id : null,
+    arguments: type !== null && mayBeOfAnyType(args) ? withDefaultType(args.arguments, type) : args.arguments,
   }
+}
+
+/** A vhost's default type is for queues that RabbitMQ could replicate; all others are classic, as they always were. */
+function mayBeOfAnyType({ isDurable, isExclusive, isAutoDelete, name }: QueueArguments): boolean {
+  return isDurable && !isExclusive && !isAutoDelete && name !== ''
 }
 
 export function checkNewQueue(
@@ -118,6 +129,10 @@ export function checkNewQueue(
   }
   checkQueueArguments(what, queue.arguments)
   if (isStream(queue)) checkStreamProperties(what, { ...queue, isServerNamed })
+  const queuesMax = vhost.limits?.maxQueues ?? null
+  if (queuesMax !== null && vhost.queues.size >= queuesMax) {
+    throw limitReached(`declare queue '${queue.name}'`, `queue limit in vhost '${vhost.name}'`, queuesMax)
+  }
   if (vhost.queues.size >= limits.queuesPerVhostMax) {
     throw limitReached(`declare ${what}`, `queue limit in vhost '${vhost.name}'`, limits.queuesPerVhostMax)
   }

@@ -114,7 +114,7 @@ export class Vhost implements VhostCommands {
     }
     const name = given === '' ? this.#freeName() : given
     rights.authorise('configure', 'queue', name)
-    const properties = rules.queueProperties(name, args, session.id)
+    const properties = rules.queueProperties(name, args, { session, vhost: this.#state })
     const known = this.#state.queues.get(name)
     if (known === undefined) {
       rules.checkNewQueue(this.#state, properties, { rights, isServerNamed: given === '' })
@@ -282,6 +282,7 @@ export class Vhost implements VhostCommands {
 
   #status(queue: DeclaredQueue, reply: Reply<Declared>): void {
     const handle = handleOf(queue)
+    this.#topology.redeclared(handle)
     handle.shard.status(handle, {
       done: (status, committedWith) => {
         const { ready, unacked, consumers } = status

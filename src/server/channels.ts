@@ -51,7 +51,7 @@ export class Channels {
     }
     // The answer to a close of ours that crossed theirs may come even after that.
     if (method === Methods.ChannelCloseOk) return true
-    if (crossed === null) this.#checkCount()
+    if (crossed === null) this.#checkCount(session)
     if (!isMethod) {
       throw new ProtocolError(ReplyCodes.UnexpectedFrame, 'expected method frame, got non method frame instead')
     }
@@ -63,14 +63,16 @@ export class Channels {
     return true
   }
 
-  #checkCount(): void {
+  #checkCount(session: Session): void {
     const count = this.#channels.size
-    if (count < this.countMax) return
-    throw new ProtocolError(
-      ReplyCodes.NotAllowed,
-      `number of channels opened (${count}) has reached the negotiated channel_max (${this.countMax})`,
-      Methods.ChannelOpen,
-    )
+    if (count >= this.countMax) {
+      throw tooMany(`number of channels opened (${count}) has reached the negotiated channel_max (${this.countMax})`)
+    }
+    session.channels = this
+    const limit = session.channelLimitReached
+    if (limit === null) return
+    const whose = `number of channels opened for user '${session.principal.username}'`
+    throw tooMany(`${whose} has reached the maximum allowed user limit of (${limit})`)
   }
 
   /** One frame of a channel that has been opened; false when it must wait. */
@@ -181,4 +183,8 @@ export class Channels {
     this.#last = null
     ended()
   }
+}
+
+function tooMany(text: string): ProtocolError {
+  return new ProtocolError(ReplyCodes.NotAllowed, text, Methods.ChannelOpen)
 }

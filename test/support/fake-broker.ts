@@ -70,7 +70,7 @@ export class FakeBroker implements BrokerCommands {
       throw new BrokerError('not-allowed', `access to vhost 'forbidden' refused for user '${principal.username}'`)
     }
     if (vhost !== '/') throw new BrokerError('not-allowed', `vhost ${vhost} not found`)
-    return { id: ++this.#sessions, principal, vhost: this.vhost }
+    return { id: ++this.#sessions, principal, vhost: this.vhost, channels: null, channelLimitReached: null }
   }
 
   get topologyPending(): number {

@@ -7,7 +7,10 @@ import type { VhostState } from '../../src/broker/topology/vhost-state.ts'
 /** Everything durable that a topology holds, one line each, in order: equal for two that hold the same. */
 export function durableDump(topology: Topology): string[] {
   const lines: string[] = []
-  for (const user of topology.users.values()) lines.push(lineOf(recordOf(user)))
+  for (const user of topology.users.values()) {
+    lines.push(lineOf(recordOf(user)))
+    if (user.limits !== null) lines.push(lineOf(recordOf(user.limits)))
+  }
   for (const vhost of topology.vhosts.values()) lines.push(...vhostDump(vhost))
   return lines.sort()
 }
@@ -16,6 +19,10 @@ function vhostDump(vhost: VhostState): string[] {
   const lines = [lineOf(recordOf(vhost))]
   for (const permission of vhost.permissions.values()) lines.push(lineOf(recordOf(permission)))
   for (const permission of vhost.topicPermissions.values()) lines.push(lineOf(recordOf(permission)))
+  for (const kind of ['policy', 'operator-policy'] as const) {
+    for (const policy of vhost.policies.list(kind)) lines.push(lineOf(recordOf(policy)))
+  }
+  for (const row of [vhost.limits, vhost.metadata]) if (row !== null) lines.push(lineOf(recordOf(row)))
   for (const queue of vhost.queues.values()) if (queue.isDurable) lines.push(lineOf(recordOf(queue)))
   for (const exchange of vhost.exchanges.values()) {
     if (exchange.isDurable) lines.push(lineOf(recordOf(exchange)))

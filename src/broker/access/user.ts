@@ -10,6 +10,8 @@ export class User {
   tags: readonly string[]
   /** Ids of this user's permissions in all vhosts; they go with the user. */
   readonly permissions = new Set<number>()
+  /** Null: none. */
+  limits: UserLimits | null = null
   stored: StoredRecord | null = null
 
   constructor(id: number, name: string, passwordHash: string, tags: readonly string[]) {
@@ -18,4 +20,15 @@ export class User {
     this.passwordHash = passwordHash
     this.tags = tags
   }
+}
+
+/** How much one user may have at once; null: no limit. 0 lets the user not in. */
+export interface UserLimits {
+  readonly kind: 'user-limits'
+  readonly id: number
+  readonly user: number
+  readonly maxConnections: number | null
+  /** In all connections together. */
+  readonly maxChannels: number | null
+  stored: StoredRecord | null
 }

@@ -3,8 +3,9 @@ import type { Queue } from '../ports.ts'
 import type { QueueSettings } from '../queue/queue-settings.ts'
 import { IncomingBindings } from './binding.ts'
 import type { StoredRecord } from './live-records.ts'
+import { queueTypeOf } from './queue-arguments.ts'
 import type { QueueDefinition } from './queue-definition.ts'
-import { settingsOf } from './settings-of.ts'
+import { type AppliedPolicy, noPolicy } from './vhost-policies.ts'
 import type { VhostState } from './vhost-state.ts'
 
 /** A queue definition with what topology notes beside it: its bindings, and where its record lies. */
@@ -18,6 +19,8 @@ export class DeclaredQueue implements QueueDefinition {
   readonly exclusiveOwner: number | null
   readonly arguments: FieldTable
   settings: QueueSettings
+  /** What applies to it of the vhost's policies. */
+  applied: AppliedPolicy = noPolicy
   queue: Queue | null = null
   /** Bindings that lead here. */
   readonly incoming = new IncomingBindings()
@@ -35,11 +38,21 @@ export class DeclaredQueue implements QueueDefinition {
     this.isAutoDelete = properties.isAutoDelete
     this.exclusiveOwner = properties.exclusiveOwner
     this.arguments = properties.arguments
-    this.settings = settingsOf(properties.arguments)
+    this.settings = noPolicy.settingsFor(properties.arguments)
+    this.applyPolicy()
   }
 
   get vhost(): string {
     return this.home.name
+  }
+
+  /** Looks again which policies apply; true when the settings are others now. */
+  applyPolicy(): boolean {
+    const { applied } = this
+    this.applied = this.home.policies.appliedTo(queueTypeOf(this.arguments), this.name)
+    if (this.applied.text === applied.text) return false
+    this.settings = this.applied.settingsFor(this.arguments)
+    return true
   }
 }
 

@@ -1,29 +1,31 @@
 import { assert, assertNever } from '../../base/assert.ts'
 import type { RunQueue } from '../../base/run-queue.ts'
 import { LogDamaged, type Position } from '../../log/log.ts'
-import { topicRow } from '../access/authorise.ts'
-import { Permission, TopicPermission } from '../access/permission.ts'
-import { User } from '../access/user.ts'
+import type { Permission, TopicPermission } from '../access/permission.ts'
+import type { User, UserLimits } from '../access/user.ts'
 import type { ShardDirectory } from '../ports.ts'
+import { AccessDefinitions } from './access-definitions.ts'
+import { ApplyPolicies } from './apply-policies.ts'
 import { Binding, type Destination } from './binding.ts'
 import { DeclaredQueue } from './declared-queue.ts'
 import { Detaching, detachedAtOnceMax } from './detaching.ts'
 import { Exchange } from './exchange.ts'
 import { LiveRecords, StoredRecord } from './live-records.ts'
 import { ParkedRecords } from './parked-records.ts'
+import type { Policy } from './policy.ts'
 import { predeclaredExchanges } from './predeclared.ts'
+import { recordOf } from './record-of.ts'
 import type {
   BindingRecord,
   DefinitionRecord,
   ExchangeRecord,
-  PermissionRecord,
   QueueRecord,
-  TopicPermissionRecord,
   TopologyRecord,
-  UserRecord,
   VhostRecord,
 } from './records.ts'
 import { needsOf } from './records.ts'
+import { VhostDefinitions } from './vhost-definitions.ts'
+import type { VhostLimits, VhostMetadata } from './vhost-rows.ts'
 import { VhostState } from './vhost-state.ts'
 
 /**
@@ -35,7 +37,6 @@ import { VhostState } from './vhost-state.ts'
  */
 export class Definitions {
   readonly vhosts = new Map<string, VhostState>()
-  readonly users = new Map<string, User>()
   /** Exclusive queues by the session that owns them. */
   readonly exclusiveQueues = new Map<number, Set<DeclaredQueue>>()
   readonly live = new LiveRecords()
@@ -43,17 +44,30 @@ export class Definitions {
   readonly #parked = new ParkedRecords()
   readonly #directory: ShardDirectory
   readonly #detaching: Detaching
+  readonly #access: AccessDefinitions
+  readonly #ofVhosts: VhostDefinitions
   #term: Term | null = null
   #isReplaying = true
 
   constructor(directory: ShardDirectory, runQueue: RunQueue) {
     this.#directory = directory
     this.#detaching = new Detaching(runQueue, (binding) => this.#remove(binding.id))
+    const vhost = (id: number): VhostState => this.#vhost(id)
+    this.#access = new AccessDefinitions({ vhost, user: (id) => this.#user(id) })
+    const applyPolicies = new ApplyPolicies(runQueue, directory)
+    this.#ofVhosts = new VhostDefinitions(vhost, (changed) => {
+      // In a replay nothing has a handle yet; its end looks at all of them.
+      if (!this.#isReplaying) applyPolicies.changed(changed)
+    })
   }
 
   /** The last opening that the log knows of; 0 for none. */
   get term(): number {
     return this.#term?.term ?? 0
+  }
+
+  get users(): ReadonlyMap<string, User> {
+    return this.#access.users
   }
 
   byId(id: number): Definition | undefined {
@@ -95,6 +109,7 @@ export class Definitions {
     const stored: StoredRecord[] = []
     for (const definition of this.#byId.values()) {
       if (definition.stored !== null) stored.push(definition.stored)
+      if (definition.kind === 'exchange' || definition.kind === 'queue') definition.applyPolicy()
       if (definition.kind === 'queue') definition.queue = this.#directory.open(definition)
     }
     this.live.rebuild(stored)
@@ -123,11 +138,20 @@ export class Definitions {
       case 'binding':
         return this.#makeBinding(record)
       case 'user':
-        return this.#makeUser(record)
+        return this.#access.makeUser(record)
       case 'permission':
-        return this.#makePermission(record)
+        return this.#access.makePermission(record)
       case 'topic-permission':
-        return this.#makeTopicPermission(record)
+        return this.#access.makeTopicPermission(record)
+      case 'user-limits':
+        return this.#access.makeLimits(record)
+      case 'policy':
+      case 'operator-policy':
+        return this.#ofVhosts.makePolicy(record)
+      case 'vhost-limits':
+        return this.#ofVhosts.makeLimits(record)
+      case 'vhost-metadata':
+        return this.#ofVhosts.makeMetadata(record)
       default:
         return assertNever(record)
     }
@@ -188,33 +212,7 @@ export class Definitions {
     return binding
   }
 
-  #makeUser(record: UserRecord): User {
-    const user = new User(record.id, record.name, record.passwordHash, record.tags)
-    this.users.set(user.name, user)
-    return user
-  }
-
-  #makePermission(record: PermissionRecord): Permission {
-    const vhost = this.#vhost(record.vhost)
-    const user = this.#user(record.user)
-    const permission = new Permission({ ...record, username: user.name }, record)
-    vhost.permissions.set(user.name, permission)
-    user.permissions.add(permission.id)
-    rightsChanged(vhost)
-    return permission
-  }
-
-  #makeTopicPermission(record: TopicPermissionRecord): TopicPermission {
-    const vhost = this.#vhost(record.vhost)
-    const user = this.#user(record.user)
-    const permission = new TopicPermission({ ...record, username: user.name }, record)
-    vhost.topicPermissions.set(topicRow(user.name, record.exchange), permission)
-    user.permissions.add(permission.id)
-    rightsChanged(vhost)
-    return permission
-  }
-
-  /** Said again: by reclaim, which only moves it, or because a user or their rights have changed. */
+  /** Said again: by reclaim, which only moves it, or because it says something else now. */
   #applyAgain(known: Definition, record: DefinitionRecord, position: Position): void {
     if (known.stored !== null) {
       if (this.#isReplaying) known.stored.position = position
@@ -225,12 +223,11 @@ export class Definitions {
       known.passwordHash = record.passwordHash
       known.tags = record.tags
     }
-    if (record.kind === 'permission' || record.kind === 'topic-permission') {
-      const { stored } = known
-      const changed = this.#definitionOf(record)
-      changed.stored = stored
-      this.#byId.set(changed.id, changed)
-    }
+    if (!isReplaced(known, record)) return
+    const { stored } = known
+    const changed = this.#definitionOf(record)
+    changed.stored = stored
+    this.#byId.set(changed.id, changed)
   }
 
   #unpark(id: number): void {
@@ -271,10 +268,19 @@ export class Definitions {
         this.#removeUser(definition)
         break
       case 'permission':
-        this.#removePermission(definition)
+        this.#access.removePermission(definition)
         break
       case 'topic-permission':
-        this.#removeTopicPermission(definition)
+        this.#access.removeTopicPermission(definition)
+        break
+      case 'user-limits':
+        this.#access.removeLimits(definition)
+        break
+      case 'policy':
+      case 'operator-policy':
+      case 'vhost-limits':
+      case 'vhost-metadata':
+        this.#ofVhosts.remove(definition)
         break
       default:
         assertNever(definition)
@@ -286,6 +292,9 @@ export class Definitions {
     for (const exchange of vhost.exchanges.values()) this.#remove(exchange.id)
     for (const permission of vhost.permissions.values()) this.#remove(permission.id)
     for (const permission of vhost.topicPermissions.values()) this.#remove(permission.id)
+    for (const policy of vhost.policies.list('policy')) this.#remove(policy.id)
+    for (const policy of vhost.policies.list('operator-policy')) this.#remove(policy.id)
+    for (const row of [vhost.limits, vhost.metadata]) if (row !== null) this.#remove(row.id)
     this.vhosts.delete(vhost.name)
     vhost.isClosed = true
     vhost.version++
@@ -326,21 +335,8 @@ export class Definitions {
 
   #removeUser(user: User): void {
     for (const id of user.permissions) this.#remove(id)
-    this.users.delete(user.name)
-  }
-
-  #removePermission(permission: Permission): void {
-    const vhost = this.#vhost(permission.vhost)
-    vhost.permissions.delete(permission.username)
-    this.users.get(permission.username)?.permissions.delete(permission.id)
-    rightsChanged(vhost)
-  }
-
-  #removeTopicPermission(permission: TopicPermission): void {
-    const vhost = this.#vhost(permission.vhost)
-    vhost.topicPermissions.delete(topicRow(permission.username, permission.exchange))
-    this.users.get(permission.username)?.permissions.delete(permission.id)
-    rightsChanged(vhost)
+    if (user.limits !== null) this.#remove(user.limits.id)
+    this.#access.removeUser(user)
   }
 
   #vhost(id: number): VhostState {
@@ -357,7 +353,19 @@ export class Definitions {
 }
 
 /** Anything with an id. */
-export type Definition = Term | VhostState | Exchange | DeclaredQueue | Binding | User | Permission | TopicPermission
+export type Definition =
+  | Term
+  | VhostState
+  | Exchange
+  | DeclaredQueue
+  | Binding
+  | User
+  | Permission
+  | TopicPermission
+  | UserLimits
+  | Policy
+  | VhostLimits
+  | VhostMetadata
 
 interface Term {
   readonly kind: 'term'
@@ -376,7 +384,12 @@ function removeBinding(binding: Binding): void {
   if (!binding.isGone) source.home.version++
 }
 
-function rightsChanged(vhost: VhostState): void {
-  vhost.permissionEpoch++
-  vhost.version++
+/** These never change. */
+const contentKinds: readonly string[] = ['vhost', 'exchange', 'queue', 'binding']
+
+/** Whether a definition is made anew when its record is said again. Reclaim's moving a policy is no reason to match it. */
+function isReplaced(known: Definition, record: DefinitionRecord): boolean {
+  if (known.kind === 'term' || known.kind === 'user' || contentKinds.includes(known.kind)) return false
+  if (known.kind !== 'policy' && known.kind !== 'operator-policy') return true
+  return JSON.stringify(recordOf(known)) !== JSON.stringify(record)
 }

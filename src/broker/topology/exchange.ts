@@ -9,6 +9,7 @@ import { HeadersMatcher } from './headers-matcher.ts'
 import type { StoredRecord } from './live-records.ts'
 import type { Router } from './router.ts'
 import { TopicMatcher } from './topic-matcher.ts'
+import { type AppliedPolicy, noPolicy } from './vhost-policies.ts'
 import type { VhostState } from './vhost-state.ts'
 
 export const exchangeTypes = ['direct', 'fanout', 'topic', 'headers'] as const
@@ -39,7 +40,10 @@ export class Exchange {
   readonly isAutoDelete: boolean
   readonly isInternal: boolean
   readonly arguments: FieldTable
-  readonly alternate: string | null
+  /** Where messages go that no binding takes: an argument, else a policy's. */
+  alternate: string | null = null
+  /** What applies to it of the vhost's policies. */
+  applied: AppliedPolicy = noPolicy
   readonly matcher: Matcher
   /** Bindings from here, by identity. */
   readonly outgoing = new Map<string, Binding>()
@@ -62,9 +66,19 @@ export class Exchange {
     this.isAutoDelete = properties.isAutoDelete
     this.isInternal = properties.isInternal
     this.arguments = properties.arguments
-    const alternate = properties.arguments.fields.get(alternateExchangeKey)
-    this.alternate = alternate?.tag === 'S' ? alternate.value : null
     this.matcher = properties.name === '' ? new DefaultMatcher(home) : matcherFor(properties.type)
+    this.applyPolicy()
+  }
+
+  /** Looks again which policies apply; true when messages may go elsewhere now. */
+  applyPolicy(): boolean {
+    const { alternate } = this
+    // What the default exchange finds no queue for goes nowhere, whatever a policy says (RabbitMQ's neither).
+    if (this.name !== '') this.applied = this.home.policies.appliedTo('exchange', this.name)
+    const argument = this.arguments.fields.get(alternateExchangeKey)
+    const value = argument?.tag === 'S' ? argument.value : this.applied.values.get(alternateExchangeKey)
+    this.alternate = typeof value === 'string' ? value : null
+    return this.alternate !== alternate
   }
 
   /** Bindings that lead somewhere. */

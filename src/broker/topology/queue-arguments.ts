@@ -30,7 +30,7 @@ export function queueTypeOf(table: FieldTable): QueueType {
 
 /** The same arguments with a type, where they have none: what a vhost's default type does to a declare. */
 export function withDefaultType(table: FieldTable, type: QueueType): FieldTable {
-  if (table.fields.has(queueTypeKey)) return table
+  if (type === 'classic' || table.fields.has(queueTypeKey)) return table
   return changeFields(table, new Map([[queueTypeKey, { tag: 'S', value: type }]]))
 }
 

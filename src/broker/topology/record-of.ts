@@ -52,6 +52,23 @@ export function recordOf(definition: Definition): DefinitionRecord {
       const { kind, id, vhost, user, exchange, writeText, readText } = definition
       return { kind, id, vhost, user, exchange, write: writeText, read: readText }
     }
+    case 'policy':
+    case 'operator-policy': {
+      const { kind, id, home, name, pattern, applyTo, priority, values } = definition
+      return { kind, id, vhost: home.id, name, pattern, applyTo, priority, definition: Object.fromEntries(values) }
+    }
+    case 'vhost-limits': {
+      const { kind, id, vhost, maxConnections, maxQueues } = definition
+      return { kind, id, vhost, maxConnections, maxQueues }
+    }
+    case 'vhost-metadata': {
+      const { kind, id, vhost, description, tags, defaultQueueType } = definition
+      return { kind, id, vhost, description, tags, defaultQueueType }
+    }
+    case 'user-limits': {
+      const { kind, id, user, maxConnections, maxChannels } = definition
+      return { kind, id, user, maxConnections, maxChannels }
+    }
     default:
       return assertNever(definition)
   }

@@ -1,5 +1,8 @@
 import { decodeFieldTable, type FieldTable } from '../../amqp/field-table.ts'
 import type { ExchangeType } from './exchange.ts'
+import type { ApplyTo } from './policy.ts'
+import type { PolicyKind, PolicyValue } from './policy-keys.ts'
+import type { QueueType } from './queue-arguments.ts'
 
 /**
  * The durable schema of topology: JSON, one object per record, with the schema's version and the record's kind.
@@ -25,6 +28,10 @@ export type DefinitionRecord =
   | UserRecord
   | PermissionRecord
   | TopicPermissionRecord
+  | PolicyRecord
+  | VhostLimitsRecord
+  | VhostMetadataRecord
+  | UserLimitsRecord
 
 /** The log has been opened for the `term`-th time. */
 export interface TermRecord {
@@ -101,6 +108,44 @@ export interface TopicPermissionRecord {
   readonly read: string
 }
 
+/** With an id that exists: the policy's new properties; its name stays. */
+export interface PolicyRecord {
+  readonly kind: PolicyKind
+  readonly id: number
+  readonly vhost: number
+  readonly name: string
+  readonly pattern: string
+  readonly applyTo: ApplyTo
+  readonly priority: number
+  readonly definition: Readonly<Record<string, PolicyValue>>
+}
+
+/** Null: no limit. */
+export interface VhostLimitsRecord {
+  readonly kind: 'vhost-limits'
+  readonly id: number
+  readonly vhost: number
+  readonly maxConnections: number | null
+  readonly maxQueues: number | null
+}
+
+export interface VhostMetadataRecord {
+  readonly kind: 'vhost-metadata'
+  readonly id: number
+  readonly vhost: number
+  readonly description: string
+  readonly tags: readonly string[]
+  readonly defaultQueueType: QueueType | null
+}
+
+export interface UserLimitsRecord {
+  readonly kind: 'user-limits'
+  readonly id: number
+  readonly user: number
+  readonly maxConnections: number | null
+  readonly maxChannels: number | null
+}
+
 /** What must exist for this to exist. */
 export function needsOf(record: DefinitionRecord): readonly number[] {
   switch (record.kind) {
@@ -110,7 +155,13 @@ export function needsOf(record: DefinitionRecord): readonly number[] {
       return []
     case 'exchange':
     case 'queue':
+    case 'policy':
+    case 'operator-policy':
+    case 'vhost-limits':
+    case 'vhost-metadata':
       return [record.vhost]
+    case 'user-limits':
+      return [record.user]
     case 'binding':
       return [record.source, record.destination]
     case 'permission':
@@ -159,7 +210,22 @@ function parse(text: string): unknown {
   }
 }
 
-const kinds = ['term', 'vhost', 'exchange', 'queue', 'binding', 'user', 'permission', 'topic-permission', 'removed']
+const kinds = [
+  'term',
+  'vhost',
+  'exchange',
+  'queue',
+  'binding',
+  'user',
+  'permission',
+  'topic-permission',
+  'policy',
+  'operator-policy',
+  'vhost-limits',
+  'vhost-metadata',
+  'user-limits',
+  'removed',
+]
 
 function isKnownKind(kind: unknown): boolean {
   return typeof kind === 'string' && kinds.includes(kind)

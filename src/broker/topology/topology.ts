@@ -4,21 +4,24 @@ import type { RunQueue } from '../../base/run-queue.ts'
 import type { Log, LogListener, Position } from '../../log/log.ts'
 import { topicRow } from '../access/authorise.ts'
 import { guestPasswordHash } from '../access/password-hash.ts'
-import type { User } from '../access/user.ts'
+import type { User, UserLimits } from '../access/user.ts'
 import type { Route } from '../commands.ts'
 import type { Message } from '../message.ts'
-import type { ShardDirectory, ShardTopology } from '../ports.ts'
+import type { Queue, ShardDirectory, ShardTopology } from '../ports.ts'
 import type { Binding, BindingEnds } from './binding.ts'
 import type { DeclaredQueue, QueueProperties } from './declared-queue.ts'
 import { type Definition, Definitions } from './definitions.ts'
 import type { Exchange, ExchangeProperties } from './exchange.ts'
 import { Journal } from './journal.ts'
+import type { PolicyProperties } from './policy.ts'
+import type { PolicyKind } from './policy-keys.ts'
 import { vhostIds } from './predeclared.ts'
 import type { QueueDefinition } from './queue-definition.ts'
 import { Reclaim } from './reclaim.ts'
 import { decodeRecord } from './records.ts'
 import { removalOf } from './removal.ts'
 import { Router } from './router.ts'
+import type { VhostLimits, VhostProperties } from './vhost-rows.ts'
 import type { VhostState } from './vhost-state.ts'
 
 /**
@@ -38,6 +41,7 @@ export class Topology implements ShardTopology {
   readonly router = new Router()
   readonly #definitions: Definitions
   readonly #journal: Journal
+  readonly #directory: ShardDirectory
   readonly #logger: Logger
   readonly #commitListeners: ((position: Position) => void)[] = []
   #log: Log | null = null
@@ -47,6 +51,7 @@ export class Topology implements ShardTopology {
 
   constructor(parts: TopologyParts) {
     this.runQueue = parts.runQueue
+    this.#directory = parts.directory
     this.#logger = parts.logger
     this.#definitions = new Definitions(parts.directory, parts.runQueue)
     this.#journal = new Journal(this.#definitions)
@@ -233,6 +238,11 @@ export class Topology implements ShardTopology {
     return this.#journal.removeIds([vhost.id])
   }
 
+  /** Somebody has declared it again, or asked after it: for queues that expire this is a use. */
+  redeclared(queue: Queue): void {
+    this.#directory.redeclared(queue)
+  }
+
   /** Makes a user, or gives one a new password and tags. */
   putUser(name: string, passwordHash: string, tags: readonly string[]): Position {
     const id = this.users.get(name)?.id ?? this.#journal.nextId()
@@ -265,7 +275,41 @@ export class Topology implements ShardTopology {
 
   /** A permission or a topic permission. */
   removePermission(permission: { readonly id: number }): Position {
-    return this.#journal.removeIds([permission.id])
+    return this.removeRow(permission)
+  }
+
+  /** What stands beside a vhost or a user: a policy, limits, metadata. */
+  removeRow(row: { readonly id: number }): Position {
+    return this.#journal.removeIds([row.id])
+  }
+
+  /** Makes a policy, or gives the one of that name new properties. It is applied in slices, soon after. */
+  putPolicy(kind: PolicyKind, vhost: VhostState, { values, ...properties }: PolicyProperties): Position {
+    const id = vhost.policies.get(kind, properties.name)?.id ?? this.#journal.nextId()
+    const { name, pattern, applyTo, priority } = properties
+    const definition = Object.fromEntries(values)
+    return this.#journal.change({ kind, id, vhost: vhost.id, name, pattern, applyTo, priority, definition }, true)
+  }
+
+  putVhostLimits(vhost: VhostState, limits: Pick<VhostLimits, 'maxConnections' | 'maxQueues'>): Position {
+    const id = vhost.limits?.id ?? this.#journal.nextId()
+    const { maxConnections, maxQueues } = limits
+    return this.#journal.change({ kind: 'vhost-limits', id, vhost: vhost.id, maxConnections, maxQueues }, true)
+  }
+
+  putVhostMetadata(vhost: VhostState, metadata: VhostProperties): Position {
+    const id = vhost.metadata?.id ?? this.#journal.nextId()
+    const { description, tags, defaultQueueType } = metadata
+    return this.#journal.change(
+      { kind: 'vhost-metadata', id, vhost: vhost.id, description, tags, defaultQueueType },
+      true,
+    )
+  }
+
+  putUserLimits(user: User, limits: Pick<UserLimits, 'maxConnections' | 'maxChannels'>): Position {
+    const id = user.limits?.id ?? this.#journal.nextId()
+    const { maxConnections, maxChannels } = limits
+    return this.#journal.change({ kind: 'user-limits', id, user: user.id, maxConnections, maxChannels }, true)
   }
 
   /** Every route that anyone has kept must be found again. */

@@ -3,6 +3,8 @@ import type { Permission, TopicPermission } from '../access/permission.ts'
 import type { DeclaredQueue } from './declared-queue.ts'
 import type { Exchange } from './exchange.ts'
 import type { StoredRecord } from './live-records.ts'
+import { VhostPolicies } from './vhost-policies.ts'
+import type { VhostLimits, VhostMetadata } from './vhost-rows.ts'
 
 /** What exists in one vhost. Only topology's `apply` changes it. */
 export class VhostState implements Permissions {
@@ -13,6 +15,10 @@ export class VhostState implements Permissions {
   readonly queues = new Map<string, DeclaredQueue>()
   readonly permissions = new Map<string, Permission>()
   readonly topicPermissions = new Map<string, TopicPermission>()
+  readonly policies = new VhostPolicies()
+  /** Null: none. */
+  limits: VhostLimits | null = null
+  metadata: VhostMetadata | null = null
   permissionEpoch = 0
   /** Changes with every exchange, queue, binding and right. */
   version = 0

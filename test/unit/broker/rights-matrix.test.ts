@@ -196,6 +196,18 @@ const operations: readonly Operation[] = [
     run: (s) => s.vhost.resolve(s, '', 'q', messageWith({}), newRoute()),
   },
   {
+    command: 'checkPublish',
+    title: 'existing',
+    all: [['write', 'x']],
+    run: (s) => s.vhost.checkPublish(s, 'x'),
+  },
+  {
+    command: 'checkPublish',
+    title: 'the default exchange',
+    all: [['write', 'amq.default']],
+    run: (s) => s.vhost.checkPublish(s, ''),
+  },
+  {
     command: 'get',
     title: 'existing',
     all: [['read', 'q']],

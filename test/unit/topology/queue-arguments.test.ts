@@ -123,6 +123,19 @@ describe('the arguments of a queue', () => {
   })
 })
 
+describe('a declare of a queue that is there', () => {
+  it('is a use of it, passive or not', async () => {
+    const { harness, declare } = await declaring()
+    const used: string[] = []
+    harness.shards.redeclared = (queue) => used.push(queue.definition.name)
+    declare('q', {})
+    assert.deepEqual(used, [])
+    declare('q', {})
+    declare('q', {}, { isPassive: true })
+    assert.deepEqual(used, ['q', 'q'])
+  })
+})
+
 describe('a stream', () => {
   it('takes its own arguments', async () => {
     const { harness, declare, settings } = await declaring()
