@@ -53,7 +53,7 @@ export class Channel implements ResultOwner {
   readonly #replies: HeldReplies
   #pending: PendingResult<unknown> | null = null
   #waitsForReplies = false
-  /** Deliveries were refused because too many are unsettled. */
+  /** Deliveries were refused because too many are unsettled, or some were being put back. */
   #isHeldBack = false
   #getHolder: Holder | null = null
   readonly #longTake = new LongTake(this)
@@ -146,7 +146,7 @@ export class Channel implements ResultOwner {
   /** Whether it may be given deliveries, as far as it is its own affair. */
   get mayHoldMore(): boolean {
     if (this.#state !== 'open') return false
-    if (this.unacked.count < this.limits.unackedPerChannelMax) return true
+    if (this.unacked.count < this.limits.unackedPerChannelMax && !this.unacked.isRestoring) return true
     this.#isHeldBack = true
     return false
   }
@@ -188,6 +188,13 @@ export class Channel implements ResultOwner {
     const isBelow = this.#isHeldBack && this.unacked.count <= this.limits.unackedPerChannelMax / 2
     if (isBelow) this.#isHeldBack = false
     if (isBelow || (this.sharedCredit.limit > 0 && this.consumers.size > 1)) this.resumeConsumers()
+  }
+
+  /** What a transaction took is unsettled again: consumers that were refused meanwhile may go on. */
+  restored(): void {
+    if (!this.#isHeldBack || this.unacked.count >= this.limits.unackedPerChannelMax) return
+    this.#isHeldBack = false
+    this.resumeConsumers()
   }
 
   /** Credit or output has room again. */
@@ -269,12 +276,8 @@ export class Channel implements ResultOwner {
   /** Cancels the consumers, so that nothing comes back to this channel, then gives back all it holds, in order. */
   #giveBack(done: () => void): void {
     this.connection.router.dropParked(this)
-    this.publisher.close()
-    this.unacked.flush()
-    const sinks = [...this.consumers.values()]
-    this.consumers.clear()
-    let left = 1
-    const cancelled = (): void => {
+    let left = 2
+    const ended = (): void => {
       if (--left > 0) return
       this.contain(() => {
         this.#longTake.settle(this.unacked.lastTag, 'fail', () => {
@@ -283,18 +286,22 @@ export class Channel implements ResultOwner {
         })
       })
     }
+    this.publisher.close(ended)
+    this.unacked.flush()
+    const sinks = [...this.consumers.values()]
+    this.consumers.clear()
     for (const { consumer } of sinks) {
       if (consumer === null) continue
       left++
       try {
-        this.vhost.cancel(consumer, { done: cancelled, failed: cancelled })
+        this.vhost.cancel(consumer, { done: ended, failed: ended })
       } catch (error) {
         // Whatever went wrong, what the channel holds must go back.
         this.connection.failInternally(error)
-        cancelled()
+        ended()
       }
     }
-    cancelled()
+    ended()
   }
 }
 

@@ -213,10 +213,12 @@ export class Publisher implements ConfirmSink, ConfirmWriter {
 
   // ---------------------------------------------------------------- close
 
-  close(): void {
+  /** The channel ends; calls back, perhaps later, when what a transaction took is back with the channel. */
+  close(done: () => void): void {
     this.#target = null
     this.content.drop()
-    this.transaction?.drop()
+    if (this.transaction === null) done()
+    else this.transaction.drop(done)
   }
 }
 

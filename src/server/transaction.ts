@@ -15,6 +15,8 @@ import type { Detached } from './unacked.ts'
  * RabbitMQ's semantics: a commit delivers everything, in order, then settles; returns go out before `commit-ok`, and that
  * only when every message is safe. It is not atomic over several queues. Rollback forgets the publishes and gives the
  * delivery tags back. While a commit is under way the channel may only close.
+ *
+ * Both come in slices, between which others have their turn.
  */
 export class Transaction implements Task, ConfirmSink {
   readonly #channel: Channel
@@ -23,13 +25,16 @@ export class Transaction implements Task, ConfirmSink {
   #settlements: KeptSettlement[] = []
   #bytes = 0
   #entries = 0
-  #state: 'open' | 'committing' = 'open'
+  #state: 'open' | 'committing' | 'rolling back' = 'open'
   /** How far a commit is: publishes, settlements, deliveries of one settlement. */
   #committed = 0
   #settled = 0
   #settledWithin = 0
   #waiting = 0
   #hasRefusal = false
+  /** The rollback under way, and who hears of its end. */
+  #rollback: Iterator<void, void, void> | null = null
+  #rolledBack: (() => void)[] = []
 
   constructor(channel: Channel) {
     this.#channel = channel
@@ -50,44 +55,55 @@ export class Transaction implements Task, ConfirmSink {
     this.#count(deliveries.length, 0, method)
   }
 
-  /** Begins to commit; what it leads to comes in slices. */
+  /** Begins to commit; the channel replies at the end. */
   commit(): void {
     this.#state = 'committing'
-    this.#committed = 0
-    this.#settled = 0
-    this.#settledWithin = 0
     this.#waiting = 0
     this.#hasRefusal = false
+    this.#start()
+  }
+
+  /** Gives the delivery tags back and forgets the rest; calls back when that is done, perhaps before this returns. */
+  rollback(done: () => void): void {
+    this.#rolledBack.push(done)
+    if (this.#state !== 'rolling back') {
+      this.#state = 'rolling back'
+      this.#rollback = this.#rollingBack()
+    }
+    this.#start()
+  }
+
+  /** The channel ends. What was kept for a commit, or is left of one, does not happen. */
+  drop(done: () => void): void {
+    this.#channel.connection.runQueue.remove(this)
+    this.rollback(done)
+  }
+
+  /** What is little is done at once. */
+  #start(): void {
     let looks = 0
     if (this.run(() => ++looks > looksAtOnce)) this.#channel.connection.runQueue.add(this)
   }
 
-  /** Gives the delivery tags back and forgets the rest. */
-  rollback(): void {
-    this.#channel.unacked.restore(this.#settlements.flatMap(({ deliveries }) => deliveries))
-    this.#forget()
-  }
-
-  /** The channel ends. What was kept for a commit does not happen. */
-  drop(): void {
-    this.#channel.connection.runQueue.remove(this)
-    this.rollback()
+  run(shouldYield: () => boolean): boolean {
+    let hasMore = false
+    this.#channel.contain(() => {
+      hasMore = this.#state === 'committing' ? this.#commitSlice(shouldYield) : this.#rollbackSlice(shouldYield)
+    })
+    return hasMore
   }
 
   // ---------------------------------------------------------------- commit
+  // Whatever it leads to may end the channel, and then a rollback is under way.
 
-  run(shouldYield: () => boolean): boolean {
-    const channel = this.#channel
-    let hasMore = false
-    channel.contain(() => {
-      hasMore = this.#publishSlice(shouldYield) || this.#settleSlice(shouldYield)
-      if (!hasMore) this.#finish()
-    })
-    return hasMore && channel.isOpen
+  #commitSlice(shouldYield: () => boolean): boolean {
+    if (this.#publishSlice(shouldYield) || this.#settleSlice(shouldYield)) return true
+    if (this.isCommitting) this.#finish()
+    return false
   }
 
   #publishSlice(shouldYield: () => boolean): boolean {
-    for (let count = 1; this.#committed < this.#publishes.length; count++) {
+    for (let count = 1; this.isCommitting && this.#committed < this.#publishes.length; count++) {
       const kept = this.#publishes[this.#committed++]
       if (kept !== undefined) this.#publish(kept)
       if (count % publishesPerLook === 0 && shouldYield()) return true
@@ -107,7 +123,7 @@ export class Transaction implements Task, ConfirmSink {
   }
 
   #settleSlice(shouldYield: () => boolean): boolean {
-    for (let count = 1; ; count++) {
+    for (let count = 1; this.isCommitting; count++) {
       const settlement = this.#settlements[this.#settled]
       if (settlement === undefined) return false
       const delivery = settlement.deliveries[this.#settledWithin++]
@@ -117,6 +133,7 @@ export class Transaction implements Task, ConfirmSink {
       } else this.#channel.unacked.settleDetached(delivery, settlement.outcome)
       if (count % settlementsPerLook === 0 && shouldYield()) return true
     }
+    return false
   }
 
   #finish(): void {
@@ -150,12 +167,46 @@ export class Transaction implements Task, ConfirmSink {
   }
 
   #forget(): void {
-    for (const { chunks } of this.#publishes) chunks?.abandon()
     this.#publishes = []
     this.#settlements = []
+    this.#committed = 0
+    this.#settled = 0
+    this.#settledWithin = 0
     this.#bytes = 0
     this.#entries = 0
     this.#state = 'open'
+  }
+
+  // ---------------------------------------------------------------- rollback
+
+  #rollbackSlice(shouldYield: () => boolean): boolean {
+    while (this.#rollback?.next().done === false) if (shouldYield()) return true
+    this.#rollback = null
+    this.#forget()
+    for (const done of this.#rolledBack.splice(0)) done()
+    this.#channel.restored()
+    return false
+  }
+
+  /** Puts back what no commit has settled, then lets go of the bodies. */
+  *#rollingBack(): Generator<void, void, void> {
+    yield* this.#channel.unacked.restore(yield* this.#unsettled())
+    for (let count = 1; this.#publishes.length > 0; count++) {
+      this.#publishes.pop()?.chunks?.abandon()
+      if (count % publishesPerLook === 0) yield
+    }
+  }
+
+  *#unsettled(): Generator<void, readonly Detached[], void> {
+    const all: Detached[] = []
+    for (let within = this.#settledWithin; this.#settled < this.#settlements.length; within = 0) {
+      const deliveries = this.#settlements[this.#settled++]?.deliveries ?? []
+      for (; within < deliveries.length; within++) {
+        all.push(deliveries[within] as Detached)
+        if (all.length % settlementsPerLook === 0) yield
+      }
+    }
+    return all
   }
 
   #count(entries: number, bytes: number, method: number): void {

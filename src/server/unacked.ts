@@ -1,5 +1,6 @@
 import type { Consumer, Outcome, Queue } from '../broker/ports.ts'
 import { type Holder, Holders } from './holders.ts'
+import { entriesPerYield, inTagOrder } from './tag-order.ts'
 
 /** Gets runs of deliveries that are settled together. `VhostCommands` has this form. */
 export interface Settler {
@@ -38,6 +39,8 @@ export class Unacked {
   #head = 0
   #tail = 0
   #count = 0
+  /** Added while what was detached is being put back. */
+  #late: Detached[] | null = null
 
   #runHolder: Holder | null = null
   #runFirst = 0
@@ -63,6 +66,10 @@ export class Unacked {
 
   /** Remembers a delivery; its tag is higher than all before. */
   add(tag: number, holder: Holder, sequence: number): void {
+    if (this.#late !== null) {
+      this.#late.push({ tag, holder, sequence })
+      return
+    }
     if (this.#tail - this.#head > this.#mask) this.#makeRoom()
     this.#put(this.#tail & this.#mask, tag, holder, sequence)
     this.#tail++
@@ -143,24 +150,48 @@ export class Unacked {
     this.#extendRun(detached.holder, detached.sequence, outcome)
   }
 
-  /** Puts back what was detached, to its places. */
-  restore(detached: readonly Detached[]): void {
-    const back = [...detached].sort((a, b) => a.tag - b.tag)
-    let capacity = this.#mask + 1
-    while (capacity < this.#count + back.length) capacity *= 2
-    if (back.length > 0) this.#resize(capacity)
-    // Merged from the end on, so that what is there moves up at most once. There are no holes now, and the head is 0.
-    let there = this.#tail - 1
-    let to = there + back.length
-    for (let one = back.pop(); one !== undefined; to--) {
-      if (there >= 0 && (this.#tags[there] as number) > one.tag) this.#copy(there--, to)
-      else {
-        this.#put(to, one.tag, one.holder, one.sequence)
-        one = back.pop()
+  /** What was detached is being put back; what is added meanwhile waits. */
+  get isRestoring(): boolean {
+    return this.#late !== null
+  }
+
+  /**
+   * Puts back what was detached, in whatever order, to its places. Yields again and again, so that others have their
+   * turn; nothing may be taken until it is done.
+   */
+  *restore(detached: readonly Detached[]): Generator<void, void, void> {
+    if (detached.length === 0) return
+    const late: Detached[] = []
+    this.#late = late
+    yield* this.#merge(yield* inTagOrder(detached))
+    this.#late = null
+    for (const { tag, holder, sequence } of late) this.add(tag, holder, sequence)
+  }
+
+  /** Brings together, in new columns, what is there and what comes back; both are in order. */
+  *#merge(back: readonly Detached[]): Generator<void, void, void> {
+    const columns = newColumns(capacityFor(this.#count + back.length, this.#mask + 1))
+    const { tags, sequences, numbers } = columns
+    let to = 0
+    for (let index = this.#head, next = 0; index < this.#tail || next < back.length; ) {
+      const at = index & this.#mask
+      const one = back[next]
+      if (one !== undefined && (index === this.#tail || one.tag < (this.#tags[at] as number))) {
+        next++
+        tags[to] = one.tag
+        sequences[to] = one.sequence
+        numbers[to++] = this.#holders.take(one.holder)
+      } else {
+        index++
+        tags[to] = this.#tags[at] as number
+        sequences[to] = this.#sequences[at] as number
+        numbers[to] = this.#numbers[at] as number
+        if (numbers[to] !== 0) to++
       }
+      if ((index + next) % entriesPerYield === 0) yield
     }
-    this.#tail += detached.length
-    this.#count += detached.length
+    this.#become(columns, to)
+    this.#count = to
   }
 
   // ---- inside
@@ -169,12 +200,6 @@ export class Unacked {
     this.#tags[at] = tag
     this.#sequences[at] = sequence
     this.#numbers[at] = this.#holders.take(holder)
-  }
-
-  #copy(from: number, to: number): void {
-    this.#tags[to] = this.#tags[from] as number
-    this.#sequences[to] = this.#sequences[from] as number
-    this.#numbers[to] = this.#numbers[from] as number
   }
 
   /** Makes a hole of an entry. */
@@ -233,9 +258,8 @@ export class Unacked {
 
   /** Moves what is outstanding, without the holes, into new columns. */
   #resize(capacity: number): void {
-    const tags = new Float64Array(capacity)
-    const sequences = new Float64Array(capacity)
-    const numbers = new Uint32Array(capacity)
+    const columns = newColumns(capacity)
+    const { tags, sequences, numbers } = columns
     let count = 0
     for (let index = this.#head; index < this.#tail; index++) {
       const at = index & this.#mask
@@ -244,13 +268,35 @@ export class Unacked {
       sequences[count] = this.#sequences[at] as number
       numbers[count++] = this.#numbers[at] as number
     }
+    this.#become(columns, count)
+  }
+
+  #become({ tags, sequences, numbers }: Columns, count: number): void {
     this.#tags = tags
     this.#sequences = sequences
     this.#numbers = numbers
-    this.#mask = capacity - 1
+    this.#mask = tags.length - 1
     this.#head = 0
     this.#tail = count
   }
+}
+
+interface Columns {
+  readonly tags: Float64Array<ArrayBuffer>
+  readonly sequences: Float64Array<ArrayBuffer>
+  readonly numbers: Uint32Array<ArrayBuffer>
+}
+
+function newColumns(capacity: number): Columns {
+  return {
+    tags: new Float64Array(capacity),
+    sequences: new Float64Array(capacity),
+    numbers: new Uint32Array(capacity),
+  }
+}
+
+function capacityFor(count: number, capacity: number): number {
+  return capacity >= count ? capacity : capacityFor(count, capacity * 2)
 }
 
 const initialCapacity = 64

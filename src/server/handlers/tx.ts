@@ -18,8 +18,10 @@ export function commit(channel: Channel): void {
 }
 
 export function rollback(channel: Channel): void {
-  transactionOf(channel, Methods.TxRollback).rollback()
-  channel.reply({ id: Methods.TxRollbackOk, name: 'tx.rollback-ok' })
+  const transaction = transactionOf(channel, Methods.TxRollback)
+  channel.perform<void>(Methods.TxRollback, (reply) => transaction.rollback(() => reply.done(undefined, 0)), {
+    use: () => channel.reply({ id: Methods.TxRollbackOk, name: 'tx.rollback-ok' }),
+  })
 }
 
 function transactionOf(channel: Channel, method: number): Transaction {

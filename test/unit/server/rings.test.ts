@@ -267,7 +267,7 @@ describe('unacked', () => {
     const taken = [...(unacked.detach(2, true) ?? []), ...(unacked.detach(4, false) ?? [])]
     assert.equal(unacked.detach(2, false), null)
     assert.deepEqual([taken.map(({ tag }) => tag), unacked.count], [[1, 2, 4], 3])
-    unacked.restore(taken)
+    restore(unacked, taken)
     takeUpTo(unacked, 5, 'ack')
     unacked.flush()
     assert.deepEqual(log.runs, [{ holder: 'q', first: 1, last: 5, outcome: 'ack' }])
@@ -294,7 +294,7 @@ describe('unacked', () => {
             for (const one of got) model.delete(one.tag)
             taken.unshift(...got)
           } else if (step === 8) {
-            unacked.restore(taken)
+            restore(unacked, taken)
             for (const one of taken.splice(0)) model.add(one.tag)
           } else if (chosen !== undefined) {
             assert.ok(unacked.take(chosen, 'ack'))
@@ -312,6 +312,22 @@ describe('unacked', () => {
     )
   })
 
+  it('adds what comes while it puts back behind everything, and yields', () => {
+    const unacked = new Unacked(new SettleLog())
+    const one = holder('q')
+    for (let tag = 1; tag <= 3_000; tag++) unacked.add(tag, one, tag)
+    const taken: Detached[] = []
+    for (let tag = 2; tag <= 3_000; tag += 2) taken.push(...(unacked.detach(tag, false) ?? []))
+    let tag = 3_000
+    for (const _ of unacked.restore(taken)) for (let more = 0; more < 1_000; more++) unacked.add(++tag, one, tag)
+    assert.ok(tag > 8_000)
+    assert.deepEqual([unacked.isRestoring, unacked.count], [false, tag])
+    assert.deepEqual(
+      unacked.detachAll().map((back) => [back.tag, back.sequence]),
+      Array.from({ length: tag }, (_, index) => [index + 1, index + 1]),
+    )
+  })
+
   it('needs room for what is outstanding, not for the distance between tags', () => {
     const log = new SettleLog()
     const unacked = new Unacked(log)
@@ -324,6 +340,10 @@ describe('unacked', () => {
     assert.deepEqual([unacked.count, unacked.has(1)], [1, true])
   })
 })
+
+function restore(unacked: Unacked, detached: readonly Detached[]): void {
+  for (const _ of unacked.restore(detached)) assert.ok(unacked.isRestoring)
+}
 
 // ---------------------------------------------------------------- route cache
 
