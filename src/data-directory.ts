@@ -31,7 +31,7 @@ export function dataPaths(directory: string): DataPaths {
     root,
     topology: below('topology'),
     shard: below('shard-0'),
-    streams: below('streams'),
+    streams: below(streamsName),
     scratch: below('scratch'),
   }
 }
@@ -39,10 +39,12 @@ export function dataPaths(directory: string): DataPaths {
 const formatFile = 'format'
 const formatLine = `warren data directory, format ${dataFormat}\n`
 const newFormatFile = 'format.new'
-/** The durable logs, by the names of their directories. */
+/** The directory in which each stream has a log of its own. */
+export const streamsName = 'streams'
+/** The durable logs that every directory has, by the names of their directories. */
 export const logNames = ['topology', 'shard-0'] as const
 /** What may stand in a directory without format: a first start was interrupted, or it is the root of a disk. */
-const harmlessNames = new Set<string>([...logNames, 'streams', 'scratch', 'lock', newFormatFile, 'lost+found'])
+const harmlessNames = new Set<string>([...logNames, streamsName, 'scratch', 'lock', newFormatFile, 'lost+found'])
 
 /**
  * What a directory is. `new`: nothing of ours is complete in it, a broker may begin there. `ours`: it has been opened

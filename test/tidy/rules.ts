@@ -54,6 +54,7 @@ export const importTable: Readonly<Record<string, readonly string[]>> = {
     'start-error.ts',
     'log/file/fsck.ts',
     'log/file/data-directory-lock.ts',
+    'log/file/log-directories.ts',
   ],
 }
 

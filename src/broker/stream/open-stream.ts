@@ -135,6 +135,13 @@ export class OpenStream {
     return this.index.committedNext - Math.min(this.index.first, this.index.committedNext)
   }
 
+  /** Nobody uses it, nothing is on its way, and no time limit needs it open. */
+  get isIdle(): boolean {
+    const isAging = this.#options.definition.settings.maxAgeMs !== null && this.index.segments.length > 1
+    const isQuiet = this.#confirms.length === 0 && this.#log.uncommittedBytes === 0 && !this.bodies.isInUse
+    return !isAging && isQuiet && this.consumers.count === 0
+  }
+
   // ---------------------------------------------------------------- publish
 
   publish(message: Message, confirms: ConfirmSink | null, sequence: number): void {

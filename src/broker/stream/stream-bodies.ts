@@ -23,6 +23,11 @@ export class StreamBodies {
     return this.#log
   }
 
+  /** A body is being written or read. */
+  get isInUse(): boolean {
+    return this.#inUse.size > 0
+  }
+
   /** The lowest position that somebody still needs. */
   get neededFrom(): Position {
     let lowest = Number.POSITIVE_INFINITY

@@ -1,12 +1,13 @@
 /**
  * A queue of type `stream` as others see it, whether its log is open or not: it is opened by whoever uses it first, and
- * once again when it has failed. What comes meanwhile waits for it.
+ * once again when it has failed, and closed when nobody has used it for a while. What comes meanwhile waits for it.
  *
  *     closed ──use──► opening ──► open ──failure──► opening (once)
+ *        ▲               │          └──unused──► opening: what comes before it is closed opens it again
+ *        └───────────────┤
  *                        └──cannot be opened──► failed: everything is refused
  */
-import type { Message } from '../message.ts'
-import { Message as MessageView } from '../message.ts'
+import { Message } from '../message.ts'
 import type {
   BodyWriter,
   ConfirmSink,
@@ -43,6 +44,9 @@ export class Stream implements ShardCommands {
   /** Commands that came before the log was open, in order, and bytes of messages among them. */
   #waiting: (() => void)[] = []
   #waitingBytes = 0
+  /** As it was when this was looked at last, or when the log was closed. */
+  #seenNext = -1
+  #seenStored = 0
   /** Done when nothing is being opened or closed. */
   #settled: Promise<void> = Promise.resolve()
 
@@ -164,7 +168,8 @@ export class Stream implements ShardCommands {
   }
 
   openBody(_isPersistent: boolean, bodyBytes: number): BodyWriter {
-    if (this.#state === 'closed') this.#begin()
+    // Its pieces are kept in memory until the log is open.
+    if (this.#open === null) this.#soon(() => {})
     if (this.#state === 'opening') this.#ports.congestionChanged(this, true)
     if (this.#state === 'opening' || this.#open !== null)
       return new StreamBodyWriter(() => this.#open?.bodies ?? null, bodyBytes)
@@ -221,9 +226,9 @@ export class Stream implements ShardCommands {
     this.#soon(() => reply.done(this.statusNow(), 0))
   }
 
-  /** While its log is not open, nothing is known and nobody consumes. */
+  /** While its log is not open nobody consumes, and what is stored is as it was when it was open last in this process. */
   statusNow(): QueueStatus {
-    return { ready: this.#open?.stored ?? 0, unacked: 0, consumers: this.#open?.consumers.count ?? 0 }
+    return { ready: this.#open?.stored ?? this.#seenStored, unacked: 0, consumers: this.#open?.consumers.count ?? 0 }
   }
 
   settingsChanged(): void {
@@ -235,6 +240,25 @@ export class Stream implements ShardCommands {
   }
 
   // ---------------------------------------------------------------- the end
+
+  /** Closes the log when nothing has happened since this was called last, and nobody needs it. */
+  closeIfIdle(): void {
+    const open = this.#open
+    if (open === null || this.#state !== 'open') return
+    const isIdle = open.isIdle && open.index.next === this.#seenNext
+    this.#seenNext = open.index.next
+    this.#seenStored = open.stored
+    if (!isIdle) return
+    this.#open = null
+    this.#state = 'opening'
+    this.#settled = this.#settled.then(() => this.#closeQuietly(open)).then(() => this.#idle())
+  }
+
+  async #idle(): Promise<void> {
+    if (this.#state !== 'opening') return
+    if (this.#waiting.length > 0) return await this.#openLog()
+    this.#state = 'closed'
+  }
 
   /** Its definition is gone: consumers are told. What is on its way is still stored, should the deletion not be. */
   drop(): void {
@@ -254,8 +278,7 @@ export class Stream implements ShardCommands {
 }
 
 function copyOf(message: Message): Message {
-  const copy = new MessageView()
-  copy.buffer = message.buffer.slice(message.routeStart, message.routeEnd)
+  const copy = new Message()
   const route = message.buffer.subarray(message.routeStart, message.routeEnd)
   const content = message.buffer.subarray(message.contentStart, message.contentEnd)
   copy.buffer = Buffer.concat([route, content])

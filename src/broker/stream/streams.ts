@@ -3,7 +3,7 @@
  * which logs are those of streams that still exist; the others are removed.
  */
 import { AnyOf } from '../../base/any-of.ts'
-import type { Clock } from '../../base/clock.ts'
+import type { Clock, Timer } from '../../base/clock.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { RunQueue } from '../../base/run-queue.ts'
 import type { Position } from '../../log/log.ts'
@@ -37,6 +37,8 @@ export interface StreamsOptions {
   fatal(error: Error): void
 }
 
+/** A log that nobody has used from one look to the next is closed, in milliseconds: some megabytes are free again. */
+export const idleCheckMs = 60_000
 /** Sizes of a stream's segments, in bytes: retention goes by whole segments, and two are kept prepared. */
 const segmentBytes = { least: 1024 * 1024, default: 64 * 1024 * 1024, most: 256 * 1024 * 1024 } as const
 /** A stream with a limit has at least so many segments within it, unless it was told how large they are to be. */
@@ -51,6 +53,7 @@ export class Streams implements ShardDirectory {
   readonly #leaving = new Map<Stream, Position>()
   #topology: ShardTopology | null = null
   #removing: Promise<void> = Promise.resolve()
+  #idleTimer: Timer | null = null
   #isClosing = false
 
   constructor(options: StreamsOptions) {
@@ -63,6 +66,14 @@ export class Streams implements ShardDirectory {
   async start(topology: ShardTopology): Promise<void> {
     this.#topology = topology
     for (const id of await this.#options.logs.list()) if (!this.#streams.has(id)) this.#remove(id)
+    this.#lookForIdle()
+  }
+
+  #lookForIdle(): void {
+    this.#idleTimer = this.#options.clock.after(idleCheckMs, () => {
+      for (const stream of this.#streams.values()) stream.closeIfIdle()
+      this.#lookForIdle()
+    })
   }
 
   open(definition: QueueDefinition): Queue {
@@ -161,6 +172,7 @@ export class Streams implements ShardDirectory {
 
   async close(): Promise<void> {
     this.#isClosing = true
+    this.#idleTimer?.cancel()
     await this.#removing
     await Promise.all([...this.#streams.values(), ...this.#leaving.keys()].map((stream) => stream.close()))
   }

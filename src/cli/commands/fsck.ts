@@ -6,9 +6,10 @@
  */
 import { join, resolve } from 'node:path'
 import { SystemFiles } from '../../base/system-files.ts'
-import { logNames, standingOf, writeFormat } from '../../data-directory.ts'
+import { logNames, standingOf, streamsName, writeFormat } from '../../data-directory.ts'
 import { lockDataDirectory } from '../../log/file/data-directory-lock.ts'
 import { type Damage, type FsckReport, fsck as fsckLog, repair } from '../../log/file/fsck.ts'
+import { listLogDirectories } from '../../log/file/log-directories.ts'
 import { errorName } from '../../start-error.ts'
 import { ExitCode } from '../exit-code.ts'
 
@@ -33,7 +34,7 @@ export async function fsck(directory: string, options: FsckCommandOptions): Prom
     const release = await lock(root)
     try {
       const results: LogResult[] = []
-      for (const log of logNames) results.push(await examine(files, root, log, options))
+      for (const log of await logsOf(files, root)) results.push(await examine(files, root, log, options))
       if (options.repair !== null && results.every(({ report }) => report !== null)) {
         await writeFormat(files, resolve(options.repair))
       }
@@ -46,6 +47,12 @@ export async function fsck(directory: string, options: FsckCommandOptions): Prom
     process.stderr.write(`warren: ${sentence(error, root)}\n`)
     return ExitCode.usage
   }
+}
+
+/** By the names of their directories. */
+async function logsOf(files: SystemFiles, root: string): Promise<string[]> {
+  const streams = await listLogDirectories(files, join(root, streamsName))
+  return [...logNames, ...streams.map((id) => `${streamsName}/${id}`)]
 }
 
 /** Wrong use of the command: the text says what to do. */
