@@ -220,7 +220,7 @@ async function openBroker(
     fatal: failure.set,
   })
 
-  const topology = new Topology({ directory: streams, runQueue, logger, onFailed: failure.set })
+  const topology = new Topology({ directory: streams, runQueue, random, logger, onFailed: failure.set })
   const topologyLog = await openFileLog({
     ...logOptions,
     directory: paths.topology,

@@ -51,7 +51,8 @@ export class VhostBindings {
     if (kind === 'exchange') rules.refuseDefaultExchange(destination)
     rules.refuseDefaultExchange(source)
     rights.authorise('read', 'exchange', source)
-    if (this.#state.exchanges.get(source)?.type === 'topic') rights.authoriseTopic('read', source, args.bindingKey)
+    if (this.#state.exchanges.get(source)?.routingType === 'topic')
+      rights.authoriseTopic('read', source, args.bindingKey)
     return { source, destination }
   }
 

@@ -1,10 +1,20 @@
+import type { FieldTable } from '../amqp/field-table.ts'
 import type { Position } from '../log/log.ts'
 import type { SessionRights } from './access/authorise.ts'
 import type { ExchangeArguments, QueueArguments, Session } from './commands.ts'
 import { BrokerError } from './errors.ts'
 import type { BindingEnds } from './topology/binding.ts'
+import { whyNoHash, whyNoWeight } from './topology/consistent-hash-matcher.ts'
 import type { DeclaredQueue, QueueProperties } from './topology/declared-queue.ts'
-import { alternateExchangeKey, type Exchange, type ExchangeProperties, isExchangeType } from './topology/exchange.ts'
+import {
+  alternateExchangeKey,
+  delayedTypeKey,
+  type Exchange,
+  type ExchangeProperties,
+  isExchangeType,
+  isRoutingType,
+  routingTypeOf,
+} from './topology/exchange.ts'
 import { whyNoCondition } from './topology/headers-matcher.ts'
 import { topologyLimits as limits } from './topology/limits.ts'
 import type { StoredRecord } from './topology/live-records.ts'
@@ -75,8 +85,22 @@ export function checkRoom(topology: { readonly hasRoom: boolean }, isDurable: bo
 
 export function exchangeProperties(name: string, args: ExchangeArguments): ExchangeProperties {
   const { type, isDurable, isAutoDelete, isInternal } = args
-  if (!isExchangeType(type)) throw new BrokerError('command-invalid', `unknown exchange type '${type}'`)
+  if (!isExchangeType(type)) throw unknownType(type)
+  if (type === 'x-delayed-message') checkDelayedType(args.arguments)
   return { name, type, isDurable, isAutoDelete, isInternal, arguments: args.arguments }
+}
+
+function checkDelayedType(table: FieldTable): void {
+  const type = table.fields.get(delayedTypeKey)
+  if (type?.tag !== 'S') {
+    const text = "Invalid argument, 'x-delayed-type' must be an existing exchange type"
+    throw new BrokerError('precondition-failed', text)
+  }
+  if (!isRoutingType(type.value)) throw unknownType(type.value)
+}
+
+function unknownType(type: string): BrokerError {
+  return new BrokerError('command-invalid', `unknown exchange type '${type}'`)
 }
 
 export function checkNewExchange(vhost: VhostState, exchange: ExchangeProperties, rights: SessionRights): void {
@@ -87,6 +111,8 @@ export function checkNewExchange(vhost: VhostState, exchange: ExchangeProperties
     rights.authorise('read', 'exchange', exchange.name)
     rights.authorise('write', 'exchange', alternate)
   }
+  const wrong = routingTypeOf(exchange) === 'x-consistent-hash' ? whyNoHash(exchange.arguments) : null
+  if (wrong !== null) throw new BrokerError('precondition-failed', wrong)
   if (vhost.exchanges.size >= limits.exchangesPerVhostMax) {
     throw limitReached(`declare ${what}`, `exchange limit in vhost '${vhost.name}'`, limits.exchangesPerVhostMax)
   }
@@ -142,11 +168,8 @@ export function checkNewQueue(
 
 export function checkNewBinding(vhost: VhostState, { source, destination, key, arguments: table }: BindingEnds): void {
   const from = shown('exchange', source.name, vhost.name)
-  if (source.type === 'topic') checkPattern(key)
-  if (source.type === 'headers') {
-    const wrong = whyNoCondition(table)
-    if (wrong !== null) throw new BrokerError('precondition-failed', wrong)
-  }
+  const wrong = whyNoBinding(source, key, table)
+  if (wrong !== null) throw new BrokerError('precondition-failed', wrong)
   if (table.fields.size > limits.bindingArgumentsMax) {
     throw limitReached(`bind to ${from}`, 'binding argument limit', limits.bindingArgumentsMax)
   }
@@ -159,11 +182,26 @@ export function checkNewBinding(vhost: VhostState, { source, destination, key, a
   }
 }
 
-function checkPattern(key: string): void {
+/** What the type of the source has against it. */
+function whyNoBinding({ routingType }: Exchange, key: string, table: FieldTable): string | null {
+  switch (routingType) {
+    case 'topic':
+      return whyNoPattern(key)
+    case 'headers':
+      return whyNoCondition(table)
+    case 'x-consistent-hash':
+      return whyNoWeight(key)
+    case 'x-local-random':
+      return key === '' ? null : `Non empty binding '${key}' key not permitted`
+    default:
+      return null
+  }
+}
+
+function whyNoPattern(key: string): string | null {
   const hashes = hashesIn(key)
-  if (hashes <= hashesMax) return
-  const text = `Topic binding key '${key}' uses ${hashes} '#' wildcards, at most ${hashesMax} are allowed`
-  throw new BrokerError('precondition-failed', text)
+  if (hashes <= hashesMax) return null
+  return `Topic binding key '${key}' uses ${hashes} '#' wildcards, at most ${hashesMax} are allowed`
 }
 
 function limitReached(what: string, limit: string, max: number): BrokerError {

@@ -205,7 +205,7 @@ export class Vhost implements VhostCommands {
   ): void {
     const rights = this.#rightsOf(session)
     const from = this.#publishable(rights, exchange)
-    if (from.type === 'topic') {
+    if (from.routingType === 'topic') {
       rights.authoriseTopic('write', exchange, routingKey)
       for (const key of moreKeys) rights.authoriseTopic('write', exchange, key)
     }

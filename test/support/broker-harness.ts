@@ -46,6 +46,7 @@ export class BrokerHarness {
     this.topology = new Topology({
       directory: this.shards,
       runQueue: new RunQueue(this.clock),
+      random: new SeededRandom(3),
       logger: silentLogger,
       onFailed: (error) => {
         this.failure = error

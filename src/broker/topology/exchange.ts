@@ -1,23 +1,55 @@
 import type { FieldTable } from '../../amqp/field-table.ts'
-import { assertNever } from '../../base/assert.ts'
+import { assert, assertNever } from '../../base/assert.ts'
 import type { Message } from '../message.ts'
 import { type Binding, IncomingBindings } from './binding.ts'
+import { ConsistentHashMatcher } from './consistent-hash-matcher.ts'
 import { DefaultMatcher } from './default-matcher.ts'
 import { DirectMatcher } from './direct-matcher.ts'
 import { FanoutMatcher } from './fanout-matcher.ts'
 import { HeadersMatcher } from './headers-matcher.ts'
 import type { StoredRecord } from './live-records.ts'
+import { ModulusHashMatcher } from './modulus-hash-matcher.ts'
+import { RandomMatcher } from './random-matcher.ts'
 import type { Router } from './router.ts'
 import { TopicMatcher } from './topic-matcher.ts'
 import { type AppliedPolicy, noPolicy } from './vhost-policies.ts'
 import type { VhostState } from './vhost-state.ts'
 
-export const exchangeTypes = ['direct', 'fanout', 'topic', 'headers'] as const
+export const exchangeTypes = [
+  'direct',
+  'fanout',
+  'topic',
+  'headers',
+  'x-consistent-hash',
+  'x-modulus-hash',
+  'x-random',
+  'x-local-random',
+  'x-delayed-message',
+] as const
 export type ExchangeType = (typeof exchangeTypes)[number]
 
 export function isExchangeType(type: string): type is ExchangeType {
   return exchangeTypes.some((known) => known === type)
 }
+
+/**
+ * How an exchange finds its bindings. One for delayed messages does it like the type that its argument names; that a
+ * message waits is the business of the queues it is put into.
+ */
+export type RoutingType = Exclude<ExchangeType, 'x-delayed-message'>
+
+export function routingTypeOf({ type, arguments: table }: Pick<ExchangeProperties, 'type' | 'arguments'>): RoutingType {
+  if (type !== 'x-delayed-message') return type
+  const delayed = table.fields.get(delayedTypeKey)?.value
+  assert(isRoutingType(delayed), 'what an exchange for delayed messages routes like was checked')
+  return delayed
+}
+
+export function isRoutingType(type: unknown): type is RoutingType {
+  return typeof type === 'string' && isExchangeType(type) && type !== 'x-delayed-message'
+}
+
+export const delayedTypeKey = 'x-delayed-type'
 
 /** How an exchange finds the bindings for a message: the only thing in which exchange types differ. */
 export interface Matcher {
@@ -36,6 +68,8 @@ export class Exchange {
   readonly home: VhostState
   readonly name: string
   readonly type: ExchangeType
+  /** What its bindings are compared by. */
+  readonly routingType: RoutingType
   readonly isDurable: boolean
   readonly isAutoDelete: boolean
   readonly isInternal: boolean
@@ -62,11 +96,13 @@ export class Exchange {
     this.home = home
     this.name = properties.name
     this.type = properties.type
+    this.routingType = routingTypeOf(properties)
     this.isDurable = properties.isDurable
     this.isAutoDelete = properties.isAutoDelete
     this.isInternal = properties.isInternal
     this.arguments = properties.arguments
-    this.matcher = properties.name === '' ? new DefaultMatcher(home) : matcherFor(properties.type)
+    this.matcher =
+      properties.name === '' ? new DefaultMatcher(home) : matcherFor(this.routingType, properties.arguments)
     this.applyPolicy()
   }
 
@@ -103,7 +139,7 @@ export interface ExchangeProperties {
   readonly arguments: FieldTable
 }
 
-function matcherFor(type: ExchangeType): Matcher {
+function matcherFor(type: RoutingType, table: FieldTable): Matcher {
   switch (type) {
     case 'direct':
       return new DirectMatcher()
@@ -113,6 +149,13 @@ function matcherFor(type: ExchangeType): Matcher {
       return new TopicMatcher()
     case 'headers':
       return new HeadersMatcher()
+    case 'x-consistent-hash':
+      return new ConsistentHashMatcher(table)
+    case 'x-modulus-hash':
+      return new ModulusHashMatcher()
+    case 'x-random':
+    case 'x-local-random':
+      return new RandomMatcher()
     default:
       return assertNever(type)
   }

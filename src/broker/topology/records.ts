@@ -1,5 +1,5 @@
 import { decodeFieldTable, type FieldTable } from '../../amqp/field-table.ts'
-import type { ExchangeType } from './exchange.ts'
+import { type ExchangeType, isExchangeType } from './exchange.ts'
 import type { ApplyTo } from './policy.ts'
 import type { PolicyKind, PolicyValue } from './policy-keys.ts'
 import type { QueueType } from './queue-arguments.ts'
@@ -195,6 +195,7 @@ export function decodeRecord(buffer: Uint8Array, start: number, end: number): To
   const fields = parse(text)
   if (typeof fields !== 'object' || fields === null || !('v' in fields) || !('kind' in fields)) throw unknown(text)
   if (fields.v !== schemaVersion || !isKnownKind(fields.kind)) throw unknown(text)
+  if (fields.kind === 'exchange' && !('type' in fields && isExchangeType(String(fields.type)))) throw unknown(text)
   if ('arguments' in fields && typeof fields.arguments === 'string') {
     const bytes = Buffer.from(fields.arguments, 'base64')
     fields.arguments = decodeFieldTable(bytes, 0, bytes.length)

@@ -1,9 +1,11 @@
+import type { Random } from '../../base/random.ts'
 import type { Route } from '../commands.ts'
 import { BrokerError } from '../errors.ts'
 import type { Message } from '../message.ts'
-import type { BindingList, Destination } from './binding.ts'
+import type { Binding, BindingList, Destination } from './binding.ts'
 import type { DeclaredQueue } from './declared-queue.ts'
 import type { Exchange } from './exchange.ts'
+import { Lots } from './lots.ts'
 
 /**
  * Finds the queues of a message: along the bindings of its exchange, on through exchanges bound to it, and from each
@@ -13,12 +15,18 @@ import type { Exchange } from './exchange.ts'
  * routing on it as a mark, which needs no set. The work of one routing is bounded.
  */
 export class Router {
+  /** For matchers that leave it to chance. */
+  readonly lots: Lots
   #mark = 0
   #steps = 0
   /** How much the exchange being looked at has led to, seen before or not. */
   #reached = 0
   #route: Route | null = null
   readonly #exchanges: Exchange[] = []
+
+  constructor(random: Random) {
+    this.lots = new Lots(random)
+  }
 
   /** Fills `queues`, `count`, `hasDurable` and `isCacheable`. `message` is read by headers exchanges only. `moreKeys` are those of CC and BCC. */
   fill(route: Route, from: Exchange, key: string, message: Message, moreKeys: readonly string[] = []): void {
@@ -59,6 +67,16 @@ export class Router {
     for (let index = 0; index < items.length; index++) {
       const binding = items[index]
       if (binding !== undefined) this.reach(binding.destination)
+    }
+  }
+
+  /** The one at `index`, or the next after it that leads to something that is still there. */
+  reachOneOf(bindings: readonly Binding[], index: number): void {
+    for (let passed = 0; passed < bindings.length; passed++) {
+      const binding = bindings[(index + passed) % bindings.length]
+      if (binding === undefined || binding.destination.isGone) continue
+      this.reach(binding.destination)
+      return
     }
   }
 

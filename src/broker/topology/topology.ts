@@ -1,5 +1,6 @@
 import { assert } from '../../base/assert.ts'
 import type { Logger } from '../../base/logger.ts'
+import type { Random } from '../../base/random.ts'
 import type { RunQueue } from '../../base/run-queue.ts'
 import type { Log, LogListener, Position } from '../../log/log.ts'
 import { topicRow } from '../access/authorise.ts'
@@ -38,7 +39,7 @@ export class Topology implements ShardTopology {
   readonly logListener: LogListener
   /** For the broker's other long work too, so that it takes turns with this. */
   readonly runQueue: RunQueue
-  readonly router = new Router()
+  readonly router: Router
   readonly #definitions: Definitions
   readonly #journal: Journal
   readonly #directory: ShardDirectory
@@ -53,6 +54,7 @@ export class Topology implements ShardTopology {
     this.runQueue = parts.runQueue
     this.#directory = parts.directory
     this.#logger = parts.logger
+    this.router = new Router(parts.random)
     this.#definitions = new Definitions(parts.directory, parts.runQueue)
     this.#journal = new Journal(this.#definitions)
     this.logListener = {
@@ -364,6 +366,8 @@ const termId = 1
 export interface TopologyParts {
   readonly directory: ShardDirectory
   readonly runQueue: RunQueue
+  /** For exchanges that choose by chance. */
+  readonly random: Random
   readonly logger: Logger
   /** The log cannot go on: nothing durable can be declared or deleted any more. */
   readonly onFailed: (error: Error) => void
