@@ -130,6 +130,14 @@ export function headersStart(buffer: Uint8Array, start: number, end: number): nu
   return at === absent ? -1 : at + 4
 }
 
+/** Whether the message has this property, one of the short strings, and it is exactly these bytes. */
+export function propertyIs(buffer: Uint8Array, start: number, end: number, flag: number, bytes: Uint8Array): boolean {
+  const at = propertyAt(buffer, start, end, flag)
+  if (at === absent || buffer[at] !== bytes.length) return false
+  for (let index = 0; index < bytes.length; index++) if (buffer[at + 1 + index] !== bytes[index]) return false
+  return true
+}
+
 export function expirationOf(buffer: Uint8Array, start: number, end: number): string | null {
   return stringOf(buffer, start, end, PropertyFlags.expiration)
 }

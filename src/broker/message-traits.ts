@@ -13,12 +13,15 @@ export class MessageTraits {
   priority = 0
   /** `x-group`: at most one of a key is in flight; '' is none. At most `groupBytesMax` bytes of UTF-8. */
   group = ''
+  /** Keys of BCC, which the message itself no longer tells: a dead letter goes by them too. */
+  blindKeys: readonly string[] = noKeys
 
   clear(): void {
     this.dueAt = 0
     this.expirationMs = null
     this.priority = 0
     this.group = ''
+    this.blindKeys = noKeys
   }
 
   /** For whoever keeps the message. */
@@ -27,6 +30,10 @@ export class MessageTraits {
   }
 }
 
+const noKeys: readonly string[] = []
+
+/** Bytes of the keys of BCC that are remembered for a message's dead letter; further ones only route it once. */
+export const blindKeyBytesMax = 16 * 1024
 /** Longer ones are refused with 406. */
 export const groupBytesMax = 255
 /** The longest delay there is: ten years, in milliseconds. */

@@ -1,8 +1,10 @@
 import { decodeMethod, type Method, Methods } from '../amqp/methods.generated.ts'
 import { ProtocolError, ReplyCodes } from '../amqp/reply-codes.ts'
 import type { Channel } from './channel.ts'
+import { directReplyQueue } from './direct-replies.ts'
 import * as basic from './handlers/basic.ts'
 import * as confirm from './handlers/confirm.ts'
+import * as directReply from './handlers/direct-reply.ts'
 import * as exchange from './handlers/exchange.ts'
 import * as queue from './handlers/queue.ts'
 import * as tx from './handlers/tx.ts'
@@ -25,6 +27,8 @@ export function channelMethod(channel: Channel, id: number, buffer: Uint8Array, 
   channel.flushSettled()
   const method = decodeMethod(buffer, start, end)
   if (method.id === Methods.BasicGet) return basic.get(channel, method)
+  if (method.id === Methods.BasicConsume && method.queue === directReplyQueue)
+    return directReply.consume(channel, method)
   deliveryMethod(channel, method)
   return true
 }

@@ -5,6 +5,7 @@ import { BrokerError } from '../broker/errors.ts'
 import type { Outcome, Position, Queue, Reply, SharedCredit } from '../broker/ports.ts'
 import type { Connection } from './connection.ts'
 import type { ConsumerSink } from './consumer-sink.ts'
+import type { ReplyConsumer } from './direct-replies.ts'
 import { HeldReplies } from './held-replies.ts'
 import { Holder } from './holders.ts'
 import type { ServerLimits } from './limits.ts'
@@ -38,6 +39,8 @@ export class Channel implements ResultOwner {
   readonly publisher: Publisher
   readonly unacked: Unacked
   readonly consumers = new Map<string, ConsumerSink>()
+  /** The one of them that gets direct replies. */
+  replyConsumer: ReplyConsumer | null = null
   /** `basic.qos` with `global`; every consumer of the channel shares it, limited or not. */
   readonly sharedCredit: SharedCredit = { limit: 0, unacked: 0 }
   /** Frames that came while the channel was parked. */
@@ -85,13 +88,15 @@ export class Channel implements ResultOwner {
     if (!this.#replies.isEmpty) this.connection.repliesHeld()
   }
 
+  /** Whether replies, or confirms of unroutable publishes, wait for the topology. */
   get hasHeldReplies(): boolean {
-    return !this.#replies.isEmpty
+    return !this.#replies.isEmpty || this.publisher.hasHeldConfirms
   }
 
   /** The topology is stored up to here. */
   topologyCommitted(committed: Position): void {
     const wasParked = this.isParked
+    this.publisher.topologyCommitted(committed)
     this.#replies.commit(committed)
     if (this.#replies.isEmpty) this.#waitsForReplies = false
     if (wasParked && !this.isParked) this.connection.router.channelResumed(this)
@@ -205,6 +210,15 @@ export class Channel implements ResultOwner {
     }
   }
 
+  /** No more direct replies come to this channel. */
+  endReplies(): void {
+    const { replyConsumer } = this
+    if (replyConsumer === null) return
+    this.replyConsumer = null
+    this.connection.parts.directReplies.close(replyConsumer)
+    this.consumers.delete(replyConsumer.sink.tag)
+  }
+
   /** The broker ended a consumer. */
   consumerCancelled(sink: ConsumerSink): void {
     if (!this.hasConsumer(sink)) return
@@ -276,6 +290,7 @@ export class Channel implements ResultOwner {
   /** Cancels the consumers, so that nothing comes back to this channel, then gives back all it holds, in order. */
   #giveBack(done: () => void): void {
     this.connection.router.dropParked(this)
+    this.endReplies()
     let left = 2
     const ended = (): void => {
       if (--left > 0) return

@@ -13,7 +13,7 @@ export function connectionMethod(connection: Connection, decoder: FrameDecoder):
   switch (method.id) {
     // What was sent before a close is done before it; a channel that waits for a result has not come to that.
     case Methods.ConnectionClose:
-      if (connection.channels.hasParked) return false
+      if (connection.channels.hasParked) return connection.router.holdClose()
       connection.closeByPeer()
       break
     // Passwords do not expire here, so there is nothing that a new one would change.

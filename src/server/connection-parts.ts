@@ -6,6 +6,7 @@ import type { RunQueue } from '../base/run-queue.ts'
 import type { BrokerCommands } from '../broker/commands.ts'
 import type { Congestion } from './congestion.ts'
 import type { Connection } from './connection.ts'
+import type { DirectReplies } from './direct-replies.ts'
 import type { ServerIdentity } from './handshake.ts'
 import type { InputTurn } from './input-turn.ts'
 import type { ServerLimits } from './limits.ts'
@@ -21,6 +22,7 @@ export interface ConnectionParts {
   readonly inputTurn: InputTurn
   readonly turnEnd: TurnEnd
   readonly arena: Arena
+  readonly directReplies: DirectReplies
   readonly limits: ServerLimits
   readonly identity: ServerIdentity
 }

@@ -34,6 +34,7 @@ const shutdownText = "broker forced connection closure with reason 'shutdown'"
  * It is a try boundary: whatever goes wrong for one connection ends that one (541 if it was our mistake) and is logged.
  */
 export class Connection implements SocketReader, OutputOwner, TurnMember, InputOwner, HandshakeOwner {
+  readonly parts: ConnectionParts
   readonly broker: BrokerCommands
   readonly limits: ServerLimits
   readonly identity: ServerIdentity
@@ -57,7 +58,6 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
   /** Of published content, frames and all. */
   publishedBytes = 0
   readonly #socket: Socket
-  readonly #parts: ConnectionParts
   readonly #owner: ConnectionOwner
   readonly #input: InputFlow
   readonly #deadline: Deadline
@@ -71,7 +71,7 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
 
   constructor(socket: Socket, parts: ConnectionParts, owner: ConnectionOwner) {
     this.#socket = socket
-    this.#parts = parts
+    this.parts = parts
     this.#owner = owner
     this.broker = parts.broker
     this.limits = parts.limits
@@ -133,6 +133,7 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
     this.#deadline.clear()
     this.#heartbeat?.stop()
     this.#input.close()
+    this.router.close()
     this.output.close()
     this.waitingConsumers.close()
     this.contain(() => this.#endSession(() => {}))
@@ -154,7 +155,7 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
   }
 
   loginRefused(username: string): void {
-    this.#parts.logger.warn({ connection: this.name }, `login of user '${username}' refused`)
+    this.parts.logger.warn({ connection: this.name }, `login of user '${username}' refused`)
   }
 
   loggedIn(principal: Principal, client: ClientProfile): void {
@@ -227,7 +228,7 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
   outputWaiting(): void {
     if (this.#isTurnMember) return
     this.#isTurnMember = true
-    this.#parts.turnEnd.add(this)
+    this.parts.turnEnd.add(this)
   }
 
   turnEnded(): void {
@@ -293,12 +294,12 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
 
   /** Our own mistake: the connection ends with 541. */
   failInternally(cause: unknown): void {
-    this.#parts.logger.error({ connection: this.name, error: cause }, 'internal error in a connection')
+    this.parts.logger.error({ connection: this.name, error: cause }, 'internal error in a connection')
     this.fail(internalError(cause))
   }
 
   noteError(error: ProtocolError, channelId: number): void {
-    this.#parts.logger.warn({ connection: this.name, channel: channelId, code: error.replyCode }, error.message)
+    this.parts.logger.warn({ connection: this.name, channel: channelId, code: error.replyCode }, error.message)
   }
 
   // ---------------------------------------------------------------- close
@@ -392,6 +393,6 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
   }
 
   #log(message: string): void {
-    this.#parts.logger.info({ connection: this.name }, message)
+    this.parts.logger.info({ connection: this.name }, message)
   }
 }

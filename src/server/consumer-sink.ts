@@ -50,7 +50,7 @@ export class ConsumerSink implements DeliverySink {
     encodeText(tag, this.#template, frameHeaderBytes + 5)
   }
 
-  /** The consumer that this is the sink of; null before the broker has made it. */
+  /** The consumer that this is the sink of; null before the broker has made it, and where the sink is for direct replies. */
   get consumer(): Consumer | null {
     return this.#holder?.consumer ?? null
   }
@@ -82,6 +82,20 @@ export class ConsumerSink implements DeliverySink {
       // A closing channel gives it back when the consumer's end has been confirmed.
       if (channel.isOpen) this.#write(message, deliveryTag, isRedelivered)
       else message.chunks?.release()
+    } catch (error) {
+      channel.connection.failInternally(error)
+    }
+  }
+
+  /**
+   * A direct reply: nothing holds it and nothing acknowledges it. It is dropped when so much waits for a peer that does not
+   * read.
+   */
+  reply(message: Message): void {
+    const channel = this.#channel
+    if (!channel.isOpen || this.#output.waitingBytes >= channel.limits.replyOutputBytesMax) return
+    try {
+      this.#write(message, channel.nextDeliveryTag++, false)
     } catch (error) {
       channel.connection.failInternally(error)
     }

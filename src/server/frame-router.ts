@@ -1,5 +1,6 @@
 import { type FrameDecoder, FrameTypes } from '../amqp/frame-decoder.ts'
 import { Methods } from '../amqp/methods.generated.ts'
+import type { Timer } from '../base/clock.ts'
 import type { Session } from '../broker/commands.ts'
 import type { Channel } from './channel.ts'
 import { allowanceBytes } from './congestion.ts'
@@ -19,6 +20,7 @@ export class FrameRouter {
   readonly #connection: Connection
   readonly #input: InputFlow
   readonly #owner: ConnectionOwner
+  #heldClose: Timer | null = null
   #wasToldBlocked = false
   /** The congestion that was met last, and how far `publishedBytes` may go in it. */
   #period = 0
@@ -71,6 +73,20 @@ export class FrameRouter {
 
   dropParked(channel: Channel): void {
     this.#input.dropParked(channel)
+  }
+
+  /** `connection.close` waits for parked channels, but only so long: then what they were given last is not done. */
+  holdClose(): false {
+    const { clock, limits } = this.#connection
+    this.#heldClose ??= clock.after(limits.parkedCloseMsMax, () => {
+      const connection = this.#connection
+      if (connection.stateName === 'running') connection.contain(() => connection.closeByPeer())
+    })
+    return false
+  }
+
+  close(): void {
+    this.#heldClose?.cancel()
   }
 
   // ---------------------------------------------------------------- publish gate

@@ -30,6 +30,11 @@ export class Holders {
     return number
   }
 
+  /** The holder that has this number now. */
+  at(number: number): Holder {
+    return this.#holders[number] as Holder
+  }
+
   /** One delivery less. */
   give(number: number): Holder {
     const holder = this.#holders[number] as Holder

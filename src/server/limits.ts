@@ -16,6 +16,8 @@ export interface ServerLimits {
   readonly failedLoginDelayMs: number
   /** How long a peer has to answer our `connection.close`, in milliseconds. Then the socket is closed. */
   readonly closeMsMax: number
+  /** How long a `connection.close` waits for channels that wait for something, in milliseconds. Then it goes ahead. */
+  readonly parkedCloseMsMax: number
 
   /** Offered in `connection.tune`: largest frame in bytes, highest channel number, seconds between heartbeats. */
   readonly frameBytesMax: number
@@ -49,6 +51,10 @@ export interface ServerLimits {
   readonly outputBytesMax: number
   /** Large bodies a connection's output holds open. Above, its consumers get nothing. */
   readonly largeBodiesMax: number
+  /** Output of a connection above which direct replies to it are dropped, in bytes. */
+  readonly replyOutputBytesMax: number
+  /** Body of one direct reply, which is kept in memory, in bytes. Above: 406. */
+  readonly replyBytesMax: number
   /** Bytes of a large message that must go back to its publisher (`mandatory`), kept in memory. Above: 406. */
   readonly returnedBytesMax: number
 }
@@ -61,6 +67,7 @@ export const defaultServerLimits: ServerLimits = Object.freeze({
   loginBytesMax: 64 * 1024,
   failedLoginDelayMs: 1_000,
   closeMsMax: 10_000,
+  parkedCloseMsMax: 10_000,
   frameBytesMax: 131_072,
   channelsMax: 2_047,
   heartbeatSeconds: 60,
@@ -77,5 +84,7 @@ export const defaultServerLimits: ServerLimits = Object.freeze({
   deliveryBytesMax: 1024 * 1024,
   outputBytesMax: 4 * 1024 * 1024,
   largeBodiesMax: 2,
+  replyOutputBytesMax: 64 * 1024 * 1024,
+  replyBytesMax: 16 * 1024 * 1024,
   returnedBytesMax: 16 * 1024 * 1024,
 })

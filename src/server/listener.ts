@@ -8,6 +8,7 @@ import type { Position } from '../broker/ports.ts'
 import { Congestion } from './congestion.ts'
 import { Connection } from './connection.ts'
 import type { ConnectionOwner, ConnectionParts } from './connection-parts.ts'
+import { DirectReplies } from './direct-replies.ts'
 import { defaultIdentity, type ServerIdentity } from './handshake.ts'
 import { InputTurn } from './input-turn.ts'
 import type { ServerLimits } from './limits.ts'
@@ -57,6 +58,7 @@ export class Server implements ConnectionOwner, BrokerListener {
       logger,
       limits,
       arena: network.arena,
+      directReplies: new DirectReplies(random),
       runQueue: options.runQueue ?? new RunQueue(clock),
       inputTurn: new InputTurn(clock),
       turnEnd: new TurnEnd(clock),

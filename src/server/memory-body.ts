@@ -1,6 +1,6 @@
 import type { BodyWriter } from '../broker/ports.ts'
 
-/** A large body that no queue takes and that goes back to its publisher: its pieces, in memory. */
+/** A large body that no queue takes, and that goes back to its publisher or is a direct reply: its pieces, in memory. */
 export class MemoryBody implements BodyWriter {
   readonly bodyBytes: number
   #pieces: Uint8Array[] = []
@@ -19,6 +19,15 @@ export class MemoryBody implements BodyWriter {
 
   abandon(): void {
     this.#pieces = []
+  }
+
+  /** Copies the whole body. */
+  copyTo(buffer: Uint8Array, start: number): void {
+    let at = start
+    for (const piece of this.#pieces) {
+      buffer.set(piece, at)
+      at += piece.length
+    }
   }
 
   read(index: number, done: (error: Error | null, buffer: Uint8Array, start: number, end: number) => void): void {

@@ -2,6 +2,9 @@ import { Methods } from '../amqp/methods.generated.ts'
 import { ProtocolError, ReplyCodes } from '../amqp/reply-codes.ts'
 import { decodeShortString } from '../amqp/short-string.ts'
 import type { Route } from '../broker/commands.ts'
+import { reservedPrefix } from '../broker/topology/names.ts'
+import { directReplyPrefix } from './direct-replies.ts'
+import { leaseKey } from './lease-extension.ts'
 
 /** What one form of `basic.publish` means, and where it goes as long as `route` holds. */
 export interface PublishTarget {
@@ -9,9 +12,14 @@ export interface PublishTarget {
   readonly routingKey: string
   readonly isMandatory: boolean
   readonly isImmediate: boolean
-  /** The method's arguments, as they came; the slot's own. */
-  readonly bytes: Uint8Array
-  readonly length: number
+  /** Keys of CC and BCC, which route as well. */
+  readonly moreKeys: readonly string[]
+  /** Those of its keys that are names of direct replies; empty for any exchange but the default one. */
+  readonly replyNames: readonly string[]
+  /** It is no message: it extends leases (`lease-extension.ts`). */
+  readonly isLease: boolean
+  /** Nothing but a route to queues. */
+  readonly isUsual: boolean
   /** Filled by `vhost.resolve`; holds while its version is the vhost's. */
   readonly route: Route
 }
@@ -52,10 +60,15 @@ class Slot implements PublishTarget {
   routingKey = ''
   isMandatory = false
   isImmediate = false
+  readonly moreKeys = none
+  replyNames = none
+  isLease = false
+  isUsual = true
+  /** The method's arguments, as they came. */
   bytes = new Uint8Array(32)
   /** -1 while it holds nothing. */
   length = -1
-  readonly route: Route = { queues: [], count: 0, hasDurable: false, version: -1, isCacheable: false }
+  readonly route = emptyRoute()
 
   fill(buffer: Uint8Array, start: number, end: number): void {
     this.length = -1
@@ -72,11 +85,49 @@ class Slot implements PublishTarget {
     const flags = buffer[flagsAt] as number
     this.isMandatory = (flags & 1) !== 0
     this.isImmediate = (flags & 2) !== 0
+    const isSpecial = this.exchange === '' && this.routingKey.startsWith(reservedPrefix)
+    this.replyNames = isSpecial ? replyNamesOf('', [this.routingKey]) : none
+    this.isLease = isSpecial && this.routingKey === leaseKey
+    this.isUsual = !this.isImmediate && !this.isLease && this.replyNames.length === 0
     if (this.bytes.length < end - start) this.bytes = new Uint8Array(publishBytesMax)
     this.bytes.set(buffer.subarray(start, end))
     this.length = end - start
   }
 }
+
+/** Where one message goes that has keys in CC or BCC: resolved for it alone. */
+export class ManyKeysTarget implements PublishTarget {
+  readonly exchange: string
+  readonly routingKey: string
+  readonly isMandatory: boolean
+  readonly isImmediate = false
+  readonly moreKeys: readonly string[]
+  readonly replyNames: readonly string[]
+  readonly isLease: boolean
+  readonly isUsual = false
+  readonly route = emptyRoute()
+
+  constructor(first: PublishTarget, moreKeys: readonly string[]) {
+    this.exchange = first.exchange
+    this.routingKey = first.routingKey
+    this.isMandatory = first.isMandatory
+    this.moreKeys = moreKeys
+    this.replyNames = replyNamesOf(first.exchange, [first.routingKey, ...moreKeys])
+    this.isLease = first.isLease
+  }
+}
+
+function emptyRoute(): Route {
+  return { queues: [], count: 0, hasDurable: false, version: -1, isCacheable: false }
+}
+
+/** Each name once. */
+function replyNamesOf(exchange: string, keys: readonly string[]): readonly string[] {
+  if (exchange !== '' || !keys.some((key) => key.startsWith(directReplyPrefix))) return none
+  return [...new Set(keys.filter((key) => key.startsWith(directReplyPrefix)))]
+}
+
+const none: readonly string[] = []
 
 /** Compares from the end, because keys differ there. */
 function isSame(bytes: Uint8Array, buffer: Uint8Array, start: number, end: number): boolean {

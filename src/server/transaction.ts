@@ -4,7 +4,8 @@ import { copyBytes } from '../base/arena.ts'
 import type { Task } from '../base/run-queue.ts'
 import type { Route } from '../broker/commands.ts'
 import { type Chunks, Message } from '../broker/message.ts'
-import type { BodyWriter, ConfirmSink, Outcome } from '../broker/ports.ts'
+import type { MessageTraits } from '../broker/message-traits.ts'
+import type { BodyWriter, ConfirmSink, Outcome, Position } from '../broker/ports.ts'
 import type { Channel } from './channel.ts'
 import type { PublishTarget } from './route-cache.ts'
 import type { Detached } from './unacked.ts'
@@ -32,6 +33,8 @@ export class Transaction implements Task, ConfirmSink {
   #settledWithin = 0
   #waiting = 0
   #hasRefusal = false
+  /** What the routing of messages that no queue gets took for granted. */
+  #committedWith: Position = 0
   /** The rollback under way, and who hears of its end. */
   #rollback: Iterator<void, void, void> | null = null
   #rolledBack: (() => void)[] = []
@@ -60,6 +63,7 @@ export class Transaction implements Task, ConfirmSink {
     this.#state = 'committing'
     this.#waiting = 0
     this.#hasRefusal = false
+    this.#committedWith = 0
     this.#start()
   }
 
@@ -115,9 +119,12 @@ export class Transaction implements Task, ConfirmSink {
     const channel = this.#channel
     const message = view(this.#message, kept)
     kept.chunks = null
-    if (kept.route.count === 0) channel.publisher.giveBack(message, kept.isMandatory)
-    else {
+    if (kept.route.count === 0) {
+      channel.publisher.passBesides(message, kept)
+      this.#committedWith = channel.connection.broker.topologyPending
+    } else {
       this.#waiting++
+      channel.publisher.replyBesides(message, kept)
       channel.vhost.publish(kept.route, message, this, this.#committed)
     }
   }
@@ -157,12 +164,13 @@ export class Transaction implements Task, ConfirmSink {
   #finishIfDone(): void {
     if (this.#state !== 'committing' || this.#waiting > 0 || this.#publishes.length > 0) return
     const channel = this.#channel
+    const committedWith = this.#committedWith
     this.#forget()
     if (!channel.isOpen) return
     channel.contain(() => {
       if (this.#hasRefusal) {
         channel.fail(new ProtocolError(ReplyCodes.PreconditionFailed, 'partial tx completion', Methods.TxCommit))
-      } else channel.reply({ id: Methods.TxCommitOk, name: 'tx.commit-ok' })
+      } else channel.reply({ id: Methods.TxCommitOk, name: 'tx.commit-ok' }, committedWith)
     })
   }
 
@@ -236,6 +244,8 @@ interface KeptPublish {
   readonly isPersistent: boolean
   readonly bodyBytes: number
   readonly isMandatory: boolean
+  readonly replyNames: readonly string[]
+  readonly traits: MessageTraits | null
   readonly route: Route
   /** Ours until it is published or abandoned. */
   chunks: BodyWriter | null
@@ -255,6 +265,8 @@ function keep(message: Message, target: PublishTarget): KeptPublish {
     isPersistent: message.isPersistent,
     bodyBytes: message.bodyBytes,
     isMandatory: target.isMandatory,
+    replyNames: target.replyNames,
+    traits: message.traits === null ? null : message.traits.copy(),
     route: { ...route, queues: route.queues.slice(0, route.count) },
     chunks: writerOf(message.chunks),
   }
@@ -269,6 +281,7 @@ function view(message: Message, kept: KeptPublish): Message {
   message.isFrames = kept.isFrames
   message.isPersistent = kept.isPersistent
   message.bodyBytes = kept.bodyBytes
+  message.traits = kept.traits
   message.chunks = kept.chunks
   return message
 }

@@ -123,6 +123,23 @@ export class Unacked {
     this.#settler.settle(holder.queue, holder.consumer, this.#runFirst, this.#runLast, this.#runOutcome)
   }
 
+  /**
+   * Shows the outstanding deliveries from a tag on, in order, at most `countMax` of them. Returns the tag to go on from, 0
+   * when there are no more.
+   */
+  show(firstTag: number, countMax: number, each: (holder: Holder, sequence: number, tag: number) => void): number {
+    if (this.#head === this.#tail) return 0
+    let count = 0
+    for (let index = this.#bisect(firstTag); index < this.#tail; index++) {
+      const at = index & this.#mask
+      const tag = this.#tags[at] as number
+      if (tag < firstTag || this.#numbers[at] === 0) continue
+      if (count++ === countMax) return tag
+      each(this.#holders.at(this.#numbers[at] as number), this.#sequences[at] as number, tag)
+    }
+    return 0
+  }
+
   // ---- for transactions, where what was taken may come back
 
   /** Takes one delivery, or all up to the tag, without settling; null when the tag is not outstanding. */

@@ -13,6 +13,7 @@ import type { Consumer, GetSink, Outcome } from '../../broker/ports.ts'
 import type { Channel } from '../channel.ts'
 import { ConsumerSink } from '../consumer-sink.ts'
 import { writeGetOk } from '../message-frames.ts'
+import { refuseTaking } from './direct-reply.ts'
 import { knownQueue } from './queue.ts'
 
 /** AMQP class basic (60) without publishing, which is `publisher.ts`. */
@@ -32,7 +33,8 @@ export function qos(channel: Channel, method: BasicQos): void {
 
 export function consume(channel: Channel, method: BasicConsume): void {
   const queue = knownQueue(channel, method.queue, method.id)
-  const tag = method.consumerTag === '' ? `amq.ctag-${randomName(channel.connection.random, 22)}` : method.consumerTag
+  refuseTaking(channel, queue, method.id)
+  const tag = tagOf(channel, method)
   checkConsumer(channel, tag)
   const sink = new ConsumerSink(channel, channel.connection.output, tag)
   const args = {
@@ -56,7 +58,12 @@ export function consume(channel: Channel, method: BasicConsume): void {
   })
 }
 
-function checkConsumer(channel: Channel, tag: string): void {
+/** The tag the client has chosen, or one that is made for it. */
+export function tagOf(channel: Channel, { consumerTag }: BasicConsume): string {
+  return consumerTag === '' ? `amq.ctag-${randomName(channel.connection.random, 22)}` : consumerTag
+}
+
+export function checkConsumer(channel: Channel, tag: string): void {
   const max = channel.limits.consumersPerChannelMax
   if (channel.consumers.has(tag)) {
     throw new ProtocolError(ReplyCodes.NotAllowed, `attempt to reuse consumer tag '${tag}'`, Methods.BasicConsume)
@@ -82,6 +89,7 @@ export function cancel(channel: Channel, method: BasicCancel): void {
   const sink = channel.consumers.get(consumerTag)
   const ok = { id: Methods.BasicCancelOk, name: 'basic.cancel-ok', consumerTag } as const
   const consumer = sink?.consumer ?? null
+  if (sink !== undefined && channel.replyConsumer?.sink === sink) channel.endReplies()
   if (consumer === null) {
     channel.reply(method.noWait ? null : ok)
     return
@@ -100,6 +108,7 @@ export function cancel(channel: Channel, method: BasicCancel): void {
 export function get(channel: Channel, method: BasicGet): boolean {
   if (!channel.mayWrite) return false
   const queue = knownQueue(channel, method.queue, method.id)
+  refuseTaking(channel, queue, method.id)
   const max = channel.limits.unackedPerChannelMax
   if (!method.noAck && channel.unacked.count >= max) {
     throw new ProtocolError(

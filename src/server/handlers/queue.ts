@@ -9,11 +9,17 @@ import {
 import { ProtocolError, ReplyCodes } from '../../amqp/reply-codes.ts'
 import type { Declared } from '../../broker/commands.ts'
 import type { Channel } from '../channel.ts'
+import { directReplyQueue } from '../direct-replies.ts'
+import * as directReply from './direct-reply.ts'
 import { answer } from './exchange.ts'
 
 /** AMQP class queue (50). An empty queue name stands for the queue this channel declared last (AMQP 0-9-1 §1.7.2.1). */
 
 export function declare(channel: Channel, method: QueueDeclare): void {
+  if (method.queue.startsWith(directReplyQueue)) {
+    directReply.declare(channel, method)
+    return
+  }
   const args = {
     // Passive, there is nothing to make a name for.
     name: method.queue === '' && method.passive ? knownQueue(channel, '', method.id) : method.queue,
@@ -76,6 +82,7 @@ export function remove(channel: Channel, method: QueueDelete): void {
 /** With neither queue nor key, the name of the queue declared last is the key as well. */
 function bindArguments(channel: Channel, method: QueueBind | QueueUnbind) {
   const destination = knownQueue(channel, method.queue, method.id)
+  directReply.refuseBinding(destination, method.id)
   const bindingKey = method.queue === '' && method.routingKey === '' ? destination : method.routingKey
   return { source: method.exchange, destination, bindingKey, arguments: method.arguments }
 }

@@ -7,6 +7,7 @@ import { handshake } from './handshake.ts'
 import { publishing } from './publishing.ts'
 import { races } from './races.ts'
 import { routing } from './routing.ts'
+import { routingExtras } from './routing-extras.ts'
 import { type Broker, Sentences } from './sentences.ts'
 import { topology } from './topology.ts'
 import { waiting } from './waiting.ts'
@@ -19,6 +20,7 @@ export function protocol(broker: Broker, { timed = 'proved' }: { timed?: 'proved
   void describe('errors', () => errors(sentences))
   void describe('declarations, names and lifetimes', () => topology(sentences))
   void describe('routing', () => routing(sentences))
+  void describe('more keys, direct replies and the order of checks', () => routingExtras(sentences))
   void describe('publishes, confirms and transactions', () => publishing(sentences))
   void describe('deliveries, acknowledgements and credit', () => consuming(sentences))
   void describe('what crosses on the way', () => races(sentences))
