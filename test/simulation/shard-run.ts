@@ -5,42 +5,30 @@
 import assert from 'node:assert/strict'
 import { crc32 } from 'node:zlib'
 import { SeededRandom } from '../../src/base/random.ts'
-import { chunkBytes, type Message } from '../../src/broker/message.ts'
+import type { Message } from '../../src/broker/message.ts'
 import type { BodyWriter, ConfirmSink, GetSink, Outcome, Queue } from '../../src/broker/ports.ts'
 import type { LocalQueue } from '../../src/broker/queue/local-queue.ts'
 import type { QueueDefinition } from '../../src/broker/topology/queue-definition.ts'
-import { type Form, numberOf, SentMessage } from '../support/sent-message.ts'
+import { numberOf, type SentMessage } from '../support/sent-message.ts'
 import type { DiskImage } from '../support/simulated-files.ts'
 import { BodyReader } from './body-reader.ts'
-import { BrokerProcess, type Profile, pageBytes } from './broker-process.ts'
+import { BrokerProcess } from './broker-process.ts'
 import { SimulatedChannel, SimulatedConsumer, type Watcher } from './clients.ts'
+import { DiskTrouble } from './disk-trouble.ts'
+import { type LifeKind, largeMessage, lifeKindOf, messageOf } from './life-kind.ts'
 import { Entry, ModelQueue, Publish } from './model.ts'
+import { SettlementMarks } from './settlement-marks.ts'
 import { SimulatedTopology } from './simulated-topology.ts'
+import { Uploads } from './uploads.ts'
 
 const channelsMax = 4
 const queuesMax = 6
 
-/** What kind of life it is. */
-interface Kind extends Profile {
-  /** Relative weights of the sizes of bodies. */
-  readonly sizes: readonly [tiny: number, small: number, middle: number, large: number]
-  readonly burstMax: number
-  readonly persistentShare: number
-  readonly steps: number
-  readonly stopShare: number
-}
-
-interface Upload {
-  readonly message: SentMessage
-  readonly writer: BodyWriter
-  readonly handles: LocalQueue[]
-  at: number
-}
-
 export class ShardRun implements Watcher, ConfirmSink {
   readonly #random: SeededRandom
-  readonly #kind: Kind
+  readonly #kind: LifeKind
   readonly #topology: SimulatedTopology
+  readonly #trouble: DiskTrouble
   readonly #models = new Map<number, ModelQueue>()
   readonly #publishes = new Map<number, Publish>()
   #process: BrokerProcess
@@ -48,17 +36,14 @@ export class ShardRun implements Watcher, ConfirmSink {
   #isStopping = false
   #fatal: Error | null = null
   #channels: SimulatedChannel[] = []
-  #uploads: Upload[] = []
+  readonly #uploads: Uploads
   #readers = new Set<BodyReader>()
   #getsWaiting = 0
   #confirmsWaiting = 0
   #messageCount = 0
   #publishCount = 0
   #consumerCount = 0
-  /** Settlements given to the shard, those it has put into the log, and those known to be stored. */
-  #settled = 0
-  #flushed = 0
-  #stored = 0
+  readonly #settlements = new SettlementMarks()
   /** The publish being given to the shard just now. */
   #publishing: Publish | null = null
   #trace = 0
@@ -70,8 +55,10 @@ export class ShardRun implements Watcher, ConfirmSink {
 
   constructor(seed: number) {
     this.#random = new SeededRandom(seed)
-    this.#kind = kindOf(this.#random)
+    this.#kind = lifeKindOf(this.#random)
     this.#topology = new SimulatedTopology(this.#random)
+    this.#trouble = new DiskTrouble(this.#random, (what) => this.#count(what))
+    this.#uploads = new Uploads(this.#random, (message, handles, writer) => this.#publish(message, handles, writer))
     this.#process = this.#newProcess(new Map())
   }
 
@@ -104,11 +91,11 @@ export class ShardRun implements Watcher, ConfirmSink {
     else if (dice < 82) this.#delete()
     else if (dice < 83) this.#declare()
     else if (dice < 88) this.#toggle()
-    else if (dice < 90) this.#armFault()
-    else if (dice < 91) this.#changeRoom()
+    else if (dice < 90) this.#trouble.arm(this.#process.files)
+    else if (dice < 91) this.#trouble.changeRoom(this.#process.files)
     else if (dice < 93) await this.#turns(this.#below(60))
     else this.#upload()
-    this.#uploadOn()
+    this.#uploads.goOn()
     await this.#turns(this.#below(4))
   }
 
@@ -142,29 +129,14 @@ export class ShardRun implements Watcher, ConfirmSink {
     const handles = this.#someHandles()
     const burst = 1 + this.#below(this.#kind.burstMax)
     for (let index = 0; index < burst && handles.length > 0 && !this.#process.isFull; index++) {
-      const message = this.#newMessage()
-      if (message.form === 'large') this.#beginUpload(message, handles, true)
+      const message = messageOf(this.#kind, this.#random, ++this.#messageCount)
+      if (message.form === 'large') this.#uploads.begin(message, handles, true)
       else this.#publish(message, handles, null)
     }
   }
 
-  #newMessage(): SentMessage {
-    const { sizes, persistentShare } = this.#kind
-    let dice = this.#below(sizes[0] + sizes[1] + sizes[2] + sizes[3])
-    const isPersistent = this.#random.next() < persistentShare
-    const make = (bytes: number, form: Form): SentMessage =>
-      new SentMessage(++this.#messageCount, bytes, form, isPersistent)
-    const small: Form = this.#below(2) === 0 ? 'frames' : 'parts'
-    if (dice < sizes[0]) return make(this.#below(40), small)
-    dice -= sizes[0]
-    if (dice < sizes[1]) return make(this.#below(4_000), small)
-    dice -= sizes[1]
-    if (dice < sizes[2]) return make(4_100 + this.#below(chunkBytes - 4_100), 'parts')
-    return make(chunkBytes + 1 + this.#below(130_000), 'large')
-  }
-
   #publish(message: SentMessage, handles: readonly LocalQueue[], writer: BodyWriter | null): void {
-    const publish = new Publish(message, ++this.#publishCount, this.#flushed)
+    const publish = new Publish(message, ++this.#publishCount, this.#settlements.appended)
     const hasSink = this.#below(8) > 0
     this.#publishes.set(message.number, publish)
     for (const handle of handles) {
@@ -191,45 +163,7 @@ export class ShardRun implements Watcher, ConfirmSink {
     const handles = this.#someHandles()
     if (this.#process.isFull || handles.length === 0) return
     const isPersistent = this.#below(3) > 0
-    this.#beginUpload(
-      new SentMessage(++this.#messageCount, chunkBytes + 1 + this.#below(130_000), 'large', isPersistent),
-      handles,
-      false,
-    )
-  }
-
-  #beginUpload(message: SentMessage, handles: LocalQueue[], isAtOnce: boolean): void {
-    const first = handles[0]
-    if (first === undefined) return
-    const upload = { message, handles, writer: first.shard.openBody(message.isPersistent, message.bodyBytes), at: 0 }
-    if (isAtOnce) while (!this.#continueUpload(upload));
-    else this.#uploads.push(upload)
-  }
-
-  /** Some uploads go on a bit, are given up, or end in a publish. */
-  #uploadOn(): void {
-    for (const upload of [...this.#uploads]) {
-      if (this.#below(3) > 0) continue
-      const isGivenUp = this.#below(12) === 0
-      if (isGivenUp) upload.writer.abandon()
-      if (isGivenUp || this.#continueUpload(upload)) this.#uploads = this.#uploads.filter((other) => other !== upload)
-    }
-  }
-
-  /** True when it has ended in its publish. */
-  #continueUpload(upload: Upload): boolean {
-    const { message, writer, handles } = upload
-    const end = Math.min(message.bodyBytes, upload.at + 1 + this.#below(chunkBytes))
-    const { body } = message
-    for (let at = upload.at; at < end; ) {
-      const next = Math.min(end, (Math.floor(at / chunkBytes) + 1) * chunkBytes)
-      writer.append(body, at, next)
-      at = next
-    }
-    upload.at = end
-    if (end < message.bodyBytes) return false
-    this.#publish(message, handles, writer)
-    return true
+    this.#uploads.begin(largeMessage(this.#random, ++this.#messageCount, isPersistent), handles, false)
   }
 
   // ---- settling and consuming
@@ -251,13 +185,8 @@ export class ShardRun implements Watcher, ConfirmSink {
   }
 
   #done(entry: Entry): void {
-    entry.settlement = ++this.#settled
     entry.queue.set(entry, 'done')
-    // What the shard gathers in a turn it appends at the end of it, before this is called.
-    const settled = this.#settled
-    this.#process.clock.soon(() => {
-      this.#flushed = Math.max(this.#flushed, settled)
-    })
+    this.#settlements.give(entry, this.#process.clock)
   }
 
   #channel(): SimulatedChannel {
@@ -399,7 +328,9 @@ export class ShardRun implements Watcher, ConfirmSink {
       done: (count) => {
         this.#watch(() => {
           if (process !== this.#process || model.isDropped || !this.#isServing) return
-          for (const entry of model.endPurge(count, handle.entries)) this.#settlePurged(entry)
+          for (const entry of model.endPurge(count, handle.entries)) {
+            this.#settlements.give(entry, this.#process.clock)
+          }
           this.#count('purge')
         })
       },
@@ -408,14 +339,6 @@ export class ShardRun implements Watcher, ConfirmSink {
           if (process === this.#process && !model.isDropped && this.#isServing) this.#refusal = 'a purge was refused'
         })
       },
-    })
-  }
-
-  #settlePurged(entry: Entry): void {
-    entry.settlement = ++this.#settled
-    const settled = this.#settled
-    this.#process.clock.soon(() => {
-      this.#flushed = Math.max(this.#flushed, settled)
     })
   }
 
@@ -432,30 +355,6 @@ export class ShardRun implements Watcher, ConfirmSink {
     this.#modelOf(definition).isDropped = true
     this.#topology.delete(definition)
     this.#count('delete')
-  }
-
-  // ---- faults
-
-  #armFault(): void {
-    if (this.#below(6) > 0) return
-    const kinds = [
-      { kind: 'write', ending: '.segment', code: 'EIO' },
-      { kind: 'write', ending: '.tmp', code: 'EIO' },
-      { kind: 'sync', ending: '.tmp', code: 'EIO' },
-      { kind: 'rename', ending: '', code: 'EIO' },
-    ] as const
-    this.#process.files.faults.failNext = kinds[this.#below(kinds.length)] ?? null
-  }
-
-  /** The disk fills up, or has room again. */
-  #changeRoom(): void {
-    const { disk } = this.#process.files
-    const wasFull = disk.capacityBytes < Number.MAX_SAFE_INTEGER
-    if (wasFull) disk.capacityBytes = Number.MAX_SAFE_INTEGER
-    else if (this.#below(3) === 0) {
-      disk.capacityBytes = disk.usedBytes + this.#below(6) * pageBytes
-      this.#count('full')
-    }
   }
 
   // ---------------------------------------------------------------- confirms
@@ -480,7 +379,7 @@ export class ShardRun implements Watcher, ConfirmSink {
       )
     }
     if (publish.message.isPersistent && publish.entries.some((entry) => entry.isDurable)) {
-      this.#stored = Math.max(this.#stored, publish.settledBefore)
+      this.#settlements.storedUpTo(publish.settledBefore)
     }
     this.#note(`confirm ${number}`)
   }
@@ -528,7 +427,7 @@ export class ShardRun implements Watcher, ConfirmSink {
       assert.ok(process.files.faultsDone > 0, `the shard failed by itself: ${process.errors.join('; ')}`)
       this.#forgetClients()
     } else {
-      this.#uploads = []
+      this.#uploads.forget()
       this.#reconcile(false)
       this.#isServing = true
     }
@@ -536,7 +435,7 @@ export class ShardRun implements Watcher, ConfirmSink {
 
   #forgetClients(): void {
     this.#channels = []
-    this.#uploads = []
+    this.#uploads.forget()
     this.#readers.clear()
   }
 
@@ -549,7 +448,7 @@ export class ShardRun implements Watcher, ConfirmSink {
   async #crash(what: string): Promise<void> {
     this.#note(what)
     this.#count(what)
-    const image = this.#damaged(this.#process.files.crashImage(this.#random))
+    const image = this.#trouble.damaged(this.#process.files.crashImage(this.#random))
     this.#process.end()
     this.#revive(this.#topology.crash())
     await this.#restart(image, false)
@@ -582,23 +481,11 @@ export class ShardRun implements Watcher, ConfirmSink {
       isClean || process.files.faultsDone > 0,
       `a stop failed by itself: ${String(failure)} ${process.errors.join('; ')}`,
     )
-    const image = this.#damaged(process.files.crashImage(this.#random))
+    const image = this.#trouble.damaged(process.files.crashImage(this.#random))
     process.end()
     this.#revive(isClean ? this.#topology.stop() : this.#topology.crash())
     this.#count(isClean ? 'stop' : 'failed stop')
     await this.#restart(image, isClean)
-  }
-
-  /** Nothing may depend on a digest: now and then some are damaged or missing. */
-  #damaged(image: DiskImage): DiskImage {
-    if (this.#below(6) > 0) return image
-    for (const [path, bytes] of image) {
-      if (!path.endsWith('.digest') || this.#below(3) > 0) continue
-      this.#count('damaged digest')
-      if (this.#below(2) === 0) image.delete(path)
-      else image.set(path, flipped(bytes, this.#below(bytes.length * 8)))
-    }
-    return image
   }
 
   /** Queues whose deletion was not stored are there again. */
@@ -620,7 +507,7 @@ export class ShardRun implements Watcher, ConfirmSink {
   async #begin(wasClean: boolean, isFirst: boolean): Promise<void> {
     const process = this.#process
     this.#topology.begin(process.clock, process.shards)
-    if (!isFirst && this.#below(8) === 0) this.#armFault()
+    if (!isFirst && this.#below(8) === 0) this.#trouble.arm(this.#process.files)
     const end = isFirst || this.#below(4) > 0 ? Number.POSITIVE_INFINITY : this.#below(120)
     let result: 'open' | Error | null = null
     process.shards.start(this.#topology).then(
@@ -660,12 +547,11 @@ export class ShardRun implements Watcher, ConfirmSink {
     for (const [id, model] of this.#models) {
       const handle = this.#topology.queues.get(id)?.queue as LocalQueue | null | undefined
       if (model.isDropped || handle === null || handle === undefined) continue
-      model.reconcile(handle.entries, isClean, this.#stored)
+      model.reconcile(handle.entries, isClean, this.#settlements.stored)
       model.assertSequences()
       this.#checkCounters(model, handle)
     }
-    this.#flushed = this.#settled
-    this.#stored = this.#settled
+    this.#settlements.opened()
     this.#note('open')
   }
 
@@ -731,7 +617,7 @@ export class ShardRun implements Watcher, ConfirmSink {
       if (this.#fatal !== null) await this.#crash('fatal')
       await this.#turns(1)
     }
-    for (const upload of this.#uploads.splice(0)) upload.writer.abandon()
+    this.#uploads.giveUp()
     for (let turns = 0; this.#process.isFull && turns < 2_000; turns++) await this.#turns(1)
     assert.ok(!this.#process.isFull, 'still full although there is room')
   }
@@ -803,29 +689,4 @@ export class ShardRun implements Watcher, ConfirmSink {
   #count(what: string): void {
     this.counts[what] = (this.counts[what] ?? 0) + 1
   }
-}
-
-function flipped(bytes: Uint8Array, bit: number): Uint8Array {
-  const copy = bytes.slice()
-  copy[bit >> 3] = (copy[bit >> 3] ?? 0) ^ (1 << (bit & 7))
-  return copy
-}
-
-function kindOf(random: SeededRandom): Kind {
-  const base = {
-    segmentBytes: pageBytes * (1 + random.below(2)),
-    cacheBytes: pageBytes * (4 + random.below(8)),
-    entryBytesMax: 1,
-    roomBytesMin: pageBytes * random.below(3),
-    diskTurnsMax: [0, 1, 3, 12][random.below(4)] ?? 0,
-    stopShare: [0, 0.01, 0.02, 0.04][random.below(4)] ?? 0,
-    persistentShare: [0.5, 0.8, 1][random.below(3)] ?? 1,
-  }
-  const kinds: Pick<Kind, 'sizes' | 'burstMax' | 'steps'>[] = [
-    { sizes: [60, 25, 10, 5], burstMax: 15, steps: 400 },
-    { sizes: [10, 10, 30, 50], burstMax: 3, steps: 300 },
-    { sizes: [100, 0, 0, 0], burstMax: 1_500, steps: 150 },
-    { sizes: [95, 5, 1, 0], burstMax: 200, steps: 300 },
-  ]
-  return { ...base, ...(kinds[random.below(kinds.length)] as Pick<Kind, 'sizes' | 'burstMax' | 'steps'>) }
 }

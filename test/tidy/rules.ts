@@ -178,7 +178,7 @@ export const fileLinesMax = 400
 export const testFileLinesMax = 700
 
 /** Files that are longer than that, with the length they may not exceed. Numbers only go down. */
-export const fileLinesRatchet: Readonly<Record<string, number>> = { 'test/simulation/shard-run.ts': 831 }
+export const fileLinesRatchet: Readonly<Record<string, number>> = {}
 
 export const functionLinesMax = 70
 
