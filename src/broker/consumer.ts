@@ -1,7 +1,6 @@
 import type { FieldTable } from '../amqp/field-table.ts'
 import type { ConsumeArguments } from './commands.ts'
 import type { Consumer, DeliverySink, Queue, SharedCredit } from './ports.ts'
-import { wholeNumber } from './topology/field-values.ts'
 
 /** A consumer as it is registered with its queue's shard, which from then on keeps what changes. */
 export class RegisteredConsumer implements Consumer {
@@ -20,24 +19,22 @@ export class RegisteredConsumer implements Consumer {
   isActive = false
   isInTurn = false
 
-  constructor(id: number, queue: Queue, priority: number, args: ConsumeArguments) {
+  constructor(
+    id: number,
+    queue: Queue,
+    checked: { readonly priority: number; readonly timeoutMs: number | null },
+    args: ConsumeArguments,
+  ) {
     this.id = id
     this.tag = args.tag
     this.queue = queue
     this.sink = args.sink
     this.isNoAck = args.isNoAck
     this.isExclusive = args.isExclusive
-    this.priority = priority
+    this.priority = checked.priority
     this.limit = args.limit
     this.shared = args.shared
-    this.timeoutMs = consumerTimeoutMs(args.arguments)
+    this.timeoutMs = checked.timeoutMs
     this.arguments = args.arguments
   }
-}
-
-/** `x-consumer-timeout` of a consumer; what is no positive number means nothing. */
-function consumerTimeoutMs(table: FieldTable): number | null {
-  const field = table.fields.get('x-consumer-timeout')
-  const number = field === undefined ? null : wholeNumber(field)
-  return number === null || number <= 0 ? null : Number(number)
 }

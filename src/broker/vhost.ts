@@ -22,7 +22,7 @@ import type { DeclaredQueue } from './topology/declared-queue.ts'
 import { checkSameExchange, checkSameQueue } from './topology/equivalence.ts'
 import type { Exchange } from './topology/exchange.ts'
 import { shown, withoutLineBreaks } from './topology/names.ts'
-import { consumerPriority } from './topology/queue-arguments.ts'
+import { consumerPriority, consumerTimeoutMs } from './topology/queue-arguments.ts'
 import type { Topology } from './topology/topology.ts'
 import type { VhostState } from './topology/vhost-state.ts'
 import { VhostBindings } from './vhost-bindings.ts'
@@ -238,8 +238,10 @@ export class Vhost implements VhostCommands {
     const name = withoutLineBreaks(args.queue)
     this.#rightsOf(session).authorise('read', 'queue', name)
     const queue = handleOf(rules.usableQueue(this.#state, session, name))
-    const priority = consumerPriority(shown('queue', name, this.name), args.arguments)
-    const consumer = new RegisteredConsumer(this.#parts.nextConsumerId(), queue, priority, args)
+    const what = shown('queue', name, this.name)
+    const priority = consumerPriority(what, args.arguments)
+    const timeoutMs = consumerTimeoutMs(what, args.arguments)
+    const consumer = new RegisteredConsumer(this.#parts.nextConsumerId(), queue, { priority, timeoutMs }, args)
     queue.shard.register(consumer, {
       done: (_, committedWith) => reply.done(consumer, committedWith),
       failed: (error) => reply.failed(error),

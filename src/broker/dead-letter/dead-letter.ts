@@ -54,15 +54,16 @@ export class DeadLetterWriter {
     const keys = to.routingKey === null ? death.routingKeys : [to.routingKey]
     const route = { exchange: to.exchange, routingKey: to.routingKey ?? from.routingKey }
     const copy = this.#copy.fill(message, properties, { headers, expiration: null }, route)
-    copy.traits = this.#keptTraits(message.traits)
+    copy.traits = this.#keptTraits(message.traits, to.routingKey === null)
     return { message: copy, keys, headers }
   }
 
-  #keptTraits(from: MessageTraits | null): MessageTraits | null {
-    if (from === null || (from.priority === 0 && from.group === '')) return null
+  #keptTraits(from: MessageTraits | null, keepsKeys: boolean): MessageTraits | null {
+    if (from === null || (from.priority === 0 && from.group === '' && from.blindKeys.length === 0)) return null
     this.#traits.clear()
     this.#traits.priority = from.priority
     this.#traits.group = from.group
+    if (keepsKeys) this.#traits.blindKeys = from.blindKeys
     return this.#traits
   }
 }

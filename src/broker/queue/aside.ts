@@ -98,6 +98,12 @@ export class Aside {
     if (this.expiries.size > 2 * this.#expiring + staleMin) this.#compactExpiries()
   }
 
+  /** Its deadline is another now; 0 is none. */
+  retimed(deadline: number, before: number, sequence: number): void {
+    if (before > 0) this.#expiring--
+    if (deadline > 0) this.expiresAt(deadline, sequence)
+  }
+
   /** The next time at which anything here happens; Infinity when nothing does. */
   get nextTime(): number {
     return Math.min(this.due.firstDeadline, this.expiries.firstDeadline)

@@ -30,10 +30,10 @@ export function featuresOf(settings: QueueSettings): number {
   )
 }
 
-/** Whether one more message would be above the limits. */
-export function isFull(settings: QueueSettings, ready: number, readyBytes: number): boolean {
-  if (settings.maxLength !== null && ready >= settings.maxLength) return true
-  return settings.maxLengthBytes !== null && readyBytes >= settings.maxLengthBytes
+/** Whether one more message of so many bytes would be above the limits. */
+export function wouldOverflow(settings: QueueSettings, ready: number, readyBytes: number, bodyBytes: number): boolean {
+  if (settings.maxLength !== null && ready + 1 > settings.maxLength) return true
+  return settings.maxLengthBytes !== null && readyBytes + bodyBytes > settings.maxLengthBytes
 }
 
 /** Whether there is more than the limits allow. */

@@ -6,6 +6,7 @@ import type { Clock } from '../../base/clock.ts'
 import { BrokerError } from '../errors.ts'
 import type { Consumer, GetSink, Outcome, Queue, Reply } from '../ports.ts'
 import type { LocalQueue } from '../queue/local-queue.ts'
+import { QueueFeature } from '../queue/queue-features.ts'
 import type { Deadlines } from './deadlines.ts'
 import type { Delivery } from './delivery.ts'
 import type { Settling } from './settling.ts'
@@ -17,6 +18,8 @@ export interface ConsumingPorts {
   readonly deadlines: Deadlines
   /** Somebody did what counts as a use of the queue. */
   used(queue: LocalQueue): void
+  /** More may be ready than the limits allow. */
+  enforce(queue: LocalQueue): void
   isServing(): boolean
 }
 
@@ -63,7 +66,11 @@ export class Consuming {
     this.#ports.used(queue)
     // The next one of those that wait to be the active one.
     const { active, isSingleActive } = queue.turns
-    if (isSingleActive && active !== null) this.resume(active)
+    if (isSingleActive && active !== null) {
+      queue.turns.enter(active)
+      // What the one that left held goes back first.
+      this.#ports.delivery.pumpLater(queue)
+    }
     reply.done(queue.turns.members.size, 0)
   }
 
@@ -88,6 +95,8 @@ export class Consuming {
     }
     if (held === 0 || !isThere) return
     // Of many that come back one after the other, the first must not draw those behind after it.
+    if ((outcome === 'requeue' || outcome === 'fail') && (local.features & QueueFeature.limits) !== 0)
+      this.#ports.enforce(local)
     if (outcome === 'requeue' || outcome === 'fail') delivery.pumpLater(local)
     else delivery.pump(local)
   }
@@ -125,12 +134,13 @@ export class Consuming {
   }
 }
 
-/** Only the active consumer gets anything. */
+/** Of quorum queues only the active consumer gets anything; classic ones give to a get as well. */
 function refusalOfGet(queue: LocalQueue): BrokerError | null {
-  if (!queue.turns.isSingleActive) return null
+  const type = queue.definition.arguments.fields.get('x-queue-type')?.value
+  if (!queue.turns.isSingleActive || type !== 'quorum') return null
   return new BrokerError(
     'resource-locked',
-    `cannot obtain access to locked ${nameOf(queue)}. basic.get operations are not supported by queues with single active consumer`,
+    `cannot obtain access to locked ${nameOf(queue)}. basic.get operations are not supported by quorum queues with single active consumer`,
   )
 }
 

@@ -14,13 +14,14 @@ import type { RunQueue } from '../../base/run-queue.ts'
 import type { Route } from '../commands.ts'
 import { DeadLetterWriter } from '../dead-letter/dead-letter.ts'
 import { type DeathReason, isCycle } from '../dead-letter/death-history.ts'
-import { Message } from '../message.ts'
+import { propertiesOf } from '../dead-letter/message-copy.ts'
+import { type Chunks, Message } from '../message.ts'
 import { MessageTraits } from '../message-traits.ts'
-import type { ShardTopology } from '../ports.ts'
+import type { BodyWriter, ConfirmSink, Queue, ShardTopology } from '../ports.ts'
 import { type Dying, DyingEntries, dyingHolder } from '../queue/dying-entries.ts'
 import { type EntryChunk, EntryFlag } from '../queue/entry-chunk.ts'
-import type { LocalQueue } from '../queue/local-queue.ts'
-import type { LargeBody } from './large-bodies.ts'
+import { LocalQueue } from '../queue/local-queue.ts'
+import { type LargeBodies, type LargeBody, LargeBodyWriter } from './large-bodies.ts'
 import { ReadTraits, type Source } from './record-traits.ts'
 import type { Settling } from './settling.ts'
 import type { StoredEntries } from './stored-entries.ts'
@@ -29,9 +30,11 @@ import type { StoredEntries } from './stored-entries.ts'
 export const refusedRetryMs = 1_000
 /** Dying entries of one queue above which no more are taken out of it because their time is over. */
 export const dyingMax = 1_000
+const persistentMode = 2
 
 export interface DeadLettersPorts {
   readonly stored: StoredEntries
+  readonly bodies: LargeBodies
   readonly settling: Settling
   readonly topology: ShardTopology
   readonly clock: Clock
@@ -41,6 +44,15 @@ export interface DeadLettersPorts {
   /** The dying entries of a queue are fewer again. */
   drained(queue: LocalQueue): void
   isServing(): boolean
+  damaged(error: Error): void
+}
+
+/** What a dead letter needs that takes time: its body in other logs, and the word of another shard. */
+interface Transfer {
+  /** By queue for those of other shards; null: in this shard's durable log. */
+  readonly writers: Map<Queue | null, BodyWriter>
+  /** The queues of other shards have it. */
+  isElsewhere: boolean
 }
 
 export class DeadLetters {
@@ -49,6 +61,9 @@ export class DeadLetters {
   readonly #message = new Message()
   readonly #read = new ReadTraits()
   readonly #traits = new MessageTraits()
+  readonly #transfers = new Map<Dying, Transfer>()
+  /** Targets that other shards hold. */
+  readonly #elsewhere: Queue[] = []
   readonly #route: Route = { queues: [], count: 0, hasDurable: false, version: -1, isCacheable: false }
 
   constructor(ports: DeadLettersPorts) {
@@ -73,7 +88,10 @@ export class DeadLetters {
     if (exchange === null) return
     const target = { exchange, routingKey: queue.settings.deadLetterRoutingKey }
     const letter = this.#rewrite(queue, message, 'maxlen', target)
-    if (letter !== null) this.#ports.store(letter, this.#route, body, null)
+    if (letter === null) return
+    // A large one is in this shard's logs, and the others would have to wait for it: they do without.
+    for (const other of this.#elsewhere) if (body === null) other.shard.publish(letter, [other], 1, null, 0)
+    this.#ports.store(letter, this.#route, body, null)
   }
 
   #add(queue: LocalQueue, chunk: EntryChunk, dying: Dying): void {
@@ -93,9 +111,13 @@ export class DeadLetters {
 
   #run(queue: LocalQueue, dying: DyingEntries, shouldYield: () => boolean): boolean {
     for (let first = dying.first(); first !== undefined; first = dying.first()) {
-      if (queue.isDropped || !this.#ports.isServing()) return false
+      if (queue.isDropped || !this.#ports.isServing()) {
+        this.#endTransfer(first)
+        return false
+      }
       const result = this.#send(queue, first, () => this.#schedule(queue, dying))
       if (result === 'later') return false
+      this.#endTransfer(first)
       dying.drop()
       if (shouldYield()) return true
     }
@@ -105,7 +127,8 @@ export class DeadLetters {
   }
 
   /** `later`: `again` is called when it can be tried again. */
-  #send(queue: LocalQueue, { sequence, reason, isParked }: Dying, again: () => void): 'done' | 'later' {
+  #send(queue: LocalQueue, dying: Dying, again: () => void): 'done' | 'later' {
+    const { sequence, reason, isParked } = dying
     const { stored, settling, clock } = this.#ports
     const chunk = queue.entries.chunkOf(sequence)
     if (chunk === null || !isDying(chunk, sequence)) return 'done'
@@ -115,22 +138,99 @@ export class DeadLetters {
       return 'later'
     }
     this.#message.traits = this.#traitsOfRecord()
-    this.#message.isPersistent = (flags & EntryFlag.transient) === 0
+    this.#message.isPersistent =
+      (flags & EntryFlag.transient) === 0 || propertiesOf(this.#message).deliveryMode === persistentMode
+    const body = stored.bodyOf(chunk, sequence, flags)
+    if (body !== null) this.#message.chunks = elsewhere
     const target = targetOf(queue, isParked)
     const letter = target === null ? null : this.#rewrite(queue, this.#message, reason, target)
     if (letter === null) {
       settling.settleOne(queue, chunk, sequence)
       return 'done'
     }
+    if (body !== null && this.#needsCopies(dying, letter, body)) {
+      this.#copyBody(dying, body, again)
+      return 'later'
+    }
+    if (this.#elsewhere.length > 0 && this.#transfers.get(dying)?.isElsewhere !== true) {
+      this.#sendElsewhere(dying, letter, again)
+      return 'later'
+    }
     const source = (flags & EntryFlag.transient) === 0 ? { queueId: queue.id, sequence } : null
-    const body = stored.bodyOf(chunk, sequence, flags)
-    if (this.#ports.store(letter, this.#route, body, source)) {
+    const copied = this.#transfers.get(dying)?.writers.get(null)
+    const written = copied instanceof LargeBodyWriter ? copied.body : body
+    if (this.#ports.store(letter, this.#route, written, source)) {
       settling.forget(queue, chunk, sequence)
       return 'done'
     }
     clock.after(refusedRetryMs, again)
     return 'later'
   }
+
+  // ---------------------------------------------------------------- what takes time
+
+  /** Whether the body must be written to other logs first: chunks in the scratch log, or another shard's queue. */
+  #needsCopies(dying: Dying, letter: Message, body: LargeBody): boolean {
+    if (this.#transfers.has(dying)) return false
+    return (letter.isPersistent && !body.isDurable) || this.#elsewhere.length > 0
+  }
+
+  #copyBody(dying: Dying, body: LargeBody, again: () => void): void {
+    const { bodies, clock, damaged } = this.#ports
+    const transfer: Transfer = { writers: new Map(), isElsewhere: false }
+    this.#transfers.set(dying, transfer)
+    if (!body.isDurable) transfer.writers.set(null, bodies.openWriter(true, body.bodyBytes))
+    for (const queue of this.#elsewhere) transfer.writers.set(queue, queue.shard.openBody(true, body.bodyBytes))
+    const reader = bodies.reader(body)
+    const copyChunk = (index: number): void => {
+      reader.read(index, (error, buffer, start, end) => {
+        if (error !== null) return damaged(error)
+        for (const writer of transfer.writers.values()) writer.append(buffer, start, end)
+        if (index + 1 < reader.count) return clock.soon(() => copyChunk(index + 1))
+        reader.release()
+        const written = transfer.writers.get(null)
+        if (written instanceof LargeBodyWriter) written.flush()
+        again()
+      })
+    }
+    copyChunk(0)
+  }
+
+  /** The source waits until all of them have it; one that refuses it is asked again. */
+  #sendElsewhere(dying: Dying, letter: Message, again: () => void): void {
+    const transfer = this.#transfers.get(dying) ?? { writers: new Map<Queue | null, BodyWriter>(), isElsewhere: false }
+    this.#transfers.set(dying, transfer)
+    const queues = [...this.#elsewhere]
+    let left = queues.length
+    let isRefused = false
+    const answered = (): void => {
+      if (--left > 0) return
+      transfer.isElsewhere = !isRefused
+      if (isRefused) this.#ports.clock.after(refusedRetryMs, again)
+      else again()
+    }
+    const sink: ConfirmSink = {
+      confirm: answered,
+      refuse: () => {
+        isRefused = true
+        answered()
+      },
+    }
+    for (const queue of queues) {
+      letter.chunks = transfer.writers.get(queue) ?? null
+      transfer.writers.delete(queue)
+      queue.shard.publish(letter, [queue], 1, sink, 0)
+    }
+    letter.chunks = null
+  }
+
+  #endTransfer(dying: Dying): void {
+    const transfer = this.#transfers.get(dying)
+    this.#transfers.delete(dying)
+    for (const writer of transfer?.writers.values() ?? []) writer.abandon()
+  }
+
+  // ---------------------------------------------------------------- the letter
 
   /** The dead letter, routed; null when it leads nowhere. */
   #rewrite(
@@ -144,32 +244,45 @@ export class DeadLetters {
     const death = { ...to, queue: name, reason, timeMs: clock.now() }
     const letter = this.#writer.rewrite(message, death)
     letter.message.chunks = null
-    if (!topology.reroute(vhost, to.exchange, letter.keys, letter.message, this.#route)) return null
+    const blindKeys = to.routingKey === null ? (message.traits?.blindKeys ?? []) : []
+    const keys = blindKeys.length === 0 ? letter.keys : [...letter.keys, ...blindKeys]
+    if (!topology.reroute(vhost, to.exchange, keys, letter.message, this.#route)) return null
     this.#dropCycles(letter.headers, reason)
-    return this.#route.count === 0 ? null : letter.message
+    return this.#route.count + this.#elsewhere.length === 0 ? null : letter.message
   }
 
-  /** What goes round by itself goes round once. */
+  /** What goes round by itself goes round once. Targets of other shards are set apart. */
   #dropCycles(headers: FieldTable, reason: DeathReason): void {
     const { queues } = this.#route
     let count = 0
+    this.#elsewhere.length = 0
     for (let index = 0; index < this.#route.count; index++) {
       const queue = queues[index]
       if (queue === undefined || isCycle(headers, queue.definition.name, reason)) continue
-      queues[count++] = queue
+      if (queue instanceof LocalQueue) queues[count++] = queue
+      else this.#elsewhere.push(queue)
     }
     this.#route.count = count
   }
 
   #traitsOfRecord(): MessageTraits | null {
     this.#ports.stored.readTraits(this.#read)
-    const { priority, group } = this.#read
-    if (priority === 0 && group === '') return null
+    const { priority, group, blindKeys } = this.#read
+    if (priority === 0 && group === '' && blindKeys.length === 0) return null
     this.#traits.clear()
     this.#traits.priority = priority
     this.#traits.group = group
+    this.#traits.blindKeys = blindKeys
     return this.#traits
   }
+}
+
+/** Stands for a body that is in chunks, which need not be read to be given another name. */
+const elsewhere: Chunks = {
+  count: 0,
+  bodyBytes: 0,
+  read: () => {},
+  release: () => {},
 }
 
 function isDying(chunk: EntryChunk, sequence: number): boolean {

@@ -68,7 +68,7 @@ export class Delivery {
     if (queue.isScheduled || queue.isLoading || queue.isWaitingForMark) return
     const consumer = queue.turns.next()
     if (consumer === null && queue.gets.length === 0) return
-    if (consumer === null || queue.gets.length > 0 || queue.entries.ready > 1 || message.chunks !== null) {
+    if (consumer === null || queue.gets.length > 0 || queue.entries.ready > 1 || (flags & EntryFlag.large) !== 0) {
       this.pump(queue)
       return
     }

@@ -56,6 +56,8 @@ export class Entering {
   /** Gives up what is above the limits: the oldest of the lowest priority first. O(1) for each that goes. */
   enforce(queue: LocalQueue): void {
     const { entries, settings } = queue
+    // What was put back may stand above the limits of a queue that refuses what is new.
+    if (settings.overflow !== 'drop-head') return
     while (isOverfull(settings, entries.ready, entries.readyBytes)) {
       const sequence = entries.firstToDrop()
       const chunk = entries.chunkOf(sequence)

@@ -80,10 +80,7 @@ function applyWaits(queue: LocalQueue, waits: ReadonlyMap<number, number>): void
   }
 }
 
-/** As the window writes its ids: the hash, then when it came. */
+/** A record's hash of its message's id. */
 export function rememberId(queue: LocalQueue, hash: Uint8Array, arrivedAt: number): void {
-  const bytes = new Uint8Array(hash.length + 8)
-  bytes.set(hash)
-  new DataView(bytes.buffer).setFloat64(hash.length, arrivedAt)
-  windowOf(queue)?.restore(bytes)
+  windowOf(queue)?.rememberHash(hash, 0, arrivedAt)
 }

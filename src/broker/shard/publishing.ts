@@ -10,16 +10,16 @@ import type { Route } from '../commands.ts'
 import { deduplicationIdOf } from '../deduplication-id.ts'
 import type { Message } from '../message.ts'
 import type { ConfirmSink, Queue, ShardTopology } from '../ports.ts'
-import { DeduplicationWindow } from '../queue/deduplication-window.ts'
+import { DeduplicationWindow, hashOf } from '../queue/deduplication-window.ts'
 import { EntryFlag } from '../queue/entry-chunk.ts'
 import type { LocalQueue } from '../queue/local-queue.ts'
-import { isFull, QueueFeature } from '../queue/queue-features.ts'
+import { QueueFeature, wouldOverflow } from '../queue/queue-features.ts'
 import type { Delivery } from './delivery.ts'
 import type { Entering } from './entering.ts'
 import { type LargeBodies, type LargeBody, LargeBodyWriter } from './large-bodies.ts'
 import type { PendingConfirms } from './pending-confirms.ts'
 import { appendPublish, targetsMax, writeTarget } from './publish-record.ts'
-import { hashBytes, RecordTraits, type Source } from './record-traits.ts'
+import { RecordTraits, type Source } from './record-traits.ts'
 import { targetBytes } from './records.ts'
 import type { ScratchUsage } from './scratch-usage.ts'
 
@@ -72,7 +72,7 @@ export class Publishing {
     }
     writer?.flush()
     this.#stamp.arrivedAt = this.#ports.clock.now()
-    this.#sortTargets(message, queues, count)
+    this.#sortTargets(message, queues, count, true)
     if (count === 1 && this.#transientCount === 1 && writer === null && message.traits === null) {
       if (this.#handOver(this.#transient[0] as LocalQueue, message)) return this.#confirm(0, confirms, sequence)
     }
@@ -92,10 +92,10 @@ export class Publishing {
   deadLetter(message: Message, route: Route, body: LargeBody | null, source: Source | null): boolean {
     for (let index = 0; index < route.count; index++) {
       const queue = route.queues[index] as LocalQueue
-      if ((queue.features & QueueFeature.rejects) !== 0 && isFullNow(queue)) return false
+      if ((queue.features & QueueFeature.rejects) !== 0 && isTooFull(queue, message)) return false
     }
     this.#stamp.arrivedAt = this.#ports.clock.now()
-    this.#sortTargets(message, route.queues, route.count)
+    this.#sortTargets(message, route.queues, route.count, false)
     const position = this.#storeAll(message, body, source)
     // Targets that are not durable say nothing of the source.
     if (source !== null && position === 0) this.#ports.settled(source)
@@ -111,7 +111,8 @@ export class Publishing {
     return chunks instanceof LargeBodyWriter && chunks.isOf(this.#ports.bodies) ? chunks : null
   }
 
-  #sortTargets(message: Message, queues: readonly Queue[], count: number): void {
+  /** What has died has been taken once: it is no duplicate, and that it is not refused is known. */
+  #sortTargets(message: Message, queues: readonly Queue[], count: number, isNew: boolean): void {
     this.#durableCount = 0
     this.#transientCount = 0
     this.#refusing.length = 0
@@ -119,7 +120,7 @@ export class Publishing {
     for (let index = 0; index < count; index++) {
       const queue = queues[index] as LocalQueue
       if (queue.isDropped) continue
-      if (queue.features !== 0 && !this.#isTaken(queue, message)) continue
+      if (isNew && queue.features !== 0 && !this.#isTaken(queue, message)) continue
       if (message.isPersistent && queue.isDurable) this.#durable[this.#durableCount++] = queue
       else this.#transient[this.#transientCount++] = queue
     }
@@ -127,7 +128,7 @@ export class Publishing {
 
   /** Whether a queue takes the message: not when it is full and refuses, nor when it has seen the message before. */
   #isTaken(queue: LocalQueue, message: Message): boolean {
-    if ((queue.features & QueueFeature.rejects) !== 0 && isFullNow(queue)) {
+    if ((queue.features & QueueFeature.rejects) !== 0 && isTooFull(queue, message)) {
       this.#refusing.push(queue)
       return false
     }
@@ -139,8 +140,8 @@ export class Publishing {
   #isNew(queue: LocalQueue, id: string): boolean {
     const window = windowOf(queue)
     if (window === null || window.isDuplicate(id, this.#stamp.arrivedAt)) return false
-    window.remember(id, this.#stamp.arrivedAt)
-    this.#hash ??= window.entries(window.size - 1, 1).subarray(0, hashBytes)
+    this.#hash ??= hashOf(id)
+    window.rememberHash(this.#hash, 0, this.#stamp.arrivedAt)
     return true
   }
 
@@ -213,8 +214,8 @@ export class Publishing {
   }
 }
 
-function isFullNow({ settings, entries }: LocalQueue): boolean {
-  return isFull(settings, entries.ready, entries.readyBytes)
+function isTooFull({ settings, entries }: LocalQueue, { bodyBytes }: Message): boolean {
+  return wouldOverflow(settings, entries.ready, entries.readyBytes, bodyBytes)
 }
 
 /** What a queue remembers of ids; null where it does not. */

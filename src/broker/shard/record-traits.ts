@@ -5,12 +5,16 @@
  *     u8 which of the parts are there, u8 priority, u16 group bytes
  *     [u48 due at] [u48 expiration in ms] [group, UTF-8] [deduplication hash, 16 bytes]
  *     [source: u64 queue id, u64 sequence]       a dead letter: this entry is settled by this record
+ *     [u16 bytes, keys of BCC: u8 bytes, key]
  */
-import type { MessageTraits } from '../message-traits.ts'
+
+import { decodeShortString, encodedBytes, encodeText } from '../../amqp/short-string.ts'
+import { blindKeyBytesMax, groupBytesMax, type MessageTraits } from '../message-traits.ts'
 import { readU16, readU48, readU64, writeU16, writeU48, writeU64 } from './records.ts'
 
-const Part = { due: 1, expiration: 2, hash: 4, source: 8 } as const
+const Part = { due: 1, expiration: 2, hash: 4, source: 8, blindKeys: 16 } as const
 const fixedBytes = 4
+const noKeys: readonly string[] = []
 export const hashBytes = 16
 
 /** The entry that a dead letter comes from, where the log knows it. */
@@ -21,7 +25,7 @@ export interface Source {
 
 /** Gathers the bytes for one record; used again and again. */
 export class RecordTraits {
-  readonly bytes = new Uint8Array(fixedBytes + 12 + 255 + hashBytes + 16)
+  bytes: Uint8Array = new Uint8Array(fixedBytes + 12 + groupBytesMax + hashBytes + 16)
   length = 0
 
   clear(): void {
@@ -60,10 +64,34 @@ export class RecordTraits {
       writeU64(bytes, at + 8, source.sequence)
       at += 16
     }
-    bytes[0] = parts
-    bytes[1] = traits?.priority ?? 0
-    writeU16(bytes, 2, groupBytes)
+    if (traits !== null && traits.blindKeys.length > 0) {
+      parts |= Part.blindKeys
+      at = this.#writeKeys(at, traits.blindKeys)
+    }
+    this.bytes[0] = parts
+    this.bytes[1] = traits?.priority ?? 0
+    writeU16(this.bytes, 2, groupBytes)
     this.length = at
+  }
+
+  /** The first ones, as many as there is room for. */
+  #writeKeys(at: number, keys: readonly string[]): number {
+    if (this.bytes.length < at + 2 + blindKeyBytesMax) {
+      const larger = new Uint8Array(this.bytes.length + 2 + blindKeyBytesMax)
+      larger.set(this.bytes)
+      this.bytes = larger
+    }
+    const { bytes } = this
+    let end = at + 2
+    for (const key of keys) {
+      const keyBytes = encodedBytes(key)
+      if (keyBytes > 255 || end + 1 + keyBytes > at + 2 + blindKeyBytesMax) break
+      bytes[end] = keyBytes
+      encodeText(key, bytes, end + 1)
+      end += 1 + keyBytes
+    }
+    writeU16(bytes, at, end - at - 2)
+    return end
   }
 }
 
@@ -75,6 +103,7 @@ export class ReadTraits {
   group = ''
   hash: Uint8Array | null = null
   source: Source | null = null
+  blindKeys: readonly string[] = noKeys
 
   /** Reads `length` bytes at `at`; 0 is nothing at all. */
   read(buffer: Uint8Array, at: number, length: number): void {
@@ -84,6 +113,7 @@ export class ReadTraits {
     this.group = ''
     this.hash = null
     this.source = null
+    this.blindKeys = noKeys
     if (length === 0) return
     const parts = buffer[at] as number
     const groupBytes = readU16(buffer, at + 2)
@@ -105,6 +135,17 @@ export class ReadTraits {
     }
     if ((parts & Part.source) !== 0) {
       this.source = { queueId: readU64(buffer, cursor), sequence: readU64(buffer, cursor + 8) }
+      cursor += 16
     }
+    if ((parts & Part.blindKeys) !== 0) this.blindKeys = readKeys(buffer, cursor)
   }
+}
+
+function readKeys(buffer: Uint8Array, at: number): string[] {
+  const end = at + 2 + readU16(buffer, at)
+  const keys: string[] = []
+  for (let cursor = at + 2; cursor < end; cursor += 1 + (buffer[cursor] as number)) {
+    keys.push(decodeShortString(buffer, cursor + 1, cursor + 1 + (buffer[cursor] as number)))
+  }
+  return keys
 }

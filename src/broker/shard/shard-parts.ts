@@ -21,6 +21,7 @@ import { Paging } from './paging.ts'
 import { PendingConfirms } from './pending-confirms.ts'
 import { Publishing } from './publishing.ts'
 import { Reclaim } from './reclaim.ts'
+import { Retiming } from './retiming.ts'
 import { ScratchUsage } from './scratch-usage.ts'
 import { SentMarks } from './sent-marks.ts'
 import { Settlements } from './settlements.ts'
@@ -60,6 +61,7 @@ export class ShardParts {
   readonly failing: Failing
   readonly entering: Entering
   readonly expiry: Expiry
+  readonly retiming: Retiming
   readonly consuming: Consuming
   readonly publishing: Publishing
   readonly reclaim: Reclaim
@@ -115,6 +117,7 @@ export class ShardParts {
     })
     this.deadLetters = new DeadLetters({
       stored: this.stored,
+      bodies: this.bodies,
       settling: this.settling,
       topology,
       clock,
@@ -122,6 +125,7 @@ export class ShardParts {
       store: (message, route, body, source) => this.publishing.deadLetter(message, route, body, source),
       drained: (queue) => this.expiry.wake(queue),
       isServing,
+      damaged: failed,
     })
     this.failing = new Failing({ log, clock, random, deadlines: this.deadlines, deadLetters: this.deadLetters, touch })
     this.settling.failing = this.failing
@@ -133,8 +137,10 @@ export class ShardParts {
       clock,
       deadlines,
       used: (queue) => this.used(queue, clock.now()),
+      enforce: (queue) => this.entering.enforce(queue),
       isServing,
     })
+    this.retiming = new Retiming({ clock, stored: this.stored, deadlines, isServing })
     this.expiry = new Expiry({
       clock,
       runQueue,

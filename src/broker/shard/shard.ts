@@ -210,6 +210,7 @@ export class Shard implements ShardCommands {
     if (this.#state !== 'serving') return
     this.#parts.used(queue, this.#options.clock.now())
     this.#parts.expiry.watch(queue)
+    this.#parts.retiming.start(queue)
     this.#parts.entering.enforce(queue)
   }
 

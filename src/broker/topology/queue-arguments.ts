@@ -167,6 +167,15 @@ export function consumerPriority(what: string, table: FieldTable): number {
   return Number(field.value) // what is beyond 2^53 is rounded, which changes no order that anyone relies on
 }
 
+/** `x-consumer-timeout` of a consumer in milliseconds; null when it does not say, or says 0. */
+export function consumerTimeoutMs(what: string, table: FieldTable): number | null {
+  const field = table.fields.get('x-consumer-timeout')
+  if (field === undefined) return null
+  const wrong = checks.milliseconds(field)
+  if (wrong !== null) throw invalid('x-consumer-timeout', what, wrong)
+  return Number(field.value) || null
+}
+
 /** An argument of the other kind of queue. */
 function checkKindOf(what: string, table: FieldTable): void {
   const type = queueTypeOf(table)
