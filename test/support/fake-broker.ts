@@ -21,6 +21,7 @@ import type {
 } from '../../src/broker/commands.ts'
 import { BrokerError } from '../../src/broker/errors.ts'
 import { Message } from '../../src/broker/message.ts'
+import type { MessageTraits } from '../../src/broker/message-traits.ts'
 import type {
   BodyWriter,
   ConfirmSink,
@@ -132,6 +133,7 @@ interface StoredMessage {
   readonly isFrames: boolean
   readonly isPersistent: boolean
   readonly bodyBytes: number
+  readonly traits: MessageTraits | null
   readonly chunks: FakeBody | null
 }
 
@@ -395,7 +397,9 @@ export class FakeVhost implements VhostCommands {
     this.pump(this.#queueOf(consumer.queue))
   }
 
-  extendLease(): void {}
+  extendLease(queue: Queue, consumer: Consumer | null, sequence: number, ms: number): void {
+    this.calls.push(`extendLease ${queue.definition.name} ${consumer?.tag ?? '-'} ${sequence} ${ms}`)
+  }
 
   settle(target: Queue, consumer: Consumer | null, first: number, last: number, outcome: Outcome): void {
     const queue = this.#queueOf(target)
@@ -493,6 +497,7 @@ function store(message: Message): StoredMessage {
     isFrames,
     isPersistent,
     bodyBytes,
+    traits: message.traits?.copy() ?? null,
     chunks,
   }
 }
