@@ -3,6 +3,8 @@
  * digest is not stored yet) or in its digest, of which some pages are kept.
  *
  *     first ≤ committedNext ≤ next        offsets below `first` have been dropped, those from `next` on do not exist
+ *
+ * Between them an offset is missing only after a repair of the log: it was lost.
  */
 import { assert } from '../../base/assert.ts'
 import type { Log, Position, Segment } from '../../log/log.ts'
@@ -74,6 +76,8 @@ export class OffsetIndex {
   #committing = 0
   committedNext = 0
   next = 0
+  /** Offsets found missing when the stream was opened. */
+  lost = 0
   /** No message was stored later than this; times only grow along a stream. */
   lastTimestamp = 0
 
@@ -94,24 +98,28 @@ export class OffsetIndex {
   // ---------------------------------------------------------------- in
 
   /** Opening: a segment whose digest is at hand, or whose records `append` will name. */
-  adopt(segment: Segment, summary: DigestSummary | null): IndexedSegment {
-    if (this.#segments.length === 0 && summary !== null) this.next = summary.first
-    if (summary !== null && summary.first !== this.next)
-      throw new Error(`offset ${this.next} is missing: the next one found is ${summary.first}`)
+  adopt(segment: Segment, summary: DigestSummary | null): void {
+    if (summary !== null) this.goOnAt(summary.first)
     const entry = new IndexedSegment(segment, summary ?? new SegmentRows(segment, this.next, this.#filterBytes))
     this.#segments.push(entry)
     if (summary !== null && summary.count > 0) this.lastTimestamp = summary.lastTimestamp
     this.next = entry.end
-    return entry
   }
 
-  /** Opening: the stream goes on at least at this offset, since what was before has been dropped. */
-  startAt(offset: number): void {
-    if (offset <= this.next) return
-    if (!this.#segments.every((entry) => entry.isEmpty))
-      throw new Error(`offset ${this.next} is missing: the next one found is ${offset}`)
+  /** Opening: the next offset is this one. What was before has been dropped, or, behind others, is lost. */
+  goOnAt(offset: number): void {
+    const missing = offset - this.next
+    if (missing < 0) throw new Error(`offset ${offset} stands behind ${this.next}`)
+    const last = this.#segments.at(-1)
+    if (missing === 0) return
+    if (this.#segments.every((entry) => entry.isEmpty)) {
+      for (const entry of this.#segments) entry.rows = new SegmentRows(entry.segment, offset, this.#filterBytes)
+    } else {
+      this.lost += missing
+      if (last?.isEmpty === true) last.rows = new SegmentRows(last.segment, offset, this.#filterBytes)
+      else last?.rows?.addLost(missing)
+    }
     this.next = offset
-    for (const entry of this.#segments) entry.rows = new SegmentRows(entry.segment, offset, this.#filterBytes)
   }
 
   /** The log may have begun another segment. Called after each append. */
@@ -167,6 +175,12 @@ export class OffsetIndex {
     return null
   }
 
+  /** The next offset from this one on that is in a segment; `next` when none is. */
+  existingFrom(offset: number): number {
+    if (this.entryOf(offset) !== null) return offset
+    return this.#segments.find((entry) => !entry.isEmpty && entry.first > offset)?.first ?? this.next
+  }
+
   /** Rows around an offset that exists; null when they must be loaded first. */
   pageOf(offset: number): RowPage | null {
     const entry = this.entryOf(offset)
@@ -217,7 +231,12 @@ export class OffsetIndex {
     const isFreed = (): boolean => !this.#log.segments.includes(segment)
     if (isFreed()) return
     try {
-      await visitStream(this.#log, segment, { message: (message) => rows.add(...message.row) })
+      await visitStream(this.#log, segment, {
+        message: ({ offset, row }) => {
+          rows.addLost(offset - rows.first - rows.count)
+          rows.add(...row)
+        },
+      })
       entry.rows = rows
     } catch (error) {
       if (!isFreed()) throw error

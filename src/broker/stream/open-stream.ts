@@ -108,6 +108,8 @@ export class OpenStream {
     const index = new OffsetIndex(log, definition.settings.filterBytes ?? filterBytesDefault)
     const places = await openStream(log, index)
     if (failure !== null) throw failure as Error
+    if (index.lost > 0)
+      options.logger.warn({ stream: definition.name, lost: index.lost }, 'messages of a stream are lost')
     const stream = new OpenStream(options, index, places)
     stream.#serve()
     return stream

@@ -9,6 +9,9 @@ import { addToBloom, BlockFlag } from './filter.ts'
 /** Messages in a block. */
 export const blockMessages = 1024
 
+/** Stands for the place of a message that was lost; no segment is so large. */
+export const lostRow = 0xffff_ffff
+
 /** Some rows in memory: those of a whole segment, or of a part of it. */
 export interface RowPage {
   readonly segmentId: number
@@ -55,16 +58,9 @@ export class SegmentRows implements RowPage {
 
   /** The next message; its filter value is `buffer[filterStart..filterEnd)`, or it has none (-1). */
   add(position: Position, timestamp: number, buffer: Uint8Array, filterStart: number, filterEnd: number): void {
-    if (this.count === this.positions.length) this.#grow()
     if (this.count === 0) this.firstTimestamp = timestamp
     this.lastTimestamp = timestamp
-    if (this.count % blockMessages === 0) {
-      this.timestamps.push(timestamp)
-      this.flags.push(0)
-      this.#blooms.push(null)
-    }
-    const block = this.flags.length - 1
-    this.positions[this.count++] = position - this.base
+    const block = this.#push(position - this.base)
     if (filterStart < 0) {
       this.flags[block] = (this.flags[block] as number) | BlockFlag.hasUnfiltered
       return
@@ -73,6 +69,23 @@ export class SegmentRows implements RowPage {
     const bloom = this.#blooms[block] ?? new Uint8Array(this.filterBytes)
     this.#blooms[block] = bloom
     addToBloom(bloom, buffer, filterStart, filterEnd)
+  }
+
+  /** The next messages are missing. */
+  addLost(count: number): void {
+    for (let left = count; left > 0; left--) this.#push(lostRow)
+  }
+
+  /** Adds a row and returns its block. */
+  #push(position: number): number {
+    if (this.count === this.positions.length) this.#grow()
+    if (this.count % blockMessages === 0) {
+      this.timestamps.push(this.lastTimestamp)
+      this.flags.push(0)
+      this.#blooms.push(null)
+    }
+    this.positions[this.count++] = position
+    return this.flags.length - 1
   }
 
   /** Whoever holds the old array may go on reading it up to the count it knew. */

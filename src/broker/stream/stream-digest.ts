@@ -85,13 +85,25 @@ export function readSummary(header: Uint8Array): DigestSummary | null {
 
 export type ReadDigest = (offset: number, byteLength: number) => Promise<Uint8Array | null>
 
+/** A digest that is no longer than this is read as a whole, in bytes. */
+const wholeBytesMax = 128 * 1024
+
+/** Reads from what has been read already where a digest is short. */
+async function readerOf(summary: DigestSummary, read: ReadDigest): Promise<ReadDigest | null> {
+  if (summary.end > wholeBytesMax) return read
+  const whole = await read(0, summary.end)
+  return whole === null ? null : async (offset, byteLength) => whole.subarray(offset, offset + byteLength)
+}
+
 /** The page of rows that holds the `row`th message of a segment; null when the digest cannot be read. */
 export async function readPage(
   segment: { readonly id: number; readonly base: number },
   summary: DigestSummary,
   row: number,
-  read: ReadDigest,
+  readDigest: ReadDigest,
 ): Promise<RowPage | null> {
+  const read = await readerOf(summary, readDigest)
+  if (read === null) return null
   const from = row - (row % pageRows)
   const count = Math.min(pageRows, summary.count - from)
   const firstBlock = from / blockMessages

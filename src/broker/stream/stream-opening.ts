@@ -60,7 +60,6 @@ export async function openStream(log: Log, index: OffsetIndex): Promise<Map<stri
     const header = segment.isSealed ? await log.readDigest(segment, 0, digestHeaderBytes) : null
     const summary = header === null ? null : readSummary(header)
     if (summary !== null) {
-      index.startAt(summary.first)
       index.adopt(segment, summary)
       const read = (offset: number, byteLength: number): Promise<Uint8Array | null> =>
         log.readDigest(segment, offset, byteLength)
@@ -70,12 +69,11 @@ export async function openStream(log: Log, index: OffsetIndex): Promise<Map<stri
     index.adopt(segment, null)
     await visitStream(log, segment, {
       message: ({ offset, row }) => {
-        if (offset !== index.next) index.startAt(offset)
-        if (offset !== index.next) throw new Error(`offset ${offset} at position ${row[0]} stands behind ${index.next}`)
+        index.goOnAt(offset)
         index.append(...row)
       },
       state: (state) => {
-        index.startAt(state.next)
+        index.goOnAt(state.next)
         note(state.places)
       },
     })

@@ -12,7 +12,7 @@ import { canTake } from '../queue/turns.ts'
 import { AckFloor } from './ack-floor.ts'
 import type { ConsumerFilter } from './filter.ts'
 import type { OffsetIndex } from './offset-index.ts'
-import { blockMessages, type RowPage } from './segment-rows.ts'
+import { blockMessages, lostRow, type RowPage } from './segment-rows.ts'
 import type { StreamBodies } from './stream-bodies.ts'
 import {
   filterBytesOf,
@@ -113,11 +113,14 @@ export class StreamReader implements Task {
     if (this.#next < index.first) this.#next = index.first
     if (this.#next >= index.committedNext) return false
     const page = this.#pageAt(this.#next)
-    if (page === null) return this.#loadRows()
+    if (page === null) return this.#findRows()
     const row = this.#next - page.first
     if (this.#filter !== null && !this.#mayPass(this.#filter, page, row)) return true
-    const position = page.base + (page.positions[row] as number)
+    const place = page.positions[row] as number
+    if (place === lostRow) return this.#pass()
+    const position = page.base + place
     if (!log.view(position)) return this.#loadRecord(position)
+    if (offsetOf(log.viewBuffer, log.viewStart) !== this.#next) return this.#mistaken(position)
     this.#look(log.viewBuffer, log.viewStart, log.viewEnd)
     if (position - this.#aheadAt >= readAheadEvery) this.#readAhead(position)
     return true
@@ -142,8 +145,7 @@ export class StreamReader implements Task {
   #look(buffer: Uint8Array, start: number, end: number): void {
     const { consumer } = this
     const message = this.#message
-    const offset = offsetOf(buffer, start)
-    this.#next = offset + 1
+    const offset = this.#next++
     if (!this.#isWanted(buffer, start)) return
     viewMessage(message, buffer, start, end)
     if (isChunked(buffer, start)) {
@@ -167,7 +169,24 @@ export class StreamReader implements Task {
     return this.#filter.passes(buffer, filterStartOf(buffer, start), filterBytesOf(buffer, start))
   }
 
-  #loadRows(): false {
+  /** A digest that passes its checks and yet is wrong. */
+  #mistaken(position: number): false {
+    this.#failed(new Error(`the record at position ${position} is not the message with offset ${this.#next}`))
+    return false
+  }
+
+  /** What is not there was lost. */
+  #pass(): true {
+    this.#next++
+    return true
+  }
+
+  #findRows(): boolean {
+    const existing = this.#ports.index.existingFrom(this.#next)
+    if (existing !== this.#next) {
+      this.#next = existing
+      return true
+    }
     this.#isLoading = true
     this.#ports.index.loadPage(this.#next).then(
       () => this.#loaded(),
