@@ -27,6 +27,8 @@ export interface Stage {
   dial(): Promise<RawClient>
   /** A name nobody else uses. */
   name(word: string): string
+  /** At the test's end this queue is deleted: for those that do not go with their connection. */
+  deleteLater(queue: string): void
 }
 
 export interface Broker extends Address {
@@ -53,6 +55,7 @@ export class Sentences {
     if (this.#broker.isExternal && title in this.#differences) return
     void test(title, async () => {
       const clients: RawClient[] = []
+      const queues: string[] = []
       const keep = (client: RawClient): RawClient => {
         clients.push(client)
         return client
@@ -64,9 +67,11 @@ export class Sentences {
           client: async (options) => keep(await RawClient.withChannel(address, options)),
           dial: async () => keep(await RawClient.dial(address)),
           name: (word) => `${word}-${randomBytes(6).toString('hex')}`,
+          deleteLater: (queue) => queues.push(queue),
         })
       } finally {
         for (const client of clients) client.destroy()
+        if (queues.length > 0) await deleteQueues(address, queues)
       }
     })
   }
@@ -82,4 +87,10 @@ export class Sentences {
     console.error(`NOT run against this broker, where it is known to differ (${differencesFile}):`)
     for (const title of left) console.error(`  - ${title}: ${this.#differences[title]}`)
   }
+}
+
+async function deleteQueues(address: Address, queues: readonly string[]): Promise<void> {
+  const client = await RawClient.withChannel(address)
+  for (const queue of queues) await client.call(1, 'queue.delete', { queue })
+  client.destroy()
 }
