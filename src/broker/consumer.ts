@@ -17,6 +17,7 @@ export class RegisteredConsumer implements Consumer {
   readonly arguments: FieldTable
   unacked = 0
   isActive = false
+  isLeaving = false
   isInTurn = false
 
   constructor(

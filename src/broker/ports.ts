@@ -88,6 +88,8 @@ export interface Consumer {
   unacked: number
   /** False before `activate` and after the consumer ended. */
   isActive: boolean
+  /** It ends, and what it holds comes back: set by the server before it unregisters it. Begins false. */
+  isLeaving: boolean
   /** The queue's own mark: it stands in the list of consumers whose turn may come. Begins false. */
   isInTurn: boolean
 }

@@ -308,6 +308,7 @@ export class Channel implements ResultOwner {
     for (const { consumer } of sinks) {
       if (consumer === null) continue
       left++
+      consumer.isLeaving = true
       try {
         this.vhost.cancel(consumer, { done: ended, failed: ended })
       } catch (error) {

@@ -112,6 +112,7 @@ export class QueueWorld {
       unacked: 0,
       isActive: false,
       isInTurn: false,
+      isLeaving: false,
     }
     const made: WorldConsumer = { consumer, model: new ModelConsumer(id, options), queue }
     const { shard } = this.#harness

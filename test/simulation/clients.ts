@@ -37,6 +37,7 @@ export class SimulatedConsumer implements DeliverySink, Consumer {
   unacked = 0
   isActive = false
   isInTurn = false
+  isLeaving = false
   isReady = true
   isCancelled = false
   readonly sink = this

@@ -83,7 +83,12 @@ export class DelayedShard implements ShardCommands {
   }
 
   unregister(consumer: Consumer, reply: Reply<number>): void {
-    this.#commands.later(() => this.#shard.unregister(this.#farOf(consumer), this.#replyLater(reply)))
+    const { isLeaving } = consumer
+    this.#commands.later(() => {
+      const far = this.#farOf(consumer)
+      far.isLeaving = isLeaving
+      this.#shard.unregister(far, this.#replyLater(reply))
+    })
   }
 
   resume(consumer: Consumer): void {
@@ -145,6 +150,7 @@ class FarConsumer implements Consumer, DeliverySink {
   unacked = 0
   isActive = false
   isInTurn = false
+  isLeaving = false
   readonly #near: Consumer
   readonly #shard: ShardCommands
   readonly #answers: Line

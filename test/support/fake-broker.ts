@@ -367,7 +367,7 @@ export class FakeVhost implements VhostCommands {
       }
       const { tag, sink, isNoAck, isExclusive, limit, shared } = args
       const more = { timeoutMs: null, arguments: args.arguments }
-      const counts = { unacked: 0, isActive: false, isInTurn: false }
+      const counts = { unacked: 0, isActive: false, isInTurn: false, isLeaving: false }
       const id = ++this.#consumerIds
       return {
         result: { id, tag, queue, sink, isNoAck, isExclusive, priority: 0, limit, shared, ...more, ...counts },

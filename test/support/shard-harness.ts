@@ -56,6 +56,7 @@ export class TestConsumer implements DeliverySink {
       unacked: 0,
       isActive: false,
       isInTurn: false,
+      isLeaving: false,
       ...options,
     }
   }

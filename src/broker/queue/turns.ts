@@ -20,6 +20,8 @@ export class Turns {
   isSingleActive = false
   /** The one that gets them; null while there is none. */
   active: Consumer | null = null
+  /** The active one has left, and what it holds comes back before anyone else gets anything. */
+  awaited: Consumer | null = null
   /** Highest priority first. */
   #groups: Group[] = []
 
@@ -31,7 +33,9 @@ export class Turns {
   remove(consumer: Consumer): void {
     this.members.delete(consumer)
     consumer.isActive = false
-    if (this.active === consumer) this.active = this.#successor()
+    if (this.active !== consumer) return
+    this.active = this.#successor()
+    if (this.isSingleActive && consumer.isLeaving && consumer.unacked > 0) this.awaited = consumer
   }
 
   /** The one with the highest priority; among equals the one that has waited longest. */
@@ -52,6 +56,7 @@ export class Turns {
 
   /** The consumer whose turn it is, if any can take a message. It stays first until `served`. */
   next(): Consumer | null {
+    if (this.awaited !== null) return null
     const groups = this.#groups
     for (let index = 0; index < groups.length; index++) {
       const group = groups[index] as Group

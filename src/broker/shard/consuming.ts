@@ -92,6 +92,7 @@ export class Consuming {
       consumer.unacked -= held
       if (consumer.shared !== null) consumer.shared.unacked -= held
       local.turns.enter(consumer)
+      if (local.turns.awaited === consumer && consumer.unacked === 0) local.turns.awaited = null
     }
     if (held === 0 || !isThere) return
     // Of many that come back one after the other, the first must not draw those behind after it.

@@ -39,6 +39,8 @@ export interface DeliveryPorts {
   loadChunk(queue: LocalQueue, chunk: EntryChunk): void
   /** A no-ack delivery: the entry is done with. */
   settleOne(queue: LocalQueue, chunk: EntryChunk, sequence: number): void
+  /** Nothing more can be delivered now: what is above the limits goes. */
+  enforce(queue: LocalQueue): void
   /** The entry's time is over. */
   expired(queue: LocalQueue, chunk: EntryChunk, sequence: number): void
 }
@@ -80,6 +82,7 @@ export class Delivery {
   pump(queue: LocalQueue): void {
     if (queue.isScheduled || queue.isLoading || queue.isWaitingForMark || queue.isDropped) return
     if (this.#burst(queue)) this.#schedule(queue)
+    else if ((queue.features & QueueFeature.limits) !== 0) this.#ports.enforce(queue)
   }
 
   /** The same, but behind what the present turn still does to the queue: for entries that come back one after the other. */
@@ -100,6 +103,7 @@ export class Delivery {
       run: (shouldYield) => {
         while (this.#burst(queue)) if (shouldYield()) return true
         queue.isScheduled = false
+        if ((queue.features & QueueFeature.limits) !== 0) this.#ports.enforce(queue)
         return false
       },
     })

@@ -57,7 +57,7 @@ export class Entering {
   enforce(queue: LocalQueue): void {
     const { entries, settings } = queue
     // What was put back may stand above the limits of a queue that refuses what is new.
-    if (settings.overflow !== 'drop-head') return
+    if (settings.overflow !== 'drop-head' || isAboutToGive(queue)) return
     while (isOverfull(settings, entries.ready, entries.readyBytes)) {
       const sequence = entries.firstToDrop()
       const chunk = entries.chunkOf(sequence)
@@ -73,6 +73,12 @@ export class Entering {
       this.#ports.deadLetters.die(queue, chunk, sequence, 'maxlen')
     }
   }
+}
+
+/** Somebody waits for messages, and they only wait for the disk: `delivery` has the limits looked at again. */
+function isAboutToGive(queue: LocalQueue): boolean {
+  if (!queue.isWaitingForMark && !queue.isLoading && !queue.isScheduled) return false
+  return queue.gets.length > 0 || queue.turns.next() !== null
 }
 
 export interface PlacedEntry {

@@ -113,6 +113,7 @@ export class ShardParts {
       deadlines: this.deadlines,
       loadChunk,
       settleOne: (queue, chunk, sequence) => this.settling.settleOne(queue, chunk, sequence),
+      enforce: (queue) => this.entering.enforce(queue),
       expired: (queue, chunk, sequence) => this.deadLetters.die(queue, chunk, sequence, 'expired'),
     })
     this.deadLetters = new DeadLetters({

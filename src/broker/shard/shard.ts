@@ -105,6 +105,7 @@ export class Shard implements ShardCommands {
     for (const queue of this.#queues.values()) {
       queue.usedAt = now
       this.#parts.expiry.watch(queue)
+      this.#parts.entering.enforce(queue)
     }
   }
 
