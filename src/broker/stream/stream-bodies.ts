@@ -91,17 +91,18 @@ export class StreamBodyWriter implements BodyWriter {
       this.#pending.set(buffer.subarray(at, at + length), this.#length)
       this.#length += length
       at += length
-      if (this.#length === chunkBytes) this.#flush()
+      if (this.#length === chunkBytes) this.flush()
     }
   }
 
   /** Appends the rest. False when its pieces are not all in the log of these bodies: they cannot be named there. */
   finish(bodies: StreamBodies): boolean {
-    this.#flush()
+    this.flush()
     return this.#held.length === 0 && this.#home === bodies
   }
 
-  #flush(): void {
+  /** Appends what has gathered, as a piece of its own. */
+  flush(): void {
     const bodies = this.#home ?? this.#current()
     if (bodies === null) {
       if (this.#length > 0) this.#held.push(this.#pending.slice(0, this.#length))

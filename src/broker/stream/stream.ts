@@ -41,6 +41,7 @@ export class Stream implements ShardCommands {
   #open: OpenStream | null = null
   #state: State = 'closed'
   #failures = 0
+  #isDropped = false
   /** Commands that came before the log was open, in order, and bytes of messages among them. */
   #waiting: (() => void)[] = []
   #waitingBytes = 0
@@ -262,6 +263,7 @@ export class Stream implements ShardCommands {
 
   /** Its definition is gone: consumers are told. What is on its way is still stored, should the deletion not be. */
   drop(): void {
+    this.#isDropped = true
     if (this.#state !== 'open') this.#state = 'dropped'
     this.#open?.consumers.end()
   }
@@ -270,7 +272,7 @@ export class Stream implements ShardCommands {
   async close(): Promise<void> {
     const open = this.#open
     this.#open = null
-    this.#state = this.#state === 'dropped' ? 'dropped' : 'ended'
+    this.#state = this.#isDropped ? 'dropped' : 'ended'
     if (open !== null) this.#settled = this.#settled.then(() => this.#closeQuietly(open))
     this.#runWaiting()
     await this.#settled
