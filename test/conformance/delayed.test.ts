@@ -5,11 +5,13 @@
 import { after, describe } from 'node:test'
 import { BrokerProcess } from '../support/broker-process.ts'
 import { nodeClients } from './clients/behaviours.ts'
+import { extensions } from './protocol/extensions.ts'
 import { protocol } from './protocol/protocol.ts'
 
 const broker = await BrokerProcess.start({ program: 'delayed-broker.js' })
 after(() => broker.stop())
 void describe('with a shard that answers late', () => {
   protocol(broker, { timed: 'left-out' })
+  extensions(broker)
   nodeClients(broker.url)
 })
