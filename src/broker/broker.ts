@@ -1,12 +1,22 @@
 import type { Clock } from '../base/clock.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Random } from '../base/random.ts'
+import { inSlices } from '../base/sliced.ts'
 import type { Position } from '../log/log.ts'
 import { Logins } from './access/logins.ts'
-import { hashPassword, type PasswordVerifier, ThreadedPasswordVerifier } from './access/password-hash.ts'
+import {
+  hashPassword,
+  isPasswordHash,
+  isWeak,
+  type PasswordVerifier,
+  ThreadedPasswordVerifier,
+} from './access/password-hash.ts'
 import { Pattern } from './access/pattern.ts'
 import type { User } from './access/user.ts'
 import type { AlarmReason, BrokerCommands, BrokerListener, Principal, Session } from './commands.ts'
+import type { JsonObject } from './definitions/entry.ts'
+import { exportDefinitions, exportVhost, type ProductNames } from './definitions/export-definitions.ts'
+import { type Imported, importDefinitions } from './definitions/import-definitions.ts'
 import { BrokerError } from './errors.ts'
 import { checkedLimits, userLimitNames, vhostLimitNames } from './limits.ts'
 import { deletePolicy, type GivenPolicy, listPolicies, putPolicy, type ShownPolicy } from './policies.ts'
@@ -58,10 +68,26 @@ export class Broker implements BrokerCommands {
     this.#logins.check(username, stored, password, (fits) => {
       const user = this.#topology.users.get(username)
       // The user may have been deleted or given another password while this one was hashed.
-      const isStill = user !== undefined && user.passwordHash === stored
+      const isStill = user !== undefined && stored !== null && [user.passwordHash, user.upgradedFrom].includes(stored)
       const isRightPlace = isLoopback || !this.#loopbackUsers.has(username)
       done(fits && isStill && isRightPlace ? { username, tags: user.tags } : null)
+      if (fits && isStill && isWeak(user.passwordHash)) void this.#upgrade(user, password)
     })
+  }
+
+  /** Keeps a stronger hash of a password that has just been shown to be right (RabbitMQ's are imported). */
+  async #upgrade(user: User, password: string): Promise<void> {
+    const stored = user.passwordHash
+    if (user.upgradedFrom === stored) return
+    user.upgradedFrom = stored // one at a time
+    try {
+      const passwordHash = await hashPassword(password, this.#parts.random)
+      if (this.#topology.users.get(user.name) !== user || user.passwordHash !== stored) return
+      this.#topology.putUser(user.name, passwordHash, user.tags)
+      user.upgradedFrom = stored
+    } catch (error) {
+      this.#parts.logger.warn({ error }, `the password hash of user '${user.name}' could not be made stronger`)
+    }
   }
 
   openSession(principal: Principal, vhost: string): BrokerSession {
@@ -169,6 +195,31 @@ export class Broker implements BrokerCommands {
     if (password === '') throw new BrokerError('precondition-failed', `the password of user '${name}' is empty`)
     const passwordHash = await hashPassword(password, this.#parts.random)
     return this.#topology.putUser(name, passwordHash, tags)
+  }
+
+  /** The same with what is to be kept of the password (`access/password-hash.ts`). */
+  putUserHash(name: string, passwordHash: string, tags: readonly string[]): Position {
+    checkNameForm('user', name)
+    if (!isPasswordHash(passwordHash)) {
+      throw new BrokerError('precondition-failed', `the password hash of user '${name}' cannot be read`)
+    }
+    return this.#topology.putUser(name, passwordHash, tags)
+  }
+
+  /**
+   * RabbitMQ's definitions: makes what is not there yet, in slices (`definitions/import-definitions.ts`). Entries that
+   * name no vhost go into `vhost`. Rejects with a `DefinitionsError` that names the entry.
+   */
+  async importDefinitions(document: unknown, vhost = '/'): Promise<Imported> {
+    const hash = (password: string): Promise<string> => hashPassword(password, this.#parts.random)
+    return await importDefinitions({ broker: this, topology: this.#topology, hash }, document, vhost)
+  }
+
+  /** Of everything, or of one vhost; with password hashes, so for administrators only. Collected in slices: what changes meanwhile may be in it or not. */
+  async exportDefinitions(names: ProductNames, vhost: string | null = null): Promise<JsonObject> {
+    const all = vhost === null
+    const work = all ? exportDefinitions(this.#topology, names) : exportVhost(this.#vhostNamed(vhost), names)
+    return await inSlices(this.#topology.runQueue, work)
   }
 
   deleteUser(name: string): Position {

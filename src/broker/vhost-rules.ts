@@ -38,10 +38,15 @@ export function existingExchange(vhost: VhostState, name: string): Exchange {
   return exchange
 }
 
-/** A queue that exists and is not another session's own. */
-export function usableQueue(vhost: VhostState, session: Session, name: string): DeclaredQueue {
+export function existingQueue(vhost: VhostState, name: string): DeclaredQueue {
   const queue = vhost.queues.get(name)
   if (queue === undefined) throw new BrokerError('not-found', `no ${shown('queue', name, vhost.name)}`)
+  return queue
+}
+
+/** A queue that exists and is not another session's own. */
+export function usableQueue(vhost: VhostState, session: Session, name: string): DeclaredQueue {
+  const queue = existingQueue(vhost, name)
   checkOwner(session, queue)
   return queue
 }
@@ -81,6 +86,9 @@ export function checkRoom(topology: { readonly hasRoom: boolean }, isDurable: bo
   throw new BrokerError('precondition-failed', 'no room is left on disk to store new definitions')
 }
 
+/** Whose rights a new thing needs. */
+type Rights = Pick<SessionRights, 'authorise'>
+
 // ---------------------------------------------------------------- exchanges
 
 export function exchangeProperties(name: string, args: ExchangeArguments): ExchangeProperties {
@@ -103,7 +111,7 @@ function unknownType(type: string): BrokerError {
   return new BrokerError('command-invalid', `unknown exchange type '${type}'`)
 }
 
-export function checkNewExchange(vhost: VhostState, exchange: ExchangeProperties, rights: SessionRights): void {
+export function checkNewExchange(vhost: VhostState, exchange: ExchangeProperties, rights: Rights): void {
   checkNewName('exchange', exchange.name)
   const what = shown('exchange', exchange.name, vhost.name)
   const alternate = exchangeArgument(what, alternateExchangeKey, exchange.arguments)
@@ -144,7 +152,7 @@ function mayBeOfAnyType({ isDurable, isExclusive, isAutoDelete, name }: QueueArg
 export function checkNewQueue(
   vhost: VhostState,
   queue: QueueProperties,
-  { rights, isServerNamed }: { rights: SessionRights; isServerNamed: boolean },
+  { rights, isServerNamed }: { rights: Rights; isServerNamed: boolean },
 ): void {
   if (!isServerNamed) checkNewName('queue', queue.name)
   const what = shown('queue', queue.name, vhost.name)

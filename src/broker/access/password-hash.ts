@@ -10,6 +10,7 @@ import type { Random } from '../../base/random.ts'
  * scrypt$<log2 N>$<r>$<p>$<salt, base64>$<hash, base64>       ours
  * rabbit-sha256$<base64 of 4 bytes salt and the hash>         RabbitMQ's, from imported definitions
  * rabbit-sha512$<the same>
+ * rabbit-md5$<the same>
  * ```
  *
  * What is hashed are the password's bytes as they came over the wire, UTF-8 or not.
@@ -52,6 +53,25 @@ export function hashPassword(password: string, random: Random): Promise<string> 
 /** Whether a text is a hash that `verify` can read: said when a user is made, not at the first login. */
 export function isPasswordHash(stored: string): boolean {
   return readScrypt(stored) !== null || readRabbit(stored) !== null
+}
+
+/** Whether somebody who has this text finds its password sooner than from one of ours: RabbitMQ hashes once. */
+export function isWeak(stored: string): boolean {
+  return readRabbit(stored) !== null
+}
+
+export type RabbitAlgorithm = keyof typeof rabbitHashBytes
+
+/** The text to keep of a hash as RabbitMQ writes it; null when it is none. */
+export function fromRabbitHash(algorithm: RabbitAlgorithm, hash: string): string | null {
+  const stored = `rabbit-${algorithm}$${hash}`
+  return readRabbit(stored) === null ? null : stored
+}
+
+/** A hash as RabbitMQ writes it; null for those it cannot read. */
+export function toRabbitHash(stored: string): { algorithm: RabbitAlgorithm; hash: string } | null {
+  const read = readRabbit(stored)
+  return read === null ? null : { algorithm: read.algorithm, hash: stored.slice(stored.indexOf('$') + 1) }
 }
 
 export class ThreadedPasswordVerifier implements PasswordVerifier {
@@ -102,19 +122,26 @@ function readScrypt(stored: string): (ScryptCost & { salt: Buffer; hash: Buffer 
   return isSane ? { ...read, salt: Buffer.from(salt, 'base64'), hash: Buffer.from(hash, 'base64') } : null
 }
 
-const rabbitForm = /^rabbit-(sha256|sha512)\$([A-Za-z0-9+/]{48,92}={0,2})$/
+const rabbitForm = /^rabbit-(sha256|sha512|md5)\$([A-Za-z0-9+/]{27,92}={0,2})$/
 const rabbitSaltBytes = 4
+const rabbitHashBytes = { sha256: 32, sha512: 64, md5: 16 } as const
 
-function readRabbit(stored: string): { algorithm: string; salt: Buffer; hash: Buffer } | null {
-  const [, algorithm, encoded] = rabbitForm.exec(stored) ?? []
-  if (algorithm === undefined || encoded === undefined) return null
+interface RabbitHash {
+  readonly algorithm: RabbitAlgorithm
+  readonly salt: Buffer
+  readonly hash: Buffer
+}
+
+function readRabbit(stored: string): RabbitHash | null {
+  const [, name, encoded] = rabbitForm.exec(stored) ?? []
+  if (name === undefined || encoded === undefined) return null
+  const algorithm = name as RabbitAlgorithm // the form allows no other
   const bytes = Buffer.from(encoded, 'base64')
-  const expected = rabbitSaltBytes + (algorithm === 'sha256' ? 32 : 64)
-  if (bytes.length !== expected) return null
+  if (bytes.length !== rabbitSaltBytes + rabbitHashBytes[algorithm]) return null
   return { algorithm, salt: bytes.subarray(0, rabbitSaltBytes), hash: bytes.subarray(rabbitSaltBytes) }
 }
 
-function fitsRabbit(stored: { algorithm: string; salt: Buffer; hash: Buffer }, password: string): boolean {
+function fitsRabbit(stored: RabbitHash, password: string): boolean {
   const hash = createHash(stored.algorithm).update(stored.salt).update(bytesOf(password)).digest()
   return timingSafeEqual(hash, stored.hash)
 }

@@ -8,6 +8,8 @@ export class User {
   /** What is kept of the password (`password-hash.ts`). */
   passwordHash: string
   tags: readonly string[]
+  /** The weaker hash of the same password that was kept before, for logins that were under way; null: none. */
+  upgradedFrom: string | null = null
   /** Ids of this user's permissions in all vhosts; they go with the user. */
   readonly permissions = new Set<number>()
   /** Null: none. */

@@ -220,6 +220,7 @@ export class Definitions {
     }
     if (known.kind === 'term' && record.kind === 'term') known.term = record.term
     if (known.kind === 'user' && record.kind === 'user') {
+      if (known.passwordHash !== record.passwordHash) known.upgradedFrom = null
       known.passwordHash = record.passwordHash
       known.tags = record.tags
     }

@@ -19,7 +19,14 @@ import type { PolicyKind } from './policy-keys.ts'
 import { vhostIds } from './predeclared.ts'
 import type { QueueDefinition } from './queue-definition.ts'
 import { Reclaim } from './reclaim.ts'
-import { decodeRecord } from './records.ts'
+import { recordOf } from './record-of.ts'
+import {
+  decodeRecord,
+  type PolicyRecord,
+  type UserLimitsRecord,
+  type VhostLimitsRecord,
+  type VhostMetadataRecord,
+} from './records.ts'
 import { removalOf } from './removal.ts'
 import { Router } from './router.ts'
 import type { VhostLimits, VhostProperties } from './vhost-rows.ts'
@@ -290,28 +297,32 @@ export class Topology implements ShardTopology {
     const id = vhost.policies.get(kind, properties.name)?.id ?? this.#journal.nextId()
     const { name, pattern, applyTo, priority } = properties
     const definition = Object.fromEntries(values)
-    return this.#journal.change({ kind, id, vhost: vhost.id, name, pattern, applyTo, priority, definition }, true)
+    return this.#putRow({ kind, id, vhost: vhost.id, name, pattern, applyTo, priority, definition })
   }
 
   putVhostLimits(vhost: VhostState, limits: Pick<VhostLimits, 'maxConnections' | 'maxQueues'>): Position {
     const id = vhost.limits?.id ?? this.#journal.nextId()
     const { maxConnections, maxQueues } = limits
-    return this.#journal.change({ kind: 'vhost-limits', id, vhost: vhost.id, maxConnections, maxQueues }, true)
+    return this.#putRow({ kind: 'vhost-limits', id, vhost: vhost.id, maxConnections, maxQueues })
   }
 
   putVhostMetadata(vhost: VhostState, metadata: VhostProperties): Position {
     const id = vhost.metadata?.id ?? this.#journal.nextId()
     const { description, tags, defaultQueueType } = metadata
-    return this.#journal.change(
-      { kind: 'vhost-metadata', id, vhost: vhost.id, description, tags, defaultQueueType },
-      true,
-    )
+    return this.#putRow({ kind: 'vhost-metadata', id, vhost: vhost.id, description, tags, defaultQueueType })
   }
 
   putUserLimits(user: User, limits: Pick<UserLimits, 'maxConnections' | 'maxChannels'>): Position {
     const id = user.limits?.id ?? this.#journal.nextId()
     const { maxConnections, maxChannels } = limits
-    return this.#journal.change({ kind: 'user-limits', id, user: user.id, maxConnections, maxChannels }, true)
+    return this.#putRow({ kind: 'user-limits', id, user: user.id, maxConnections, maxChannels })
+  }
+
+  /** Saying again what is known changes nothing, and is not written. */
+  #putRow(record: RowRecord): Position {
+    const known = this.#definitions.byId(record.id)
+    const isKnown = known !== undefined && JSON.stringify(recordOf(known)) === JSON.stringify(record)
+    return isKnown ? this.pendingOf(known) : this.#journal.change(record, true)
   }
 
   /** Every route that anyone has kept must be found again. */
@@ -363,6 +374,8 @@ export class Topology implements ShardTopology {
 
 /** Of the term's own record; no term gives it out. */
 const termId = 1
+type RowRecord = PolicyRecord | VhostLimitsRecord | VhostMetadataRecord | UserLimitsRecord
+
 export interface TopologyParts {
   readonly directory: ShardDirectory
   readonly runQueue: RunQueue

@@ -124,8 +124,8 @@ describe('a password hash', () => {
     assert.equal(await fits(nobodysPasswordHash, 'guest'), false)
   })
 
-  it('of RabbitMQ is read, with either of its algorithms', async () => {
-    for (const algorithm of ['sha256', 'sha512']) {
+  it('of RabbitMQ is read, with any of its algorithms', async () => {
+    for (const algorithm of ['sha256', 'sha512', 'md5']) {
       const salt = Buffer.from([0x90, 0x8d, 0xc6, 0x0a])
       const hash = createHash(algorithm).update(salt).update('test12').digest()
       const stored = `rabbit-${algorithm}$${Buffer.concat([salt, hash]).toString('base64')}`
@@ -153,7 +153,7 @@ describe('a password hash', () => {
       'scrypt$15$8$1$$',
       'scrypt$60$8$1$AAAAAAAAAAAAAAAAAAAAAA==$AAAAAAAAAAAAAAAAAAAAAA==',
     ]
-    for (const stored of [...unreadable, 'rabbit-sha256$AAAA', 'rabbit-md5$AAAAAAAAAAAAAAAAAAAAAAAAAAA=']) {
+    for (const stored of [...unreadable, 'rabbit-sha256$AAAA', 'rabbit-sha1$AAAAAAAAAAAAAAAAAAAAAAAAAAA=']) {
       assert.equal(isPasswordHash(stored), false, stored)
       assert.equal(await fits(stored, ''), false)
       assert.equal(await fits(stored, 'guest'), false)

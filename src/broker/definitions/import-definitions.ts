@@ -1,0 +1,202 @@
+import { inSlices } from '../../base/sliced.ts'
+import type { Position } from '../../log/log.ts'
+import { topicRow } from '../access/authorise.ts'
+import { nobodysPasswordHash } from '../access/password-hash.ts'
+import type { Broker } from '../broker.ts'
+import { BrokerError } from '../errors.ts'
+import { bindingIdentity } from '../topology/binding.ts'
+import { checkSameExchange, checkSameQueue } from '../topology/equivalence.ts'
+import type { Topology } from '../topology/topology.ts'
+import type { VhostState } from '../topology/vhost-state.ts'
+import * as rules from '../vhost-rules.ts'
+import { DefinitionsError, type Entry } from './entry.ts'
+import {
+  type BindingEntry,
+  type Definitions,
+  type ExchangeEntry,
+  type QueueEntry,
+  type RightsEntry,
+  readDefinitions,
+  type TopicRightsEntry,
+  type VhostEntry,
+} from './read-definitions.ts'
+import type { UserEntry } from './user-entry.ts'
+
+export interface Imported {
+  /** What must be committed before anyone is told; 0: nothing. */
+  readonly position: Position
+  /** Sentences: what was left out, and what is there in another form and was kept. */
+  readonly warnings: readonly string[]
+}
+
+export interface ImportParts {
+  readonly broker: Broker
+  readonly topology: Topology
+  readonly hash: (password: string) => Promise<string>
+}
+
+/**
+ * Makes what a definitions file says and is not there yet, in slices. Users, rights, policies and limits become what the
+ * file says; vhosts, exchanges, queues and bindings are made if they are missing and never changed. So it may be done
+ * again and again. Entries that are no definitions at all are found before anything is done; one that cannot be made
+ * ends the import with a `DefinitionsError`, and what stood before it has been made.
+ */
+export async function importDefinitions(parts: ImportParts, document: unknown, vhost: string): Promise<Imported> {
+  const definitions = readDefinitions(document, vhost)
+  const hashes = new Map<UserEntry, string>()
+  for (const user of definitions.users) hashes.set(user, await hashOf(parts, user))
+  const making = new Import(parts, definitions, hashes)
+  await inSlices(parts.topology.runQueue, making.steps())
+  return { position: parts.topology.pending, warnings: making.warnings }
+}
+
+async function hashOf({ hash }: ImportParts, { passwordHash, password }: UserEntry): Promise<string> {
+  if (password !== null) return await hash(password)
+  return passwordHash ?? nobodysPasswordHash
+}
+
+/** Nobody's rights are asked for: who may import may do all of it. */
+const allRights = { authorise: (): void => {} }
+
+class Import {
+  readonly warnings: string[]
+  readonly #broker: Broker
+  readonly #topology: Topology
+  readonly #definitions: Definitions
+  readonly #hashes: ReadonlyMap<UserEntry, string>
+
+  constructor({ broker, topology }: ImportParts, definitions: Definitions, hashes: ReadonlyMap<UserEntry, string>) {
+    this.warnings = [...definitions.warnings]
+    this.#broker = broker
+    this.#topology = topology
+    this.#definitions = definitions
+    this.#hashes = hashes
+  }
+
+  /** What others need comes first. */
+  *steps(): Generator<void, void> {
+    const { users, vhosts, permissions, topicPermissions, exchanges } = this.#definitions
+    const { policies, vhostLimits, queues, bindings } = this.#definitions
+    yield* this.#each(users, (user) => this.#user(user))
+    yield* this.#each(vhosts, (vhost) => this.#vhost(vhost))
+    yield* this.#each(permissions, (rights) => this.#rights(rights))
+    yield* this.#each(topicPermissions, (rights) => this.#topicRights(rights))
+    yield* this.#each(exchanges, (exchange) => this.#exchange(exchange))
+    yield* this.#each(policies, ({ vhost, name, given, kind }) => this.#broker.putPolicy(vhost, name, given, kind))
+    yield* this.#each(vhostLimits, ({ vhost, limits }) => this.#broker.putVhostLimits(vhost, limits))
+    yield* this.#each(queues, (queue) => this.#queue(queue))
+    yield* this.#each(bindings, (binding) => this.#binding(binding))
+  }
+
+  *#each<T extends { entry: Entry }>(entries: readonly T[], make: (entry: T) => unknown): Generator<void, void> {
+    for (const entry of entries) {
+      try {
+        make(entry)
+      } catch (error) {
+        if (error instanceof BrokerError) throw entry.entry.wrong(error.message.trim())
+        throw error
+      }
+      yield
+    }
+  }
+
+  #user(user: UserEntry): void {
+    const { name, tags, limits } = user
+    const known = this.#topology.users.get(name)
+    const hash = this.#hashes.get(user) ?? nobodysPasswordHash
+    // A hash that was made stronger at a login stands for what the file still says.
+    if (
+      known === undefined ||
+      (known.upgradedFrom !== hash && known.passwordHash !== hash) ||
+      isOther(tags, known.tags)
+    ) {
+      this.#broker.putUserHash(name, known?.upgradedFrom === hash ? known.passwordHash : hash, tags)
+    }
+    if (Object.keys(limits).length > 0) this.#broker.putUserLimits(name, limits)
+  }
+
+  #vhost({ name, description, tags, defaultQueueType, limits }: VhostEntry): void {
+    this.#broker.createVhost(name)
+    const { metadata } = this.#topology.vhosts.get(name) ?? {}
+    const isSaid = description !== '' || tags.length > 0 || defaultQueueType !== null
+    if (isSaid || (metadata !== undefined && metadata !== null)) {
+      this.#broker.putVhostMetadata(name, { description, tags, defaultQueueType })
+    }
+    if (Object.keys(limits).length > 0) this.#broker.putVhostLimits(name, limits)
+  }
+
+  #rights({ user, vhost, patterns }: RightsEntry): void {
+    const known = this.#topology.vhosts.get(vhost)?.permissions.get(user)
+    const isKnown = (['configure', 'write', 'read'] as const).every((right) => known?.[right].text === patterns[right])
+    if (!isKnown) this.#broker.putPermission(user, vhost, patterns)
+  }
+
+  #topicRights({ user, vhost, permission }: TopicRightsEntry): void {
+    const known = this.#topology.vhosts.get(vhost)?.topicPermissions.get(topicRow(user, permission.exchange))
+    if (known?.writeText === permission.write && known.readText === permission.read) return
+    this.#broker.putTopicPermission(user, vhost, permission)
+  }
+
+  #exchange({ entry, vhost, ...args }: ExchangeEntry): void {
+    const state = this.#state(vhost)
+    const properties = rules.exchangeProperties(args.name, { ...args, isPassive: false })
+    const known = state.exchanges.get(args.name)
+    if (known !== undefined) return this.#keep(entry, () => checkSameExchange(known, properties))
+    rules.checkNewExchange(state, properties, allRights)
+    rules.checkRoom(this.#topology, properties.isDurable)
+    this.#topology.declareExchange(state, properties)
+  }
+
+  #queue({ entry, vhost, ...args }: QueueEntry): void {
+    const state = this.#state(vhost)
+    const properties = { ...args, exclusiveOwner: null }
+    const known = state.queues.get(args.name)
+    if (known !== undefined) return this.#keep(entry, () => checkSameQueue(known, properties))
+    rules.checkNewQueue(state, properties, { rights: allRights, isServerNamed: false })
+    rules.checkRoom(this.#topology, properties.isDurable)
+    this.#topology.declareQueue(state, properties)
+  }
+
+  #binding({ vhost, source, destination, isToExchange, key, arguments: table }: BindingEntry): void {
+    const state = this.#state(vhost)
+    const from = rules.existingExchange(state, source)
+    const to = isToExchange ? rules.existingExchange(state, destination) : rules.existingQueue(state, destination)
+    const ends = { source: from, destination: to, key, arguments: table }
+    if (from.outgoing.has(bindingIdentity(ends))) return
+    rules.checkNewBinding(state, ends)
+    rules.checkRoom(this.#topology, from.isDurable && to.isDurable)
+    this.#topology.bind(ends)
+  }
+
+  /** What is there stays as it is. */
+  #keep(entry: Entry, check: () => void): void {
+    try {
+      check()
+    } catch (error) {
+      if (!(error instanceof BrokerError)) throw error
+      this.warnings.push(`${entry.where} is there in another form and was kept: ${error.message}`)
+    }
+  }
+
+  #state(vhost: string): VhostState {
+    const state = this.#topology.vhosts.get(vhost)
+    if (state === undefined || state.isClosed) throw new BrokerError('not-found', `no vhost '${vhost}'`)
+    return state
+  }
+}
+
+function isOther(tags: readonly string[], current: readonly string[]): boolean {
+  return JSON.stringify(tags) !== JSON.stringify(current)
+}
+
+/** A file longer than this is refused, in bytes. */
+export const definitionsBytesMax = 64 * 1024 * 1024
+
+/** The document in a definitions file. Throws `DefinitionsError`. */
+export function parseDefinitions(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw new DefinitionsError(`the definitions are no JSON: ${error instanceof Error ? error.message : String(error)}`)
+  }
+}
