@@ -18,6 +18,7 @@ import type {
   Queue,
   QueueStatus,
   Reply,
+  ScheduledMessage,
   SharedCredit,
 } from './ports.ts'
 
@@ -183,4 +184,16 @@ export interface VhostCommands {
   settle(queue: Queue, consumer: Consumer | null, first: number, last: number, outcome: Outcome): void
   /** The holder of a delivery needs more time before its lease ends. */
   extendLease(queue: Queue, consumer: Consumer | null, sequence: number, ms: number): void
+
+  /** Messages of a queue that wait for their time, behind the entry `after`; at most 1,000. */
+  listScheduled(
+    session: Session,
+    queue: string,
+    page: { after: number; limit: number },
+    reply: Reply<readonly ScheduledMessage[]>,
+  ): void
+  /** Forgets those with this message id; the result is how many there were. */
+  cancelScheduled(session: Session, queue: string, messageId: string, reply: Reply<number>): void
+  /** Gives those with this message id another time, wall time in milliseconds. */
+  reschedule(session: Session, queue: string, messageId: string, dueAt: number, reply: Reply<number>): void
 }

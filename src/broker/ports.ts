@@ -100,6 +100,18 @@ export interface QueueStatus {
   readonly consumers: number
 }
 
+/** A message of a queue that is not ready before its time. */
+export interface ScheduledMessage {
+  /** Of its entry: where a further list goes on. */
+  readonly sequence: number
+  readonly messageId: string | null
+  /** Wall time in milliseconds. */
+  readonly dueAt: number
+  readonly bodyBytes: number
+  /** It was delivered and failed, and waits to be tried again. */
+  readonly isRetry: boolean
+}
+
 /** A queue as others see it: its definition and the shard that holds its messages. Local or remote alike. */
 export interface Queue {
   readonly definition: QueueDefinition
@@ -137,6 +149,12 @@ export interface ShardCommands {
   settle(queue: Queue, consumer: Consumer | null, first: number, last: number, outcome: Outcome): void
   /** The holder of this delivery needs `ms` milliseconds more from now. Without effect where there is no lease. */
   extendLease(queue: Queue, consumer: Consumer | null, sequence: number, ms: number): void
+  /** Up to `limit` (at most 1,000) messages that wait for their time, behind the entry `after`, in order of arrival. */
+  listScheduled(queue: Queue, after: number, limit: number, reply: Reply<readonly ScheduledMessage[]>): void
+  /** Forgets the waiting messages with this message id; the result is how many there were. */
+  cancelScheduled(queue: Queue, messageId: string, reply: Reply<number>): void
+  /** Gives the waiting messages with this message id another time, wall time in milliseconds. */
+  reschedule(queue: Queue, messageId: string, dueAt: number, reply: Reply<number>): void
   purge(queue: Queue, reply: Reply<number>): void
   status(queue: Queue, reply: Reply<QueueStatus>): void
 }

@@ -15,7 +15,17 @@ import type {
 import { RegisteredConsumer } from './consumer.ts'
 import { BrokerError } from './errors.ts'
 import type { Message } from './message.ts'
-import type { BodyWriter, ConfirmSink, Consumer, GetSink, Outcome, Queue, QueueStatus, Reply } from './ports.ts'
+import type {
+  BodyWriter,
+  ConfirmSink,
+  Consumer,
+  GetSink,
+  Outcome,
+  Queue,
+  QueueStatus,
+  Reply,
+  ScheduledMessage,
+} from './ports.ts'
 import { isOnSeveralShards, openBodyOnShards, publishToShards } from './publication.ts'
 import { BrokerSession } from './session.ts'
 import type { DeclaredQueue } from './topology/declared-queue.ts'
@@ -272,6 +282,36 @@ export class Vhost implements VhostCommands {
 
   extendLease(queue: Queue, consumer: Consumer | null, sequence: number, ms: number): void {
     queue.shard.extendLease(queue, consumer, sequence, ms)
+  }
+
+  // ---------------------------------------------------------------- what waits for its time
+
+  listScheduled(
+    session: Session,
+    name: string,
+    { after, limit }: { after: number; limit: number },
+    reply: Reply<readonly ScheduledMessage[]>,
+  ): void {
+    const queue = this.#readableQueue(session, name)
+    queue.shard.listScheduled(queue, after, limit, reply)
+  }
+
+  cancelScheduled(session: Session, name: string, messageId: string, reply: Reply<number>): void {
+    const queue = this.#readableQueue(session, name)
+    queue.shard.cancelScheduled(queue, messageId, reply)
+  }
+
+  reschedule(session: Session, name: string, messageId: string, dueAt: number, reply: Reply<number>): void {
+    const queue = this.#readableQueue(session, name)
+    if (!Number.isSafeInteger(dueAt) || dueAt < 0)
+      throw new BrokerError('precondition-failed', `invalid time ${dueAt}: milliseconds since 1970 are needed`)
+    queue.shard.reschedule(queue, messageId, dueAt, reply)
+  }
+
+  #readableQueue(session: Session, given: string): Queue {
+    const name = withoutLineBreaks(given)
+    this.#rightsOf(session).authorise('read', 'queue', name)
+    return handleOf(rules.usableQueue(this.#state, session, name))
   }
 
   // ---------------------------------------------------------------- parts of the above

@@ -21,6 +21,7 @@ import type {
   Queue,
   QueueStatus,
   Reply,
+  ScheduledMessage,
   ShardCommands,
   ShardDirectory,
 } from '../../src/broker/ports.ts'
@@ -151,6 +152,18 @@ export class NotedShard implements ShardCommands {
   }
 
   extendLease(): void {}
+
+  listScheduled(_queue: Queue, _after: number, _limit: number, reply: Reply<readonly ScheduledMessage[]>): void {
+    reply.done([], 0)
+  }
+
+  cancelScheduled(_queue: Queue, _messageId: string, reply: Reply<number>): void {
+    reply.done(0, 0)
+  }
+
+  reschedule(_queue: Queue, _messageId: string, _dueAt: number, reply: Reply<number>): void {
+    reply.done(0, 0)
+  }
 
   openBody(_isPersistent: boolean, bodyBytes: number): BodyWriter {
     const body = new NotedBody(bodyBytes)

@@ -21,6 +21,7 @@ import type {
   Queue,
   QueueStatus,
   Reply,
+  ScheduledMessage,
   ShardCommands,
   SharedCredit,
 } from '../../src/broker/ports.ts'
@@ -103,6 +104,18 @@ export class DelayedShard implements ShardCommands {
   extendLease(queue: Queue, consumer: Consumer | null, sequence: number, ms: number): void {
     const far = consumer === null ? null : this.#farOf(consumer)
     this.#commands.later(() => this.#shard.extendLease(queue, far, sequence, ms))
+  }
+
+  listScheduled(queue: Queue, after: number, limit: number, reply: Reply<readonly ScheduledMessage[]>): void {
+    this.#commands.later(() => this.#shard.listScheduled(queue, after, limit, this.#replyLater(reply)))
+  }
+
+  cancelScheduled(queue: Queue, messageId: string, reply: Reply<number>): void {
+    this.#commands.later(() => this.#shard.cancelScheduled(queue, messageId, this.#replyLater(reply)))
+  }
+
+  reschedule(queue: Queue, messageId: string, dueAt: number, reply: Reply<number>): void {
+    this.#commands.later(() => this.#shard.reschedule(queue, messageId, dueAt, this.#replyLater(reply)))
   }
 
   purge(queue: Queue, reply: Reply<number>): void {

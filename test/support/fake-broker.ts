@@ -397,6 +397,12 @@ export class FakeVhost implements VhostCommands {
     this.pump(this.#queueOf(consumer.queue))
   }
 
+  listScheduled(): void {}
+
+  cancelScheduled(): void {}
+
+  reschedule(): void {}
+
   extendLease(queue: Queue, consumer: Consumer | null, sequence: number, ms: number): void {
     this.calls.push(`extendLease ${queue.definition.name} ${consumer?.tag ?? '-'} ${sequence} ${ms}`)
   }

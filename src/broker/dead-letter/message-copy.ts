@@ -59,6 +59,12 @@ export function routeOf({ buffer, routeStart }: Message): Route {
   }
 }
 
+/** Where the content header's payload is in the message's buffer. */
+export function headerRangeOf(message: Message): { readonly start: number; readonly end: number } {
+  const start = headerStartOf(message)
+  return { start, end: start + headerBytesOf(message) }
+}
+
 export function propertiesOf(message: Message): Properties {
   const start = headerStartOf(message)
   return decodeProperties(message.buffer, start, start + headerBytesOf(message))

@@ -207,6 +207,9 @@ const refusingShard: ShardCommands = {
   resume: () => {},
   settle: () => {},
   extendLease: () => {},
+  listScheduled: (_queue, _after, _limit, reply) => reply.failed(noShard()),
+  cancelScheduled: (_queue, _messageId, reply) => reply.failed(noShard()),
+  reschedule: (_queue, _messageId, _dueAt, reply) => reply.failed(noShard()),
   purge: (_queue, reply) => reply.failed(noShard()),
   status: (_queue, reply) => reply.done({ ready: 0, unacked: 0, consumers: 0 }, 0),
 }

@@ -22,6 +22,7 @@ import { PendingConfirms } from './pending-confirms.ts'
 import { Publishing } from './publishing.ts'
 import { Reclaim } from './reclaim.ts'
 import { Retiming } from './retiming.ts'
+import { Scheduled } from './scheduled.ts'
 import { ScratchUsage } from './scratch-usage.ts'
 import { SentMarks } from './sent-marks.ts'
 import { Settlements } from './settlements.ts'
@@ -62,132 +63,54 @@ export class ShardParts {
   readonly entering: Entering
   readonly expiry: Expiry
   readonly retiming: Retiming
+  readonly scheduled: Scheduled
   readonly consuming: Consuming
   readonly publishing: Publishing
   readonly reclaim: Reclaim
   readonly emptying: EmptyingPorts
 
   constructor(options: ShardOptions, host: ShardHost) {
-    const { log, scratch, clock, random, runQueue, logger, topology } = options
+    const { log, scratch, clock, random, runQueue } = options
     const { failed, isServing, queues } = host
     const touch = (queue: LocalQueue, position: Position): void => this.digests.touch(queue, position)
-    const loadChunk: Paging['load'] = (queue, chunk) => this.paging.load(queue, chunk)
+    const uncommittedBytesMax = options.uncommittedBytesMax ?? uncommittedBytesMaxDefault
     this.log = log
     this.scratch = scratch
-    this.congestion = new Congestion(
-      log,
-      options.uncommittedBytesMax ?? uncommittedBytesMaxDefault,
-      options.listener.congestionChanged,
-    )
+    this.congestion = new Congestion(log, uncommittedBytesMax, options.listener.congestionChanged)
     this.usage = new ScratchUsage(scratch, options.scratchSegmentBytes)
     this.bodies = new LargeBodies({ log, scratch, usage: this.usage, appended: () => this.congestion.appended() })
     this.settlements = new Settlements(log, clock, touch)
-    this.digests = new Digests({
-      log,
-      clock,
-      runQueue,
-      logger,
-      bodies: this.bodies,
-      settlements: this.settlements,
-      written: host.digestWritten,
-      failed,
-    })
+    this.digests = newDigests(this, options, host)
     this.settling = new Settling(this.settlements, this.bodies, this.usage)
     this.marks = new SentMarks(log, touch)
     this.stored = new StoredEntries({ log, scratch, bodies: this.bodies, damaged: failed })
-    this.paging = new Paging({
-      runQueue,
-      log,
-      bodies: this.bodies,
-      logger,
-      entryBytesMax: options.entryBytesMax ?? entryBytesMaxDefault,
-      resume: (queue) => this.delivery.resume(queue),
-      damaged: failed,
-    })
+    this.paging = newPaging(this, options, host)
     this.deadlines = new Deadlines(clock, queues, (queue) => this.expiry.wake(queue))
-    this.delivery = new Delivery({
-      stored: this.stored,
-      marks: this.marks,
-      runQueue,
-      clock,
-      deadlines: this.deadlines,
-      loadChunk,
-      settleOne: (queue, chunk, sequence) => this.settling.settleOne(queue, chunk, sequence),
-      enforce: (queue) => this.entering.enforce(queue),
-      expired: (queue, chunk, sequence) => this.deadLetters.die(queue, chunk, sequence, 'expired'),
-    })
-    this.deadLetters = new DeadLetters({
-      stored: this.stored,
-      bodies: this.bodies,
-      settling: this.settling,
-      topology,
-      clock,
-      runQueue,
-      store: (message, route, body, source) => this.publishing.deadLetter(message, route, body, source),
-      drained: (queue) => this.expiry.wake(queue),
-      isServing,
-      damaged: failed,
-    })
-    this.failing = new Failing({ log, clock, random, deadlines: this.deadlines, deadLetters: this.deadLetters, touch })
+    this.delivery = newDelivery(this, options)
+    this.deadLetters = newDeadLetters(this, options, host)
+    const { deadlines, delivery, deadLetters, settling, settlements, stored, paging } = this
+    this.failing = new Failing({ log, clock, random, deadlines, deadLetters, touch })
     this.settling.failing = this.failing
-    const { deadlines, delivery, deadLetters } = this
+    const loadChunk: Paging['load'] = (queue, chunk) => paging.load(queue, chunk)
     this.entering = new Entering({ deadlines, delivery, deadLetters, loadChunk })
-    this.consuming = new Consuming({
-      delivery,
-      settling: this.settling,
-      clock,
-      deadlines,
-      used: (queue) => this.used(queue, clock.now()),
-      enforce: (queue) => this.entering.enforce(queue),
-      isServing,
-    })
-    this.retiming = new Retiming({ clock, stored: this.stored, deadlines, isServing })
-    this.expiry = new Expiry({
-      clock,
-      runQueue,
-      deadlines,
-      delivery,
-      deadLetters,
-      stored: this.stored,
-      topology,
-      loadChunk,
-      leaseEnded: (queue, sequence, consumer) => this.consuming.leaseEnded(queue, sequence, consumer),
-      isServing,
-    })
-    this.publishing = new Publishing({
-      log,
-      scratch,
-      usage: this.usage,
-      bodies: this.bodies,
-      delivery,
-      confirms: this.confirms,
-      topology,
-      clock,
-      entering: this.entering,
-      touch,
-      refused: (queue, message, body) => deadLetters.refuse(queue, message, body),
-      settled: ({ queueId, sequence }) => {
-        const queue = queues.get(queueId)
-        if (queue !== undefined) this.settlements.add(queue, sequence, sequence)
-      },
-    })
-    const isStopped = (): boolean => !isServing()
-    this.reclaim = new Reclaim({
-      log,
-      clock,
-      bodies: this.bodies,
-      digests: this.digests,
-      settlements: this.settlements,
-      mover: new Mover({ log, clock, bodies: this.bodies, queues, touch, isStopped }),
-      queues,
-      failed,
-    })
+    const used = (queue: LocalQueue): void => this.used(queue, clock.now())
+    const enforce = (queue: LocalQueue): void => this.entering.enforce(queue)
+    this.consuming = new Consuming({ delivery, settling, clock, deadlines, used, enforce, isServing })
+    const { failing } = this
+    this.scheduled = new Scheduled({ clock, stored, settling, settlements, failing, deadlines, isServing })
+    this.retiming = new Retiming({ clock, stored, deadlines, isServing })
+    const leaseEnded: Consuming['leaseEnded'] = (...lease) => this.consuming.leaseEnded(...lease)
+    const { topology } = options
+    const parts = { clock, runQueue, deadlines, delivery, deadLetters, stored, topology, loadChunk, isServing }
+    this.expiry = new Expiry({ ...parts, leaseEnded })
+    this.publishing = newPublishing(this, options, host, touch)
+    this.reclaim = newReclaim(this, options, host, touch)
     this.emptying = {
       settled: (queue, first, last) => {
         if (queue.isDurable) this.settlements.add(queue, first, last)
       },
       released: (position, flags) => this.settling.release(position, flags),
-      isStopped,
+      isStopped: () => !isServing(),
     }
   }
 
@@ -197,4 +120,87 @@ export class ShardParts {
     const { expiresMs } = queue.settings
     if ((queue.features & QueueFeature.expires) !== 0) this.deadlines.arm(queue, now + (expiresMs ?? 0))
   }
+}
+
+type Touch = (queue: LocalQueue, position: Position) => void
+
+function newDigests(parts: ShardParts, { log, clock, runQueue, logger }: ShardOptions, host: ShardHost): Digests {
+  const { bodies, settlements } = parts
+  const { digestWritten, failed } = host
+  return new Digests({ log, clock, runQueue, logger, bodies, settlements, written: digestWritten, failed })
+}
+
+function newPaging(parts: ShardParts, options: ShardOptions, { failed }: ShardHost): Paging {
+  const { runQueue, log, logger, entryBytesMax } = options
+  return new Paging({
+    runQueue,
+    log,
+    bodies: parts.bodies,
+    logger,
+    entryBytesMax: entryBytesMax ?? entryBytesMaxDefault,
+    resume: (queue) => parts.delivery.resume(queue),
+    damaged: failed,
+  })
+}
+
+function newDelivery(parts: ShardParts, { runQueue, clock }: ShardOptions): Delivery {
+  const { stored, marks, deadlines, paging } = parts
+  return new Delivery({
+    stored,
+    marks,
+    runQueue,
+    clock,
+    deadlines,
+    loadChunk: (queue, chunk) => paging.load(queue, chunk),
+    settleOne: (queue, chunk, sequence) => parts.settling.settleOne(queue, chunk, sequence),
+    enforce: (queue) => parts.entering.enforce(queue),
+    expired: (queue, chunk, sequence) => parts.deadLetters.die(queue, chunk, sequence, 'expired'),
+  })
+}
+
+function newDeadLetters(parts: ShardParts, options: ShardOptions, { isServing, failed }: ShardHost): DeadLetters {
+  const { topology, clock, runQueue } = options
+  const { stored, bodies, settling } = parts
+  return new DeadLetters({
+    stored,
+    bodies,
+    settling,
+    topology,
+    clock,
+    runQueue,
+    store: (message, route, body, source) => parts.publishing.deadLetter(message, route, body, source),
+    drained: (queue) => parts.expiry.wake(queue),
+    isServing,
+    damaged: failed,
+  })
+}
+
+function newPublishing(parts: ShardParts, options: ShardOptions, { queues }: ShardHost, touch: Touch): Publishing {
+  const { log, scratch, topology, clock } = options
+  const { usage, bodies, delivery, confirms, entering } = parts
+  return new Publishing({
+    log,
+    scratch,
+    usage,
+    bodies,
+    delivery,
+    confirms,
+    topology,
+    clock,
+    entering,
+    touch,
+    refused: (queue, message, body) => parts.deadLetters.refuse(queue, message, body),
+    settled: ({ queueId, sequence }) => {
+      const queue = queues.get(queueId)
+      if (queue !== undefined) parts.settlements.add(queue, sequence, sequence)
+    },
+  })
+}
+
+function newReclaim(parts: ShardParts, options: ShardOptions, host: ShardHost, touch: Touch): Reclaim {
+  const { log, clock } = options
+  const { bodies, digests, settlements } = parts
+  const { queues, failed, isServing } = host
+  const mover = new Mover({ log, clock, bodies, queues, touch, isStopped: () => !isServing() })
+  return new Reclaim({ log, clock, bodies, digests, settlements, mover, queues, failed })
 }

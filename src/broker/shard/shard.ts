@@ -19,6 +19,7 @@ import type {
   Queue,
   QueueStatus,
   Reply,
+  ScheduledMessage,
   ShardCommands,
 } from '../ports.ts'
 import { LocalQueue } from '../queue/local-queue.ts'
@@ -217,6 +218,20 @@ export class Shard implements ShardCommands {
 
   redeclared(queue: LocalQueue): void {
     this.#parts.used(queue, this.#options.clock.now())
+  }
+
+  // ---------------------------------------------------------------- what waits for its time
+
+  listScheduled(queue: Queue, after: number, limit: number, reply: Reply<readonly ScheduledMessage[]>): void {
+    this.#parts.scheduled.list(queue as LocalQueue, after, limit, reply)
+  }
+
+  cancelScheduled(queue: Queue, messageId: string, reply: Reply<number>): void {
+    this.#parts.scheduled.cancel(queue as LocalQueue, messageId, reply)
+  }
+
+  reschedule(queue: Queue, messageId: string, dueAt: number, reply: Reply<number>): void {
+    this.#parts.scheduled.reschedule(queue as LocalQueue, messageId, dueAt, reply)
   }
 
   // ---------------------------------------------------------------- purge, status

@@ -214,6 +214,19 @@ export class Stream implements ShardCommands {
     this.#open?.consumers.settle(consumer, first, last, outcome)
   }
 
+  /** Nothing in a stream waits for a time. */
+  listScheduled(_queue: Queue, _after: number, _limit: number, reply: Reply<readonly never[]>): void {
+    reply.done([], 0)
+  }
+
+  cancelScheduled(_queue: Queue, _messageId: string, reply: Reply<number>): void {
+    reply.done(0, 0)
+  }
+
+  reschedule(_queue: Queue, _messageId: string, _dueAt: number, reply: Reply<number>): void {
+    reply.done(0, 0)
+  }
+
   extendLease(_queue: Queue, _consumer: Consumer | null, _sequence: number, _ms: number): void {}
 
   // ---------------------------------------------------------------- status

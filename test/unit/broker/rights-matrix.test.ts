@@ -184,6 +184,24 @@ const operations: readonly Operation[] = [
     run: (s) => answer<number>((r) => s.vhost.purgeQueue(s, 'q', r)),
   },
   {
+    command: 'listScheduled',
+    title: 'existing',
+    all: [['read', 'q']],
+    run: (s) => answer((r) => s.vhost.listScheduled(s, 'q', { after: 0, limit: 10 }, r)),
+  },
+  {
+    command: 'cancelScheduled',
+    title: 'existing',
+    all: [['read', 'q']],
+    run: (s) => answer<number>((r) => s.vhost.cancelScheduled(s, 'q', 'm', r)),
+  },
+  {
+    command: 'reschedule',
+    title: 'existing',
+    all: [['read', 'q']],
+    run: (s) => answer<number>((r) => s.vhost.reschedule(s, 'q', 'm', 0, r)),
+  },
+  {
     command: 'resolve',
     title: 'to an exchange',
     all: [['write', 'x']],
