@@ -17,6 +17,8 @@ import { RunQueue } from './base/run-queue.ts'
 import { SystemFiles } from './base/system-files.ts'
 import { SystemNetwork } from './base/system-network.ts'
 import { Broker } from './broker/broker.ts'
+import { DefinitionsError } from './broker/definitions/entry.ts'
+import { definitionsBytesMax, parseDefinitions } from './broker/definitions/import-definitions.ts'
 import { LocalShards, type LocalShardsOptions } from './broker/shard/local-shards.ts'
 import { Streams } from './broker/stream/streams.ts'
 import { Topology } from './broker/topology/topology.ts'
@@ -87,6 +89,7 @@ export async function startDaemon(config: Config, world: World, insertions: Inse
     const alarms = makeAlarms(config, world, paths)
     const broker = await openBroker(config, world, paths, { runQueue, closers, failure, alarms, insertions })
     if (isNew) await writeFormat(world.files, paths.root)
+    await loadDefinitions(config, world, broker)
     closers.push(() => alarms.stop())
     await alarms.start(broker)
     const server = new Server({
@@ -240,6 +243,37 @@ async function openBroker(
   await streams.start(topology)
   broker = new Broker({ topology, clock, random, logger })
   return broker
+}
+
+/** What a file says there should be; whatever of it is there already stays. */
+async function loadDefinitions({ definitions: path }: Config, { files, logger }: World, broker: Broker): Promise<void> {
+  if (path === 'none') return
+  try {
+    const document = parseDefinitions(await readText(files, path))
+    const { warnings } = await broker.importDefinitions(document)
+    for (const warning of warnings) logger.warn({ definitions: path }, warning)
+    logger.info({ definitions: path, warnings: warnings.length }, 'definitions are imported')
+  } catch (error) {
+    if (error instanceof DefinitionsError) {
+      const sentence = `the definitions in ${path} cannot be imported: ${error.message}; mend the file or give another`
+      throw new StartError('definitions', sentence, error)
+    }
+    if (!(error instanceof Error && 'syscall' in error)) throw error
+    const mend = 'give definitions the path of a file that this user may read'
+    throw new StartError('definitions', `the definitions ${path} cannot be read (${errorName(error)}): ${mend}`, error)
+  }
+}
+
+async function readText(files: Files, path: string): Promise<string> {
+  const file = await files.open(path, 'read')
+  try {
+    const size = await file.size()
+    if (size > definitionsBytesMax) throw new DefinitionsError(`they are longer than ${definitionsBytesMax} bytes`)
+    const bytes = new Uint8Array(size)
+    return Buffer.from(bytes.buffer, 0, await file.read(bytes, 0, size, 0)).toString()
+  } finally {
+    await file.close()
+  }
 }
 
 function makeAlarms(config: Config, world: World, paths: DataPaths): Alarms {

@@ -24,6 +24,12 @@ export const options = {
     'the path of a directory',
     'Where everything is stored; made when it is missing.',
   ),
+  definitions: text(
+    'definitions',
+    'none',
+    'the path of a JSON file',
+    'Definitions as RabbitMQ exports them, imported at each start; `none` is no file.',
+  ),
   logLevel: choice(
     'log-level',
     ['debug', 'info', 'warn', 'error'],

@@ -93,7 +93,7 @@ class Import {
       try {
         make(entry)
       } catch (error) {
-        if (error instanceof BrokerError) throw entry.entry.wrong(error.message.trim())
+        if (error instanceof BrokerError) throw entry.entry.wrong(error.message.trim().replaceAll(/\n+/g, ': '))
         throw error
       }
       yield

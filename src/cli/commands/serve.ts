@@ -61,9 +61,15 @@ async function start(config: Config, logger: Logger): Promise<Daemon | ExitCode>
   } catch (error) {
     if (!(error instanceof StartError)) throw error
     complain(error.message)
-    return error.part === 'address' ? ExitCode.address : ExitCode.dataDirectory
+    return exitCodes[error.part]
   }
 }
+
+const exitCodes = {
+  'data-directory': ExitCode.dataDirectory,
+  address: ExitCode.address,
+  definitions: ExitCode.usage,
+} as const
 
 async function stopWhenAsked(daemon: Daemon, signals: StopSignals, config: Config, logger: Logger): Promise<ExitCode> {
   const reason = await Promise.race([signals.next(), daemon.failed])

@@ -241,7 +241,7 @@ describe('definitions are refused', () => {
     ],
     [
       { policies: [{ name: 'p', pattern: '', definition: { expires: 0 } }] },
-      "policies[0] ('p'): Validation failed\n\n0 is not a valid queue expiry",
+      "policies[0] ('p'): Validation failed: 0 is not a valid queue expiry",
     ],
     [{ permissions: [{ user: 'u', configure: '', write: '', read: '' }] }, "permissions[0] ('u'): no user 'u'"],
     [
