@@ -213,6 +213,77 @@ const scenarios: Readonly<Record<string, Scenario>> = {
     }
   },
 
+  'a delayed message is confirmed when it is stored, and comes at its time': async (client, name) => {
+    await durable(client, name)
+    const delayed = (body: string, ms: number): Publish => ({
+      body,
+      properties: { deliveryMode: 2, headers: { 'x-delay': int(ms) } },
+    })
+    await publishTo(client, name, delayed('meanwhile', 300), delayed('much later', 600_000), delayed('later', 4_000))
+    return async (after) => {
+      await untilReady(after, name, 1)
+      assert.equal(text(await after.get(1, name)), 'meanwhile')
+      await untilReady(after, name, 1)
+      assert.deepEqual(await take(after, name), ['later'])
+    }
+  },
+
+  'a message that waits to be tried again is tried again, as often as is left': async (client, name) => {
+    await durable(client, `${name}-dead`)
+    const retry = { 'x-retry-attempts': int(2), 'x-retry-delay': int(400), 'x-retry-jitter': int(0) }
+    await durable(client, name, { ...retry, ...to(`${name}-dead`) })
+    await publishTo(client, name, ...persistent('a'))
+    await fail(client, name)
+    await worked(client)
+    await publishTo(client, `${name}-dead`, ...persistent('so that the retry is stored'))
+    assert.deepEqual(await take(client, `${name}-dead`), ['so that the retry is stored'])
+    return async (after) => {
+      for (const failures of [1, 2]) {
+        await untilReady(after, name, 1)
+        assert.equal(headersOf(await reject(after, name))['x-delivery-count'], failures)
+      }
+      await untilReady(after, `${name}-dead`, 1)
+    }
+  },
+
+  'ids that were taken are known': async (client, name) => {
+    const id = (messageId: string): Publish => ({ body: messageId, properties: { deliveryMode: 2, messageId } })
+    const forLong = { 'x-message-deduplication': true, 'x-deduplication-window': int(600_000) }
+    await durable(client, name, forLong)
+    await publishTo(client, name, id('a'), id('b'))
+    assert.equal(text(await client.get(1, name)), 'a')
+    return async (after) => {
+      await publishTo(after, name, id('a'), id('b'), id('c'))
+      assert.deepEqual(await take(after, name), ['b', 'c'])
+    }
+  },
+
+  'groups are kept in order': async (client, name) => {
+    await durable(client, name)
+    const groups = ['a1', 'a2', 'b1', 'a3'].map((body) => ({
+      body,
+      properties: { deliveryMode: 2, headers: { 'x-group': body.slice(0, 1) } },
+    }))
+    await publishTo(client, name, ...groups)
+    assert.equal(text(await client.get(1, name, { noAck: false })), 'a1')
+    return async (after) => {
+      await after.call(2, 'channel.open')
+      await after.call(2, 'basic.consume', { queue: name })
+      const order: (string | undefined)[] = []
+      for (let i = 0; i < 4; i += 1) {
+        const got = await after.expect(2, 'basic.deliver')
+        order.push(text(got))
+        if (i > 0) after.send(2, 'basic.ack', { deliveryTag: got.args['deliveryTag'] ?? 0 })
+        else assert.equal(text(got), 'a1')
+        if (i === 1) {
+          assert.equal(text(got), 'b1')
+          after.send(2, 'basic.ack', { deliveryTag: 1 })
+        }
+      }
+      assert.deepEqual(order, ['a1', 'b1', 'a2', 'a3'])
+    }
+  },
+
   'arguments are compared with those of the declaration': async (client, name) => {
     const args = { 'x-message-ttl': int(60_000), 'x-max-priority': int(3), ...to('nowhere') }
     await durable(client, name, args)

@@ -76,6 +76,11 @@ export class Sentences {
     })
   }
 
+  /** The same for what only Warren has: left out against any other broker. */
+  own(title: string, body: (stage: Stage) => Promise<void>): void {
+    if (!this.#broker.isExternal) this.prove(title, body)
+  }
+
   /** The last test: the list of differences names real sentences only. */
   proveTheListOfDifferences(): void {
     void test('each known difference from RabbitMQ 3.10 belongs to a sentence that is proved here', () => {
