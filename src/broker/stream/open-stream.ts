@@ -4,7 +4,7 @@
  * A publisher hears of a message when its record and the topology under which it was routed are stored. Consumers see
  * only what is stored: an offset that somebody has seen never means another message later.
  *
- * Fail-stop: when the log cannot go on, or a record cannot be read, the whole object is dead. It refuses what waits and
+ * Fail-stop: when the log cannot go on, the whole object is dead. It refuses what waits and
  * cancels its consumers; whoever holds it opens another by replay.
  */
 import type { Clock } from '../../base/clock.ts'
@@ -88,7 +88,7 @@ export class OpenStream {
       places: this.#places,
       clock,
       runQueue,
-      damaged: (error) => this.#fail(error),
+      logger: options.logger,
     })
   }
 

@@ -3,6 +3,7 @@
  * named consumer it also moves its place.
  */
 import type { Clock } from '../../base/clock.ts'
+import type { Logger } from '../../base/logger.ts'
 import type { RunQueue } from '../../base/run-queue.ts'
 import type { Log, Position } from '../../log/log.ts'
 import { BrokerError } from '../errors.ts'
@@ -11,7 +12,7 @@ import { checkConsume, nameOf, noStream, type StreamConsume } from './consume-ar
 import type { OffsetIndex } from './offset-index.ts'
 import { consumerNamesPerStreamMax, type Places } from './places.ts'
 import type { StreamBodies } from './stream-bodies.ts'
-import { StreamReader } from './stream-reader.ts'
+import { type ReaderPorts, StreamReader } from './stream-reader.ts'
 
 export interface StreamConsumersPorts {
   readonly log: Log
@@ -20,7 +21,7 @@ export interface StreamConsumersPorts {
   readonly places: Places
   readonly clock: Clock
   readonly runQueue: RunQueue
-  damaged(error: Error): void
+  readonly logger: Logger
 }
 
 export class StreamConsumers {
@@ -32,10 +33,18 @@ export class StreamConsumers {
   readonly #keepers = new Map<string, StreamReader>()
   /** What waits for a record to be stored, in the order of the log. */
   #waiting: { position: Position; done: () => void; failed: () => void }[] = []
+  /** Those that have come to the end. */
+  #atEnd: StreamReader[] = []
   #isEnded = false
+  readonly #readerPorts: ReaderPorts
 
   constructor(ports: StreamConsumersPorts) {
     this.#ports = ports
+    this.#readerPorts = {
+      ...ports,
+      waitsForMore: (reader) => this.#atEnd.push(reader),
+      damaged: (reader, error) => this.#damaged(reader, error),
+    }
   }
 
   get count(): number {
@@ -46,8 +55,8 @@ export class StreamConsumers {
     const refuse = (error: unknown): void => {
       if (error instanceof BrokerError) reply.failed(error)
       else {
+        this.#ports.logger.error({ error, stream: consumer.queue.definition.name }, 'a stream cannot be read')
         reply.failed(noStream(consumer.queue.definition))
-        this.#ports.damaged(error instanceof Error ? error : new Error(String(error)))
       }
     }
     this.#register(consumer, reply).catch(refuse)
@@ -66,7 +75,7 @@ export class StreamConsumers {
     const notBeforeMs = known === null && asked.start.at === 'time' ? asked.start.ms : 0
     const offset = Math.max(index.first, known ?? (await this.#offsetOf(asked)))
     if (this.#isEnded) throw noStream(consumer.queue.definition)
-    const reader = new StreamReader(this.#ports, consumer, { offset, notBeforeMs, filter, name })
+    const reader = new StreamReader(this.#readerPorts, consumer, { offset, notBeforeMs, filter, name })
     this.#members.add(consumer)
     this.#readers.set(consumer, reader)
     if (name === null || known !== null) return this.#registered(reader, reply)
@@ -155,7 +164,17 @@ export class StreamConsumers {
   /** Messages up to here are stored, and may be seen. */
   committed(position: Position): void {
     while (this.#waiting.length > 0 && (this.#waiting[0]?.position ?? 0) <= position) this.#waiting.shift()?.done()
-    for (const consumer of this.#members) this.#readers.get(consumer)?.wake()
+    const readers = this.#atEnd
+    this.#atEnd = []
+    for (const reader of readers) reader.wakeAtEnd()
+  }
+
+  /** Others may read elsewhere, and publishers go on: only this consumer is told. */
+  #damaged({ consumer, next }: StreamReader, error: Error): void {
+    const { name, vhost } = consumer.queue.definition
+    this.#ports.logger.error({ error, stream: name, vhost, offset: next }, 'a stream is damaged where a consumer reads')
+    this.unregister(consumer)
+    consumer.sink.cancelled(consumer)
   }
 
   /** The stream gives nothing any more: all are told. */

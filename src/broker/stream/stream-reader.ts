@@ -37,8 +37,10 @@ export interface ReaderPorts {
   readonly index: OffsetIndex
   readonly bodies: StreamBodies
   readonly runQueue: RunQueue
-  /** A record could not be read. The stream stops. */
-  damaged(error: Error): void
+  /** It has come to the end: it is to be woken when more is stored. Said once until then. */
+  waitsForMore(reader: StreamReader): void
+  /** A record that it has come to cannot be read: it cannot go on. */
+  damaged(reader: StreamReader, error: Error): void
 }
 
 export interface ReaderStart {
@@ -62,6 +64,8 @@ export class StreamReader implements Task {
   #page: RowPage | null = null
   #aheadAt = 0
   #isLoading = false
+  /** It waits for more to be stored. */
+  #isAtEnd = false
   #isEnded = false
 
   constructor(ports: ReaderPorts, consumer: Consumer, start: ReaderStart) {
@@ -100,6 +104,12 @@ export class StreamReader implements Task {
     if (!this.#isLoading && !this.#isEnded) this.#ports.runQueue.add(this)
   }
 
+  /** More is stored. */
+  wakeAtEnd(): void {
+    this.#isAtEnd = false
+    this.wake()
+  }
+
   run(shouldYield: () => boolean): boolean {
     for (let count = 1; this.#one(); count++) if (count % messagesPerLook === 0 && shouldYield()) return true
     return false
@@ -111,7 +121,7 @@ export class StreamReader implements Task {
     if (this.#isEnded || this.#isLoading || !canTake(this.consumer)) return false
     // What it would have read may have been dropped meanwhile.
     if (this.#next < index.first) this.#next = index.first
-    if (this.#next >= index.committedNext) return false
+    if (this.#next >= index.committedNext) return this.#wait()
     const page = this.#pageAt(this.#next)
     if (page === null) return this.#findRows()
     const row = this.#next - page.first
@@ -124,6 +134,12 @@ export class StreamReader implements Task {
     this.#look(log.viewBuffer, log.viewStart, log.viewEnd)
     if (position - this.#aheadAt >= readAheadEvery) this.#readAhead(position)
     return true
+  }
+
+  #wait(): false {
+    if (!this.#isAtEnd) this.#ports.waitsForMore(this)
+    this.#isAtEnd = true
+    return false
   }
 
   #pageAt(offset: number): RowPage | null {
@@ -220,7 +236,7 @@ export class StreamReader implements Task {
 
   #failed(error: Error): void {
     this.#isLoading = false
-    if (!this.#isEnded) this.#ports.damaged(error)
+    if (!this.#isEnded) this.#ports.damaged(this, error)
   }
 
   /** What cannot be read ahead is noticed when it is needed. */

@@ -3,7 +3,9 @@ import { describe, test } from 'node:test'
 import type { BodyWriter } from '../../../src/broker/ports.ts'
 import { retentionCheckMs } from '../../../src/broker/stream/retention.ts'
 import { idleCheckMs } from '../../../src/broker/stream/streams.ts'
+import { repair } from '../../../src/log/file/fsck.ts'
 import { digestName } from '../../../src/log/file/segment.ts'
+import { SimulatedFiles } from '../../support/simulated-files.ts'
 import { messageOf, root, StreamHarness, segmentBytes } from './stream-harness.ts'
 
 const range = (first: number, end: number): number[] => Array.from({ length: end - first }, (_, index) => first + index)
@@ -266,6 +268,48 @@ describe('opening', () => {
       assert.deepEqual(consumer.offsets, range(0, consumer.seen.length))
       for (const { offset, body } of consumer.seen.slice(0, 700)) assert.ok(body.startsWith(`m${offset}.`))
     }
+  })
+})
+
+describe('damage', () => {
+  async function damaged(): Promise<StreamHarness> {
+    const harness = await filled(2000)
+    await harness.restart()
+    harness.files.flipBit(`${directory}/0000000003.segment`, 9000)
+    return harness
+  }
+
+  test('cancels who comes to it, and nobody else', async () => {
+    const harness = await damaged()
+    const behind = await harness.consume({ 'x-stream-offset': 1900 })
+    const reader = await harness.consume(first)
+    assert.equal(reader.isCancelled, true)
+    assert.ok(reader.seen.length > 300 && reader.seen.length < 1000, `${reader.seen.length} were read before`)
+    await harness.publishMany(1)
+    assert.deepEqual(behind.offsets, range(1900, 2001))
+    assert.deepEqual(harness.fatal, [])
+  })
+
+  test('costs a repaired stream what was damaged; all else stands at its offset', async () => {
+    const harness = await damaged()
+    await harness.streams.close()
+    await repair(harness.files, directory, '/repaired')
+    const image = new Map(
+      [...harness.files.image()].map(([path, bytes]) => [path.replace('/repaired/', `${root}/2000/`), bytes]),
+    )
+    for (const path of image.keys()) if (path.startsWith(`${directory}/`)) image.delete(path)
+    const moved = new Map([...image].map(([path, bytes]) => [path.replace('/2000/', '/1000/'), bytes]))
+    const repaired = await StreamHarness.start({ files: new SimulatedFiles({ image: moved, hasJournal: false }) })
+    repaired.declare()
+    const reader = await repaired.consume(first)
+    assert.ok(reader.seen.length > 1800 && reader.seen.length < 2000, `${reader.seen.length} are left`)
+    for (const { offset, body } of reader.seen) assert.ok(body.startsWith(`m${offset}.`))
+    const left = reader.offsets
+    assert.equal(left.at(-1), 1999)
+    await repaired.publishMany(500)
+    await repaired.restart()
+    const again = await repaired.consume(first)
+    assert.deepEqual(again.offsets, [...left, ...range(2000, 2500)], 'also by the digest made anew')
   })
 })
 
