@@ -1,11 +1,11 @@
 import { Crew, type CrewOutcome } from './load/crew.ts'
 import { monotonicMs } from './load/monotonic-time.ts'
 import type { Topology } from './load/topology.ts'
-import { Meter, type MeterReading } from './meter.ts'
+import { Meter } from './meter.ts'
 import { besideQuiet, type QuietConnection } from './quiet-connection.ts'
 import { consumeJobs, publishJobs, shares } from './row-jobs.ts'
 import type { RunContext } from './run-context.ts'
-import { findFaults, type RunResult } from './run-result.ts'
+import { findFaults, phaseResult, type RunResult } from './run-result.ts'
 
 /** Memory is looked at so long after the last confirm: the waiting messages' share, not the rush's. */
 const settleSeconds = 1
@@ -25,14 +25,15 @@ export async function runBacklog(
   return { fill: filled.result, drain: drained }
 }
 
-async function fill(
+/** The crew publishes all it has to; each confirmed. */
+export async function fill(
   context: RunContext,
   crew: Crew,
   quiet: QuietConnection | null,
 ): Promise<{ result: RunResult; outcome: CrewOutcome }> {
   const { board } = crew
   const { messages } = context.row
-  const meter = new Meter(context.target.usage, context.target.gcLogPath)
+  const meter = new Meter(context.target.usage, context.target.gcLogPath, context.target.loopLogPath)
   board.measuredFrom = monotonicMs()
   quiet?.measureFrom(board.measuredFrom)
   const published = crew.order('publish', 'published')
@@ -59,7 +60,8 @@ async function fill(
   return { result: { ...result, broker, blockedMs, confirmLatency, quietLatency }, outcome }
 }
 
-async function drain(
+/** The crew consumes until as many have come as were filled in. */
+export async function drain(
   context: RunContext,
   crew: Crew,
   quiet: QuietConnection | null,
@@ -67,7 +69,7 @@ async function drain(
 ): Promise<RunResult> {
   const { board } = crew
   const { messages } = context.row
-  const meter = new Meter(context.target.usage, context.target.gcLogPath)
+  const meter = new Meter(context.target.usage, context.target.gcLogPath, context.target.loopLogPath)
   quiet?.measureFrom(monotonicMs())
   await context.watch.wait(crew.order('consume', 'consuming'), [crew])
   const look = (): void => meter.look()
@@ -84,18 +86,4 @@ async function drain(
   const whole = { ...outcome, sentSequences: filled.sentSequences }
   const problems = [...outcome.problems, ...findFaults({ due: messages, came: delivered, copies: 1 }, whole)]
   return { ...phaseResult(reading), deliveredPerSecond: delivered / reading.seconds, quietLatency, problems }
-}
-
-/** A phase with what was measured of it, and nothing yet of messages. */
-function phaseResult(reading: MeterReading): RunResult {
-  return {
-    ...reading,
-    publishedPerSecond: null,
-    deliveredPerSecond: null,
-    deliverLatency: null,
-    confirmLatency: null,
-    quietLatency: null,
-    blockedMs: 0,
-    problems: [],
-  }
 }

@@ -5,7 +5,7 @@ import { Meter, type MeterReading } from './meter.ts'
 import type { QuietConnection } from './quiet-connection.ts'
 import { consumeJobs, publishJobs, shares } from './row-jobs.ts'
 import type { RunContext } from './run-context.ts'
-import { findFaults, type RunResult } from './run-result.ts'
+import { findFaults, phaseResult, type RunResult } from './run-result.ts'
 import type { Percentiles } from './stats/histogram.ts'
 
 interface Measured extends MeterReading {
@@ -52,7 +52,7 @@ function publishAll(crew: Crew): { isOver: boolean } {
 async function measure(context: RunContext, crew: Crew, quiet: QuietConnection | null): Promise<Measured> {
   const { board } = crew
   const crews = quiet === null ? [crew] : [crew, quiet.crew]
-  const meter = new Meter(context.target.usage, context.target.gcLogPath)
+  const meter = new Meter(context.target.usage, context.target.gcLogPath, context.target.loopLogPath)
   const sent = board.sent()
   const delivered = board.delivered()
   board.measuredFrom = monotonicMs()
@@ -89,19 +89,16 @@ function resultOf(
   outcome: CrewOutcome,
   quietLatency: Percentiles | null,
 ): RunResult {
-  const { sent, delivered, seconds, broker, generatorCores, gc } = measured
+  const { sent, delivered, seconds } = measured
   const copies = context.row.isFanout ? context.row.queues : 1
   const faults = findFaults({ due: crew.board.sent() * copies, came: crew.board.delivered(), copies }, outcome)
   return {
-    seconds,
+    ...phaseResult(measured),
     publishedPerSecond: sent / seconds,
     deliveredPerSecond: delivered / seconds,
     deliverLatency: outcome.deliverLatency.percentiles(),
     confirmLatency: outcome.confirmLatency.percentiles(),
     quietLatency,
-    broker,
-    generatorCores,
-    gc,
     blockedMs: outcome.blockedMs,
     problems: [...outcome.problems, ...faults],
   }

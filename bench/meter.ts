@@ -1,26 +1,30 @@
 import type { BrokerLoad } from './run-result.ts'
 import type { BrokerUsage, UsageSample } from './target/broker-usage.ts'
 import { type GcPauses, readGcPauses } from './target/gc-log.ts'
+import { type LoopPauses, readLoopPauses } from './target/loop-log.ts'
 
 export interface MeterReading {
   readonly seconds: number
   readonly broker: BrokerLoad | null
   readonly generatorCores: number
   readonly gc: GcPauses | null
+  readonly loop: LoopPauses | null
 }
 
-/** Measures broker and generator from its making to `stop`: CPU, memory, garbage collections. */
+/** Measures broker and generator from its making to `stop`: CPU, memory, garbage collections, pauses of its event loop. */
 export class Meter {
   readonly #usage: BrokerUsage | null
   readonly #gcLogPath: string | null
+  readonly #loopLogPath: string | null
   readonly #startedAt = performance.now()
   readonly #generator = process.cpuUsage()
   readonly #first: UsageSample | null
   #rssBytesMax = 0
 
-  constructor(usage: BrokerUsage | null, gcLogPath: string | null) {
+  constructor(usage: BrokerUsage | null, gcLogPath: string | null, loopLogPath: string | null) {
     this.#usage = usage
     this.#gcLogPath = gcLogPath
+    this.#loopLogPath = loopLogPath
     this.#first = usage?.sample() ?? null
     this.#rssBytesMax = this.#first?.rssBytes ?? 0
   }
@@ -42,6 +46,7 @@ export class Meter {
       broker: this.#brokerLoad(last, seconds, messages),
       generatorCores: (generator.user + generator.system) / 1e6 / seconds,
       gc: readGcPauses(this.#gcLogPath, timeOrigin + this.#startedAt, timeOrigin + now),
+      loop: readLoopPauses(this.#loopLogPath, timeOrigin + this.#startedAt, timeOrigin + now),
     }
   }
 

@@ -38,7 +38,7 @@ export interface Options {
 
 export const usage = `npm run bench -- [options] [scenario …]
 
-Scenarios (all when none is named):
+Scenarios (all but 'held' when none is named):
   transient-16   16-byte transient messages, automatic acknowledgement
   persistent-1k  1 KiB persistent, confirms, acknowledged in groups
   single         one message per write, 4 publishers and 4 consumers; transient and persistent
@@ -46,6 +46,8 @@ Scenarios (all when none is named):
   backlog        fill one queue with persistent 100-byte messages, then drain it
   fanout         1, 10, 100 and 1,000 queues, with the latency of a quiet connection beside
   queues-10x10   persistent-1k over 10 queues with 10 publishers and 10 consumers
+  held           a backlog of messages with a delay, priority, group, expiration or id, and with a time to live or a
+                 limit, beside a plain one; killed and opened again in between. Also one by one: held-plain, held-delay …
 
 Broker:
   --url URL             measure this broker; without it, 'warren serve' of this build is started on a temporary directory

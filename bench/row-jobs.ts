@@ -34,7 +34,8 @@ export function publishJobs(row: Row, topology: Names, options: JobOptions): Pub
     copies,
     rate: row.rate / row.publishers,
     isCoarselyPaced: false,
-    messagesMax: row.kind === 'backlog' ? shareOf(row.messages, row.publishers, publisher) : 0,
+    messagesMax: row.kind === 'flow' ? 0 : shareOf(row.messages, row.publishers, publisher),
+    property: row.held?.property ?? null,
   }))
 }
 
@@ -52,6 +53,7 @@ export function consumeJobs(row: Row, topology: Names, options: JobOptions): Con
       bodyBytes: row.bodyBytes,
       publishers: row.publishers,
       isAlone: row.consumers <= row.queues,
+      isInOrder: row.held?.isInOrder ?? true,
       ackEvery: row.ackEvery,
       prefetchCount: row.prefetchCount,
     }
@@ -70,6 +72,8 @@ export function quietRow(row: Row): Row {
   return {
     ...row,
     name: 'quiet',
+    kind: 'flow',
+    held: null,
     bodyBytes: 32,
     isPersistent: false,
     isFanout: false,

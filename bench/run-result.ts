@@ -1,6 +1,8 @@
 import type { CrewOutcome } from './load/crew.ts'
+import type { MeterReading } from './meter.ts'
 import type { Percentiles } from './stats/histogram.ts'
 import type { GcPauses } from './target/gc-log.ts'
+import type { LoopPauses } from './target/loop-log.ts'
 
 /** What one run of one row against one broker gave. */
 export interface RunResult {
@@ -18,6 +20,12 @@ export interface RunResult {
   readonly generatorCores: number
   /** Null unless the broker is our own child. */
   readonly gc: GcPauses | null
+  /** Null unless the broker is our own child. */
+  readonly loop: LoopPauses | null
+  /** Memory in use once the queue was full; only of `held` rows. */
+  readonly heldBytes: number | null
+  /** From the kill until the broker listened again; only of `held` rows. */
+  readonly reopenMs: number | null
   readonly blockedMs: number
   /** Anything here means that the run does not count. */
   readonly problems: readonly string[]
@@ -29,6 +37,22 @@ export interface BrokerLoad {
   readonly microsPerMessage: number
   /** The highest seen in the measured time; of a backlog, once it is filled. */
   readonly rssBytes: number
+}
+
+/** A phase with what was measured of it, and nothing yet of messages. */
+export function phaseResult(reading: MeterReading): RunResult {
+  return {
+    ...reading,
+    publishedPerSecond: null,
+    deliveredPerSecond: null,
+    deliverLatency: null,
+    confirmLatency: null,
+    quietLatency: null,
+    heldBytes: null,
+    reopenMs: null,
+    blockedMs: 0,
+    problems: [],
+  }
 }
 
 /** Nothing lost, nothing repeated, nothing refused: else a sentence for each. */

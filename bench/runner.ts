@@ -1,5 +1,6 @@
 import { runBacklog } from './backlog-run.ts'
 import { runFlow } from './flow-run.ts'
+import { runHeld } from './held-run.ts'
 import { Topology } from './load/topology.ts'
 import { besideQuiet } from './quiet-connection.ts'
 import type { Row } from './row.ts'
@@ -38,14 +39,19 @@ export async function runRow(target: Target, row: Row, options: RunOptions): Pro
         { name: `${row.name}-drain`, result: drain },
       ]
     }
+    if (row.kind === 'held') {
+      const results = await runHeld(context, topology)
+      return results.map(({ phase, result }) => ({ name: `${row.name}-${phase}`, result }))
+    }
     const result = await besideQuiet(context, (quiet) => runFlow(context, topology, quiet))
     return [{ name: row.name, result }]
   })
 }
 
 async function withTopology<T>(row: Row, jobs: JobOptions, work: (topology: Topology) => Promise<T>): Promise<T> {
-  const { queues, isPersistent: isDurable, isFanout } = row
-  const options = { queues, isDurable, isFanout, frameBytesMax: jobs.frameBytesMax }
+  const { queues, isPersistent: isDurable, isFanout, held } = row
+  const ofHeld = held === null ? {} : { queueArguments: held.queueArguments, hasDeadLetters: held.hasDeadLetters }
+  const options = { queues, isDurable, isFanout, frameBytesMax: jobs.frameBytesMax, ...ofHeld }
   const topology = await Topology.declare(jobs.address, jobs.runId, options)
   try {
     return await work(topology)

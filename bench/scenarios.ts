@@ -1,3 +1,4 @@
+import { heldRows } from './held-rows.ts'
 import type { Options } from './options.ts'
 import type { Row } from './row.ts'
 
@@ -18,11 +19,14 @@ const base: Row = {
   rate: 0,
   messages: 0,
   hasQuietConnection: false,
+  held: null,
 }
 
 const persistent: Row = { ...base, bodyBytes: 1024, isPersistent: true, confirmWindow: 1000, ackEvery: 100 }
 const single: Row = { ...base, pack: 1, publishers: 4, consumers: 4 }
 const fanout: Row = { ...base, bodyBytes: 100, isFanout: true, confirmWindow: 1000, hasQuietConnection: true }
+
+const backlog: Row = { ...persistent, bodyBytes: 100, confirmWindow: 10_000, leadMax: 0, messages: 1e6 }
 
 /** What each scenario consists of. */
 export const scenarios: Readonly<Record<string, readonly Row[]>> = {
@@ -33,24 +37,15 @@ export const scenarios: Readonly<Record<string, readonly Row[]>> = {
     { ...single, name: 'single-persistent', isPersistent: true, confirmWindow: 1000, ackEvery: 100 },
   ],
   latency: [{ ...persistent, name: 'latency', rate: 20_000, ackEvery: 10, leadMax: 0 }],
-  backlog: [
-    {
-      ...persistent,
-      name: 'backlog',
-      kind: 'backlog',
-      bodyBytes: 100,
-      confirmWindow: 10_000,
-      leadMax: 0,
-      messages: 1e6,
-    },
-  ],
+  backlog: [{ ...backlog, name: 'backlog', kind: 'backlog' }],
+  held: heldRows({ ...backlog, kind: 'held', hasQuietConnection: true }),
   fanout: [1, 10, 100, 1000].map((queues) => ({ ...fanout, name: `fanout-${queues}`, queues })),
   'queues-10x10': [{ ...persistent, name: 'queues-10x10', queues: 10, publishers: 10, consumers: 10 }],
 }
 
 /** The rows to measure, with the options' overrides. Throws when a scenario is not known. */
 export function chooseRows(options: Options): Row[] {
-  const names = options.scenarios.length === 0 ? Object.keys(scenarios) : options.scenarios
+  const names = options.scenarios.length === 0 ? ordinary() : options.scenarios
   return names.flatMap((name) => {
     const rows = scenarios[name] ?? Object.values(scenarios).flatMap((all) => all.filter((row) => row.name === name))
     if (rows.length === 0) {
@@ -58,6 +53,11 @@ export function chooseRows(options: Options): Row[] {
     }
     return rows.map((row) => override(row, options))
   })
+}
+
+/** All but `held`, which takes many minutes. */
+function ordinary(): string[] {
+  return Object.keys(scenarios).filter((name) => name !== 'held')
 }
 
 function override(row: Row, options: Options): Row {
@@ -80,7 +80,7 @@ function override(row: Row, options: Options): Row {
     prefetchCount,
     leadMax: row.leadMax === 0 ? 0 : options.leadMax,
     rate: row.rate === 0 ? 0 : (options.rate ?? row.rate),
-    messages: row.kind === 'backlog' ? (options.messages ?? row.messages) : 0,
+    messages: row.kind === 'flow' ? 0 : (options.messages ?? row.messages),
     hasQuietConnection: row.hasQuietConnection || options.hasQuietConnection,
   }
 }

@@ -1,5 +1,5 @@
 import type { Options } from './options.ts'
-import { formatCount, formatMs } from './report/format.ts'
+import { formatCount, formatMegabytes, formatMs } from './report/format.ts'
 import type { Progress } from './report/progress.ts'
 import { type Summary, summarise } from './report/summary.ts'
 import type { Row } from './row.ts'
@@ -17,6 +17,7 @@ export interface Recorded {
 
 /** Rough time one run takes, for the remaining time only. */
 export function plannedSeconds(row: Row, options: Options): number {
+  if (row.kind === 'held') return 10 + row.messages / 30_000
   return row.kind === 'backlog' ? 3 + row.messages / 100_000 : options.warmUpSeconds + options.seconds + 1
 }
 
@@ -99,6 +100,14 @@ function describe({ result }: NamedResult): string {
   }
   parts.push(`generator ${result.generatorCores.toFixed(2)} cores`)
   if (result.gc !== null && result.gc.count > 0) parts.push(`longest GC ${formatMs(result.gc.longestMs)} ms`)
+  if (result.loop !== null)
+    parts.push(`longest pause ${formatMs(result.loop.longestMs)} ms, ${result.loop.long} long ones`)
+  if (result.quietLatency !== null) {
+    const { p99, max } = result.quietLatency
+    parts.push(`quiet p99 ${formatMs(p99)} ms, max ${formatMs(max)} ms`)
+  }
+  if (result.heldBytes !== null) parts.push(`${formatMegabytes(result.heldBytes)} MB in use`)
+  if (result.reopenMs !== null) parts.push(`open again after ${formatMs(result.reopenMs)} ms`)
   if (result.blockedMs > 0) parts.push(`blocked ${formatMs(result.blockedMs)} ms`)
   for (const problem of result.problems) parts.push(`PROBLEM: ${problem}`)
   return parts.join(', ')
@@ -115,6 +124,9 @@ function failedResult(problem: string): RunResult {
     broker: null,
     generatorCores: 0,
     gc: null,
+    loop: null,
+    heldBytes: null,
+    reopenMs: null,
     blockedMs: 0,
     problems: [problem],
   }

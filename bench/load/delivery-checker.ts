@@ -8,6 +8,8 @@ export interface CheckerOptions {
   readonly publishers: number
   /** Sequences must come without a gap; else they must only rise. */
   readonly isAlone: boolean
+  /** Else they come in any order. */
+  readonly isInOrder: boolean
 }
 
 /**
@@ -97,7 +99,8 @@ export class DeliveryChecker {
   #order(queue: number, publisher: number, sequence: number): void {
     const index = queue * this.#options.publishers + publisher
     const next = this.#next[index] as number
-    if (this.#options.isAlone ? sequence !== next : sequence < next) {
+    const isWrong = this.#options.isAlone ? sequence !== next : sequence < next
+    if (isWrong && this.#options.isInOrder) {
       this.#problems.add(`queue ${queue}: message ${sequence} of publisher ${publisher} came where ${next} was due`)
     }
     this.#next[index] = sequence + 1

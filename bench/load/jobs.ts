@@ -1,4 +1,5 @@
 import type { AmqpAddress } from '../wire/amqp-url.ts'
+import type { MessageProperty } from './message-property.ts'
 
 /** What one publishing connection does. Plain data: it travels to a worker thread. */
 export interface PublishJob {
@@ -25,6 +26,8 @@ export interface PublishJob {
   readonly isCoarselyPaced: boolean
   /** Stop after this many; 0: when the row ends. */
   readonly messagesMax: number
+  /** What messages carry besides; null: nothing. */
+  readonly property: MessageProperty | null
 }
 
 /** What one consuming connection does. */
@@ -40,6 +43,8 @@ export interface ConsumeJob {
   readonly publishers: number
   /** No other consumer takes from these queues, so each publisher's sequences must come without a gap. */
   readonly isAlone: boolean
+  /** Messages come in the order in which they were sent; else in any. */
+  readonly isInOrder: boolean
   /** Settle multiple after this many; 0: automatic acknowledgement. */
   readonly ackEvery: number
   readonly prefetchCount: number

@@ -1,5 +1,6 @@
 import { FrameType, frameEndOctet, frameOverheadBytes, MethodId } from '../wire/method-ids.ts'
 import { bodyBytesMin, fillerOffset, headBytes, headCheck, makePattern, timedBodyBytesMin } from './body.ts'
+import { type MessageProperty, type PropertyPlace, placeOf, propertyValue, writeValue } from './message-property.ts'
 
 export interface PublishBatchOptions {
   readonly channel: number
@@ -13,11 +14,13 @@ export interface PublishBatchOptions {
   readonly source: number
   /** Slot of the first message; the others follow. */
   readonly firstSlot: number
+  /** What each message carries besides; null: nothing. */
+  readonly property: MessageProperty | null
 }
 
 /**
  * A row of publishes as the bytes that go on the socket, built once. Before each send only sequence, time and check
- * value are stamped into the bodies. All messages have the same length, so the first n of them are one view.
+ * value are stamped into the bodies, and a property's value into the headers. All messages have the same length, so the first n of them are one view.
  */
 export class PublishBatch {
   readonly messageBytes: number
@@ -26,11 +29,18 @@ export class PublishBatch {
   readonly #view: DataView
   readonly #bodyAt: number
   readonly #isTimed: boolean
+  readonly #property: MessageProperty | null
+  readonly #place: PropertyPlace | null
+  readonly #valueAt: number
 
   constructor(options: PublishBatchOptions) {
     if (options.bodyBytes < bodyBytesMin) throw new Error(`a body has at least ${bodyBytesMin} bytes`)
     const pattern = makePattern(options.bodyBytes)
-    const envelope = Buffer.concat([publishFrame(options), headerFrame(options)])
+    this.#property = options.property
+    this.#place = options.property === null ? null : placeOf(options.property)
+    const publish = publishFrame(options)
+    const envelope = Buffer.concat([publish, headerFrame(options, this.#place)])
+    this.#valueAt = publish.length + (this.#place === null ? 0 : offsetInHeader(this.#place))
     const template = Buffer.concat([envelope, ...bodyFrames(options)])
     this.count = options.count
     this.messageBytes = template.length
@@ -51,6 +61,9 @@ export class PublishBatch {
     this.#view.setUint32(at, sequence)
     if (this.#isTimed) this.#view.setFloat64(at + 16, sentAt)
     this.#view.setUint32(at + 12, headCheck(this.#view, at, this.#isTimed))
+    if (this.#property === null || this.#place === null) return
+    const valueAt = index * this.messageBytes + this.#valueAt
+    writeValue(this.#bytes, valueAt, this.#place, propertyValue(this.#property, sequence))
   }
 
   /** The first `count` messages. Belongs to the socket until it has taken all of it. */
@@ -87,15 +100,26 @@ function publishFrame(options: PublishBatchOptions): Buffer {
   return frame(FrameType.Method, options.channel, payload)
 }
 
-/** Class, weight, body size, flags: delivery-mode only (AMQP 0-9-1 §4.2.6.1). */
-function headerFrame(options: PublishBatchOptions): Buffer {
+const deliveryModeFlag = 0x1000
+
+/** Class, weight, body size, flags, then the delivery mode and at most one more property (AMQP 0-9-1 §4.2.6.1). */
+function headerFrame(options: PublishBatchOptions, place: PropertyPlace | null): Buffer {
+  const flags = deliveryModeFlag | (place?.flags ?? 0)
   const payload = Buffer.concat([
     Buffer.of(0, 60, 0, 0),
     u32(0),
     u32(options.bodyBytes),
-    Buffer.of(0x10, 0x00, options.isPersistent ? 2 : 1),
+    Buffer.of(flags >>> 8, flags & 0xff),
+    ...(place?.isHeaders === true ? [place.bytes] : []),
+    Buffer.of(options.isPersistent ? 2 : 1),
+    ...(place?.isHeaders === false ? [place.bytes] : []),
   ])
   return frame(FrameType.Header, options.channel, payload)
+}
+
+/** Where the value stands, from the start of the header frame: behind frame header, fixed part and perhaps delivery mode. */
+function offsetInHeader({ isHeaders, valueAt }: PropertyPlace): number {
+  return 7 + 14 + (isHeaders ? 0 : 1) + valueAt
 }
 
 function bodyFrames(options: PublishBatchOptions): Buffer[] {

@@ -266,6 +266,7 @@ export class Publisher implements FrameReader {
           count,
           source: sourceOf(job.runId, job.publisher),
           firstSlot: index * count,
+          property: job.property,
         }),
       )
     }

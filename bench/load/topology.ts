@@ -8,6 +8,9 @@ export interface TopologyOptions {
   readonly isDurable: boolean
   readonly isFanout: boolean
   readonly frameBytesMax: number
+  readonly queueArguments?: frames.Table
+  /** Beside the others a queue for what dies in them. */
+  readonly hasDeadLetters?: boolean
 }
 
 /** The queues and the exchange of one row: made before it, deleted after it whatever has happened. */
@@ -15,6 +18,8 @@ export class Topology {
   readonly queues: readonly string[]
   /** Empty: the default exchange. */
   readonly exchange: string
+  /** The queue for what dies; empty: none. */
+  readonly deadLetters: string
   readonly serverName: string
   readonly #address: AmqpAddress
   readonly #frameBytesMax: number
@@ -25,9 +30,10 @@ export class Topology {
     const exchange = options.isFanout ? prefix : ''
     const { frameBytesMax } = options
     const connection = await RawConnection.open(address, { name: 'bench control', frameBytesMax })
-    const topology = new Topology(address, names, exchange, connection.serverName, frameBytesMax)
+    const deadLetters = options.hasDeadLetters === true ? `${prefix}-dead` : ''
+    const topology = new Topology(address, names, exchange, deadLetters, connection.serverName, frameBytesMax)
     try {
-      await topology.#declare(connection, options.isDurable)
+      await topology.#declare(connection, options)
     } catch (error) {
       await topology.delete()
       throw error
@@ -41,12 +47,14 @@ export class Topology {
     address: AmqpAddress,
     queues: readonly string[],
     exchange: string,
+    deadLetters: string,
     serverName: string,
     frameBytesMax: number,
   ) {
     this.#address = address
     this.queues = queues
     this.exchange = exchange
+    this.deadLetters = deadLetters
     this.serverName = serverName
     this.#frameBytesMax = frameBytesMax
   }
@@ -56,7 +64,7 @@ export class Topology {
     const connection = await RawConnection.open(this.#address, options)
     try {
       const { channel } = connection
-      for (const queue of this.queues) {
+      for (const queue of this.#allQueues()) {
         await connection.call(frames.queueDelete(channel, queue), MethodId.QueueDeleteOk)
       }
       if (this.exchange !== '') {
@@ -67,13 +75,37 @@ export class Topology {
     }
   }
 
-  async #declare(connection: RawConnection, isDurable: boolean): Promise<void> {
+  /** How many messages of a queue are ready. */
+  async countReady(queue: string): Promise<number> {
+    const connection = await RawConnection.open(this.#address, {
+      name: 'bench look',
+      frameBytesMax: this.#frameBytesMax,
+    })
+    try {
+      const frame = frames.queueDeclarePassive(connection.channel, queue)
+      const answer = await connection.call(frame, MethodId.QueueDeclareOk)
+      return answer.readUInt32BE(5 + (answer[4] ?? 0))
+    } finally {
+      await connection.close()
+    }
+  }
+
+  #allQueues(): string[] {
+    return this.deadLetters === '' ? [...this.queues] : [...this.queues, this.deadLetters]
+  }
+
+  async #declare(connection: RawConnection, { isDurable, queueArguments = {} }: TopologyOptions): Promise<void> {
     const { channel } = connection
+    if (this.deadLetters !== '') {
+      await connection.call(frames.queueDeclare(channel, this.deadLetters, isDurable), MethodId.QueueDeclareOk)
+    }
+    const toDead = { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': this.deadLetters }
+    const all = this.deadLetters === '' ? queueArguments : { ...queueArguments, ...toDead }
     if (this.exchange !== '') {
       await connection.call(frames.exchangeDeclare(channel, this.exchange, 'fanout'), MethodId.ExchangeDeclareOk)
     }
     for (const queue of this.queues) {
-      await connection.call(frames.queueDeclare(channel, queue, isDurable), MethodId.QueueDeclareOk)
+      await connection.call(frames.queueDeclare(channel, queue, isDurable, all), MethodId.QueueDeclareOk)
       if (this.exchange === '') continue
       await connection.call(frames.queueBind(channel, queue, this.exchange), MethodId.QueueBindOk)
     }

@@ -17,6 +17,10 @@ export interface Summary {
   readonly generatorCores: Spread | null
   /** The longest of all runs, in milliseconds. */
   readonly gcLongestMs: number | null
+  /** The longest pause of the event loop of all runs, in milliseconds. */
+  readonly loopLongestMs: number | null
+  readonly heldBytes: Spread | null
+  readonly reopenMs: Spread | null
   readonly problems: readonly string[]
 }
 
@@ -37,6 +41,9 @@ export function summarise(row: string, target: string, results: readonly RunResu
     rssBytes: over((result) => result.broker?.rssBytes),
     generatorCores: over((result) => result.generatorCores),
     gcLongestMs: over((result) => result.gc?.longestMs)?.max ?? null,
+    loopLongestMs: over((result) => result.loop?.longestMs)?.max ?? null,
+    heldBytes: over((result) => result.heldBytes),
+    reopenMs: over((result) => result.reopenMs),
     problems: [...new Set(results.flatMap((result) => result.problems))],
   }
 }

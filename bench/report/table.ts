@@ -14,6 +14,9 @@ const headings = [
   'µs/message',
   'RSS MB',
   'longest GC ms',
+  'longest pause ms',
+  'in use MB',
+  'open again ms',
   'generator cores',
 ]
 
@@ -45,6 +48,9 @@ function cells(summary: Summary, rival: Summary | null): string[] {
     formatSpread(summary.microsPerMessage, (value) => value.toFixed(2)),
     formatSpread(summary.rssBytes, formatMegabytes),
     summary.gcLongestMs === null ? '–' : formatMs(summary.gcLongestMs),
+    summary.loopLongestMs === null ? '–' : formatMs(summary.loopLongestMs),
+    formatSpread(summary.heldBytes, (value) => (value / 1e6).toFixed(1)),
+    formatSpread(summary.reopenMs, formatMs),
     formatSpread(summary.generatorCores, (value) => value.toFixed(2)),
   ]
 }

@@ -64,6 +64,16 @@ export class Child {
     return (readText(this.#options.logPath) ?? '').slice(-2000)
   }
 
+  /** SIGKILL. Resolves when the process has ended. */
+  async kill(): Promise<void> {
+    this.#process.kill('SIGKILL')
+    await this.#exited
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#process.kill(signal)
+  }
+
   /** SIGTERM, and SIGKILL when that is not enough. Resolves when the process has ended. */
   async stop(): Promise<void> {
     if (this.#exit !== null) return

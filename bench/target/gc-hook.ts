@@ -1,11 +1,18 @@
 import { appendFileSync } from 'node:fs'
-import { constants, PerformanceObserver } from 'node:perf_hooks'
+import { constants, monitorEventLoopDelay, PerformanceObserver } from 'node:perf_hooks'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 
 /**
- * Loaded into a broker that the benchmark starts (`node --import`): writes one line per garbage collection into the
- * file that BENCH_GC_LOG names. `gc-log.ts` reads it.
+ * Loaded into a broker that the benchmark starts (`node --import`). Writes one line per garbage collection into the file
+ * that BENCH_GC_LOG names; into that of BENCH_LOOP_LOG how late the event loop was at most in each tenth of a second, and
+ * after SIGUSR2 how much memory is really held. `gc-log.ts` and `loop-log.ts` read them.
  */
-const path = process.env['BENCH_GC_LOG']
+const gcPath = process.env['BENCH_GC_LOG']
+const loopPath = process.env['BENCH_LOOP_LOG']
+const loopMs = 100
+/** The step of the timer that is watched, in milliseconds: being late begins behind it. */
+const resolution = 1
 
 const kinds: Readonly<Record<number, string>> = {
   [constants.NODE_PERFORMANCE_GC_MINOR]: 'minor',
@@ -20,7 +27,7 @@ function kindOf(entry: object): number {
   return isObject && 'kind' in detail && typeof detail.kind === 'number' ? detail.kind : -1
 }
 
-if (path !== undefined) {
+function watchCollections(path: string): void {
   const observer = new PerformanceObserver((list) => {
     let lines = ''
     for (const entry of list.getEntries()) {
@@ -31,3 +38,24 @@ if (path !== undefined) {
   })
   observer.observe({ entryTypes: ['gc'] })
 }
+
+function watchLoop(path: string): void {
+  const delay = monitorEventLoopDelay({ resolution })
+  delay.enable()
+  const note = (): void => {
+    const lateMs = delay.count === 0 ? 0 : Math.max(0, delay.max / 1e6 - resolution)
+    appendFileSync(path, `${Date.now()} ${lateMs.toFixed(3)}\n`)
+    delay.reset()
+  }
+  setInterval(note, loopMs).unref()
+  setFlagsFromString('--expose-gc')
+  const collect: unknown = runInNewContext('gc')
+  process.on('SIGUSR2', () => {
+    if (typeof collect === 'function') for (let round = 0; round < 2; round++) collect()
+    const { heapUsed, arrayBuffers } = process.memoryUsage()
+    appendFileSync(path, `${Date.now()} memory ${heapUsed + arrayBuffers}\n`)
+  })
+}
+
+if (gcPath !== undefined) watchCollections(gcPath)
+if (loopPath !== undefined) watchLoop(loopPath)

@@ -11,6 +11,17 @@ export interface Target {
   readonly usage: BrokerUsage | null
   /** Null unless we started it. */
   readonly gcLogPath: string | null
+  readonly loopLogPath: string | null
+  /** Bytes in use after a full garbage collection; null unless we started it. */
+  readonly heldBytes: (() => Promise<number | null>) | null
+  /** Kills it and starts it again on the same directory; null unless we started it. */
+  readonly restart: (() => Promise<Restarted>) | null
+}
+
+export interface Restarted {
+  readonly target: Target
+  /** From the kill until it listened again. */
+  readonly ms: number
 }
 
 /** Gives a target for each scenario: a broker that is there, or our own, fresh each time. */
@@ -43,7 +54,8 @@ export class RemoteSource implements TargetSource {
   async open(): Promise<Target> {
     const address = parseAmqpUrl(this.#url)
     this.#name ??= await askName(address)
-    return { name: this.#name, address, usage: BrokerUsage.find(address.host, address.port), gcLogPath: null }
+    const usage = BrokerUsage.find(address.host, address.port)
+    return { name: this.#name, address, usage, gcLogPath: null, loopLogPath: null, heldBytes: null, restart: null }
   }
 
   async close(): Promise<void> {}
@@ -62,9 +74,19 @@ export class WarrenSource implements TargetSource {
   async open(): Promise<Target> {
     if (this.#warren?.isRunning === false) await this.close()
     this.#warren ??= await Warren.start(this.#options)
-    const address = parseAmqpUrl(this.#warren.url)
+    return this.#targetOf(this.#warren)
+  }
+
+  #targetOf(warren: Warren): Target {
+    const address = parseAmqpUrl(warren.url)
+    const { gcLogPath, loopLogPath } = warren
+    const restart = async (): Promise<Restarted> => {
+      const ms = await warren.restart()
+      return { target: this.#targetOf(warren), ms }
+    }
+    const heldBytes = (): Promise<number | null> => warren.heldBytes()
     const usage = BrokerUsage.find(address.host, address.port)
-    return { name: this.name, address, usage, gcLogPath: this.#warren.gcLogPath }
+    return { name: this.name, address, usage, gcLogPath, loopLogPath, heldBytes, restart }
   }
 
   async close(): Promise<void> {

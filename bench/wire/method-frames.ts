@@ -56,15 +56,20 @@ class MethodWriter {
   }
 }
 
-type Table = { readonly [key: string]: string | boolean | Table }
+export type Table = { readonly [key: string]: string | boolean | number | Table }
 
-/** A field table of strings, booleans and tables, which is all that client-properties need (AMQP 0-9-1 §4.2.5.5). */
+/** A field table of strings, booleans, numbers of 32 bits and tables, which is all that is needed here (AMQP 0-9-1 §4.2.5.5). */
 export function encodeTable(table: Table): Buffer {
   const parts: Buffer[] = []
   for (const [key, value] of Object.entries(table)) {
     parts.push(Buffer.of(Buffer.byteLength(key)), Buffer.from(key))
     if (typeof value === 'boolean') parts.push(Buffer.from('t'), Buffer.of(value ? 1 : 0))
-    else {
+    else if (typeof value === 'number') {
+      const bytes = Buffer.alloc(5)
+      bytes.write('I', 'latin1')
+      bytes.writeInt32BE(value, 1)
+      parts.push(bytes)
+    } else {
       const bytes = typeof value === 'string' ? Buffer.from(value) : encodeTable(value)
       const length = Buffer.alloc(4)
       length.writeUInt32BE(bytes.length)
@@ -138,13 +143,18 @@ export function exchangeDelete(channel: number, exchange: string): Buffer {
   return new MethodWriter(channel, MethodId.ExchangeDelete).u16(0).shortString(exchange).u8(0).frame()
 }
 
-export function queueDeclare(channel: number, queue: string, isDurable: boolean): Buffer {
+export function queueDeclare(channel: number, queue: string, isDurable: boolean, queueArguments: Table = {}): Buffer {
   return new MethodWriter(channel, MethodId.QueueDeclare)
     .u16(0)
     .shortString(queue)
     .u8(isDurable ? 2 : 0)
-    .longString(noTable)
+    .longString(encodeTable(queueArguments))
     .frame()
+}
+
+/** Asks how many messages are ready. */
+export function queueDeclarePassive(channel: number, queue: string): Buffer {
+  return new MethodWriter(channel, MethodId.QueueDeclare).u16(0).shortString(queue).u8(1).longString(noTable).frame()
 }
 
 export function queueBind(channel: number, queue: string, exchange: string): Buffer {

@@ -46,6 +46,7 @@ function bodyOf(sequence: number, publisher = 0, bodyBytes = 100, sentAt = 1): B
     count: 1,
     source: sourceOf(9, publisher),
     firstSlot: sequence,
+    property: null,
   })
   batch.stamp(0, sequence, sentAt)
   const bytes = batch.first(1)
@@ -78,7 +79,7 @@ function delivery(
 function makeReader(options: { bodyBytes?: number; queues?: number; publishers?: number; isAlone?: boolean } = {}) {
   const problems = new Problems()
   const { bodyBytes = 100, queues = 1, publishers = 1, isAlone = true } = options
-  const checker = new DeliveryChecker({ bodyBytes, runId: 9, queues, publishers, isAlone }, problems)
+  const checker = new DeliveryChecker({ bodyBytes, runId: 9, queues, publishers, isAlone, isInOrder: true }, problems)
   const seen: { tag: number; sentAt: number }[] = []
   const controls: number[] = []
   const reader = new DeliveryReader(frameBytesMax, checker, problems, {

@@ -23,6 +23,9 @@ const result: RunResult = {
   broker: null,
   generatorCores: 0.1,
   gc: null,
+  loop: null,
+  heldBytes: null,
+  reopenMs: null,
   blockedMs: 0,
   problems: [],
 }

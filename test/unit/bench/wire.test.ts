@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { sourceOf } from '../../../bench/load/body.ts'
+import { type MessageProperty, propertyValue } from '../../../bench/load/message-property.ts'
 import { PublishBatch } from '../../../bench/load/publish-batch.ts'
 import { AckBuffer } from '../../../bench/wire/ack-buffer.ts'
 import { parseAmqpUrl, showAddress } from '../../../bench/wire/amqp-url.ts'
@@ -39,6 +40,7 @@ const batchOptions = {
   count: 3,
   source: sourceOf(7, 2),
   firstSlot: 5,
+  property: null,
 }
 
 describe('AMQP URLs', () => {
@@ -115,6 +117,35 @@ describe('prebuilt publishes', () => {
     assert.equal(frames[0]?.payload.toString('hex'), `003c0028${'0000'}${'00'}${'0171'}${'00'}`)
     assert.equal(frames[1]?.payload.toString('hex'), `003c0000${'0000000000000064'}${'1000'}${'02'}`)
     assert.equal(frames[2]?.payload.length, 100)
+  })
+
+  it('carry a property whose value differs from message to message, where AMQP wants it', () => {
+    const headerOf = (property: MessageProperty, sequence: number): string => {
+      const batch = new PublishBatch({ ...batchOptions, property })
+      batch.stamp(1, sequence, 0)
+      return splitFrames(batch.first(2))[4]?.payload.toString('hex') ?? ''
+    }
+    const of = (kind: MessageProperty['kind'], low: number, high: number): MessageProperty => {
+      return { kind, low, high, isRandom: false }
+    }
+    const fixed = `003c0000${'0000000000000064'}`
+    assert.equal(headerOf(of('priority', 3, 9), 8), `${fixed}1800${'02'}${'04'}`)
+    assert.equal(headerOf(of('expiration', 1000, 2000), 7), `${fixed}1100${'02'}${'04'}${hex('1007')}`)
+    assert.equal(headerOf(of('id', 0, 1e9), 12_345), `${fixed}1080${'02'}${'0c'}${hex('000000012345')}`)
+    const group = `${'00000014'}${'07'}${hex('x-group')}${hex('S')}${'00000007'}${hex('0000002')}`
+    assert.equal(headerOf(of('group', 0, 9), 12), `${fixed}3000${group}${'02'}`)
+    const delay = `${'0000000d'}${'07'}${hex('x-delay')}${hex('I')}${'00007530'}`
+    assert.equal(headerOf(of('delay', 30_000, 30_001), 2), `${fixed}3000${delay}${'02'}`)
+  })
+
+  it('draw values at random, repeatably and from the whole range', () => {
+    const property: MessageProperty = { kind: 'priority', low: 2, high: 5, isRandom: true }
+    const seen = Array.from({ length: 200 }, (_, sequence) => propertyValue(property, sequence))
+    assert.deepEqual([...new Set(seen)].sort(), [2, 3, 4, 5])
+    assert.deepEqual(
+      seen,
+      seen.map((_, sequence) => propertyValue(property, sequence)),
+    )
   })
 
   it('give the first messages alone when fewer are wanted', () => {
@@ -205,3 +236,7 @@ describe('the name of a broker', () => {
     assert.equal(readServerName(start(Buffer.from('\x01a?whatever', 'latin1'))), 'broker')
   })
 })
+
+function hex(text: string): string {
+  return Buffer.from(text, 'latin1').toString('hex')
+}
