@@ -153,6 +153,33 @@ describe('a stream by a hand-driven client', () => {
     await one.close()
   })
 
+  test('takes dead letters of other queues, large ones as well', async () => {
+    const one = await client()
+    const queue = await declare(one)
+    const dying = { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': queue }
+    await one.call(1, 'queue.declare', { queue: `${queue}-q`, durable: true, arguments: dying })
+    const large = Buffer.alloc(500_000, 'dead')
+    for (const body of ['small', large]) {
+      await one.call(9, 'channel.open')
+      await one.call(9, 'confirm.select')
+      one.publish(9, { routingKey: `${queue}-q`, body, properties: { deliveryMode: 2 } })
+      await one.expect(9, 'basic.ack')
+      await one.call(9, 'channel.close', { replyCode: 200 })
+      const { args } = (await one.get(1, `${queue}-q`, { noAck: false })) ?? assert.fail('a message')
+      one.send(1, 'basic.reject', { deliveryTag: args['deliveryTag'] ?? 0, requeue: false })
+    }
+    await consume(one, 2, queue, { 'x-stream-offset': 'first' })
+    const got = await one.expectMany(2, 'basic.deliver', 2)
+    assert.deepEqual([got[0]?.body.toString(), got[1]?.body.equals(large)], ['small', true])
+    for (const { properties } of got) {
+      const headers = properties['headers'] as Table
+      assert.equal(headers['x-first-death-queue'], `${queue}-q`)
+    }
+    assert.deepEqual(offsetsOf(got), [0, 1])
+    await one.call(1, 'queue.delete', { queue: `${queue}-q` })
+    await one.close()
+  })
+
   test('takes what a transaction commits, and nothing that it rolls back', async () => {
     const one = await client()
     const queue = await declare(one)
