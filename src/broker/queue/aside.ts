@@ -12,6 +12,8 @@ import { ReadyLanes } from './ready-lanes.ts'
 
 /** Heaps and lanes are gone through when more than half of them, and this many, are gone. */
 const staleMin = 1_024
+/** Between the keys of two that come late one after the other. */
+const keyStep = 2 ** -20
 
 export class Aside {
   readonly lanes: ReadyLanes
@@ -23,6 +25,8 @@ export class Aside {
   readonly #entries: Entries
   /** Where entries belong whose place is not their sequence's: those that were delayed. */
   readonly #keys = new Map<number, number>()
+  /** The last key that was given to one that came late. */
+  #late = 0
   /** Entries with a deadline that are live, about: what the heap is compared with. */
   #expiring = 0
 
@@ -121,9 +125,11 @@ export class Aside {
     return this.#keys.get(sequence) ?? sequence
   }
 
-  /** Behind all that has come, before all that comes. */
+  /** Behind all that has come or fallen due, before all that comes. */
   #lastKey(): number {
-    return this.#entries.next - 0.5
+    const { next } = this.#entries
+    this.#late = Math.min(Math.max(this.#late, next - 1) + keyStep, next - keyStep)
+    return this.#late
   }
 
   #isReady(sequence: number): boolean {

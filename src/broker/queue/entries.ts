@@ -110,8 +110,10 @@ export class Entries {
   /** What a full queue gives up first: the oldest of the lowest priority, or 0. */
   firstToDrop(): number {
     const inPlace = this.firstInPlace()
-    if (inPlace !== 0) return inPlace
-    return this.aside === null ? 0 : this.aside.lanes.last()
+    const { aside } = this
+    const last = aside === null || this.asideReady === 0 ? 0 : aside.lanes.last()
+    if (aside === null || last === 0) return inPlace
+    return inPlace === 0 || (aside.lanes.lane === 0 && aside.lanes.key < inPlace) ? last : inPlace
   }
 
   /** The first ready sequence among those that stand in order, or 0. Its chunk may be away. */

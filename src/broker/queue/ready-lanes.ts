@@ -39,11 +39,13 @@ export class ReadyLanes {
     return 0
   }
 
-  /** The oldest of the lowest lane: what a full queue gives up. 0 when there is none. */
+  /** The oldest of the lowest lane: what a full queue gives up. 0 when there is none. Sets `lane` and `key`. */
   last(): number {
     for (let index = 0; index <= this.#top; index++) {
       const sequence = this.#firstOf(this.#lanes[index])
-      if (sequence !== 0) return sequence
+      if (sequence === 0) continue
+      this.lane = index
+      return sequence
     }
     return 0
   }

@@ -223,7 +223,8 @@ export class Delivery {
     if (own === 0 && (ttlMs === null || (chunk.flagsOf(sequence) & EntryFlag.aside) !== 0)) return false
     const { arrivedAt } = this.#ports.stored
     const deadline = own === 0 ? arrivedAt + (ttlMs ?? 0) : own
-    const isNew = deadline <= arrivedAt && (chunk.flagsOf(sequence) & EntryFlag.redelivered) === 0
+    const isNew =
+      deadline <= Math.max(arrivedAt, chunk.dueOf(sequence)) && (chunk.flagsOf(sequence) & EntryFlag.redelivered) === 0
     return deadline <= this.#ports.clock.now() && !(isNew && isAsked)
   }
 

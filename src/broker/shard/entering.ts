@@ -55,6 +55,7 @@ export class Entering {
 
   /** Gives up what is above the limits: the oldest of the lowest priority first. O(1) for each that goes. */
   enforce(queue: LocalQueue): void {
+    if ((queue.features & QueueFeature.limits) === 0) return
     const { entries, settings } = queue
     // What was put back may stand above the limits of a queue that refuses what is new.
     if (settings.overflow !== 'drop-head' || isAboutToGive(queue)) return

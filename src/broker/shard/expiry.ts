@@ -31,6 +31,8 @@ export interface ExpiryPorts {
   readonly stored: StoredEntries
   readonly topology: ShardTopology
   loadChunk(queue: LocalQueue, chunk: EntryChunk): void
+  /** More may be ready than the limits allow. */
+  enforce(queue: LocalQueue): void
   /** A lease has ended: the delivery has failed. */
   leaseEnded(queue: LocalQueue, sequence: number, consumer: import('../ports.ts').Consumer | null): void
   isServing(): boolean
@@ -80,7 +82,9 @@ export class Expiry {
       }
     }
     queue.isExpiring = false
-    if (isReady) delivery.pump(queue)
+    if (!isReady) return false
+    delivery.pump(queue)
+    this.#ports.enforce(queue)
     return false
   }
 
@@ -103,12 +107,35 @@ export class Expiry {
     const { aside } = queue.entries
     if (aside === null) return 'done'
     const sequence = aside.due.firstValue
-    aside.due.pop()
     const chunk = queue.entries.chunkOf(sequence)
-    if (chunk === null || (chunk.flagsOf(sequence) & EntryFlag.waiting) === 0 || chunk.dueOf(sequence) > now)
-      return 'more'
-    queue.entries.release(chunk, sequence)
+    const isDue = chunk !== null && (chunk.flagsOf(sequence) & EntryFlag.waiting) !== 0 && chunk.dueOf(sequence) <= now
+    if (isDue && !this.#keepsTime(queue, chunk, sequence)) return 'waits'
+    aside.due.pop()
+    if (isDue) queue.entries.release(chunk, sequence)
     return 'more'
+  }
+
+  /**
+   * A waiting entry is watched again, as it was before it waited. One that had no time but the queue's has left its place
+   * in the order of arrival, and gets its time from its record. False: that must be read first, and then this is called again.
+   */
+  #keepsTime(queue: LocalQueue, chunk: EntryChunk, sequence: number): boolean {
+    const ttlMs = queue.settings.messageTtlMs
+    const { stored } = this.#ports
+    const { aside } = queue.entries
+    const deadline = chunk.deadlineOf(sequence)
+    if (deadline > 0) aside?.watch(deadline, sequence)
+    if (deadline > 0 || ttlMs === null) return true
+    if (!stored.view(this.#message, chunk, sequence, chunk.flagsOf(sequence))) {
+      stored.load(queue, chunk, sequence, () => {
+        queue.isExpiring = false
+        this.wake(queue)
+      })
+      return false
+    }
+    chunk.sideFor().setDeadline(sequence - chunk.first, stored.arrivedAt + ttlMs)
+    aside?.expiresAt(stored.arrivedAt + ttlMs, sequence)
+    return true
   }
 
   /** An entry with a time of its own. One that is handed out expires when it comes back. */
@@ -120,7 +147,9 @@ export class Expiry {
     aside.expiries.pop()
     const chunk = queue.entries.chunkOf(sequence)
     const flags = chunk?.flagsOf(sequence) ?? 0
-    if (chunk === null || (flags & readyMask) !== EntryFlag.live || chunk.deadlineOf(sequence) > now) return 'more'
+    const deadline = chunk?.deadlineOf(sequence) ?? 0
+    // Its time to live may have been taken away, or made longer.
+    if (chunk === null || (flags & readyMask) !== EntryFlag.live || deadline === 0 || deadline > now) return 'more'
     this.#ports.deadLetters.die(queue, chunk, sequence, 'expired')
     return 'more'
   }
@@ -134,17 +163,13 @@ export class Expiry {
     if (isBusy(queue)) return this.#later(queue, now)
     const chunk = queue.entries.chunkOf(sequence)
     if (chunk === null) return 'done'
-    const wakeAgain = (): void => {
-      queue.isExpiring = false
-      this.wake(queue)
-    }
     if (chunk.isAway) {
       queue.isLoading = true
       this.#ports.loadChunk(queue, chunk)
       return this.#later(queue, now)
     }
     if (!stored.view(this.#message, chunk, sequence, chunk.flagsOf(sequence))) {
-      stored.load(queue, chunk, sequence, wakeAgain)
+      stored.load(queue, chunk, sequence, () => this.#wakeAgain(queue))
       return 'waits'
     }
     const deadline = stored.arrivedAt + ttlMs

@@ -50,6 +50,8 @@ export class Publishing {
   /** Targets that are full and refuse what is new. */
   readonly #refusing: LocalQueue[] = []
   readonly #stamp = { arrivedAt: 0, traits: new RecordTraits() }
+  /** A queue has seen the message before: its confirm waits for whatever stored it then. */
+  #hasDuplicate = false
   /** What a queue with deduplication knows the message by; null when none asked. */
   #hash: Uint8Array | null = null
 
@@ -82,7 +84,7 @@ export class Publishing {
     if (isRefused) this.#refuse(message, written)
     writer?.release()
     if (isRefused) confirms?.refuse(sequence)
-    else this.#confirm(position, confirms, sequence)
+    else this.#confirm(this.#hasDuplicate ? this.#ports.log.appended : position, confirms, sequence)
   }
 
   /**
@@ -117,6 +119,7 @@ export class Publishing {
     this.#transientCount = 0
     this.#refusing.length = 0
     this.#hash = null
+    this.#hasDuplicate = false
     for (let index = 0; index < count; index++) {
       const queue = queues[index] as LocalQueue
       if (queue.isDropped) continue
@@ -128,18 +131,17 @@ export class Publishing {
 
   /** Whether a queue takes the message: not when it is full and refuses, nor when it has seen the message before. */
   #isTaken(queue: LocalQueue, message: Message): boolean {
+    const id = (queue.features & QueueFeature.deduplication) === 0 ? null : deduplicationIdOf(message)
+    const window = id === null ? null : windowOf(queue)
+    if (id !== null && window?.isDuplicate(id, this.#stamp.arrivedAt) === true) {
+      this.#hasDuplicate = true
+      return false
+    }
     if ((queue.features & QueueFeature.rejects) !== 0 && isTooFull(queue, message)) {
       this.#refusing.push(queue)
       return false
     }
-    if ((queue.features & QueueFeature.deduplication) === 0) return true
-    const id = deduplicationIdOf(message)
-    return id === null || this.#isNew(queue, id)
-  }
-
-  #isNew(queue: LocalQueue, id: string): boolean {
-    const window = windowOf(queue)
-    if (window === null || window.isDuplicate(id, this.#stamp.arrivedAt)) return false
+    if (id === null || window === null) return true
     this.#hash ??= hashOf(id)
     window.rememberHash(this.#hash, 0, this.#stamp.arrivedAt)
     return true
@@ -209,7 +211,7 @@ export class Publishing {
   #confirm(position: Position, confirms: ConfirmSink | null, sequence: number): void {
     if (confirms === null) return
     const { appended, committed } = this.#ports.topology
-    if (position === 0 && appended <= committed) confirms.confirm(sequence)
+    if (position <= this.#ports.log.committed && appended <= committed) confirms.confirm(sequence)
     else this.#ports.confirms.add(position, appended, confirms, sequence)
   }
 }

@@ -47,7 +47,8 @@ export class Retiming {
     do {
       this.#again.delete(queue)
       const end = queue.entries.next
-      for (let first = queue.entries.head(); first < end; first += chunkEntries) await this.#ofChunk(queue, first)
+      const start = Math.floor(queue.entries.head() / chunkEntries) * chunkEntries
+      for (let first = start; first < end; first += chunkEntries) await this.#ofChunk(queue, first)
     } while (this.#again.has(queue))
     this.#running.delete(queue)
   }

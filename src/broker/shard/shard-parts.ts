@@ -102,7 +102,7 @@ export class ShardParts {
     const leaseEnded: Consuming['leaseEnded'] = (...lease) => this.consuming.leaseEnded(...lease)
     const { topology } = options
     const parts = { clock, runQueue, deadlines, delivery, deadLetters, stored, topology, loadChunk, isServing }
-    this.expiry = new Expiry({ ...parts, leaseEnded })
+    this.expiry = new Expiry({ ...parts, enforce, leaseEnded })
     this.publishing = newPublishing(this, options, host, touch)
     this.reclaim = newReclaim(this, options, host, touch)
     this.emptying = {
