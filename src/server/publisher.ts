@@ -200,7 +200,8 @@ export class Publisher implements ConfirmSink, ConfirmWriter {
     if (target.isLease) {
       this.#leases ??= new LeaseExtension(this.#channel)
       const sequence = this.#number()
-      this.#giveBack(message, target.isMandatory && !this.#leases.extend(request))
+      const wasExtended = this.#leases.extend(request)
+      this.#giveBack(message, target.isMandatory && !wasExtended)
       this.#confirmLater(sequence)
       return
     }
