@@ -111,7 +111,11 @@ export class Expiry {
     const isDue = chunk !== null && (chunk.flagsOf(sequence) & EntryFlag.waiting) !== 0 && chunk.dueOf(sequence) <= now
     if (isDue && !this.#keepsTime(queue, chunk, sequence)) return 'waits'
     aside.due.pop()
-    if (isDue) queue.entries.release(chunk, sequence)
+    if (!isDue) return 'more'
+    queue.entries.release(chunk, sequence)
+    // One that may not wait at all is offered to whoever waits for it.
+    const deadline = chunk.deadlineOf(sequence)
+    if (deadline > 0 && deadline <= now) this.#ports.delivery.pump(queue)
     return 'more'
   }
 
@@ -127,15 +131,17 @@ export class Expiry {
     if (deadline > 0) aside?.watch(deadline, sequence)
     if (deadline > 0 || ttlMs === null) return true
     if (!stored.view(this.#message, chunk, sequence, chunk.flagsOf(sequence))) {
-      stored.load(queue, chunk, sequence, () => {
-        queue.isExpiring = false
-        this.wake(queue)
-      })
+      stored.load(queue, chunk, sequence, () => this.#wakeAgain(queue))
       return false
     }
     chunk.sideFor().setDeadline(sequence - chunk.first, stored.arrivedAt + ttlMs)
     aside?.expiresAt(stored.arrivedAt + ttlMs, sequence)
     return true
+  }
+
+  #wakeAgain(queue: LocalQueue): void {
+    queue.isExpiring = false
+    this.wake(queue)
   }
 
   /** An entry with a time of its own. One that is handed out expires when it comes back. */
