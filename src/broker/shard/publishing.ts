@@ -73,11 +73,11 @@ export class Publishing {
       return
     }
     writer?.flush()
+    if (count === 1 && writer === null && message.traits === null && this.#handOver(queues[0] as LocalQueue, message)) {
+      return this.#confirm(0, confirms, sequence)
+    }
     this.#stamp.arrivedAt = this.#ports.clock.now()
     this.#sortTargets(message, queues, count, true)
-    if (count === 1 && this.#transientCount === 1 && writer === null && message.traits === null) {
-      if (this.#handOver(this.#transient[0] as LocalQueue, message)) return this.#confirm(0, confirms, sequence)
-    }
     const written = writer === null ? null : writer.body
     const position = this.#storeAll(message, written, null)
     const isRefused = this.#refusing.length > 0
@@ -104,8 +104,10 @@ export class Publishing {
     return true
   }
 
+  /** Before anything else, since what is not stored needs no time and no record. */
   #handOver(queue: LocalQueue, message: Message): boolean {
-    return queue.features === 0 && this.#ports.delivery.handOver(queue, message)
+    if (queue.features !== 0 || queue.isDropped || (message.isPersistent && queue.isDurable)) return false
+    return this.#ports.delivery.handOver(queue, message)
   }
 
   /** A body that was begun before the shard failed is not in this shard's logs: its publish cannot name it. */
