@@ -5,13 +5,21 @@
 import { after, describe } from 'node:test'
 import { BrokerProcess } from '../support/broker-process.ts'
 import { nodeClients } from './clients/behaviours.ts'
+import { delays } from './own/delay.ts'
+import { retries } from './own/retry.ts'
 import { extensions } from './protocol/extensions.ts'
 import { protocol } from './protocol/protocol.ts'
+import { Sentences } from './protocol/sentences.ts'
 
 const broker = await BrokerProcess.start({ program: 'delayed-broker.js' })
 after(() => broker.stop())
 void describe('with a shard that answers late', () => {
   protocol(broker, { timed: 'left-out' })
   extensions(broker)
+  void describe('own features', { concurrency: 16, skip: broker.isExternal }, () => {
+    const sentences = new Sentences(broker)
+    delays(sentences)
+    retries(sentences)
+  })
   nodeClients(broker.url)
 })

@@ -25,6 +25,6 @@ export function extensions(broker: Broker): void {
   void describe('delivery counts and limits', { concurrency }, () => deliveryCounts(sentences))
   void describe('one kind of queue', { concurrency }, () => oneKind(sentences))
   void describe('arguments and properties that are wrong', { concurrency }, () => badInput(sentences))
-  void describe('delay, retries, groups, deduplication and leases', { concurrency }, () => own(sentences))
+  void describe('groups, deduplication and leases', { concurrency }, () => own(sentences))
   void describe('the list of differences', () => sentences.proveTheListOfDifferences())
 }

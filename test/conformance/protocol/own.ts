@@ -1,19 +1,15 @@
 /**
- * What Warren has of its own, as any AMQP client reaches it by headers and arguments: delay, retries, groups,
- * deduplication, leases. RabbitMQ has none of it, so it is left out against other brokers.
+ * What Warren has of its own, as any AMQP client reaches it by headers and arguments: groups, deduplication, leases.
+ * RabbitMQ has none of it, so it is left out against other brokers. Delay and retry stand in `own/`.
  */
 import assert from 'node:assert/strict'
 import type { Arrival, Publish, RawClient } from '../../support/amqp/raw-client.ts'
-import { type Table, typed, type Value } from '../../support/amqp/wire.ts'
+import type { Table, Value } from '../../support/amqp/wire.ts'
 import type { Sentences } from './sentences.ts'
 import {
   counts,
-  deadLetters,
-  death,
-  deaths,
   declare,
   fill,
-  headersOf,
   int,
   pass,
   publish,
@@ -27,16 +23,11 @@ import {
 } from './steps.ts'
 
 export function own(sentences: Sentences): void {
-  delays(sentences)
-  retries(sentences)
   groups(sentences)
   groupsThatWait(sentences)
   deduplication(sentences)
   leases(sentences)
 }
-
-/** Clocks of two processes, read in whole milliseconds. */
-const slackMs = 5
 
 const withHeaders = (body: string, headers: Table): Publish => ({ body, properties: { headers } })
 
@@ -49,106 +40,7 @@ async function consume(client: RawClient, queue: string, prefetchCount = 0, chan
 
 const delivered = (client: RawClient, channel = 2): Promise<Arrival> => client.expect(channel, 'basic.deliver')
 
-// ---------------------------------------------------------------- delay
-
-function delays(sentences: Sentences): void {
-  sentences.own('x-delay: a message is confirmed at once, and not ready before its time', async (stage) => {
-    const { client, queue } = await scene(stage)
-    await consume(client, queue)
-    const before = Date.now()
-    await publishTo(client, queue, withHeaders('later', { 'x-delay': int(300) }), { body: 'now' })
-    assert.equal(text(await delivered(client)), 'now')
-    assert.equal(text(await delivered(client)), 'later')
-    assert.ok(Date.now() - before >= 300 - slackMs, `delivered ${Date.now() - before} ms after its publish`)
-  })
-
-  sentences.own('delayed messages come in the order of their times', async (stage) => {
-    const { client, queue } = await scene(stage)
-    const order = [400, 100, 300, 200]
-    await publishTo(client, queue, ...order.map((ms) => withHeaders(String(ms), { 'x-delay': int(ms) })))
-    assert.deepEqual(await counts(client, queue), [0, 0])
-    await consume(client, queue)
-    const bodies: (string | undefined)[] = []
-    while (bodies.length < 4) bodies.push(text(await delivered(client)))
-    assert.deepEqual(bodies, ['100', '200', '300', '400'])
-  })
-
-  const soon = (ms: number): number => Date.now() + ms
-  const times: readonly { what: string; value: () => Value; ms: number }[] = [
-    { what: 'milliseconds', value: () => typed('l', soon(200)), ms: 200 },
-    { what: 'a date of ISO 8601', value: () => new Date(soon(200)).toISOString(), ms: 200 },
-    { what: 'an AMQP timestamp', value: () => typed('T', Math.ceil(soon(200) / 1_000)), ms: 200 },
-    { what: 'a time that is past', value: () => typed('l', soon(-10_000)), ms: 0 },
-  ]
-  for (const { what, value, ms } of times) {
-    sentences.own(`x-deliver-at may be ${what}`, async (stage) => {
-      const { client, queue } = await scene(stage)
-      const before = Date.now()
-      await publishTo(client, queue, withHeaders('a', { 'x-deliver-at': value() }))
-      await consume(client, queue)
-      await delivered(client)
-      assert.ok(Date.now() - before >= ms - slackMs, `delivered ${Date.now() - before} ms after its publish`)
-    })
-  }
-
-  sentences.own('the time to live of a delayed message begins when it is due', async (stage) => {
-    const client = await stage.client()
-    const dead = await deadLetters(stage, client)
-    const queue = await declare(stage, client, dead.args)
-    const headers = { 'x-delay': int(250) }
-    await publishTo(client, queue, { body: 'a', properties: { headers, expiration: '60' } })
-    await dead.none(150)
-    const letter = await dead.next()
-    assert.equal(death(deaths(letter)[0])['reason'], 'expired')
-  })
-
-  sentences.own('delayed messages do not count for the length limit until they are due', async (stage) => {
-    const { client, queue } = await scene(stage, { 'x-max-length': int(1) })
-    await publishTo(client, queue, withHeaders('later', { 'x-delay': int(300) }), { body: 'now' })
-    assert.deepEqual(await counts(client, queue), [1, 0])
-    await pass(400)
-    await untilReady(client, queue, 1)
-    assert.deepEqual((await take(client, queue)).length, 1)
-  })
-
-  sentences.own('a delay that is none is refused', async (stage) => {
-    const { client, queue } = await scene(stage)
-    for (const [name, value] of [
-      ['x-delay', 'soon'],
-      ['x-delay', true],
-      ['x-delay', typed('l', 400_000_000_000)],
-      ['x-deliver-at', 'tomorrow'],
-    ] as const) {
-      client.publish(1, { routingKey: queue, properties: { headers: { [name]: value } } })
-      await client.expectChannelClose(1, 406, new RegExp(`^PRECONDITION_FAILED - invalid header '${name}': `))
-      await client.call(1, 'channel.open')
-    }
-  })
-
-  sentences.own(
-    'an exchange of type x-delayed-message routes as its x-delayed-type, when the time has come',
-    async (stage) => {
-      const { client, queue } = await scene(stage)
-      const exchange = stage.name('x')
-      const args = { 'x-delayed-type': 'topic' }
-      await client.call(1, 'exchange.declare', {
-        exchange,
-        type: 'x-delayed-message',
-        autoDelete: true,
-        arguments: args,
-      })
-      await client.call(1, 'queue.bind', { queue, exchange, routingKey: 'a.#' })
-      const delayed = { headers: { 'x-delay': int(200) } }
-      await publishTo(client, queue, { exchange, routingKey: 'a.b', body: 'later', properties: delayed })
-      await publishTo(client, queue, { exchange, routingKey: 'a.c', body: 'now' }, { exchange, routingKey: 'b' })
-      assert.deepEqual(await take(client, queue), ['now'])
-      await untilReady(client, queue, 1)
-      assert.deepEqual(await take(client, queue), ['later'])
-    },
-  )
-}
-
-// ---------------------------------------------------------------- retries
+// ---------------------------------------------------------------- groups
 
 const retrying = (attempts: number, more: Table = {}): Table => ({
   'x-retry-attempts': int(attempts),
@@ -156,86 +48,6 @@ const retrying = (attempts: number, more: Table = {}): Table => ({
   'x-retry-jitter': int(0),
   ...more,
 })
-
-function retries(sentences: Sentences): void {
-  for (const requeue of [true, false]) {
-    sentences.own(`retry: a message rejected with requeue ${requeue} comes again, later each time`, async (stage) => {
-      const client = await stage.client()
-      const dead = await deadLetters(stage, client)
-      const queue = await declare(stage, client, { ...retrying(2, { 'x-retry-backoff': int(2) }), ...dead.args })
-      await consume(client, queue)
-      await fill(client, queue, 'a')
-      const seen: unknown[] = []
-      for (const ms of [0, 150, 300]) {
-        const before = Date.now()
-        const got = await delivered(client)
-        if (ms > 0) assert.ok(Date.now() - before >= ms - slackMs, `it came again after ${Date.now() - before} ms`)
-        seen.push([text(got), headersOf(got)['x-delivery-count'], got.args['redelivered']])
-        client.send(2, 'basic.reject', { deliveryTag: tagOf(got), requeue })
-      }
-      assert.deepEqual(seen, [
-        ['a', undefined, false],
-        ['a', 1, true],
-        ['a', 2, true],
-      ])
-      assert.equal(text(await dead.next()), 'a')
-    })
-  }
-
-  sentences.own('retry: others are delivered while one waits', async (stage) => {
-    const { client, queue } = await scene(stage, retrying(5))
-    await consume(client, queue, 1)
-    await fill(client, queue, 'a', 'b', 'c')
-    client.send(2, 'basic.reject', { deliveryTag: tagOf(await delivered(client)), requeue: false })
-    for (const body of ['b', 'c', 'a']) {
-      const got = await delivered(client)
-      assert.equal(text(got), body)
-      client.send(2, 'basic.ack', { deliveryTag: tagOf(got) })
-    }
-  })
-
-  sentences.own('retry: a message out of attempts goes to the parking queue, with its history', async (stage) => {
-    const client = await stage.client()
-    const parked = await declare(stage, client)
-    const queue = await declare(stage, client, retrying(0, { 'x-retry-parking-queue': parked }))
-    await fill(client, queue, 'a')
-    await consume(client, queue)
-    client.send(2, 'basic.reject', { deliveryTag: tagOf(await delivered(client)), requeue: false })
-    await untilReady(client, parked, 1)
-    const got = await client.get(1, parked)
-    assert.ok(got !== null)
-    assert.deepEqual([text(got), deaths(got)[0]?.['queue']], ['a', queue])
-  })
-
-  sentences.own('retry: with x-retry-on requeue a reject without requeue is final', async (stage) => {
-    const client = await stage.client()
-    const dead = await deadLetters(stage, client)
-    const queue = await declare(stage, client, { ...retrying(5, { 'x-retry-on': 'requeue' }), ...dead.args })
-    await fill(client, queue, 'a')
-    await consume(client, queue)
-    client.send(2, 'basic.nack', { deliveryTag: tagOf(await delivered(client)), requeue: true })
-    client.send(2, 'basic.reject', { deliveryTag: tagOf(await delivered(client)), requeue: false })
-    assert.equal(death(deaths(await dead.next())[0])['reason'], 'rejected')
-  })
-
-  sentences.own(
-    'the delayed retry of RabbitMQ 4.3: what is given back waits, longer by its length each time',
-    async (stage) => {
-      const args = { 'x-delayed-retry-type': 'all', 'x-delayed-retry-min': int(150), 'x-delayed-retry-max': int(1_000) }
-      const { client, queue } = await scene(stage, args, 'quorum')
-      await fill(client, queue, 'a')
-      await consume(client, queue)
-      for (const ms of [0, 150, 300]) {
-        const before = Date.now()
-        const got = await delivered(client)
-        if (ms > 0) assert.ok(Date.now() - before >= ms - slackMs, `it came again after ${Date.now() - before} ms`)
-        client.send(2, 'basic.reject', { deliveryTag: tagOf(got), requeue: true })
-      }
-    },
-  )
-}
-
-// ---------------------------------------------------------------- groups
 
 /** `a1` has the group `a`; `-1` has none. */
 const grouped = (...bodies: readonly string[]): Publish[] =>
@@ -415,6 +227,14 @@ function deduplication(sentences: Sentences): void {
     assert.deepEqual(await take(client, queue), ['a'])
     assert.deepEqual(await publish(client, ...publishes.slice(1)), ['ack'])
     assert.deepEqual(await take(client, queue), ['b'])
+  })
+
+  sentences.own('deduplication: what is known already is confirmed by a full queue too', async (stage) => {
+    const full = { 'x-max-length': int(1), 'x-overflow': 'reject-publish' }
+    const { client, queue } = await scene(stage, deduplicating(60_000, full))
+    const message = { routingKey: queue, ...withId('a', 'a') }
+    assert.deepEqual(await publish(client, message, message), ['ack', 'ack'])
+    assert.deepEqual(await take(client, queue), ['a'])
   })
 }
 
