@@ -1,7 +1,20 @@
 /** Warren has one kind of queue: by either name of RabbitMQ's it has the features of both. */
 import assert from 'node:assert/strict'
 import type { Sentences } from './sentences.ts'
-import { deadLetters, declare, fill, int, publish, publishTo, queueTypes, scene, take, text } from './steps.ts'
+import {
+  deadLetters,
+  declare,
+  fill,
+  int,
+  pass,
+  publish,
+  publishTo,
+  queueTypes,
+  scene,
+  take,
+  text,
+  worked,
+} from './steps.ts'
 
 export function oneKind(sentences: Sentences): void {
   sentences.prove('a queue of type quorum may be exclusive, auto-delete or transient', async (stage) => {
@@ -28,6 +41,35 @@ export function oneKind(sentences: Sentences): void {
     const queue = await declare(stage, client, args, 'quorum')
     assert.deepEqual(await publish(client, { routingKey: queue, body: 'a' }), ['nack'])
     assert.equal(text(await dead.next()), 'a')
+  })
+
+  sentences.prove('what is given back to a queue of type quorum goes to its place', async (stage) => {
+    const { client, queue } = await scene(stage, {}, 'quorum')
+    await fill(client, queue, 'a', 'b', 'c', 'd')
+    for (let i = 0; i < 3; i += 1) await client.get(1, queue, { noAck: false })
+    client.send(1, 'basic.nack', { deliveryTag: 2, requeue: true })
+    client.send(1, 'basic.nack', { deliveryTag: 1, requeue: true })
+    await worked(client)
+    assert.deepEqual(await take(client, queue), ['a', 'b', 'd'])
+  })
+
+  sentences.prove('a queue of type quorum may have an exclusive consumer', async (stage) => {
+    const { client, queue } = await scene(stage, {}, 'quorum')
+    await client.call(1, 'basic.consume', { queue, exclusive: true })
+    await client.call(2, 'channel.open')
+    client.send(2, 'basic.consume', { queue })
+    await client.expectChannelClose(2, 403, `ACCESS_REFUSED - queue '${queue}' in vhost '/' in exclusive use`)
+  })
+
+  sentences.prove('x-expires: to declare a queue of type quorum again is a use', async (stage) => {
+    const { client, queue } = await scene(stage, { 'x-expires': int(1_000) }, 'quorum')
+    const args = { 'x-expires': int(1_000), 'x-queue-type': 'quorum' }
+    for (let times = 0; times < 4; times += 1) {
+      await pass(400)
+      await client.call(1, 'queue.declare', { queue, durable: true, arguments: args })
+      await fill(client, queue, 'kept')
+    }
+    assert.deepEqual(await take(client, queue), ['kept', 'kept', 'kept', 'kept'], 'it was the same queue all the time')
   })
 
   for (const type of queueTypes) {
