@@ -57,6 +57,17 @@ describe('leases', () => {
     assert.deepEqual(leases(), ['extendLease q c 2 7', 'extendLease p - 1 7'])
   })
 
+  it('are those of what is left, with holes between', async () => {
+    const { client, leases } = await holding(40)
+    const settled = [1, 2, 5, 17, 18, 19, 30, 40]
+    client.methods(1, ...settled.map((tag) => basicAck(tag)))
+    client.publish(1, lease({ 'x-delivery-tag': 0, 'x-lease': 9 }))
+    client.publish(1, lease({ 'x-delivery-tag': 31, 'x-lease': 8 }))
+    await turns()
+    const left = Array.from({ length: 40 }, (_, index) => index + 1).filter((tag) => !settled.includes(tag))
+    assert.deepEqual(leases(), [...left.map((tag) => `extendLease q c ${tag} 9`), 'extendLease q c 31 8'])
+  })
+
   it('of very many deliveries are extended in slices, each once', async () => {
     const { client, leases } = await holding(5_000)
     client.publish(1, lease({ 'x-delivery-tag': 0, 'x-lease': 7 }))
