@@ -295,6 +295,8 @@ export class Channel implements ResultOwner {
     const ended = (): void => {
       if (--left > 0) return
       this.contain(() => {
+        // The server stops: no consumer has failed. What they hold goes out again after the next start.
+        if (this.connection.isStopping) return done()
         this.#longTake.settle(this.unacked.lastTag, 'fail', () => {
           this.unacked.flush()
           done()

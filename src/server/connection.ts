@@ -46,6 +46,8 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
   readonly channels: Channels
   readonly waitingConsumers: WaitingConsumers
   readonly router: FrameRouter
+  /** The server stops, and so does the connection. */
+  isStopping = false
   /** Peer and server address, as RabbitMQ names connections. */
   readonly name: string
   readonly remoteAddress: string
@@ -366,6 +368,7 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
 
   /** Stops taking input and, once all pending confirms are out, closes (320). */
   drain(): void {
+    this.isStopping = true
     if (this.#state.name === 'handshake') this.#abort('shutdown')
     if (this.#state.name !== 'running' || this.router.isHalted) return
     this.router.isHalted = true

@@ -4,7 +4,10 @@
  */
 import { after, describe } from 'node:test'
 import { BrokerProcess } from '../support/broker-process.ts'
+import { deduplication } from './own/deduplication.ts'
 import { delays } from './own/delay.ts'
+import { groups } from './own/groups.ts'
+import { leases } from './own/lease.ts'
 import { retries } from './own/retry.ts'
 import { Sentences } from './protocol/sentences.ts'
 
@@ -16,4 +19,7 @@ void describe('own features', { skip: broker.isExternal }, () => {
   const sentences = new Sentences(broker)
   void describe('delay', { concurrency }, () => delays(sentences))
   void describe('retry', { concurrency }, () => retries(sentences))
+  void describe('groups', { concurrency }, () => groups(sentences))
+  void describe('deduplication', { concurrency }, () => deduplication(sentences))
+  void describe('lease', { concurrency }, () => leases(sentences))
 })
