@@ -17,9 +17,10 @@ export const leaseKey = 'amq.warren.lease'
  * now, in milliseconds up to ten years; without it for as long as the consumer, else the queue, gives anybody.
  *
  * It needs the right to write to the default exchange, takes effect at once even in a transaction, and is confirmed like
- * any publish. A tag that is not outstanding is no error, because the lease may have ended a moment ago: who wants to
- * know of it publishes with `mandatory` and gets the message returned (NO_ROUTE). 406 for headers that are missing or
- * make no sense.
+ * any publish. A tag that is not outstanding on the channel is no error, because it may have been settled a moment ago: who
+ * wants to know of it publishes with `mandatory` and gets the message returned (NO_ROUTE). A delivery whose lease has ended
+ * is outstanding until the client settles it; asking for more time has no effect then, and nobody is told. 406 for headers
+ * that are missing or make no sense.
  */
 export class LeaseExtension implements Task {
   readonly #channel: Channel
