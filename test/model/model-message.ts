@@ -7,8 +7,13 @@ export interface Publication {
   readonly id: string
   readonly priority: number
   readonly expirationMs: number | null
+  /** Not ready before so long after it came. */
   readonly delayMs: number
   readonly isPersistent: boolean
+  /** `x-group`; '' is none. */
+  readonly group: string
+  /** By which a queue with deduplication knows it; null: not at all. */
+  readonly messageId: string | null
   readonly bytes: number
   readonly exchange: string
   readonly key: string
@@ -33,6 +38,7 @@ export class ModelMessage {
   readonly id: string
   readonly priority: number
   readonly isPersistent: boolean
+  readonly group: string
   readonly bytes: number
   exchange: string
   key: string
@@ -50,18 +56,36 @@ export class ModelMessage {
   place = 0
   /** Not ready before. */
   dueAt = 0
+  /** It waits after it was handed out, and its group waits for it. */
+  get isHeldBack(): boolean {
+    return this.state === 'waiting' && this.failures > 0
+  }
+
+  /** It had, or has, to wait for that. */
+  hasWaited = false
   state: 'ready' | 'unacked' | 'waiting' | 'dying' = 'ready'
   holder: ModelConsumer | null = null
   redelivered: Redelivered = 'no'
+  /** Its place among equal priorities is not certain. */
+  isAnywhere = false
   /** Of what it is dying; null as long as it lives, or when it was too old and one too many. */
   dyingOf: DeathReason | null = null
+  /** When its delivery will have failed by itself; Infinity: never. */
+  leaseEndsAt = Number.POSITIVE_INFINITY
+  /** To the parking queue of its queue, when it dies. */
+  isParked = false
   failures = 0
+  /** As far as the log knows: without retries and limit, only from a stop in good order. */
+  storedFailures = 0
+  /** A crash has left the count of failures as it was, or as it was stored, or anything between. */
+  isCountCertain = true
   returns = 0
 
   constructor(from: Publication | ModelMessage) {
     this.id = from.id
     this.priority = from.priority
     this.isPersistent = from.isPersistent
+    this.group = from.group
     this.bytes = from.bytes
     this.exchange = from.exchange
     this.key = from.key
@@ -95,8 +119,9 @@ export class ModelMessage {
     death.count++
     letter.deaths = [death, ...letter.deaths.filter((one) => one !== known)]
     letter.expirationMs = null
-    letter.exchange = queue.settings.deadLetterExchange ?? ''
-    const key = queue.settings.deadLetterRoutingKey
+    const parkingQueue = this.isParked ? (queue.settings.retry?.parkingQueue ?? null) : null
+    letter.exchange = parkingQueue === null ? (queue.settings.deadLetterExchange ?? '') : ''
+    const key = parkingQueue ?? queue.settings.deadLetterRoutingKey
     if (key !== null) {
       letter.key = key
       letter.cc = []

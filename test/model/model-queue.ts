@@ -31,10 +31,8 @@ export class ModelQueue {
   active: ModelConsumer | null = null
   /** A dead letter of it was refused: until then no other is tried. */
   blockedUntil = 0
-  /** It has delivered since it was opened. The first delivery waits for a mark in the log, and a full queue does not. */
-  hasDelivered = false
-  /** Nothing has come since it was opened: its limits hold again with the next message. */
-  holdsWhatItHeld = false
+  /** What a queue with deduplication has seen, oldest first. */
+  seen: { id: string; at: number; isCertain: boolean; isStored: boolean }[] = []
   #places = 0
 
   constructor(name: string, isDurable: boolean, settings: QueueSettings) {
@@ -73,22 +71,44 @@ export class ModelQueue {
 
   /** One that may not wait at all is still given to whoever waits, at the moment when it comes. */
   mayBeDelivered(message: ModelMessage, now: number): boolean {
-    const isNew = message.livesFrom === now && message.redelivered === 'no'
+    const isNew = message.livesFrom === now && message.redelivered !== 'yes'
     return !this.isExpired(message, now) || (isNew && message.deadlineIn(this) === now)
   }
 
-  /** Those any of which may be delivered next. */
+  /** Those any of which may be delivered next. Groups take turns among equal priorities, in no certain order. */
   firsts(now: number): ModelMessage[] {
-    const ready = this.ready.filter((one) => this.mayBeDelivered(one, now))
-    const [first] = ready
-    return first === undefined ? [] : ready.filter((one) => this.#compare(one, first) === 0)
+    const all = this.ready.filter((one) => this.mayBeDelivered(one, now))
+    const ready = all.filter((one) => this.#hasTurn(one, all))
+    // Of those that fall due at the same moment, each is offered as it does.
+    const isJustDue = (one: ModelMessage): boolean => one.hasWaited && one.dueAt >= now - 1
+    return ready.filter((one) => !ready.some((other) => !isJustDue(other) && this.#isBefore(other, one)))
   }
 
-  /** What it gives up first: the oldest of the lowest priority. */
-  firstToDrop(): ModelMessage | undefined {
+  /** Of a group, the first ones go, as long as not too many are out. */
+  #hasTurn({ group, sequence }: ModelMessage, ready: readonly ModelMessage[]): boolean {
+    if (group === '') return true
+    if (ready.some((one) => isEarlierOfGroup(one, { group, sequence }))) return false
+    const isOut = (one: ModelMessage): boolean =>
+      one.group === group && (one.state === 'unacked' || one.state === 'dying' || one.isHeldBack)
+    return this.messages.filter(isOut).length < this.settings.groupLimit
+  }
+
+  #isBefore(a: ModelMessage, b: ModelMessage): boolean {
+    return this.priorityOf(a) > this.priorityOf(b) || (this.priorityOf(a) === this.priorityOf(b) && isOlder(a, b))
+  }
+
+  /**
+   * Those any of which it may give up next: the oldest of the lowest priority. What is at no certain place may not have
+   * been ready when it did.
+   */
+  firstsToDrop(): ModelMessage[] {
     const { ready } = this
-    const last = ready.at(-1)
-    return last === undefined ? undefined : ready.find((one) => this.priorityOf(one) === this.priorityOf(last))
+    // Groups wait for their turns: which of them has one is not certain.
+    if (ready.some((one) => one.group !== '')) return ready
+    const certain = ready.filter((one) => !one.isAnywhere)
+    return ready
+      .filter((one) => certain.every((other) => other === one || this.#isDroppedBefore(one, other)))
+      .sort((a, b) => this.priorityOf(a) - this.priorityOf(b) || a.place - b.place)
   }
 
   get isOverfull(): boolean {
@@ -105,11 +125,13 @@ export class ModelQueue {
   /** Whether a queue that had `gone` as well may have given up `victim` because it was full. */
   mayHaveDropped(victim: ModelMessage, gone: readonly ModelMessage[]): boolean {
     const left = this.ready.filter((one) => !gone.includes(one))
-    return this.#isTooMuch([...left, ...gone]) && left.every((one) => this.#isDroppedBefore(victim, one))
+    if (!this.#isTooMuch([...left, ...gone])) return false
+    return left.some((one) => one.group !== '') || left.every((one) => this.#isDroppedBefore(victim, one))
   }
 
   #isDroppedBefore(a: ModelMessage, b: ModelMessage): boolean {
-    return this.priorityOf(a) < this.priorityOf(b) || (this.priorityOf(a) === this.priorityOf(b) && a.place <= b.place)
+    if (a.group !== '' || b.group !== '') return true
+    return this.priorityOf(a) < this.priorityOf(b) || (this.priorityOf(a) === this.priorityOf(b) && !isOlder(b, a))
   }
 
   wouldRefuse(bytes: number, ready = this.ready): boolean {
@@ -131,10 +153,10 @@ export class ModelQueue {
   /** Puts one behind all others, at once or when it is due. */
   add(message: ModelMessage, sequence: number, now: number, delayMs = 0): void {
     message.sequence = sequence
-    this.holdsWhatItHeld = false
     message.arrivedAt = now
     message.livesFrom = now + delayMs
     message.dueAt = now + delayMs
+    message.hasWaited = delayMs > 0
     message.place = this.nextPlace()
     message.state = delayMs > 0 ? 'waiting' : 'ready'
     this.messages.push(message)
@@ -146,6 +168,23 @@ export class ModelQueue {
 
   remove(message: ModelMessage): void {
     this.messages = this.messages.filter((one) => one !== message)
+  }
+
+  // ---------------------------------------------------------------- duplicates
+
+  /** Whether a message is one that was seen before. After a restart it may not be known any more. */
+  isDuplicate(id: string | null, now: number): 'no' | 'maybe' | 'yes' {
+    const { deduplication } = this.settings
+    if (deduplication === null || id === null) return 'no'
+    this.seen = this.seen.filter((one) => now - one.at < deduplication.windowMs)
+    const known = this.seen.find((one) => one.id === id)
+    return known === undefined ? 'no' : known.isCertain ? 'yes' : 'maybe'
+  }
+
+  /** `isStored`: also after a restart, for that the log says so. */
+  remember(id: string | null, now: number, isStored: boolean): void {
+    if (id === null || this.settings.deduplication === null) return
+    this.seen = [...this.seen.filter((one) => one.id !== id), { id, at: now, isCertain: true, isStored }]
   }
 
   // ---------------------------------------------------------------- who takes from it
@@ -168,4 +207,14 @@ export class ModelQueue {
     const highest = Math.max(...this.consumers.map((one) => one.priority))
     this.active = this.consumers.find((one) => one.priority === highest) ?? null
   }
+}
+
+function isEarlierOfGroup(a: { group: string; sequence: number }, b: { group: string; sequence: number }): boolean {
+  return b.group !== '' && a.group === b.group && a.sequence < b.sequence
+}
+
+/** For certain. */
+function isOlder(a: ModelMessage, b: ModelMessage): boolean {
+  const isCertain = !a.isAnywhere && !b.isAnywhere && (a.group === b.group || (a.group === '' && b.group === ''))
+  return isCertain && a.place < b.place
 }

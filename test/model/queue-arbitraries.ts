@@ -1,7 +1,7 @@
 /** Queues and commands by chance. Times are small and few, so that things meet. */
 import fc from 'fast-check'
 import type { Outcome } from '../../src/broker/ports.ts'
-import type { QueueSettings } from '../../src/broker/queue/queue-settings.ts'
+import type { QueueSettings, RetrySettings } from '../../src/broker/queue/queue-settings.ts'
 import type { QueuePlan } from './queue-model.ts'
 import type { Command } from './queue-run.ts'
 
@@ -25,15 +25,29 @@ const changing = {
   deadLetterRoutingKey: fc.constantFrom(null, 'dead', 'wait', 'work'),
 }
 
+const retry: fc.Arbitrary<RetrySettings> = fc.record({
+  attempts: fc.constantFrom(null, 0, 1, 2),
+  delayMs: fc.constantFrom(0, 5, 10),
+  backoff: fc.constantFrom('linear' as const, 1, 2, 3),
+  maxDelayMs: fc.constantFrom(20, 1000),
+  jitter: fc.constant(0),
+  on: fc.constantFrom('all' as const, 'requeue' as const),
+  parkingQueue: fc.constantFrom(null, 'dead', 'wait', 'missing'),
+})
+
 const settings: fc.Arbitrary<Partial<QueueSettings>> = fc.record({
   ...changing,
   maxPriority: fc.constantFrom(null, 2, 9),
   isSingleActive: fc.oneof({ weight: 4, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
   deliveryLimit: fc.constantFrom(null, null, 1, 2),
+  groupLimit: fc.constantFrom(1, 1, 2),
+  consumerTimeoutMs: fc.constantFrom(null, null, null, 15, 500),
+  deduplication: fc.constantFrom(null, null, { windowMs: 25, idsMax: 100 }, { windowMs: 5000, idsMax: 100 }),
+  retry: fc.oneof({ weight: 2, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: retry }),
 })
 
 /** `work` is what it is about; `wait` gives back to it what has become old there; `dead` is plain. */
-export const plans: fc.Arbitrary<QueuePlan[]> = fc.record({ work: settings, waitMs: times }).map(({ work, waitMs }) => [
+const somePlans: fc.Arbitrary<QueuePlan[]> = fc.record({ work: settings, waitMs: times }).map(({ work, waitMs }) => [
   { name: 'work', isDurable: true, settings: work },
   {
     name: 'wait',
@@ -52,9 +66,14 @@ const publish: fc.Arbitrary<Command> = fc.record({
   to: queue,
   priority: fc.constantFrom(0, 0, 1, 2, 5),
   expirationMs: fc.oneof({ weight: 2, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: times }),
-  delayMs: fc.constant(0),
+  delayMs: fc.oneof({ weight: 5, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.constantFrom(5, 10, 100) }),
   isPersistent: fc.oneof({ weight: 4, arbitrary: fc.constant(true) }, { weight: 1, arbitrary: fc.constant(false) }),
   bytes: fc.constantFrom(4, 10, 30),
+  group: fc.oneof({ weight: 6, arbitrary: fc.constant('') }, { weight: 2, arbitrary: fc.constantFrom('a', 'b') }),
+  messageId: fc.oneof(
+    { weight: 2, arbitrary: fc.constant(null) },
+    { weight: 1, arbitrary: fc.constantFrom('i', 'j', 'k') },
+  ),
   cc: fc.oneof({ weight: 5, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
 })
 
@@ -78,19 +97,51 @@ const cancel: fc.Arbitrary<Command> = fc.record({
   outcome: fc.constantFrom<Outcome | null>(null, 'fail', 'requeue'),
 })
 
+const extendLease: fc.Arbitrary<Command> = fc.record({
+  type: fc.constant('extend lease' as const),
+  delivery: fc.nat(20),
+  ms: fc.constantFrom(0, 7, 100),
+})
+
 const command: fc.Arbitrary<Command> = fc.oneof(
-  { weight: 12, arbitrary: publish },
-  { weight: 3, arbitrary: consume },
-  { weight: 10, arbitrary: settle },
-  { weight: 2, arbitrary: cancel },
+  { weight: 48, arbitrary: publish },
+  { weight: 12, arbitrary: consume },
+  { weight: 40, arbitrary: settle },
+  { weight: 8, arbitrary: cancel },
+  { weight: 4, arbitrary: extendLease },
   {
-    weight: 5,
+    weight: 20,
     arbitrary: fc.record({ type: fc.constant('advance' as const), ms: fc.constantFrom(1, 5, 10, 20, 100, 2000) }),
   },
-  { weight: 3, arbitrary: fc.record({ type: fc.constant('get' as const), queue, isNoAck: fc.boolean() }) },
-  { weight: 1, arbitrary: fc.record({ type: fc.constant('purge' as const), queue }) },
-  { weight: 1, arbitrary: fc.record({ type: fc.constant('settings' as const), settings: fc.record(changing) }) },
-  { weight: 2, arbitrary: fc.record({ type: fc.constant('restart' as const), isClean: fc.boolean() }) },
+  { weight: 12, arbitrary: fc.record({ type: fc.constant('get' as const), queue, isNoAck: fc.boolean() }) },
+  { weight: 4, arbitrary: fc.record({ type: fc.constant('purge' as const), queue }) },
+  { weight: 4, arbitrary: fc.record({ type: fc.constant('settings' as const), settings: fc.record(changing) }) },
+  { weight: 1, arbitrary: fc.constant({ type: 'fill segment' as const }) },
+  { weight: 8, arbitrary: fc.record({ type: fc.constant('restart' as const), isClean: fc.boolean() }) },
 )
 
-export const commands: fc.Arbitrary<Command[]> = fc.array(command, { maxLength: 60, size: 'max' })
+export interface Life {
+  readonly queues: QueuePlan[]
+  readonly steps: Command[]
+}
+
+const someLives: fc.Arbitrary<Life> = fc.record({
+  queues: somePlans,
+  steps: fc.array(command, { maxLength: 60, size: 'max' }),
+})
+
+/** Everything but groups. */
+export const livesWithoutGroups: fc.Arbitrary<Life> = someLives.map(({ queues, steps }) => ({
+  queues,
+  steps: steps.map((step) => (step.type === 'publish' ? { ...step, group: '' } : step)),
+}))
+
+/** Groups, in queues without limits and dead letters. */
+export const livesWithGroups: fc.Arbitrary<Life> = someLives.map(({ queues, steps }) => ({
+  queues: queues.map((plan) => ({ ...plan, settings: { ...plan.settings, ...unlimited } })),
+  steps: steps.map((step) =>
+    step.type === 'settings' ? { ...step, settings: { ...step.settings, ...unlimited } } : step,
+  ),
+}))
+
+const unlimited = { maxLength: null, maxLengthBytes: null, deadLetterExchange: null, deadLetterRoutingKey: null }

@@ -6,7 +6,7 @@
  */
 import assert from 'node:assert/strict'
 import type { DeathReason } from '../../src/broker/dead-letter/death-history.ts'
-import { plainSettings, type QueueSettings } from '../../src/broker/queue/queue-settings.ts'
+import { plainSettings, type QueueSettings, type RetrySettings } from '../../src/broker/queue/queue-settings.ts'
 import { refusedRetryMs } from '../../src/broker/shard/dead-letters.ts'
 import { ModelMessage, type Publication } from './model-message.ts'
 import { type ModelConsumer, ModelQueue } from './model-queue.ts'
@@ -20,6 +20,12 @@ export interface QueuePlan {
 
 /** What became of the entries of a queue, by sequence. */
 export type States = (name: string) => ReadonlyMap<number, ModelMessage['state']>
+
+/** `consumer` null: an answer to a `get`. */
+export interface Taker {
+  readonly consumer: ModelConsumer | null
+  readonly isNoAck: boolean
+}
 
 export interface DeathSeen {
   readonly died: Died
@@ -36,7 +42,7 @@ export class QueueModel {
   #refused: { message: ModelMessage; queue: ModelQueue }[] = []
   now: number
   /** A full queue gives nothing up for a new message as long as a consumer could take one. */
-  isPublishing = false
+  publishingTo = ''
 
   constructor(plans: readonly QueuePlan[], now: number) {
     this.now = now
@@ -58,6 +64,7 @@ export class QueueModel {
       if (queue.blockedUntil > this.now) next = Math.min(next, queue.blockedUntil)
       for (const one of queue.messages) {
         if (one.state === 'waiting') next = Math.min(next, one.dueAt)
+        if (one.state === 'unacked') next = Math.min(next, one.leaseEndsAt)
         if (one.state === 'ready') next = Math.min(next, one.deadlineIn(queue))
       }
     }
@@ -66,11 +73,17 @@ export class QueueModel {
 
   // ---------------------------------------------------------------- what is done to it
 
-  /** Returns whether the publish is confirmed. `sequence` is what it gets in the queue if it is taken. */
-  publish(publication: Publication, name: string, sequence: number): boolean {
+  /** Returns whether the publish is confirmed; null: it may be. `sequence` is what it gets in the queue if it is taken. */
+  publish(publication: Publication, name: string, sequence: number, isStored: boolean): boolean | null {
     const queue = this.queue(name)
     const message = new ModelMessage(publication)
-    if (!queue.wouldRefuse(publication.bytes)) {
+    const { messageId } = publication
+    const isDuplicate = queue.isDuplicate(messageId, this.now)
+    const isRefused = queue.wouldRefuse(publication.bytes)
+    if (isDuplicate === 'yes') return true
+    if (isDuplicate === 'maybe' && !isStored) return isRefused ? null : true
+    if (!isRefused) {
+      queue.remember(messageId, this.now, message.isPersistent)
       queue.add(message, sequence, this.now, publication.delayMs)
       return true
     }
@@ -94,44 +107,61 @@ export class QueueModel {
     assert.equal(message.state, 'unacked')
     if (message.holder !== null) message.holder.unacked--
     message.holder = null
+    const { retry } = queue.settings
     if (outcome === 'ack') queue.remove(message)
-    else if (outcome === 'reject') this.#die(queue, message, 'rejected')
-    else this.#comeBack(queue, message, outcome)
+    else if (outcome === 'reject') {
+      if (retry !== null && retry.on === 'all') this.#tryLater(queue, message, retry)
+      else this.#die(queue, message, 'rejected')
+    } else {
+      message.returns++
+      message.redelivered = 'yes'
+      if (retry !== null) this.#tryLater(queue, message, retry)
+      else this.#comeBack(queue, message, outcome)
+    }
   }
 
   #comeBack(queue: ModelQueue, message: ModelMessage, outcome: 'requeue' | 'fail'): void {
-    message.redelivered = 'yes'
-    message.returns++
-    queue.holdsWhatItHeld = false
     if (outcome === 'fail') message.failures++
     const { deliveryLimit } = queue.settings
-    if (deliveryLimit !== null && message.failures > deliveryLimit) this.#die(queue, message, 'delivery_limit')
-    else message.state = 'ready'
+    if (outcome === 'fail' && deliveryLimit !== null && message.failures > deliveryLimit) {
+      this.#die(queue, message, 'delivery_limit')
+    } else message.state = 'ready'
+  }
+
+  #tryLater(queue: ModelQueue, message: ModelMessage, retry: RetrySettings): void {
+    message.redelivered = 'yes'
+    const attempt = ++message.failures
+    const { deliveryLimit } = queue.settings
+    if (retry.attempts !== null && attempt > retry.attempts) {
+      message.isParked = retry.parkingQueue !== null
+      return this.#die(queue, message, 'delivery_limit')
+    }
+    if (deliveryLimit !== null && attempt > deliveryLimit) return this.#die(queue, message, 'delivery_limit')
+    let delayMs = retry.delayMs
+    for (let count = 1; count < attempt; count++) {
+      delayMs = retry.backoff === 'linear' ? delayMs + retry.delayMs : delayMs * retry.backoff
+    }
+    message.state = 'waiting'
+    message.dueAt = this.now + Math.min(delayMs, retry.maxDelayMs)
+    message.hasWaited = true
   }
 
   #die(queue: ModelQueue, message: ModelMessage, reason: DeathReason): void {
-    if (queue.settings.deadLetterExchange === null) return queue.remove(message)
+    if (queue.settings.deadLetterExchange === null && !message.isParked) return queue.remove(message)
     message.state = 'dying'
     message.dyingOf = reason
   }
 
   purge(name: string): number {
     const queue = this.queue(name)
-    const count = queue.count('ready')
-    queue.messages = queue.messages.filter((one) => one.state !== 'ready')
-    return count
-  }
-
-  /** Whether anything in the queue expires at a time that was fixed when it came. */
-  hasOwnTimes(name: string): boolean {
-    const { settings, messages } = this.queue(name)
-    return messages.length > 0 && (settings.maxPriority !== null || messages.some((one) => one.expirationMs !== null))
+    const before = queue.messages
+    queue.messages = before.filter((one) => one.state !== 'ready' && one.state !== 'waiting')
+    return before.length - queue.messages.length
   }
 
   changeSettings(name: string, settings: Partial<QueueSettings>): void {
     const queue = this.queue(name)
     queue.settings = { ...queue.settings, ...settings }
-    queue.holdsWhatItHeld = false
   }
 
   /** The broker starts again: consumers are gone, and with them what was not persistent. */
@@ -141,14 +171,20 @@ export class QueueModel {
       queue.consumers = []
       queue.active = null
       queue.blockedUntil = 0
-      queue.hasDelivered = false
-      queue.holdsWhatItHeld = true
+      for (const one of queue.seen) one.isCertain = one.isCertain && one.isStored
       queue.messages = queue.messages.filter((one) => one.isPersistent && queue.isDurable)
       for (const one of queue.messages) {
         if (one.state === 'unacked') one.redelivered = 'yes'
         if (one.state === 'dying' && one.redelivered === 'no') one.redelivered = 'maybe'
-        if (one.state !== 'waiting') one.state = 'ready'
+        // What had to wait waits again for a moment, and is then at no certain place.
+        one.state = one.hasWaited ? 'waiting' : 'ready'
+        one.isParked = false
+        one.isAnywhere = one.hasWaited && one.dueAt <= this.now
         one.holder = null
+        one.returns = 0
+        const isCounted = queue.settings.retry !== null || queue.settings.deliveryLimit !== null
+        if (one.isCountCertain && (isClean || isCounted)) one.storedFailures = one.failures
+        one.isCountCertain = one.failures === one.storedFailures
         if (!isClean && one.redelivered === 'no') one.redelivered = 'maybe'
       }
     }
@@ -158,21 +194,46 @@ export class QueueModel {
   advanceTo(now: number): void {
     this.now = now
     for (const queue of this.queues.values()) {
-      const due = queue.messages.filter((one) => one.state === 'waiting' && one.dueAt <= now)
-      for (const one of due.sort((a, b) => a.dueAt - b.dueAt)) {
-        one.state = 'ready'
-        one.place = queue.nextPlace()
+      this.#release(queue, now)
+      for (const one of queue.messages) {
+        if (one.state === 'unacked' && one.leaseEndsAt <= now) this.settle(queue.name, one, 'fail')
       }
+    }
+  }
+
+  /** The holder of a delivery needs so much more time from now. */
+  extendLease(name: string, message: ModelMessage, ms: number): void {
+    const { consumerTimeoutMs } = this.queue(name).settings
+    if (message.leaseEndsAt === Number.POSITIVE_INFINITY) return
+    message.leaseEndsAt = this.now + (ms > 0 ? ms : (consumerTimeoutMs ?? 0))
+  }
+
+  #release(queue: ModelQueue, upTo: number): void {
+    const due = queue.messages.filter((one) => one.state === 'waiting' && one.dueAt <= upTo)
+    let last: ModelMessage | null = null
+    for (const one of due.sort((a, b) => a.dueAt - b.dueAt)) {
+      one.state = 'ready'
+      one.place = last?.dueAt === one.dueAt ? last.place : queue.nextPlace()
+      last = one
+    }
+  }
+
+  /** What is due just now, or was due before a restart, is ready at once or in a moment: the model learns it. */
+  #findReleased(queue: ModelQueue, states: States): void {
+    for (const one of queue.messages) {
+      const isDue = one.state === 'waiting' && one.dueAt <= this.now
+      if (isDue && states(queue.name).get(one.sequence) !== 'waiting') this.#release(queue, one.dueAt)
     }
   }
 
   // ---------------------------------------------------------------- what was seen to happen
 
   /** `consumer` null: an answer to a `get`. Returns the message, which is unacked from now on or, with `isNoAck`, gone. */
-  delivered(name: string, seen: SeenMessage, to: { consumer: ModelConsumer | null; isNoAck: boolean }): ModelMessage {
+  delivered(name: string, seen: SeenMessage, to: Taker, states: States): ModelMessage {
     const { consumer, isNoAck } = to
     const queue = this.queue(name)
     const what = `'${seen.id}' delivered from '${name}'`
+    if (!queue.firsts(this.now).some((one) => one.id === seen.id)) this.#findReleased(queue, states)
     const firsts = queue.firsts(this.now)
     const message = firsts.find((one) => one.id === seen.id)
     assert.ok(message !== undefined, `${what}, which is not the first: ${listed(firsts)} of ${listed(queue.ready)}`)
@@ -184,7 +245,12 @@ export class QueueModel {
       assert.equal(seen.isRedelivered, message.redelivered === 'yes', `${what}: redelivered`)
     }
     checkContent(seen, message, what)
-    if (message.isPersistent && message.redelivered === 'no') queue.hasDelivered = true
+    if (!message.isCountCertain && seen.deliveryCount <= message.failures) {
+      assert.ok(seen.deliveryCount >= message.storedFailures, `${what}: delivery count ${seen.deliveryCount}`)
+      message.failures = seen.deliveryCount
+      message.isCountCertain = true
+    }
+    assert.deepEqual([seen.deliveryCount, seen.acquiredCount], [message.failures, message.returns], `${what}: counts`)
     message.redelivered = 'yes'
     if (isNoAck) {
       queue.remove(message)
@@ -192,6 +258,7 @@ export class QueueModel {
     }
     message.state = 'unacked'
     message.holder = consumer
+    message.leaseEndsAt = this.now + (queue.settings.consumerTimeoutMs ?? Number.POSITIVE_INFINITY)
     if (consumer !== null) consumer.unacked++
     return message
   }
@@ -202,10 +269,14 @@ export class QueueModel {
    */
   findDropped(name: string, states: States, delivered: ReadonlySet<string>): void {
     const queue = this.queue(name)
-    for (let victim = queue.firstToDrop(); victim !== undefined && queue.isOverfull; victim = queue.firstToDrop()) {
-      const state = states(name).get(victim.sequence)
-      if (delivered.has(victim.id) || (state !== undefined && state !== 'dying')) return
-      const isWanted = this.isPublishing && queue.hasDelivered && queue.takers().length > 0
+    while (queue.isOverfull) {
+      const isGone = (one: ModelMessage): boolean => {
+        const state = states(name).get(one.sequence)
+        return !delivered.has(one.id) && (state === undefined || state === 'dying')
+      }
+      const victim = queue.firstsToDrop().find(isGone)
+      if (victim === undefined) return
+      const isWanted = this.publishingTo === name && this.#couldBeTaken(queue, victim)
       assert.ok(!isWanted, `${victim.id} was dropped from '${name}' although a consumer could take it`)
       const isOld = queue.isExpired(victim, this.now)
       this.#die(queue, victim, 'maxlen')
@@ -213,9 +284,13 @@ export class QueueModel {
     }
   }
 
+  #couldBeTaken(queue: ModelQueue, message: ModelMessage): boolean {
+    return !message.hasWaited && queue.takers().length > 0 && queue.firsts(this.now).includes(message)
+  }
+
   /** A dead letter went to an exchange. */
   died({ died: event, routed, delivered }: DeathSeen, states: States): void {
-    const { queue, message, reason } = this.#theDying(event)
+    const { queue, message, reason } = this.#theDying(event, states)
     const letter = message.died(queue, reason, this.now)
     const what = `'${letter.id}', ${reason} in '${queue.name}'`
     assert.equal(event.exchange, letter.exchange, `${what}: dead-letter exchange`)
@@ -236,7 +311,10 @@ export class QueueModel {
     }
   }
 
-  #theDying({ seen, queue: name, reason }: Died): { queue: ModelQueue; message: ModelMessage; reason: DeathReason } {
+  #theDying(
+    { seen, queue: name, reason }: Died,
+    states: States,
+  ): { queue: ModelQueue; message: ModelMessage; reason: DeathReason } {
     const queue = this.queue(name)
     const refused = this.#refused.find((one) => one.message.id === seen.id && one.queue === queue)
     if (reason === 'maxlen' && refused !== undefined) {
@@ -244,7 +322,9 @@ export class QueueModel {
       return { queue, message: refused.message, reason }
     }
     const what = `'${seen.id}' died in '${name}', ${reason}`
-    const message = queue.messages.find((one) => one.id === seen.id && this.#mayDie(queue, one, reason))
+    const isIt = (one: ModelMessage): boolean => one.id === seen.id && this.#mayDie(queue, one, reason)
+    if (!queue.messages.some(isIt)) this.#findReleased(queue, states)
+    const message = queue.messages.find(isIt)
     assert.ok(message !== undefined, `${what}, which it may not at ${this.now}: ${listed(queue.messages)}`)
     assert.ok(queue.blockedUntil <= this.now, `${what} before one that was refused is tried again`)
     return { queue, message, reason }
@@ -254,7 +334,11 @@ export class QueueModel {
     if (message.state === 'dying' && message.dyingOf !== null) return message.dyingOf === reason
     if (message.state === 'dying') return reason === 'expired' || reason === 'maxlen'
     if (reason === 'expired') return queue.isExpired(message, this.now)
-    return reason === 'maxlen' && queue.isOverfull && queue.firstToDrop() === message
+    if (reason !== 'maxlen') return false
+    if (queue.isOverfull && queue.firstsToDrop().includes(message)) return true
+    // Of several that might be given up the model may have taken another first.
+    const dying = queue.messages.filter((one) => one.state === 'dying')
+    return queue.mayHaveDropped(message, [message, ...dying])
   }
 
   // ---------------------------------------------------------------- what must have happened
@@ -294,10 +378,7 @@ export class QueueModel {
     assert.deepEqual(listed(expired), [], `expired in '${queue.name}' at ${this.now} and still there`)
     const dying = queue.messages.filter((one) => one.state === 'dying')
     if (!isBlocked) assert.deepEqual(listed(dying), [], `dead in '${queue.name}' and not dead-lettered`)
-    assert.ok(
-      !queue.isOverfull || queue.holdsWhatItHeld,
-      `'${queue.name}' holds more than it may: ${listed(queue.ready)}`,
-    )
+    assert.ok(!queue.isOverfull, `'${queue.name}' holds more than it may: ${listed(queue.ready)}`)
     const takers = queue.takers().map((one) => one.id)
     const firsts = takers.length === 0 ? [] : queue.firsts(this.now)
     assert.deepEqual(listed(firsts), [], `not delivered from '${queue.name}', to consumers ${takers}`)

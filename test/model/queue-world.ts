@@ -15,6 +15,7 @@ import type { Consumer, DeliverySink, GetSink, Outcome, Queue, ShardTopology } f
 import { dyingHolder } from '../../src/broker/queue/dying-entries.ts'
 import { chunkEntries, type EntryChunk, EntryFlag } from '../../src/broker/queue/entry-chunk.ts'
 import type { QueueSettings } from '../../src/broker/queue/queue-settings.ts'
+import { memorySegmentBytes } from '../../src/log/memory/memory-log.ts'
 import { definitionOf, ShardHarness, TestConfirms } from '../support/shard-harness.ts'
 import type { ModelMessage, Publication } from './model-message.ts'
 import { ModelConsumer } from './model-queue.ts'
@@ -35,6 +36,8 @@ export interface WorldConsumer {
   readonly queue: string
 }
 
+const fillerBytes = 60_000
+
 /** Queues to which an exchange leads; null: there is no such exchange. */
 type Exchanges = (exchange: string, keys: readonly string[]) => readonly string[] | null
 
@@ -50,6 +53,7 @@ export class QueueWorld {
     const definitions = plans.map(({ name, isDurable, settings }, index) =>
       definitionOf(index + 1, name, isDurable, settings),
     )
+    definitions.push(definitionOf(plans.length + 1, 'filler'))
     const topology: ShardTopology = {
       appended: 0,
       committed: 0,
@@ -132,6 +136,18 @@ export class QueueWorld {
   settle(queue: string, holder: WorldConsumer | null, range: { first: number; last: number }, outcome: Outcome): void {
     const { shard } = this.#harness
     shard.settle(this.#harness.queue(queue), holder?.consumer ?? null, range.first, range.last, outcome)
+  }
+
+  extendLease(queue: string, holder: WorldConsumer | null, sequence: number, ms: number): void {
+    this.#harness.shard.extendLease(this.#harness.queue(queue), holder?.consumer ?? null, sequence, ms)
+  }
+
+  /** Fills a segment of the log with messages of another queue, which then go: what is sealed is summed up. */
+  async fillSegment(): Promise<void> {
+    const body = 'x'.repeat(fillerBytes)
+    for (let count = 0; count * fillerBytes < memorySegmentBytes; count++) this.#harness.publish(body, ['filler'])
+    await this.rest()
+    await this.purge('filler')
   }
 
   get(name: string, isNoAck: boolean): void {
@@ -220,12 +236,13 @@ function fail(error: BrokerError): never {
 
 /** A message in parts, with what the server would have read of it. */
 function viewOf(publication: Publication, now: number): Message {
-  const { id, bytes, priority, expirationMs, isPersistent, exchange, key, cc } = publication
+  const { id, bytes, priority, expirationMs, isPersistent, messageId, exchange, key, cc } = publication
   const properties: SomeProperties = {
     headers: cc.length === 0 ? null : tableOf({ CC: [...cc] }),
     deliveryMode: isPersistent ? 2 : 1,
     priority: priority === 0 ? null : priority,
     expiration: expirationMs === null ? null : String(expirationMs),
+    messageId,
   }
   const body = Buffer.from(bodyText(id, bytes))
   const writer = new ByteWriter()
@@ -246,10 +263,11 @@ function viewOf(publication: Publication, now: number): Message {
   return message
 }
 
-function traitsOf({ priority, expirationMs, delayMs }: Publication, now: number): MessageTraits | null {
-  if (priority === 0 && expirationMs === null && delayMs === 0) return null
+function traitsOf({ priority, expirationMs, delayMs, group }: Publication, now: number): MessageTraits | null {
+  if (priority === 0 && expirationMs === null && delayMs === 0 && group === '') return null
   const traits = new MessageTraits()
   traits.priority = priority
+  traits.group = group
   traits.expirationMs = expirationMs
   traits.dueAt = delayMs === 0 ? 0 : now + delayMs
   return traits

@@ -18,6 +18,7 @@ export interface SeenMessage {
   /** Queue and reason of `x-first-death-*`. */
   readonly firstDeath: string | null
   readonly deliveryCount: number
+  readonly acquiredCount: number
 }
 
 /** A dead letter on its way to an exchange. */
@@ -55,6 +56,7 @@ export function seenMessage(message: Message, isRedelivered: boolean): SeenMessa
       ? `${text('x-first-death-queue')} ${text('x-first-death-reason')}`
       : null,
     deliveryCount: Number(fields.get('x-delivery-count')?.value ?? 0),
+    acquiredCount: Number(fields.get('x-acquired-count')?.value ?? 0),
   }
 }
 
