@@ -17,8 +17,12 @@ export interface Dying {
 export class DyingEntries {
   #list: Dying[] = []
   #at = 0
-  /** A task works on it, or a record is being read. */
+  /** A task works on it, or will when its wait is over. */
   isBusy = false
+  /** The first one waits: for its record, for another shard, for a queue that refused it. */
+  isWaiting = false
+  /** Its queue stands among those that publishers work off. */
+  isListed = false
 
   get size(): number {
     return this.#list.length - this.#at

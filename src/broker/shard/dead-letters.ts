@@ -61,6 +61,8 @@ export class DeadLetters {
   readonly #message = new Message()
   readonly #read = new ReadTraits()
   readonly #traits = new MessageTraits()
+  /** Queues with dying entries, for `workOff`. */
+  readonly #listed: LocalQueue[] = []
   readonly #transfers = new Map<Dying, Transfer>()
   /** Targets that other shards hold. */
   readonly #elsewhere: Queue[] = []
@@ -100,9 +102,33 @@ export class DeadLetters {
     else chunk.holdersFor()[sequence - chunk.base] = dyingHolder
     queue.dying ??= new DyingEntries()
     queue.dying.add(dying)
+    if (!queue.dying.isListed) {
+      queue.dying.isListed = true
+      this.#listed.push(queue)
+    }
     if (queue.dying.isBusy) return
     queue.dying.isBusy = true
     this.#schedule(queue, queue.dying)
+  }
+
+  /**
+   * Sends a few of those that are dying at once. Publishers do, each after its own message, so that a full queue whose
+   * oldest messages die does not let more of them gather than are sent.
+   */
+  workOff(count: number): void {
+    for (let left = count; left > 0 && this.#listed.length > 0; left--) {
+      const queue = this.#listed[0] as LocalQueue
+      const first = queue.dying?.first()
+      if (
+        queue.dying !== null &&
+        first !== undefined &&
+        !queue.dying.isWaiting &&
+        this.#sendOne(queue, queue.dying, first)
+      )
+        continue
+      this.#listed.shift()
+      if (queue.dying !== null) queue.dying.isListed = false
+    }
   }
 
   #schedule(queue: LocalQueue, dying: DyingEntries): void {
@@ -111,19 +137,30 @@ export class DeadLetters {
 
   #run(queue: LocalQueue, dying: DyingEntries, shouldYield: () => boolean): boolean {
     for (let first = dying.first(); first !== undefined; first = dying.first()) {
-      if (queue.isDropped || !this.#ports.isServing()) {
-        this.#endTransfer(first)
-        return false
-      }
-      const result = this.#send(queue, first, () => this.#schedule(queue, dying))
-      if (result === 'later') return false
-      this.#endTransfer(first)
-      dying.drop()
+      if (dying.isWaiting || !this.#sendOne(queue, dying, first)) return false
       if (shouldYield()) return true
     }
     dying.isBusy = false
     this.#ports.drained(queue)
     return false
+  }
+
+  /** False: it waits, and goes on by itself; or there is no queue any more. */
+  #sendOne(queue: LocalQueue, dying: DyingEntries, first: Dying): boolean {
+    if (queue.isDropped || !this.#ports.isServing()) {
+      this.#endTransfer(first)
+      return false
+    }
+    const again = (): void => {
+      dying.isWaiting = false
+      this.#schedule(queue, dying)
+    }
+    dying.isWaiting = true
+    if (this.#send(queue, first, again) === 'later') return false
+    dying.isWaiting = false
+    this.#endTransfer(first)
+    dying.drop()
+    return true
   }
 
   /** `later`: `again` is called when it can be tried again. */

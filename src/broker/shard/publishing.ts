@@ -34,6 +34,8 @@ export interface PublishingPorts {
   readonly entering: Entering
   readonly topology: ShardTopology
   touch(queue: LocalQueue, position: Position): void
+  /** Messages may have died to make room: some of them are sent on. */
+  workOff(): void
   /** A full queue did not take the message, and its dead-letter exchange is to have it. */
   refused(queue: LocalQueue, message: Message, body: LargeBody | null): void
   /** The entry that a dead letter came from must be settled by itself. */
@@ -83,6 +85,7 @@ export class Publishing {
     const isRefused = this.#refusing.length > 0
     if (isRefused) this.#refuse(message, written)
     writer?.release()
+    this.#ports.workOff()
     if (isRefused) confirms?.refuse(sequence)
     else this.#confirm(this.#hasDuplicate ? this.#ports.log.appended : position, confirms, sequence)
   }

@@ -38,6 +38,8 @@ export interface ShardHost {
   digestWritten(): void
 }
 
+/** Dying entries that are sent after each publish: more than one publish to one queue makes. */
+const workedOffPerPublish = 2
 /** Memory for entry columns above which long queues give theirs up, in bytes. */
 const entryBytesMaxDefault = 12 * 1024 * 1024
 /** Bytes appended and not yet stored above which publishers are held back. */
@@ -169,7 +171,11 @@ function newDeadLetters(parts: ShardParts, options: ShardOptions, { isServing, f
     clock,
     runQueue,
     store: (message, route, body, source) => parts.publishing.deadLetter(message, route, body, source),
-    drained: (queue) => parts.expiry.wake(queue),
+    drained: (queue) => {
+      parts.expiry.wake(queue)
+      // A group may go on that waited for one of them.
+      parts.delivery.pump(queue)
+    },
     isServing,
     damaged: failed,
   })
@@ -189,6 +195,7 @@ function newPublishing(parts: ShardParts, options: ShardOptions, { queues }: Sha
     clock,
     entering,
     touch,
+    workOff: () => parts.deadLetters.workOff(workedOffPerPublish),
     refused: (queue, message, body) => parts.deadLetters.refuse(queue, message, body),
     settled: ({ queueId, sequence }) => {
       const queue = queues.get(queueId)
