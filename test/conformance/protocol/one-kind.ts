@@ -1,5 +1,6 @@
 /** Warren has one kind of queue: by either name of RabbitMQ's it has the features of both. */
 import assert from 'node:assert/strict'
+import type { Table } from '../../support/amqp/wire.ts'
 import type { Sentences } from './sentences.ts'
 import {
   deadLetters,
@@ -9,10 +10,11 @@ import {
   pass,
   publish,
   publishTo,
-  queueTypes,
+  type QueueType,
   scene,
   take,
   text,
+  untilReady,
   worked,
 } from './steps.ts'
 
@@ -72,30 +74,23 @@ export function oneKind(sentences: Sentences): void {
     assert.deepEqual(await take(client, queue), ['kept', 'kept', 'kept', 'kept'], 'it was the same queue all the time')
   })
 
-  for (const type of queueTypes) {
-    sentences.prove(
-      `at-least-once (${type}): a dead letter that its queue has no room for comes later`,
-      async (stage) => {
-        const rejecting = { 'x-overflow': 'reject-publish' }
-        const { client, queue: full } = await scene(stage, { 'x-max-length': int(1), ...rejecting })
-        await fill(client, full, 'already there')
-        const queue = await declare(
-          stage,
-          client,
-          {
-            ...rejecting,
-            'x-dead-letter-strategy': 'at-least-once',
-            'x-dead-letter-exchange': '',
-            'x-dead-letter-routing-key': full,
-          },
-          type,
-        )
-        await publishTo(client, queue, { body: 'a', properties: { expiration: '20', deliveryMode: 2 } })
-        await client.call(2, 'channel.open')
-        await client.call(2, 'basic.consume', { queue: full, noAck: true })
-        assert.equal(text(await client.expect(2, 'basic.deliver')), 'already there')
-        assert.equal(text(await client.expect(2, 'basic.deliver')), 'a')
-      },
-    )
+  const strategies: readonly (readonly [string, Table, QueueType])[] = [
+    ['at-least-once, quorum', { 'x-dead-letter-strategy': 'at-least-once', 'x-overflow': 'reject-publish' }, 'quorum'],
+    ['at-least-once, classic', { 'x-dead-letter-strategy': 'at-least-once' }, 'classic'],
+    ['no strategy', {}, 'classic'],
+  ]
+  for (const [what, strategy, type] of strategies) {
+    sentences.prove(`a dead letter that its queue has no room for comes later (${what})`, async (stage) => {
+      const { client, queue: full } = await scene(stage, { 'x-max-length': int(1), 'x-overflow': 'reject-publish' })
+      await fill(client, full, 'already there')
+      const args = { ...strategy, 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': full }
+      const queue = await declare(stage, client, args, type)
+      await publishTo(client, queue, { body: 'a', properties: { expiration: '20', deliveryMode: 2 } })
+      await untilReady(client, queue, 0)
+      await client.call(2, 'channel.open')
+      await client.call(2, 'basic.consume', { queue: full, noAck: true })
+      assert.equal(text(await client.expect(2, 'basic.deliver')), 'already there')
+      assert.equal(text(await client.expect(2, 'basic.deliver')), 'a')
+    })
   }
 }
