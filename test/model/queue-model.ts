@@ -18,6 +18,9 @@ export interface QueuePlan {
   readonly settings: Partial<QueueSettings>
 }
 
+/** Failures and returns are counted so far and no further. */
+const countMax = 255
+
 /** What became of the entries of a queue, by sequence. */
 export type States = (name: string) => ReadonlyMap<number, ModelMessage['state']>
 
@@ -179,7 +182,7 @@ export class QueueModel {
         // What had to wait waits again for a moment, and is then at no certain place.
         one.state = one.hasWaited ? 'waiting' : 'ready'
         one.isParked = false
-        one.isAnywhere = one.hasWaited && one.dueAt <= this.now
+        one.isAnywhere = one.hasWaited
         one.holder = null
         one.returns = 0
         const isCounted = queue.settings.retry !== null || queue.settings.deliveryLimit !== null
@@ -250,7 +253,8 @@ export class QueueModel {
       message.failures = seen.deliveryCount
       message.isCountCertain = true
     }
-    assert.deepEqual([seen.deliveryCount, seen.acquiredCount], [message.failures, message.returns], `${what}: counts`)
+    const counts = [message.failures, message.returns].map((count) => Math.min(count, countMax))
+    assert.deepEqual([seen.deliveryCount, seen.acquiredCount], counts, `${what}: counts`)
     message.redelivered = 'yes'
     if (isNoAck) {
       queue.remove(message)
