@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import type { Outcome } from '../../src/broker/ports.ts'
 import type { QueueSettings, RetrySettings } from '../../src/broker/queue/queue-settings.ts'
 import type { QueuePlan } from './queue-model.ts'
-import type { Command } from './queue-run.ts'
+import type { Command, Publish } from './queue-run.ts'
 
 const times = fc.constantFrom(0, 10, 20, 30, 1000)
 const ttl = fc.oneof({ weight: 2, arbitrary: fc.constant(null) }, { weight: 3, arbitrary: times })
@@ -61,8 +61,7 @@ const outcome = fc.constantFrom<Outcome>('ack', 'requeue', 'fail', 'reject')
 /** Mostly the first, which is `work`. */
 const queue = fc.oneof({ weight: 6, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.nat(2) })
 
-const publish: fc.Arbitrary<Command> = fc.record({
-  type: fc.constant('publish' as const),
+const publish: fc.Arbitrary<Publish> = fc.record({
   to: queue,
   priority: fc.constantFrom(0, 0, 1, 2, 5),
   expirationMs: fc.oneof({ weight: 2, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: times }),
@@ -104,7 +103,13 @@ const extendLease: fc.Arbitrary<Command> = fc.record({
 })
 
 const command: fc.Arbitrary<Command> = fc.oneof(
-  { weight: 48, arbitrary: publish },
+  { weight: 48, arbitrary: publish.map((one): Command => ({ type: 'publish', ...one })) },
+  {
+    weight: 6,
+    arbitrary: fc
+      .array(publish, { minLength: 2, maxLength: 6 })
+      .map((publishes): Command => ({ type: 'burst', publishes })),
+  },
   { weight: 12, arbitrary: consume },
   { weight: 40, arbitrary: settle },
   { weight: 8, arbitrary: cancel },
@@ -133,7 +138,10 @@ const someLives: fc.Arbitrary<Life> = fc.record({
 /** Everything but groups. */
 export const livesWithoutGroups: fc.Arbitrary<Life> = someLives.map(({ queues, steps }) => ({
   queues,
-  steps: steps.map((step) => (step.type === 'publish' ? { ...step, group: '' } : step)),
+  steps: steps.map((step) => {
+    if (step.type === 'burst') return { ...step, publishes: step.publishes.map((one) => ({ ...one, group: '' })) }
+    return step.type === 'publish' ? { ...step, group: '' } : step
+  }),
 }))
 
 /** Groups, in queues without limits and dead letters. */

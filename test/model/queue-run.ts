@@ -8,7 +8,8 @@ import { QueueWorld, type WorldConsumer, type WorldEvent } from './queue-world.t
 
 /** A step of a run. Numbers that name something are taken modulo how many there are. */
 export type Command =
-  | ({ type: 'publish'; to: number; cc: boolean } & Omit<Publication, 'id' | 'exchange' | 'key' | 'cc'>)
+  | ({ type: 'publish' } & Publish)
+  | { type: 'burst'; publishes: readonly Publish[] }
   | { type: 'consume'; queue: number; limit: number; isNoAck: boolean; priority: number }
   | { type: 'cancel'; consumer: number; outcome: Outcome | null }
   | { type: 'settle'; delivery: number; outcome: Outcome }
@@ -20,6 +21,8 @@ export type Command =
   | { type: 'settings'; settings: Partial<QueueSettings> }
   | { type: 'fill segment' }
   | { type: 'restart'; isClean: boolean }
+
+export type Publish = { to: number; cc: boolean } & Omit<Publication, 'id' | 'exchange' | 'key' | 'cc'>
 
 /** A delivery that is not settled. */
 interface Held {
@@ -70,7 +73,9 @@ export class QueueRun {
   async #do(command: Command): Promise<void> {
     switch (command.type) {
       case 'publish':
-        return this.#publish(command)
+        return this.#publish([command])
+      case 'burst':
+        return this.#publish(command.publishes)
       case 'consume':
         return this.#consume(command)
       case 'cancel':
@@ -101,13 +106,22 @@ export class QueueRun {
 
   // ---------------------------------------------------------------- commands
 
-  async #publish(command: Command & { type: 'publish' }): Promise<void> {
+  /** Several in one turn: nothing comes to rest between them. */
+  async #publish(publishes: readonly Publish[]): Promise<void> {
+    const checks = publishes.map((one) => this.#publishOne(one))
+    await this.#comeToRest()
+    this.model.publishingTo = ''
+    for (const check of checks) check()
+  }
+
+  /** Returns what looks at the answer, once there must be one. */
+  #publishOne(command: Publish): () => void {
     const name = this.#nameOf(command.to)
     const id = `m${++this.#messages}`
-    const cc = command.cc ? ['dead'] : []
     const publication: Publication = {
       ...command,
-      ...{ id, exchange: 'in', key: name, cc, bytes: Math.max(id.length, command.bytes) },
+      ...{ id, exchange: 'in', key: name, cc: command.cc ? ['dead'] : [] },
+      bytes: Math.max(id.length, command.bytes),
     }
     const sequence = this.world.nextSequence(name)
     this.model.publishingTo = name
@@ -116,11 +130,11 @@ export class QueueRun {
     const isTaken = this.model.publish(publication, name, sequence, isStored)
     this.#tell()
     this.model.findDropped(name, this.#states, new Set())
-    await this.#comeToRest()
-    this.model.publishingTo = ''
-    const { confirmed, refused } = confirms
-    assert.equal(confirmed.length + refused.length, 1, `answers to the publish of ${id}`)
-    if (isTaken !== null) assert.equal(confirmed.length === 1, isTaken, `publish of ${id} is confirmed`)
+    return () => {
+      const { confirmed, refused } = confirms
+      assert.equal(confirmed.length + refused.length, 1, `answers to the publish of ${id}`)
+      if (isTaken !== null) assert.equal(confirmed.length === 1, isTaken, `publish of ${id} is confirmed`)
+    }
   }
 
   #consume(command: Command & { type: 'consume' }): void {
