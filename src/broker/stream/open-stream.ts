@@ -27,6 +27,8 @@ import { chunkListBytes, MessageFlag, messageFixedBytes, writeChunkList, writeMe
 
 /** Bytes of the Bloom filter beside 1,024 messages where `x-stream-filter-size-bytes` does not say. */
 const filterBytesDefault = 255
+/** A record is at most half a page of the log; bodies above 64 KiB are not in it. */
+const messageRecordBytesMax = 250 * 1024
 export const uncommittedBytesMaxDefault = 8 * 1024 * 1024
 
 export type StreamLog = Log & { listener: LogListener | null }
@@ -63,6 +65,7 @@ export class OpenStream {
   readonly #congestion: Congestion
   readonly #confirms = new PendingConfirms()
   readonly #content = new StoredContent()
+  #recordBytes = 0
   readonly #places: Places
   readonly #retention: Retention
   /** Digests are written one after the other. */
@@ -151,7 +154,7 @@ export class OpenStream {
     const writer = chunks instanceof StreamBodyWriter ? chunks : null
     // A body that was begun in another log cannot be named in this one.
     const isHere = chunks === null || (writer?.finish(this.bodies) ?? false)
-    if (this.#state !== 'serving' || !isHere) {
+    if (this.#state !== 'serving' || !isHere || !this.#measure(message, writer)) {
       chunks?.release()
       confirms?.refuse(sequence)
       return
@@ -163,12 +166,20 @@ export class OpenStream {
     this.#congestion.appended()
   }
 
-  #store(message: Message, writer: StreamBodyWriter | null): Position {
-    const content = this.#content
-    content.measure(message)
+  /** False when the record would be too long: headers that grew and grew on the way. */
+  #measure(message: Message, writer: StreamBodyWriter | null): boolean {
+    this.#content.measure(message)
     const routeBytes = message.routeEnd - message.routeStart
     const chunkBytes = writer === null ? 0 : chunkListBytes(writer.chunks)
-    const at = this.#log.reserve(messageFixedBytes + routeBytes + content.bytes + chunkBytes)
+    this.#recordBytes = messageFixedBytes + routeBytes + this.#content.bytes + chunkBytes
+    return this.#recordBytes <= messageRecordBytesMax
+  }
+
+  /** What was measured is stored. */
+  #store(message: Message, writer: StreamBodyWriter | null): Position {
+    const content = this.#content
+    const routeBytes = message.routeEnd - message.routeStart
+    const at = this.#log.reserve(this.#recordBytes)
     const { buffer, appended } = this.#log
     const offset = this.index.next
     // Times only grow along a stream, whatever the clock does.

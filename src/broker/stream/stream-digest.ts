@@ -50,9 +50,7 @@ export function encodeDigest(rows: SegmentRows, state: State): Uint8Array {
   writeU64(digest, 24, rows.lastTimestamp)
   const places = [blocks, filterBytes, digestHeaderBytes, timestampsAt, flagsAt, filtersAt, stateAt, end]
   places.forEach((value, index) => writeU32(digest, 32 + index * 4, value))
-  const view = new DataView(digest.buffer)
-  for (let row = 0; row < rows.count; row++)
-    view.setUint32(digestHeaderBytes + row * 4, rows.positions[row] as number, true)
+  writeRows(digest, rows)
   for (let block = 0; block < blocks; block++) {
     writeU64(digest, timestampsAt + block * 8, rows.timestamps[block] as number)
     digest[flagsAt + block] = rows.flags[block] as number
@@ -62,6 +60,15 @@ export function encodeDigest(rows: SegmentRows, state: State): Uint8Array {
   writeState(digest, stateAt, state)
   return digest
 }
+
+/** Of hundreds of thousands of messages at once where the machine's numbers are stored as they are in memory. */
+function writeRows(digest: Uint8Array, rows: SegmentRows): void {
+  const positions = rows.positions.subarray(0, rows.count)
+  if (isLittleEndian) new Uint32Array(digest.buffer, digestHeaderBytes, rows.count).set(positions)
+  else for (const [row, position] of positions.entries()) writeU32(digest, digestHeaderBytes + row * 4, position)
+}
+
+const isLittleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1
 
 /** Null for a version that is not known: then the segment itself is read, and another digest written. */
 export function readSummary(header: Uint8Array): DigestSummary | null {

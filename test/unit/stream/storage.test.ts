@@ -398,6 +398,15 @@ describe('a deleted stream', () => {
   })
 })
 
+test('a message whose headers are longer than a record may be is refused', async () => {
+  const harness = await filled(1)
+  harness.publish('x', { headers: { a: 'h'.repeat(260 * 1024) } })
+  harness.publish('y')
+  await harness.settle()
+  assert.deepEqual([harness.confirms.refused, harness.confirms.confirmed], [[2], [1, 3]])
+  assert.deepEqual((await harness.consume(first)).offsets, [0, 1])
+})
+
 test('a disk without room holds publishers back, and lets them go on when there is room', async () => {
   const harness = await filled(10)
   const before = harness.files.usedBytes
