@@ -5,6 +5,7 @@
 import { after, describe } from 'node:test'
 import { BrokerProcess } from '../support/broker-process.ts'
 import { nodeClients } from './clients/behaviours.ts'
+import { deduplication } from './own/deduplication.ts'
 import { delays } from './own/delay.ts'
 import { retries } from './own/retry.ts'
 import { extensions } from './protocol/extensions.ts'
@@ -18,8 +19,7 @@ void describe('with a shard that answers late', () => {
   extensions(broker)
   void describe('own features', { concurrency: 16, skip: broker.isExternal }, () => {
     const sentences = new Sentences(broker)
-    delays(sentences)
-    retries(sentences)
+    for (const prove of [delays, retries, deduplication]) prove(sentences)
   })
   nodeClients(broker.url)
 })

@@ -7,7 +7,6 @@ import { deliveryCounts } from './delivery-counts.ts'
 import { expiry } from './expiry.ts'
 import { limits } from './limits.ts'
 import { oneKind } from './one-kind.ts'
-import { own } from './own.ts'
 import { priorities } from './priorities.ts'
 import { type Broker, Sentences } from './sentences.ts'
 import { singleActive } from './single-active.ts'
@@ -25,6 +24,5 @@ export function extensions(broker: Broker): void {
   void describe('delivery counts and limits', { concurrency }, () => deliveryCounts(sentences))
   void describe('one kind of queue', { concurrency }, () => oneKind(sentences))
   void describe('arguments and properties that are wrong', { concurrency }, () => badInput(sentences))
-  void describe('groups, deduplication and leases', { concurrency }, () => own(sentences))
   void describe('the list of differences', () => sentences.proveTheListOfDifferences())
 }

@@ -203,6 +203,14 @@ function rejectPublish(sentences: Sentences): void {
     assert.deepEqual(await take(client, queue), ['a', 'b'])
   })
 
+  sentences.own('reject-publish: a full queue confirms what it knows already', async (stage) => {
+    const args = { 'x-max-length': int(1), 'x-message-deduplication': true, ...rejecting }
+    const { client, queue } = await scene(stage, args)
+    const message = { routingKey: queue, body: 'a', properties: { messageId: 'a' } }
+    assert.deepEqual(await publish(client, message, message), ['ack', 'ack'])
+    assert.deepEqual(await take(client, queue), ['a'])
+  })
+
   sentences.prove('tx: a message that its queue refuses makes the commit fail with 406', async (stage) => {
     const { client, queue } = await scene(stage, { 'x-max-length': int(0), ...rejecting })
     await client.call(2, 'channel.open')
