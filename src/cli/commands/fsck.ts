@@ -9,7 +9,7 @@ import { SystemFiles } from '../../base/system-files.ts'
 import { logNames, standingOf, streamsName, writeFormat } from '../../data-directory.ts'
 import { lockDataDirectory } from '../../log/file/data-directory-lock.ts'
 import { type Damage, type FsckReport, fsck as fsckLog, repair } from '../../log/file/fsck.ts'
-import { listLogDirectories } from '../../log/file/log-directories.ts'
+import { listWholeLogs } from '../../log/file/log-directories.ts'
 import { errorName } from '../../start-error.ts'
 import { ExitCode } from '../exit-code.ts'
 
@@ -51,7 +51,7 @@ export async function fsck(directory: string, options: FsckCommandOptions): Prom
 
 /** By the names of their directories. */
 async function logsOf(files: SystemFiles, root: string): Promise<string[]> {
-  const streams = await listLogDirectories(files, join(root, streamsName))
+  const streams = await listWholeLogs(files, join(root, streamsName))
   return [...logNames, ...streams.map((id) => `${streamsName}/${id}`)]
 }
 
