@@ -10,6 +10,7 @@ import { type ConfirmChannel, type ConsumeMessage, connect } from 'amqplib'
 import { type Arrival, RawClient } from '../support/amqp/raw-client.ts'
 import { type Table, typed, type Value } from '../support/amqp/wire.ts'
 import { BrokerProcess } from '../support/broker-process.ts'
+import { runWarren } from '../support/warren-command.ts'
 
 const broker = await BrokerProcess.start()
 after(() => broker.stop())
@@ -359,6 +360,9 @@ describe('a stream and its end', () => {
     await two.call(2, 'basic.qos', { prefetchCount: 5 })
     await two.close()
     await broker.kill('SIGTERM')
+    const { code, stdout } = await runWarren(['fsck', broker.dataDirectory])
+    assert.equal(code, 0, stdout)
+    assert.match(stdout, /^streams\/\d+: intact; .* closed in good order$/m)
     await broker.restart()
     const three = await client()
     await consume(three, 2, queue, args, 10)
