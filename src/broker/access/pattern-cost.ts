@@ -4,7 +4,8 @@
  *
  * One after the other multiplies, alternatives add up, an option is one way more, a repeat can stop in as many places
  * as a name has bytes, and so it can begin in as many unless it is anchored. Repeating something that itself can match
- * in several ways is beyond all bounds (`(a+)+`), and so are references back and looking around.
+ * in several ways is beyond all bounds (`(a+)+`), and so are references back and looking behind. Looking ahead
+ * (`^(?!amq\.)`) counts as what it looks for: it is tried once for each way to come there.
  */
 export function waysToMatch(text: string): number {
   const groups: Group[] = []
@@ -78,7 +79,7 @@ type Token =
   | { readonly kind: 'atom' | 'open' | 'close' | 'or' | 'costly'; readonly length: number }
   | { readonly kind: 'repeat'; readonly length: number; readonly least: number; readonly most: number }
 
-const groupStart = /^\((?:\?:|\?<[A-Za-z_]\w*>|(?!\?))/
+const groupStart = /^\((?:\?[:=!]|\?<[A-Za-z_]\w*>|(?!\?))/
 const bounds = /^\{(\d{1,9})(,(\d{0,9}))?\}/
 const unbounded = Number.POSITIVE_INFINITY
 

@@ -42,11 +42,12 @@ export interface ImportParts {
  * ends the import with a `DefinitionsError`, and what stood before it has been made.
  */
 export async function importDefinitions(parts: ImportParts, document: unknown, vhost: string): Promise<Imported> {
-  const definitions = readDefinitions(document, vhost)
+  const { runQueue } = parts.topology
+  const definitions = await inSlices(runQueue, readDefinitions(document, vhost))
   const hashes = new Map<UserEntry, string>()
   for (const user of definitions.users) hashes.set(user, await hashOf(parts, user))
   const making = new Import(parts, definitions, hashes)
-  await inSlices(parts.topology.runQueue, making.steps())
+  await inSlices(runQueue, making.steps())
   return { position: parts.topology.pending, warnings: making.warnings }
 }
 

@@ -1,4 +1,4 @@
-import { type FieldTable, type FieldValue, fieldTable } from '../../amqp/field-table.ts'
+import { emptyTable, type FieldTable, type FieldValue, fieldTable } from '../../amqp/field-table.ts'
 import { type Entry, isObject, type JsonObject } from './entry.ts'
 
 /**
@@ -11,6 +11,7 @@ export function tableOfJson(entry: Entry, key: string): FieldTable {
 }
 
 function tableOf(entry: Entry, object: JsonObject, depth: number): FieldTable {
+  if (Object.keys(object).length === 0) return emptyTable
   if (depth > depthMax) throw entry.wrong(`arguments are nested deeper than ${depthMax}`)
   const fields = new Map<string, FieldValue>()
   for (const [key, value] of Object.entries(object)) {

@@ -16,7 +16,7 @@ export interface Definitions {
   readonly permissions: readonly RightsEntry[]
   readonly topicPermissions: readonly TopicRightsEntry[]
   readonly policies: readonly PolicyEntry[]
-  readonly vhostLimits: readonly { entry: Entry; vhost: string; limits: JsonObject }[]
+  readonly vhostLimits: readonly LimitsEntry[]
   readonly exchanges: readonly ExchangeEntry[]
   readonly queues: readonly QueueEntry[]
   readonly bindings: readonly BindingEntry[]
@@ -26,6 +26,10 @@ export interface Definitions {
 interface OfVhost {
   readonly entry: Entry
   readonly vhost: string
+}
+
+export interface LimitsEntry extends OfVhost {
+  readonly limits: JsonObject
 }
 
 export interface VhostEntry {
@@ -77,11 +81,13 @@ export interface BindingEntry extends OfVhost {
   readonly arguments: FieldTable
 }
 
-/** `vhost` is for entries that name none: those of a file that is of one vhost only. */
-export function readDefinitions(document: unknown, vhost: string): Definitions {
+/** `vhost` is for entries that name none: those of a file that is of one vhost only. In steps, since there may be many. */
+export function readDefinitions(document: unknown, vhost: string): Steps<Definitions> {
   if (!isObject(document)) throw new DefinitionsError('the definitions are no object')
   return new Reader(document, vhost).read()
 }
+
+type Steps<T> = Generator<void, T>
 
 class Reader {
   readonly #document: ReadonlyMap<string, unknown>
@@ -93,30 +99,46 @@ class Reader {
     this.#vhost = vhost
   }
 
-  read(): Definitions {
+  *read(): Steps<Definitions> {
     for (const key of this.#document.keys())
       if (!knownKeys.has(key)) this.#warnings.push(`${key} is not known and left out`)
     const version = this.#document.get('rabbitmq_version') ?? this.#document.get('rabbit_version') ?? '4.0.0'
-    const parameters = this.#parameters()
-    for (const entry of this.#entries('global_parameters')) this.#leaveOut(entry, 'global parameters are not kept')
+    const policies: PolicyEntry[] = []
+    const vhostLimits: LimitsEntry[] = []
+    yield* this.#each('policies', (entry) => this.#policy(entry, policies))
+    yield* this.#each('parameters', (entry) => this.#parameter(entry, policies, vhostLimits))
+    yield* this.#each('global_parameters', (entry) => this.#leaveOut(entry, 'global parameters are not kept'))
     return {
-      users: this.#entries('users').map((entry) => readUser(entry, String(version))),
-      vhosts: this.#entries('vhosts').map(readVhost),
-      permissions: this.#entries('permissions').map((entry) => this.#rights(entry)),
-      topicPermissions: this.#entries('topic_permissions').map((entry) => this.#topicRights(entry)),
-      policies: [...this.#policies(), ...parameters.policies],
-      vhostLimits: parameters.limits,
-      exchanges: this.#entries('exchanges').flatMap((entry) => this.#exchange(entry)),
-      queues: this.#entries('queues').flatMap((entry) => this.#queue(entry)),
-      bindings: this.#entries('bindings').flatMap((entry) => this.#binding(entry)),
+      users: yield* this.#map('users', (entry) => readUser(entry, String(version))),
+      vhosts: yield* this.#map('vhosts', readVhost),
+      permissions: yield* this.#map('permissions', (entry) => this.#rights(entry)),
+      topicPermissions: yield* this.#map('topic_permissions', (entry) => this.#topicRights(entry)),
+      policies,
+      vhostLimits,
+      exchanges: yield* this.#map('exchanges', (entry) => this.#exchange(entry)),
+      queues: yield* this.#map('queues', (entry) => this.#queue(entry)),
+      bindings: yield* this.#map('bindings', (entry) => this.#binding(entry)),
       warnings: this.#warnings,
     }
   }
 
-  #entries(category: string): Entry[] {
+  /** What `make` makes of each entry of a category; null: nothing. */
+  *#map<T>(category: string, make: (entry: Entry) => T | null): Steps<T[]> {
+    const made: T[] = []
+    yield* this.#each(category, (entry) => {
+      const one = make(entry)
+      if (one !== null) made.push(one)
+    })
+    return made
+  }
+
+  *#each(category: string, look: (entry: Entry) => void): Steps<void> {
     const list = this.#document.get(category) ?? []
     if (!Array.isArray(list)) throw new DefinitionsError(`${category} is no list`)
-    return list.map((value, index) => new Entry(category, index, value))
+    for (const [index, value] of list.entries()) {
+      look(new Entry(category, index, value))
+      yield
+    }
   }
 
   #home(entry: Entry): OfVhost {
@@ -139,17 +161,15 @@ class Reader {
 
   // ---------------------------------------------------------------- policies and parameters
 
-  *#policies(): Generator<PolicyEntry> {
-    for (const entry of this.#entries('policies')) {
-      const given = {
-        pattern: entry.value('pattern'),
-        definition: this.#withoutForeignKeys(entry, entry.object('definition')),
-        priority: entry.value('priority') ?? 0,
-        applyTo: entry.value('apply-to') ?? 'all',
-      }
-      const policy = { ...this.#home(entry), kind: 'policy' as const, name: entry.text('name'), given }
-      if (given.definition !== null) yield policy
+  #policy(entry: Entry, policies: PolicyEntry[]): void {
+    const given = {
+      pattern: entry.value('pattern'),
+      definition: this.#withoutForeignKeys(entry, entry.object('definition')),
+      priority: entry.value('priority') ?? 0,
+      applyTo: entry.value('apply-to') ?? 'all',
     }
+    if (given.definition === null) return
+    policies.push({ ...this.#home(entry), kind: 'policy', name: entry.text('name'), given })
   }
 
   /** Mirrors and federations there are none; a policy of which nothing else is left says nothing. */
@@ -163,16 +183,11 @@ class Reader {
     return kept.length === 0 ? null : Object.fromEntries(kept)
   }
 
-  #parameters(): { policies: PolicyEntry[]; limits: Definitions['vhostLimits'][number][] } {
-    const policies: PolicyEntry[] = []
-    const limits: Definitions['vhostLimits'][number][] = []
-    for (const entry of this.#entries('parameters')) {
-      const component = entry.text('component')
-      if (component === 'operator_policy') policies.push(this.#operatorPolicy(entry))
-      else if (component === 'vhost-limits') limits.push({ ...this.#home(entry), limits: entry.object('value') })
-      else this.#leaveOut(entry, `there is no ${component} here`)
-    }
-    return { policies, limits }
+  #parameter(entry: Entry, policies: PolicyEntry[], vhostLimits: LimitsEntry[]): void {
+    const component = entry.text('component')
+    if (component === 'operator_policy') policies.push(this.#operatorPolicy(entry))
+    else if (component === 'vhost-limits') vhostLimits.push({ ...this.#home(entry), limits: entry.object('value') })
+    else this.#leaveOut(entry, `there is no ${component} here`)
   }
 
   #operatorPolicy(entry: Entry): PolicyEntry {
@@ -188,59 +203,53 @@ class Reader {
 
   // ---------------------------------------------------------------- exchanges, queues, bindings
 
-  #exchange(entry: Entry): ExchangeEntry[] {
+  #exchange(entry: Entry): ExchangeEntry | null {
     const name = entry.text('name')
     if (name === '' || name.startsWith('amq.')) return this.#predeclared(entry)
-    return [
-      {
-        ...this.#home(entry),
-        name,
-        type: entry.text('type'),
-        isDurable: entry.flag('durable', true),
-        isAutoDelete: entry.flag('auto_delete', false),
-        isInternal: entry.flag('internal', false),
-        arguments: tableOfJson(entry, 'arguments'),
-      },
-    ]
+    return {
+      ...this.#home(entry),
+      name,
+      type: entry.text('type'),
+      isDurable: entry.flag('durable', true),
+      isAutoDelete: entry.flag('auto_delete', false),
+      isInternal: entry.flag('internal', false),
+      arguments: tableOfJson(entry, 'arguments'),
+    }
   }
 
-  #queue(entry: Entry): QueueEntry[] {
+  #queue(entry: Entry): QueueEntry | null {
     const name = entry.text('name')
     if (name === '' || name.startsWith('amq.')) return this.#predeclared(entry)
     const said = tableOfJson(entry, 'arguments')
     const type = queueTypes.find((known) => known === entry.value('type'))
-    return [
-      {
-        ...this.#home(entry),
-        name,
-        isDurable: entry.flag('durable', true),
-        isAutoDelete: entry.flag('auto_delete', false),
-        arguments: type === undefined ? said : withDefaultType(said, type),
-      },
-    ]
+    return {
+      ...this.#home(entry),
+      name,
+      isDurable: entry.flag('durable', true),
+      isAutoDelete: entry.flag('auto_delete', false),
+      arguments: type === undefined ? said : withDefaultType(said, type),
+    }
   }
 
-  #predeclared(entry: Entry): never[] {
+  #predeclared(entry: Entry): null {
     this.#leaveOut(entry, "what begins with 'amq.' is not made by a file")
-    return []
+    return null
   }
 
   /** Bindings from the default exchange are there without saying. */
-  #binding(entry: Entry): BindingEntry[] {
+  #binding(entry: Entry): BindingEntry | null {
     const source = entry.text('source')
-    if (source === '') return []
+    if (source === '') return null
     const kind = entry.textOr('destination_type', 'queue')
     if (kind !== 'queue' && kind !== 'exchange') throw entry.wrong(`destination_type has to be queue or exchange`)
-    return [
-      {
-        ...this.#home(entry),
-        source,
-        destination: entry.text('destination'),
-        isToExchange: kind === 'exchange',
-        key: entry.textOr('routing_key', ''),
-        arguments: tableOfJson(entry, 'arguments'),
-      },
-    ]
+    return {
+      ...this.#home(entry),
+      source,
+      destination: entry.text('destination'),
+      isToExchange: kind === 'exchange',
+      key: entry.textOr('routing_key', ''),
+      arguments: tableOfJson(entry, 'arguments'),
+    }
   }
 }
 

@@ -190,10 +190,10 @@ describe('RabbitMQ’s definitions', () => {
     })
     assert.deepEqual(warnings, [
       'poems is not known and left out',
-      "parameters[0] ('s') is left out: there is no shovel here",
-      "global_parameters[0] ('cluster_name') is left out: global parameters are not kept",
       "policies[0] ('ha') is left out: ha-mode mean nothing here",
       "policies[1] ('mixed'): ha-mode mean nothing here and are left out",
+      "parameters[0] ('s') is left out: there is no shovel here",
+      "global_parameters[0] ('cluster_name') is left out: global parameters are not kept",
       "exchanges[0] ('amq.topic') is left out: what begins with 'amq.' is not made by a file",
       "queues[0] ('amq.gen-x') is left out: what begins with 'amq.' is not made by a file",
     ])
