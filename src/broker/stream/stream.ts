@@ -5,7 +5,7 @@
  *     closed ──use──► opening ──► open ──failure──► opening (once)
  *        ▲               │          └──unused──► opening: what comes before it is closed opens it again
  *        └───────────────┤
- *                        └──cannot be opened──► failed: everything is refused
+ *                        └──cannot be opened──► failed: everything is refused (for now, when that is the disk's room)
  */
 import { Message } from '../message.ts'
 import type {
@@ -31,6 +31,9 @@ export interface StreamPorts extends Omit<OpenStreamOptions, 'definition' | 'log
   /** The log has failed for a second time: the process must end. */
   fatal(error: Error): void
 }
+
+/** Codes of errors that another try would meet again; so would those without a code. */
+const lastingErrors = new Set(['LOG_DAMAGED', 'LOG_FORMAT_UNKNOWN'])
 
 type State = 'closed' | 'opening' | 'open' | 'failed' | 'dropped' | 'ended'
 
@@ -93,9 +96,18 @@ export class Stream implements ShardCommands {
     } catch (error) {
       logger.error({ error, stream: definition.name, vhost: definition.vhost }, 'a stream cannot be opened')
       await this.#closeQuietly(log)
-      if (this.#state === 'opening') this.#state = 'failed'
+      this.#cannotOpen(error)
+      return
     }
     this.#runWaiting()
+  }
+
+  /** What waits is refused. What the disk refused for now is tried again by the next use; damage is not. */
+  #cannotOpen(error: unknown): void {
+    if (this.#state !== 'opening') return
+    this.#state = 'failed'
+    this.#runWaiting()
+    if (error instanceof Error && 'code' in error && !lastingErrors.has(String(error.code))) this.#state = 'closed'
   }
 
   #listener(): OpenStreamOptions['listener'] {

@@ -244,6 +244,20 @@ describe('opening', () => {
     assert.ok(reads < segments * 2 + 20, `${reads} reads for ${segments} segments: their headers and the last ones`)
   })
 
+  test('is tried again by the next use when the disk refused it', async () => {
+    const harness = await StreamHarness.start()
+    harness.declare()
+    harness.files.fault = ({ kind }) => (kind === 'open' ? 'ENOSPC' : null)
+    harness.publish('a')
+    await harness.settle()
+    assert.deepEqual(harness.confirms.refused, [1])
+    await assert.rejects(harness.consume(first), /the log of stream queue 's' in vhost '\/' is not available/)
+    harness.files.fault = null
+    harness.publish('b')
+    assert.deepEqual((await harness.consume(first)).bodies, ['b'])
+    assert.deepEqual(harness.congestion.at(-1), false)
+  })
+
   test('stops at a kind of record that it does not know, and refuses everything', async () => {
     const harness = await filled(3)
     const log = harness.logOf()
