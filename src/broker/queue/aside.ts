@@ -10,8 +10,10 @@ import { type EntryChunk, EntryFlag } from './entry-chunk.ts'
 import { Groups } from './groups.ts'
 import { ReadyLanes } from './ready-lanes.ts'
 
-/** Heaps and lanes are gone through when more than half of them, and this many, are gone. */
+/** Heaps and lanes are tidied, a few looks for each change, while more than half of them, and this many, are gone. */
 const staleMin = 1_024
+/** Pairs of a heap looked at for each change. */
+const looks = 8
 /** Between the keys of two that come late one after the other. */
 const keyStep = 2 ** -20
 
@@ -20,11 +22,9 @@ export class Aside {
   readonly groups: Groups
   /** (due, sequence) of those that are not ready before. */
   readonly due = new DeadlineHeap()
-  /** (deadline, sequence) of ready entries with a time of their own. */
+  /** (deadline, sequence) of entries with a time of their own; of those that are not ready it may be passed over. */
   readonly expiries = new DeadlineHeap()
   readonly #entries: Entries
-  /** Where entries belong whose place is not their sequence's: those that were delayed. */
-  readonly #keys = new Map<number, number>()
   /** The last key that was given to one that came late. */
   #late = 0
   /** Entries with a deadline that are live, about: what the heap is compared with. */
@@ -44,7 +44,7 @@ export class Aside {
 
   /** An entry has come and is ready, at the place of its sequence or (it fell due) behind all others. */
   ready(chunk: EntryChunk, sequence: number, isLate: boolean): void {
-    if (isLate) this.#keys.set(sequence, this.#lastKey())
+    if (isLate) this.#giveLastPlace(chunk, sequence)
     const group = chunk.groupOf(sequence)
     if (group !== 0) this.groups.ready(group, sequence)
     else this.#list(sequence, this.#keyOf(sequence))
@@ -69,14 +69,18 @@ export class Aside {
     const group = chunk.groupOf(sequence)
     if (group !== 0) this.groups.back(group, sequence)
     else {
-      this.#keys.set(sequence, this.#lastKey())
+      this.#giveLastPlace(chunk, sequence)
       this.#list(sequence, this.#keyOf(sequence))
     }
   }
 
   gone(chunk: EntryChunk, sequence: number, flags: number): void {
-    this.#keys.delete(sequence)
-    if (chunk.deadlineOf(sequence) > 0) this.#expiring--
+    if (chunk.deadlineOf(sequence) > 0) {
+      this.#expiring--
+      this.#tidyExpiries()
+    }
+    if ((flags & EntryFlag.waiting) !== 0) this.#tidyDue()
+    else if ((flags & (EntryFlag.aside | EntryFlag.unacked)) === EntryFlag.aside) this.#tidyLanes()
     const group = chunk.groupOf(sequence)
     if (group === 0) return
     const wasOut = (flags & (EntryFlag.unacked | EntryFlag.heldBack)) !== 0
@@ -87,19 +91,19 @@ export class Aside {
 
   waitUntil(dueAt: number, sequence: number): void {
     this.due.push(dueAt, sequence)
-    if (this.due.size > 2 * this.#entries.waiting + staleMin) this.#compactDue()
+    this.#tidyDue()
   }
 
   /** The entry has a deadline for the first time. */
   expiresAt(deadline: number, sequence: number): void {
     this.#expiring++
-    this.watch(deadline, sequence)
+    this.expiries.push(deadline, sequence)
+    this.#tidyExpiries()
   }
 
-  /** It is ready (again) and expires then. */
+  /** It is ready again and expires then. If that time has not been passed over meanwhile, it is still known. */
   watch(deadline: number, sequence: number): void {
-    this.expiries.push(deadline, sequence)
-    if (this.expiries.size > 2 * this.#expiring + staleMin) this.#compactExpiries()
+    if (deadline <= this.expiries.popped) this.expiries.push(deadline, sequence)
   }
 
   /** Its deadline is another now; 0 is none. */
@@ -118,11 +122,15 @@ export class Aside {
   #list(sequence: number, key: number): void {
     const chunk = this.#entries.chunkOf(sequence)
     this.lanes.add(chunk?.priorityOf(sequence) ?? 0, key, sequence)
-    if (this.lanes.size > 2 * this.#entries.asideReady + staleMin) this.lanes.compact()
+    this.#tidyLanes()
   }
 
   #keyOf(sequence: number): number {
-    return this.#keys.get(sequence) ?? sequence
+    return this.#entries.chunkOf(sequence)?.placeOf(sequence) || sequence
+  }
+
+  #giveLastPlace(chunk: EntryChunk, sequence: number): void {
+    chunk.sideFor().setPlace(sequence - chunk.first, this.#lastKey())
   }
 
   /** Behind all that has come or fallen due, before all that comes. */
@@ -143,19 +151,32 @@ export class Aside {
     return group === 0 || this.groups.isListed(group, sequence)
   }
 
-  #compactDue(): void {
-    this.due.keep((dueAt, sequence) => {
-      const chunk = this.#entries.chunkOf(sequence)
-      const isWaiting = chunk !== null && (chunk.flagsOf(sequence) & EntryFlag.waiting) !== 0
-      return isWaiting && chunk.dueOf(sequence) === dueAt
-    })
+  // ---------------------------------------------------------------- letting go
+
+  /** Half of what is listed may be gone; when nothing is ready, all of it is. */
+  #tidyLanes(): void {
+    if (this.lanes.size <= 2 * this.#entries.asideReady + staleMin) return
+    if (this.#entries.asideReady === 0) this.lanes.clear()
+    else this.lanes.tidy()
   }
 
-  #compactExpiries(): void {
-    this.expiries.keep((_deadline, sequence) => {
-      const flags = this.#entries.chunkOf(sequence)?.flagsOf(sequence) ?? 0
-      return (flags & readyMask) === EntryFlag.live
-    })
+  #tidyDue(): void {
+    if (this.due.size > 2 * this.#entries.waiting + staleMin) this.due.sweep(looks, this.#isDue)
+  }
+
+  #tidyExpiries(): void {
+    if (this.expiries.size > 2 * this.#expiring + staleMin) this.expiries.sweep(looks, this.#isExpiring)
+  }
+
+  readonly #isDue = (dueAt: number, sequence: number): boolean => {
+    const chunk = this.#entries.chunkOf(sequence)
+    const isWaiting = chunk !== null && (chunk.flagsOf(sequence) & EntryFlag.waiting) !== 0
+    return isWaiting && chunk.dueOf(sequence) === dueAt
+  }
+
+  readonly #isExpiring = (deadline: number, sequence: number): boolean => {
+    const chunk = this.#entries.chunkOf(sequence)
+    return chunk !== null && chunk.flagsOf(sequence) !== 0 && chunk.deadlineOf(sequence) === deadline
   }
 }
 

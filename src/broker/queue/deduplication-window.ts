@@ -1,5 +1,6 @@
 import { hash as digestOf } from 'node:crypto'
 import { encodedBytes, encodeText } from '../../amqp/short-string.ts'
+import { HashPlaces, none } from './hash-places.ts'
 import type { DeduplicationSettings } from './queue-settings.ts'
 
 /**
@@ -11,52 +12,60 @@ import type { DeduplicationSettings } from './queue-settings.ts'
  * forged one could make another's message be taken for a duplicate and vanish; by chance, two of 2^40 ids are the same
  * with a probability of about 2^-49.
  *
- *     ring    id after id in order of time, 24 bytes each: hash (16), wall time in milliseconds (8)
- *     table   hash → slot of the ring: open addressing, linear probing, 4 bytes a place, at most half full
+ *     pages   id after id in order of time, 24 bytes each: hash (16), wall time in milliseconds (8)
+ *     table   hash → number of the id: open addressing, linear probing, 4 bytes a place, at most half full (`hash-places.ts`)
  *
- * That is 32 to 80 bytes an id: 24 in a ring that may be half empty, and two to eight places. No object is made per id.
- * Both double when the ring is full, up to `idsMax`, and halve when three quarters of it are unused.
+ * That is 32 to 60 bytes an id. No object is made per id, and no call takes long, however many there are: pages are never
+ * copied, the table grows a few places with each id, and of those whose time has passed a few go at a time.
  *
  * Time is an argument, in milliseconds of wall time. Where it goes back, ids are remembered that much longer.
  */
 export class DeduplicationWindow {
   #windowMs: number
   #idsMax: number
-  #slots = slotsMin
-  #hashes = new Uint32Array(slotsMin * hashWords)
-  #times = new Float64Array(slotsMin)
-  #table = new Uint32Array(slotsMin * 2)
-  /** The slot of the oldest id. */
+  readonly #table = new HashPlaces((number) => this.#wordAt(number))
+  /** The first holds the oldest id. */
+  #pages: IdPage[] = []
+  /** Of the oldest id, and of the next one that comes, counted up for ever. */
   #first = 0
-  #size = 0
+  #next = 0
+  /** Ids among them that have begun anew behind. */
+  #dead = 0
 
   constructor(settings: DeduplicationSettings) {
     this.#windowMs = settings.windowMs
     this.#idsMax = limitOf(settings)
   }
 
-  /** Ids that are kept, those whose time has passed since the last call included. */
+  /** Ids that are kept, some of those whose time has passed included. */
   get size(): number {
-    return this.#size
+    return this.#next - this.#first - this.#dead
+  }
+
+  /** The number of the oldest id, and the one behind the newest, for `entriesFrom`. */
+  get firstNumber(): number {
+    return this.#first
+  }
+
+  get endNumber(): number {
+    return this.#next
   }
 
   get memoryBytes(): number {
-    return this.#hashes.byteLength + this.#times.byteLength + this.#table.byteLength
+    return this.#pages.length * pageIds * entryBytes + this.#table.memoryBytes
   }
 
   /** Holds from now on, for the ids that are there too. A longer window does not bring back what was forgotten. */
   configure(settings: DeduplicationSettings, now: number): void {
     this.#windowMs = settings.windowMs
     this.#idsMax = limitOf(settings)
-    this.#forgetOld(now)
-    while (this.#size > this.#idsMax) this.#forgetFirst()
-    this.#shrink()
+    while (this.#isFirstOld(now) || this.size > this.#idsMax) this.#forgetFirst()
   }
 
   isDuplicate(id: string, now: number): boolean {
     readHash(id)
-    const slot = this.#find()
-    return slot !== none && !this.#isOld(slot, now)
+    const number = this.#find()
+    return number !== none && !this.#isOld(number, now)
   }
 
   /** Without effect for an id that is remembered already. */
@@ -64,7 +73,6 @@ export class DeduplicationWindow {
     this.#forgetOld(now)
     readHash(id)
     this.#add(now)
-    this.#shrink()
   }
 
   /** The same for the id whose `hashOf` begins at `at`: what a log keeps of it. */
@@ -73,30 +81,41 @@ export class DeduplicationWindow {
     const view = new DataView(buffer.buffer, buffer.byteOffset + at, hashBytes)
     for (let word = 0; word < hashWords; word++) hash[word] = view.getUint32(word * 4)
     this.#add(now)
-    this.#shrink()
   }
 
   clear(): void {
+    this.#table.clear()
+    this.#pages = []
     this.#first = 0
-    this.#size = 0
-    this.#resize(slotsMin)
+    this.#next = 0
+    this.#dead = 0
   }
 
   // ---------------------------------------------------------------- as bytes
 
-  /** What is kept, oldest first, `entryBytes` an id: `count` ids from index `from` on, or as many as there are. */
-  entries(from = 0, count = this.#size): Uint8Array {
-    const end = Math.min(this.#size, from + count)
-    const bytes = new Uint8Array(Math.max(0, end - from) * entryBytes)
+  /** What is kept, oldest first, `entryBytes` an id. */
+  entries(): Uint8Array {
+    return this.entriesFrom(this.#first, this.#next - this.#first)
+  }
+
+  /** The ids with `count` numbers from `from` on, as far as they are kept. Numbers stay, whatever is forgotten meanwhile. */
+  entriesFrom(from: number, count: number): Uint8Array {
+    const end = Math.min(this.#next, from + count)
+    const start = Math.max(from, this.#first)
+    const bytes = new Uint8Array(Math.max(0, end - start) * entryBytes)
     const view = new DataView(bytes.buffer)
-    for (let index = from, at = 0; index < end; index++, at += entryBytes) {
-      const slot = this.#slotAt(index)
+    let at = 0
+    for (let number = start; number < end; number++) {
+      const time = this.#timeOf(number)
+      if (Number.isNaN(time)) continue
+      const { hashes } = this.#pageOf(number)
       for (let word = 0; word < hashWords; word++) {
-        view.setUint32(at + word * 4, this.#hashes[slot * hashWords + word] as number)
+        view.setUint32(at + word * 4, hashes[(number % pageIds) * hashWords + word] as number)
       }
-      view.setFloat64(at + hashWords * 4, this.#times[slot] as number)
+      view.setFloat64(at + hashBytes, time)
+      at += entryBytes
     }
-    return bytes
+    return bytes.subarray(0, at)
   }
 
   /** Remembers, behind what is there, what `entries` gave. Parts are restored in their order. */
@@ -108,110 +127,84 @@ export class DeduplicationWindow {
     }
   }
 
-  // ---------------------------------------------------------------- the ring
+  // ---------------------------------------------------------------- ids by number
 
   /** `hash` at `time`, unless it is there. The oldest makes room for it. */
   #add(time: number): void {
     const known = this.#find()
-    if (known !== none) {
-      // One whose time has passed is still there when the clock has gone back: it begins anew in its old place.
-      if (this.#isOld(known, time)) this.#times[known] = time
-      return
-    }
-    if (this.#size >= this.#idsMax) this.#forgetFirst()
-    if (this.#size === this.#slots) this.#resize(this.#slots * 2)
-    const slot = this.#slotAt(this.#size++)
-    this.#hashes.set(hash, slot * hashWords)
-    this.#times[slot] = time
-    this.#table[this.#freePlace(hash[0] as number)] = slot + 1
+    if (known !== none && !this.#isOld(known, time)) return
+    if (known !== none) this.#end(known)
+    while (this.size >= this.#idsMax) this.#forgetFirst()
+    const number = this.#next++
+    if (this.#first === number) this.#pages = []
+    if (number % pageIds === 0 || this.#pages.length === 0) this.#pages.push(new IdPage())
+    const page = this.#pageOf(number)
+    page.hashes.set(hash, (number % pageIds) * hashWords)
+    page.times[number % pageIds] = time
+    this.#table.add(hash[0] as number, number)
   }
 
-  #slotAt(index: number): number {
-    return (this.#first + index) & (this.#slots - 1)
+  /** Its time has passed, and it comes again: it is remembered anew, in its order. */
+  #end(number: number): void {
+    this.#table.remove(this.#wordAt(number), number)
+    this.#pageOf(number).times[number % pageIds] = Number.NaN
+    this.#dead++
   }
 
-  #isOld(slot: number, now: number): boolean {
-    return now - (this.#times[slot] as number) >= this.#windowMs
-  }
-
-  #forgetOld(now: number): void {
-    while (this.#size > 0 && this.#isOld(this.#first, now)) this.#forgetFirst()
-  }
-
-  #forgetFirst(): void {
-    this.#removeFromTable(this.#first)
-    this.#first = this.#slotAt(1)
-    this.#size--
-  }
-
-  #shrink(): void {
-    if (this.#slots > slotsMin && this.#size < this.#slots / 4) this.#resize(this.#slots / 2)
-  }
-
-  #resize(slots: number): void {
-    const hashes = new Uint32Array(slots * hashWords)
-    const times = new Float64Array(slots)
-    for (let index = 0; index < this.#size; index++) {
-      const slot = this.#slotAt(index)
-      for (let word = 0; word < hashWords; word++) {
-        hashes[index * hashWords + word] = this.#hashes[slot * hashWords + word] as number
-      }
-      times[index] = this.#times[slot] as number
-    }
-    this.#slots = slots
-    this.#hashes = hashes
-    this.#times = times
-    this.#first = 0
-    this.#table = new Uint32Array(slots * 2)
-    for (let slot = 0; slot < this.#size; slot++) {
-      this.#table[this.#freePlace(hashes[slot * hashWords] as number)] = slot + 1
-    }
-  }
-
-  // ---------------------------------------------------------------- the table
-
-  /** The slot of `hash`; `none` when it is not there. */
   #find(): number {
-    const mask = this.#table.length - 1
-    for (let place = (hash[0] as number) & mask; ; place = (place + 1) & mask) {
-      const slot = (this.#table[place] as number) - 1
-      if (slot === none || this.#isHash(slot)) return slot
-    }
+    return this.#table.find(hash[0] as number, this.#first, this.#isHash)
   }
 
-  #isHash(slot: number): boolean {
-    for (let word = 0; word < hashWords; word++) {
-      if (this.#hashes[slot * hashWords + word] !== hash[word]) return false
-    }
+  readonly #isHash = (number: number): boolean => {
+    const { hashes } = this.#pageOf(number)
+    const at = (number % pageIds) * hashWords
+    for (let word = 0; word < hashWords; word++) if (hashes[at + word] !== hash[word]) return false
     return true
   }
 
-  #freePlace(firstWord: number): number {
-    const mask = this.#table.length - 1
-    let place = firstWord & mask
-    while (this.#table[place] !== 0) place = (place + 1) & mask
-    return place
+  #isOld(number: number, now: number): boolean {
+    return now - this.#timeOf(number) >= this.#windowMs
   }
 
-  /** Where a hash would stand if its place were free. */
-  #homeOf(slot: number): number {
-    return (this.#hashes[slot * hashWords] as number) & (this.#table.length - 1)
+  #isFirstOld(now: number): boolean {
+    if (this.#first === this.#next) return false
+    return Number.isNaN(this.#timeOf(this.#first)) || this.#isOld(this.#first, now)
   }
 
-  /** Those behind it that may stand in the place that is now empty move up, so that every search still finds them. */
-  #removeFromTable(gone: number): void {
-    const table = this.#table
-    const mask = table.length - 1
-    let empty = this.#homeOf(gone)
-    while (table[empty] !== gone + 1) empty = (empty + 1) & mask
-    for (let place = (empty + 1) & mask; table[place] !== 0; place = (place + 1) & mask) {
-      const home = this.#homeOf((table[place] as number) - 1)
-      if (((place - home) & mask) < ((place - empty) & mask)) continue
-      table[empty] = table[place] as number
-      empty = place
-    }
-    table[empty] = 0
+  #forgetOld(now: number): void {
+    for (let count = 0; count < forgottenAtOnce && this.#isFirstOld(now); count++) this.#forgetFirst()
   }
+
+  #forgetFirst(): void {
+    const number = this.#first
+    if (Number.isNaN(this.#timeOf(number))) this.#dead--
+    else this.#table.remove(this.#wordAt(number), number)
+    this.#first++
+    if (this.#first % pageIds === 0 || this.#first === this.#next) this.#pages.shift()
+  }
+
+  #wordAt(number: number): number {
+    return this.#pageOf(number).hashes[(number % pageIds) * hashWords] as number
+  }
+
+  #timeOf(number: number): number {
+    return this.#pageOf(number).times[number % pageIds] as number
+  }
+
+  #pageOf(number: number): IdPage {
+    return this.#pages[Math.floor(number / pageIds) - Math.floor(this.#first / pageIds)] as IdPage
+  }
+}
+
+/** Ids of one page. */
+const pageIds = 128
+/** Ids whose time has passed that go with one that comes. */
+const forgottenAtOnce = 64
+
+class IdPage {
+  readonly hashes = new Uint32Array(pageIds * (hashBytes / 4))
+  /** NaN: it has begun anew behind. */
+  readonly times = new Float64Array(pageIds)
 }
 
 /** An id as `entries` gives it: hash and time, in network order. */
@@ -219,9 +212,6 @@ export const entryBytes = 24
 
 export const hashBytes = 16
 const hashWords = hashBytes / 4
-const slotsMin = 16
-/** No slot: what is in an empty place of the table, less one. */
-const none = -1
 
 /** The hash in question; belongs to the call under way, which never waits. */
 const hash = new Uint32Array(hashWords)

@@ -112,8 +112,22 @@ export class Entries {
     const inPlace = this.firstInPlace()
     const { aside } = this
     const last = aside === null || this.asideReady === 0 ? 0 : aside.lanes.last()
-    if (aside === null || last === 0) return inPlace
+    if (aside === null || (last === 0 && inPlace !== 0)) return inPlace
+    // All that is ready waits behind others of its group.
+    if (last === 0) return this.ready === 0 ? 0 : this.#oldestReady()
     return inPlace === 0 || (aside.lanes.lane === 0 && aside.lanes.key < inPlace) ? last : inPlace
+  }
+
+  #oldestReady(): number {
+    for (const chunk of this.chunks()) {
+      if (chunk.isAway || chunk.ready === 0) continue
+      for (let slot = 0; slot < chunk.flags.length; slot++) {
+        const flags = chunk.flags[slot] as number
+        if ((flags & (EntryFlag.live | EntryFlag.unacked | EntryFlag.waiting)) === EntryFlag.live)
+          return chunk.base + slot
+      }
+    }
+    return 0
   }
 
   /** The first ready sequence among those that stand in order, or 0. Its chunk may be away. */
@@ -148,7 +162,10 @@ export class Entries {
     const flags = chunk.flags[slot] as number
     chunk.flags[slot] = flags | EntryFlag.unacked
     chunk.holdersFor()[slot] = holder
-    if ((flags & EntryFlag.aside) !== 0) this.#leaveLanes(chunk, sequence)
+    if ((flags & EntryFlag.aside) !== 0) {
+      this.asideReady--
+      this.aside?.taken(chunk, sequence)
+    }
     const size = chunk.sizes[slot] as number
     chunk.ready--
     chunk.readyBytes -= size
@@ -208,8 +225,10 @@ export class Entries {
     else this.aside?.ready(chunk, sequence, true)
   }
 
-  /** A waiting entry waits until another time. */
+  /** A waiting entry waits until another time than its record says. */
   reschedule(chunk: EntryChunk, sequence: number, dueAt: number): void {
+    chunk.sideFor().setRescheduled(sequence - chunk.first)
+    if (chunk.dueOf(sequence) === dueAt) return
     chunk.sideFor().setDue(sequence - chunk.first, dueAt)
     this.aside?.waitUntil(dueAt, sequence)
   }
@@ -319,11 +338,6 @@ export class Entries {
       if (chunk.flags[slot] !== 0) this.remove(chunk, chunk.base + slot)
     }
     return count
-  }
-
-  #leaveLanes(chunk: EntryChunk, sequence: number): void {
-    this.asideReady--
-    this.aside?.taken(chunk, sequence)
   }
 
   #countWaiting(chunk: EntryChunk, by: number): void {

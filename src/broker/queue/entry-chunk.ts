@@ -119,6 +119,16 @@ export class EntryChunk {
     return this.side?.dues?.[sequence - this.first] ?? 0
   }
 
+  /** Its place in the order, as a key among sequences, where that is another than its sequence; 0: it is not. */
+  placeOf(sequence: number): number {
+    return this.side?.places?.[sequence - this.first] ?? 0
+  }
+
+  /** Whether it waits for another time than its record says. */
+  isRescheduled(sequence: number): boolean {
+    return this.side?.rescheduled?.[sequence - this.first] === 1
+  }
+
   /** Deliveries that failed, up to 255. */
   failuresOf(sequence: number): number {
     return this.side?.failures?.[sequence - this.first] ?? 0

@@ -7,9 +7,14 @@
 export interface Group {
   readonly id: number
   readonly name: string
-  /** Ready sequences in order, from `at` on; those that are gone may be among them. */
-  ready: number[]
+  /**
+   * Ready sequences in order behind the listed one, from `at` on; those that are gone may be among them. Null in the many
+   * groups that have none.
+   */
+  ready: number[] | null
   at: number
+  /** Those that came back before the first of `ready`: in descending order, the next one last. */
+  returned: number[] | null
   /** Handed out, or waiting to be tried again: both hold up those behind. */
   out: number
   /** All its entries, wherever they are. */
@@ -22,7 +27,9 @@ export class Groups {
   limit: number
   readonly #isReady: (sequence: number) => boolean
   readonly #list: (sequence: number, isNewTurn: boolean) => void
-  readonly #byName = new Map<string, Group>()
+  /** In parts, by a hash of the name: a map of a million takes too long to grow at once. */
+  readonly #byName: (Map<string, Group> | null)[] = []
+  #size = 0
   readonly #byId: (Group | null)[] = [null]
   readonly #freeIds: number[] = []
 
@@ -38,17 +45,19 @@ export class Groups {
   }
 
   get size(): number {
-    return this.#byName.size
+    return this.#size
   }
 
   /** The id under which an entry notes its group; never 0. */
   join(name: string): number {
-    let group = this.#byName.get(name)
+    const part = this.#partOf(name)
+    let group = part.get(name)
     if (group === undefined) {
       const id = this.#freeIds.pop() ?? this.#byId.length
-      group = { id, name, ready: [], at: 0, out: 0, members: 0, listed: 0 }
+      group = { id, name, ready: null, at: 0, returned: null, out: 0, members: 0, listed: 0 }
       this.#byId[id] = group
-      this.#byName.set(name, group)
+      part.set(name, group)
+      this.#size++
     }
     group.members++
     return group.id
@@ -65,9 +74,14 @@ export class Groups {
   /** An entry is ready: it came, fell due, or came back. */
   ready(id: number, sequence: number): void {
     const group = this.#groupOf(id)
-    insert(group, sequence)
-    // One that goes before the one that is listed takes its place.
-    if (group.listed !== 0 && sequence < group.listed) group.listed = 0
+    if (group.listed === sequence) return
+    if (group.listed === 0 || sequence > group.listed) insert(group, sequence)
+    else {
+      // It goes before the one that is listed, and takes its place.
+      insert(group, group.listed)
+      insert(group, sequence)
+      group.listed = 0
+    }
     this.#relist(group, false)
   }
 
@@ -76,7 +90,6 @@ export class Groups {
     const group = this.#groupOf(id)
     group.out++
     if (group.listed !== sequence) return
-    group.at++
     group.listed = 0
     this.#relist(group, true)
   }
@@ -99,22 +112,18 @@ export class Groups {
 
   /** The limit has changed: some may give more. */
   changeLimit(limit: number): void {
+    if (limit === this.limit) return
     this.limit = limit
-    for (const group of this.#byName.values()) this.#relist(group, true)
+    for (const part of this.#byName) for (const group of part?.values() ?? []) this.#relist(group, true)
   }
 
   #relist(group: Group, isNewTurn: boolean): void {
     if (group.listed !== 0 || group.out >= this.limit) return
-    for (; group.at < group.ready.length; group.at++) {
-      const sequence = group.ready[group.at] as number
+    for (let sequence = takeFirst(group); sequence !== 0; sequence = takeFirst(group)) {
       if (!this.#isReady(sequence)) continue
       group.listed = sequence
       this.#list(sequence, isNewTurn)
-      break
-    }
-    if (group.at === group.ready.length || (group.at > 64 && group.at * 2 > group.ready.length)) {
-      group.ready = group.ready.slice(group.at)
-      group.at = 0
+      return
     }
   }
 
@@ -125,18 +134,80 @@ export class Groups {
   }
 
   #forget(group: Group): void {
-    this.#byName.delete(group.name)
+    this.#partOf(group.name).delete(group.name)
+    this.#size--
     this.#byId[group.id] = null
     this.#freeIds.push(group.id)
   }
+
+  #partOf(name: string): Map<string, Group> {
+    const index = hashOf(name) % parts
+    while (this.#byName.length <= index) this.#byName.push(null)
+    const part = this.#byName[index] ?? new Map<string, Group>()
+    this.#byName[index] = part
+    return part
+  }
+}
+
+const parts = 256
+
+/** FNV-1a. */
+function hashOf(name: string): number {
+  let hash = 0x811c9dc5
+  for (let index = 0; index < name.length; index++) hash = Math.imul(hash ^ name.charCodeAt(index), 0x01000193)
+  return (hash ^ (hash >>> 15)) >>> 0
 }
 
 /** Nearly always at the end; what comes back goes before the others. */
 function insert(group: Group, sequence: number): void {
-  const { ready } = group
-  let at = ready.length
-  while (at > group.at && (ready[at - 1] as number) > sequence) at--
-  if (at === ready.length) ready.push(sequence)
-  else if (at === group.at && at > 0) ready[--group.at] = sequence
-  else ready.splice(at, 0, sequence)
+  const ready = group.ready ?? []
+  const last = ready[ready.length - 1] ?? 0
+  if (sequence > last || group.at === ready.length) append(group, sequence)
+  else if (sequence > (ready[group.at] as number)) insertSorted(ready, group.at, sequence, 1)
+  else {
+    group.returned ??= []
+    insertSorted(group.returned, 0, sequence, -1)
+  }
+}
+
+function append(group: Group, sequence: number): void {
+  const first = group.returned?.[0] ?? 0
+  // It may only seem to be the last: all that is left came back.
+  if (first > sequence) insertSorted(group.returned as number[], 0, sequence, -1)
+  else if (group.ready === null) group.ready = [sequence]
+  else group.ready.push(sequence)
+}
+
+/** Into what ascends (`direction` 1) or descends (-1) from index `low` on. */
+function insertSorted(list: number[], from: number, sequence: number, direction: 1 | -1): void {
+  let low = from
+  let high = list.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (((list[middle] as number) - sequence) * direction < 0) low = middle + 1
+    else high = middle
+  }
+  if (list[low] === sequence) return
+  if (low === list.length) list.push(sequence)
+  else list.splice(low, 0, sequence)
+}
+
+/** The lowest sequence, which is taken out; 0 when there is none. */
+function takeFirst(group: Group): number {
+  const { returned, ready } = group
+  if (returned !== null) {
+    const sequence = returned.pop() as number
+    if (returned.length === 0) group.returned = null
+    return sequence
+  }
+  if (ready === null) return 0
+  const sequence = ready[group.at++] as number
+  if (group.at === ready.length) {
+    group.ready = null
+    group.at = 0
+  } else if (group.at > 64 && group.at * 2 > ready.length) {
+    group.ready = ready.slice(group.at)
+    group.at = 0
+  }
+  return sequence
 }

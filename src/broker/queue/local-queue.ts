@@ -62,8 +62,6 @@ export class LocalQueue implements Queue {
   dying: DyingEntries | null = null
   /** An entry of it has failed: what is known of that must be written down with its state. */
   hasFailures = false
-  /** Delayed entries that were given another time than their record says; null as long as there was none. */
-  rescheduled: Set<number> | null = null
   /** Leases of deliveries; null as long as there was none. */
   leases: Leases | null = null
   /** The ids it has seen; null without deduplication. */

@@ -1,10 +1,15 @@
 /**
  * The order of ready entries that do not simply stand in the order of their sequences: one lane per priority, the
- * highest first; in each lane by key, among equal keys in the order of coming.
+ * highest first; in each lane by key.
  *
- * An arrival's key is its sequence and lanes are rings for them (8 bytes an entry); what comes back, or comes later than
- * its sequence says, is in a small heap beside. Entries that are gone are not looked for: whoever reads asks `isThere`.
+ * What comes has a key above those before it and goes to the end (`lane.ts`); what comes back goes to a heap beside.
+ * Entries that are gone are not looked for: whoever reads asks `isThere`, and `tidy` lets go of some of them now and then.
  */
+import { Lane } from './lane.ts'
+
+/** Looks at entries come in pages, one page for so many calls of `tidy`. */
+const callsPerPage = 32
+
 export class ReadyLanes {
   /** The lane and key of what `first` found. */
   lane = 0
@@ -13,6 +18,9 @@ export class ReadyLanes {
   readonly #lanes: (Lane | null)[] = []
   #top = -1
   #size = 0
+  /** The lane that is tidied just now. */
+  #hand = 0
+  #calls = 0
 
   constructor(isThere: (sequence: number) => boolean) {
     this.#isThere = isThere
@@ -39,13 +47,11 @@ export class ReadyLanes {
     return 0
   }
 
-  /** The oldest of the lowest lane: what a full queue gives up. 0 when there is none. Sets `lane` and `key`. */
+  /** The oldest of the lowest lane: what a full queue gives up. 0 when there is none. */
   last(): number {
     for (let index = 0; index <= this.#top; index++) {
       const sequence = this.#firstOf(this.#lanes[index])
-      if (sequence === 0) continue
-      this.lane = index
-      return sequence
+      if (sequence !== 0) return sequence
     }
     return 0
   }
@@ -56,16 +62,24 @@ export class ReadyLanes {
     this.#size--
   }
 
-  /** Lets go of everything that is gone. */
-  compact(): void {
-    this.#size = 0
-    for (const lane of this.#lanes) this.#size += lane?.compact(this.#isThere) ?? 0
+  /**
+   * Lets go of a few entries that are gone. To be called with each change while more than half are: then that many are
+   * looked at as keeps it from growing, and never many at once.
+   */
+  tidy(): void {
+    if (++this.#calls % callsPerPage !== 0) return
+    const lane = this.#lanes[this.#hand] ?? null
+    const before = lane?.size ?? 0
+    const isRound = lane === null || lane.tidy(this.#isThere)
+    this.#size -= before - (lane?.size ?? 0)
+    if (isRound) this.#hand = this.#hand + 1 < this.#lanes.length ? this.#hand + 1 : 0
   }
 
   clear(): void {
     this.#lanes.length = 0
     this.#top = -1
     this.#size = 0
+    this.#hand = 0
   }
 
   get memoryBytes(): number {
@@ -92,125 +106,4 @@ export class ReadyLanes {
     this.#lanes[index] = lane
     return lane
   }
-}
-
-const smallestRing = 16
-
-class Lane {
-  /** The key of what `first` found. */
-  key = 0
-  /** Sequences in ascending order, their own keys: [head, tail). */
-  #ring = new Float64Array(smallestRing)
-  #head = 0
-  #tail = 0
-  /** A binary heap by key, then by order of coming. */
-  #others: Other[] = []
-  #order = 0
-  #isFirstOther = false
-
-  add(key: number, sequence: number): void {
-    if (key === sequence && (this.#head === this.#tail || sequence > this.#at(this.#tail - 1))) this.#append(sequence)
-    else this.#push({ key, order: this.#order++, sequence })
-  }
-
-  first(): number {
-    const other = this.#others[0]
-    const sequence = this.#head === this.#tail ? 0 : this.#at(this.#head)
-    this.#isFirstOther = other !== undefined && (sequence === 0 || other.key < sequence)
-    if (this.#isFirstOther && other !== undefined) {
-      this.key = other.key
-      return other.sequence
-    }
-    this.key = sequence
-    return sequence
-  }
-
-  /** Takes out what `first` found. */
-  drop(): void {
-    if (this.#isFirstOther) this.#pop()
-    else this.#head++
-    if (this.#head !== this.#tail || this.#ring.length <= smallestRing) return
-    this.#ring = new Float64Array(smallestRing)
-    this.#head = 0
-    this.#tail = 0
-  }
-
-  /** Returns how many are left. */
-  compact(isThere: (sequence: number) => boolean): number {
-    const kept: number[] = []
-    for (let at = this.#head; at < this.#tail; at++) if (isThere(this.#at(at))) kept.push(this.#at(at))
-    this.#ring = new Float64Array(ringSize(kept.length))
-    this.#ring.set(kept)
-    this.#head = 0
-    this.#tail = kept.length
-    const others = this.#others.filter(({ sequence }) => isThere(sequence))
-    this.#others = []
-    for (const other of others) this.#push(other)
-    return kept.length + others.length
-  }
-
-  get memoryBytes(): number {
-    return this.#ring.length * 8 + this.#others.length * 64
-  }
-
-  #at(index: number): number {
-    return this.#ring[index & (this.#ring.length - 1)] as number
-  }
-
-  #append(sequence: number): void {
-    if (this.#tail - this.#head === this.#ring.length) {
-      const ring = new Float64Array(this.#ring.length * 2)
-      for (let at = this.#head; at < this.#tail; at++) ring[at - this.#head] = this.#at(at)
-      this.#tail -= this.#head
-      this.#head = 0
-      this.#ring = ring
-    }
-    this.#ring[this.#tail++ & (this.#ring.length - 1)] = sequence
-  }
-
-  #push(other: Other): void {
-    const heap = this.#others
-    let at = heap.length
-    heap.push(other)
-    while (at > 0) {
-      const parent = (at - 1) >> 1
-      const above = heap[parent] as Other
-      if (!isBefore(other, above)) break
-      heap[at] = above
-      at = parent
-    }
-    heap[at] = other
-  }
-
-  #pop(): void {
-    const heap = this.#others
-    const last = heap.pop()
-    if (last === undefined || heap.length === 0) return
-    let at = 0
-    for (;;) {
-      let child = at * 2 + 1
-      if (child >= heap.length) break
-      if (child + 1 < heap.length && isBefore(heap[child + 1] as Other, heap[child] as Other)) child++
-      if (!isBefore(heap[child] as Other, last)) break
-      heap[at] = heap[child] as Other
-      at = child
-    }
-    heap[at] = last
-  }
-}
-
-interface Other {
-  readonly key: number
-  readonly order: number
-  readonly sequence: number
-}
-
-function isBefore(a: Other, b: Other): boolean {
-  return a.key < b.key || (a.key === b.key && a.order < b.order)
-}
-
-function ringSize(count: number): number {
-  let size = smallestRing
-  while (size < count) size *= 2
-  return size
 }

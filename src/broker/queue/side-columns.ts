@@ -1,6 +1,6 @@
 /**
  * Columns of a chunk that most queues never need, each made when the first entry needs it, for all 1,024 sequences.
- * Bytes an entry: priority 1, group 4, deadline 8, due 8, failures 1, returns 1.
+ * Bytes an entry: priority 1, group 4, deadline 8, due 8, place 8, failures 1, returns 1, rescheduled 1.
  */
 export const chunkEntries = 1024
 
@@ -9,8 +9,10 @@ export class SideColumns {
   groups: Uint32Array | null = null
   deadlines: Float64Array | null = null
   dues: Float64Array | null = null
+  places: Float64Array | null = null
   failures: Uint8Array | null = null
   returns: Uint8Array | null = null
+  rescheduled: Uint8Array | null = null
 
   setPriority(index: number, priority: number): void {
     if (priority === 0 && this.priorities === null) return
@@ -33,6 +35,16 @@ export class SideColumns {
     this.dues[index] = dueAt
   }
 
+  setPlace(index: number, key: number): void {
+    this.places ??= new Float64Array(chunkEntries)
+    this.places[index] = key
+  }
+
+  setRescheduled(index: number): void {
+    this.rescheduled ??= new Uint8Array(chunkEntries)
+    this.rescheduled[index] = 1
+  }
+
   setFailures(index: number, count: number): void {
     this.failures ??= new Uint8Array(chunkEntries)
     this.failures[index] = Math.min(255, count)
@@ -44,7 +56,8 @@ export class SideColumns {
   }
 
   get memoryBytes(): number {
-    const columns = [this.priorities, this.groups, this.deadlines, this.dues, this.failures, this.returns]
+    const { priorities, groups, deadlines, dues, places, failures, returns, rescheduled } = this
+    const columns = [priorities, groups, deadlines, dues, places, failures, returns, rescheduled]
     return columns.reduce((sum, column) => sum + (column?.byteLength ?? 0), 0)
   }
 }

@@ -10,6 +10,11 @@ import { DeadlineHeap } from '../../base/deadline-heap.ts'
 import type { LocalQueue } from '../queue/local-queue.ts'
 
 const sleepMsMax = 10_000
+/** Queues that are woken at once; others that are due have their turn after the next events. */
+const wakesMax = 1_000
+/** Times looked at for each that is entered, while more than half of them, and `staleMin`, are of no use. */
+const looks = 8
+const staleMin = 1_024
 
 export class Deadlines {
   readonly #clock: Clock
@@ -32,6 +37,7 @@ export class Deadlines {
     if (at >= queue.armedAt || this.#isStopped) return
     queue.armedAt = at
     this.#heap.push(at, queue.id)
+    if (this.#heap.size > 2 * this.#queues.size + staleMin) this.#heap.sweep(looks, this.#isArmed)
     if (at < this.#timerAt) this.#setTimer()
   }
 
@@ -39,6 +45,8 @@ export class Deadlines {
     this.#isStopped = true
     this.#timer?.cancel()
   }
+
+  readonly #isArmed = (at: number, id: number): boolean => this.#queues.get(id)?.armedAt === at
 
   #setTimer(): void {
     this.#timer?.cancel()
@@ -53,7 +61,7 @@ export class Deadlines {
   #fire(): void {
     const now = this.#clock.now()
     this.#timerAt = Number.POSITIVE_INFINITY
-    while (this.#heap.firstDeadline <= now) {
+    for (let wakes = 0; wakes < wakesMax && this.#heap.firstDeadline <= now; wakes++) {
       const at = this.#heap.firstDeadline
       const queue = this.#queues.get(this.#heap.firstValue)
       this.#heap.pop()

@@ -21,7 +21,7 @@ export interface DigestSource {
   readonly large: readonly NamedBody[]
   /** The durable sent mark of a queue as it must be believed after an unclean stop. */
   sentMarkOf(queue: LocalQueue): number
-  statesOf(queue: LocalQueue, sentMark: number): QueueState[]
+  statesOf(queue: LocalQueue, sentMark: number): Iterable<QueueState>
 }
 
 /** Yields after each chunk, queue or body. */
@@ -30,14 +30,18 @@ export function* buildDigest(source: DigestSource): Generator<void, Uint8Array, 
   const output = new Output(digestHeaderBytes + queues.length * indexRowBytes)
   const states: QueueState[][] = []
   for (const [index, queue] of queues.entries()) {
-    states.push(source.statesOf(queue, source.sentMarkOf(queue)))
+    const ofQueue: QueueState[] = []
+    states.push(ofQueue)
+    for (const state of source.statesOf(queue, source.sentMarkOf(queue))) {
+      ofQueue.push(state)
+      yield
+    }
     yield* writeQueue(output, digestHeaderBytes + index * indexRowBytes, queue, source)
     yield
   }
   const statesAt = output.length
   for (const [index, ofQueue] of states.entries()) {
-    writeStates(output, digestHeaderBytes + index * indexRowBytes, ofQueue)
-    yield
+    yield* writeStates(output, digestHeaderBytes + index * indexRowBytes, ofQueue)
   }
   const largeAt = output.length
   for (const named of large) {
@@ -189,7 +193,7 @@ class Rows {
   }
 }
 
-function writeStates(output: Output, rowAt: number, states: readonly QueueState[]): void {
+function* writeStates(output: Output, rowAt: number, states: readonly QueueState[]): Generator<void, void, void> {
   writeU32(output.bytes, rowAt + 40, output.length)
   writeU32(output.bytes, rowAt + 44, states.length)
   for (const state of states) {
@@ -197,6 +201,7 @@ function writeStates(output: Output, rowAt: number, states: readonly QueueState[
     const at = output.take(4 + bytes)
     writeU32(output.bytes, at, bytes)
     writeQueueState(output.bytes, at + 4, state)
+    yield
   }
 }
 

@@ -69,8 +69,9 @@ export class Emptying implements Task {
       chunk.live === chunk.ready && !chunk.isBound && this.#queue.entries.next >= chunk.first + chunkEntries
     if (isWhole && end === chunk.first + chunkEntries) {
       if (this.#isPurge) this.#ports.settled(this.#queue, chunk.first, chunk.first + chunkEntries - 1)
+      const cost = chunk.side === null ? 16 : chunkEntries
       this.#count += this.#queue.entries.dropChunk(chunk)
-      return 16
+      return cost
     }
     if (chunk.isAway) return this.#emptyAway(chunk, end)
     for (let slot = Math.max(0, this.#cursor - chunk.base); slot < chunk.flags.length; slot++) {

@@ -16,23 +16,30 @@ export interface Failures {
 
 export class Fates {
   readonly #failures: Failures[] = []
-  /** By queue, then by sequence: the last word counts. */
-  readonly #waits = new Map<LocalQueue, Map<number, number>>()
+  /** By queue, then by chunk: times by sequence, 0 for none. The last word counts. */
+  readonly #waits = new Map<LocalQueue, Map<number, Float64Array>>()
 
   noteFailures(failures: Failures): void {
     this.#failures.push(failures)
   }
 
   noteWait(queue: LocalQueue, sequence: number, dueAt: number): void {
-    const waits = this.#waits.get(queue) ?? new Map<number, number>()
+    const waits = this.#waits.get(queue) ?? new Map<number, Float64Array>()
     this.#waits.set(queue, waits)
-    waits.set(sequence, dueAt)
+    const first = Math.floor(sequence / chunkEntries) * chunkEntries
+    const times = waits.get(first) ?? new Float64Array(chunkEntries)
+    waits.set(first, times)
+    times[sequence - first] = dueAt
   }
 
   noteState(queue: LocalQueue, { failures, waits, ids }: QueueState): void {
     for (let index = 0; index < failures.length; index += 3) {
-      const [first, last, count] = failures.slice(index, index + 3) as [number, number, number]
-      this.noteFailures({ queue, first, last, count })
+      this.noteFailures({
+        queue,
+        first: failures[index] as number,
+        last: failures[index + 1] as number,
+        count: failures[index + 2] as number,
+      })
     }
     for (let index = 0; index < waits.length; index += 2) {
       this.noteWait(queue, waits[index] as number, waits[index + 1] as number)
@@ -49,15 +56,22 @@ export class Fates {
     for (const [queue, waits] of this.#waits) for (const sequence of waits.keys()) visit(queue, sequence)
   }
 
-  apply(): void {
-    for (const failures of this.#failures) applyFailures(failures)
-    for (const [queue, waits] of this.#waits) applyWaits(queue, waits)
+  /** Yields wherever it may be interrupted. */
+  *apply(): Generator<void, void, void> {
+    for (const failures of this.#failures) yield* applyFailures(failures)
+    for (const [queue, waits] of this.#waits) {
+      for (const [first, times] of waits) {
+        applyWaits(queue, first, times)
+        yield
+      }
+    }
   }
 }
 
 /** A count that is lower than what is known was written before. */
-function applyFailures({ queue, first, last, count }: Failures): void {
+function* applyFailures({ queue, first, last, count }: Failures): Generator<void, void, void> {
   for (let sequence = first; sequence <= last; sequence++) {
+    if ((sequence - first) % chunkEntries === 0) yield
     const chunk = queue.entries.chunkOf(sequence)
     if (chunk === null || chunk.isAway || chunk.flagsOf(sequence) === 0) continue
     if (chunk.failuresOf(sequence) >= count) continue
@@ -66,17 +80,14 @@ function applyFailures({ queue, first, last, count }: Failures): void {
   }
 }
 
-function applyWaits(queue: LocalQueue, waits: ReadonlyMap<number, number>): void {
-  for (const [sequence, dueAt] of waits) {
-    const chunk = queue.entries.chunkOf(sequence)
+function applyWaits(queue: LocalQueue, first: number, times: Float64Array): void {
+  for (let sequence = first; sequence < first + chunkEntries; sequence++) {
+    const dueAt = times[sequence - first] as number
+    const chunk = dueAt === 0 ? null : queue.entries.chunkOf(sequence)
     const flags = chunk === null || chunk.isAway ? 0 : chunk.flagsOf(sequence)
     if (chunk === null || flags === 0) continue
     if ((flags & EntryFlag.waiting) === 0) queue.entries.postpone(chunk, sequence, dueAt)
-    else {
-      queue.entries.reschedule(chunk, sequence, dueAt)
-      queue.rescheduled ??= new Set()
-      queue.rescheduled.add(sequence)
-    }
+    else queue.entries.reschedule(chunk, sequence, dueAt)
   }
 }
 

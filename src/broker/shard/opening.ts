@@ -5,6 +5,8 @@
  * (which large bodies are still needed, which chunks must have their columns) is done in `finish`.
  */
 import type { Logger } from '../../base/logger.ts'
+import type { RunQueue } from '../../base/run-queue.ts'
+import { inSlices } from '../../base/sliced.ts'
 import type { Log, Position, Segment } from '../../log/log.ts'
 import { chunkEntries, EntryFlag } from '../queue/entry-chunk.ts'
 import type { LocalQueue } from '../queue/local-queue.ts'
@@ -48,6 +50,7 @@ export interface OpeningParts {
   readonly bodies: LargeBodies
   readonly paging: Paging
   readonly logger: Logger
+  readonly runQueue: RunQueue
   readonly queues: ReadonlyMap<number, LocalQueue>
   touch(queue: LocalQueue, position: Position): void
 }
@@ -149,14 +152,9 @@ export class Opening {
     }
     for (const [at, byteLength] of neededParts(row)) {
       if (at === row.sumsAt && isLong(row)) continue
-      this.#putRows(
-        segment,
-        queue,
-        row,
-        parts.get(at) as Uint8Array,
-        (at - row.rowsAt) / rowBytesOf(row),
-        byteLength / rowBytesOf(row),
-      )
+      const bytes = parts.get(at) as Uint8Array
+      const rowBytes = rowBytesOf(row)
+      this.#putRows(segment, queue, row, bytes, (at - row.rowsAt) / rowBytes, byteLength / rowBytes)
     }
     noteRun(segment, queue, row)
   }
@@ -329,7 +327,7 @@ export class Opening {
       if (chunk.isAway && chunk.live > 0) await this.#parts.paging.loadNow(queue, chunk)
     for (const late of this.#late) this.#putLate(late)
     this.#retainBodies()
-    this.#fates.apply()
+    await inSlices(this.#parts.runQueue, this.#fates.apply())
     for (const queue of this.#parts.queues.values()) await this.#finishQueue(queue)
   }
 

@@ -35,60 +35,72 @@ const StatePart = { mark: 1, side: 2 } as const
 /** Ids in one record at most. */
 const idsMax = 8_000
 const bitmapBytes = 8 + chunkEntries / 8
-/** Bitmaps in one record at most, so that it stays far below `recordBytesMax`. */
-const bitmapsMax = 2_000
-const rangesMax = 8_000
+/** Entries and missing chunks looked at for one record at most: about a millisecond, and far below `recordBytesMax`. */
+const partCostMax = 64 * chunkEntries
+/** Numbers that say how entries failed, or until when they wait, with which a record is full. One chunk has 3,072 at most. */
+const numbersMax = 8_000
 
-/** The durable state of a queue as it is now, cut into records of bounded size. */
-export function queueStates(queue: LocalQueue, sentMark: number, sentRanges: number[] = []): QueueState[] {
+/**
+ * The durable state of a queue, in records of bounded size. Whoever takes one may do other things before the next: each is
+ * as the queue was when it was made, and none says anything of what came after the first.
+ */
+export function* queueStates(
+  queue: LocalQueue,
+  sentMark: number,
+  sentRanges: number[] = [],
+): Generator<QueueState, void, void> {
   const head = durableHead(queue)
-  const state = (mark: number | null): QueueState => {
+  const { next } = queue.entries
+  const part = (mark: number | null): QueueState => {
     const ranges = { gaps: [], bitmaps: [], sentRanges: [], failures: [], waits: [] }
-    return { queueId: queue.id, head, next: queue.entries.next, sentMark: mark, ...ranges, ids: nothing }
+    return { queueId: queue.id, head, next, sentMark: mark, ...ranges, ids: nothing }
   }
-  let part = state(sentMark)
-  part.sentRanges = sentRanges
-  const parts = [part]
-  const roomFor = (list: unknown[], limit: number): QueueState => {
-    if (list.length >= limit) {
-      part = state(null)
-      parts.push(part)
+  let state = part(sentMark)
+  state.sentRanges = sentRanges
+  const start = Math.floor(head / chunkEntries) * chunkEntries
+  let expected = start
+  let cost = 0
+  for (let first = start; first < next; first += chunkEntries) {
+    const chunk = queue.entries.chunkOf(first)
+    if (chunk !== null && addSettled(state, chunk, expected)) expected = first + chunkEntries
+    if (chunk !== null && chunk.side !== null && !chunk.isAway) {
+      if (queue.hasFailures) addFailures(chunk, state.failures)
+      addWaits(chunk, state.waits)
     }
-    return part
-  }
-  let expected = Math.floor(head / chunkEntries) * chunkEntries
-  for (const chunk of queue.entries.chunks()) {
-    if (chunk.first + chunkEntries <= head) continue
-    const bits = settledForGood(chunk)
-    if (bits?.every((byte) => byte === 255)) continue
-    if (chunk.first > expected) roomFor(part.gaps, rangesMax).gaps.push(expected, chunk.first - 1)
-    if (bits !== null) roomFor(part.bitmaps, bitmapsMax).bitmaps.push({ first: chunk.first, bits })
-    expected = chunk.first + chunkEntries
+    cost += chunk === null ? 1 : chunkEntries
+    if (cost < partCostMax && state.failures.length < numbersMax && state.waits.length < numbersMax) continue
+    yield state
+    state = part(null)
+    cost = 0
   }
   // Behind the last chunk with an entry all is settled, and that too must be said again.
-  if (head < expected && expected < queue.entries.next)
-    roomFor(part.gaps, rangesMax).gaps.push(expected, queue.entries.next - 1)
-  for (const chunk of queue.entries.chunks()) {
-    if (chunk.side === null || chunk.isAway) continue
-    if (queue.hasFailures) addFailures(chunk, () => roomFor(part.failures, rangesMax).failures)
-    addWaits(queue, chunk, () => roomFor(part.waits, rangesMax).waits)
+  if (head < expected && expected < next) state.gaps.push(expected, next - 1)
+  yield state
+  const { window } = queue
+  for (let from = window?.firstNumber ?? 0; from < (window?.endNumber ?? 0); from += idsMax) {
+    state = part(null)
+    state.ids = window?.entriesFrom(from, idsMax) ?? nothing
+    yield state
   }
-  for (let from = 0; from < (queue.window?.size ?? 0); from += idsMax) {
-    const holder = from === 0 && part.ids.length === 0 ? part : state(null)
-    if (holder !== part) parts.push(holder)
-    holder.ids = queue.window?.entries(from, idsMax) ?? nothing
-  }
-  return parts
+}
+
+/** What is settled of a chunk, and between it and the last one before. False when that is all of it. */
+function addSettled(state: QueueState, chunk: EntryChunk, expected: number): boolean {
+  if (chunk.first + chunkEntries <= state.head) return false
+  const bits = settledForGood(chunk)
+  if (bits?.every((byte) => byte === 255)) return false
+  if (chunk.first > expected) state.gaps.push(expected, chunk.first - 1)
+  if (bits !== null) state.bitmaps.push({ first: chunk.first, bits })
+  return true
 }
 
 /** What is durable and has failed, neighbours that failed equally often as one. */
-function addFailures(chunk: EntryChunk, list: () => number[]): void {
+function addFailures(chunk: EntryChunk, into: number[]): void {
   for (let slot = 0; slot < chunk.flags.length; slot++) {
     const flags = chunk.flags[slot] as number
     const sequence = chunk.base + slot
     const count = flags === 0 || (flags & EntryFlag.transient) !== 0 ? 0 : chunk.failuresOf(sequence)
     if (count === 0) continue
-    const into = list()
     const end = into.length
     if (into[end - 2] === sequence - 1 && into[end - 1] === count) into[end - 2] = sequence
     else into.push(sequence, sequence, count)
@@ -96,14 +108,14 @@ function addFailures(chunk: EntryChunk, list: () => number[]): void {
 }
 
 /** What waits for a time that its record does not know. */
-function addWaits(queue: LocalQueue, chunk: EntryChunk, list: () => number[]): void {
+function addWaits(chunk: EntryChunk, into: number[]): void {
   if (chunk.side === null || chunk.side.dues === null) return
   for (let slot = 0; slot < chunk.flags.length; slot++) {
     const flags = chunk.flags[slot] as number
     if ((flags & EntryFlag.waiting) === 0 || (flags & EntryFlag.transient) !== 0) continue
     const sequence = chunk.base + slot
-    if ((flags & EntryFlag.heldBack) === 0 && queue.rescheduled?.has(sequence) !== true) continue
-    list().push(sequence, chunk.dueOf(sequence))
+    if ((flags & EntryFlag.heldBack) === 0 && !chunk.isRescheduled(sequence)) continue
+    into.push(sequence, chunk.dueOf(sequence))
   }
 }
 

@@ -8,7 +8,7 @@
  * log (`mover.ts`), so that one old message does not hold 64 MiB.
  */
 import type { Clock } from '../../base/clock.ts'
-import type { Log, Position, Segment } from '../../log/log.ts'
+import type { Log, Segment } from '../../log/log.ts'
 import { chunkEntries, EntryFlag } from '../queue/entry-chunk.ts'
 import type { LocalQueue } from '../queue/local-queue.ts'
 import { type Digests, sentMarkOf } from './digests.ts'
@@ -146,22 +146,28 @@ export class Reclaim {
     for (const row of rows) {
       const queue = this.#ports.queues.get(row.queueId)
       if (queue === undefined || queue.restatedAt >= segment.end) continue
-      restate(this.#ports.log, queue, this.#ports.digests.touch)
+      await this.#restateQueue(queue)
+      if (this.#isStopped) break
       if (++restated % restatedPerTurn > 0) continue
       await this.#pause()
       if (this.#isStopped) break
     }
     return restated > 0
   }
-}
 
-/** Appends the complete state of a queue. */
-export function restate(log: Log, queue: LocalQueue, touch: (queue: LocalQueue, position: Position) => void): void {
-  for (const state of queueStates(queue, sentMarkOf(queue))) {
-    const at = log.reserve(queueStateBytes(state))
-    writeQueueState(log.buffer, at, state)
-    touch(queue, log.appended)
-    if (state.sentMark !== null) queue.restatedAt = log.appended
+  /** Appends the complete state of a queue, part by part: each is true when it is appended. */
+  async #restateQueue(queue: LocalQueue): Promise<void> {
+    const { log, digests } = this.#ports
+    let begunAt = 0
+    for (const state of queueStates(queue, sentMarkOf(queue))) {
+      if (this.#isStopped || queue.isDead) return
+      const at = log.reserve(queueStateBytes(state))
+      writeQueueState(log.buffer, at, state)
+      digests.touch(queue, log.appended)
+      if (begunAt > 0) await this.#pause()
+      else begunAt = log.appended
+    }
+    queue.restatedAt = begunAt
   }
 }
 

@@ -69,8 +69,6 @@ export class Scheduled {
     this.#forId(queue, messageId, reply, (chunk, sequence) => {
       const isDurable = (chunk.flagsOf(sequence) & EntryFlag.transient) === 0
       queue.entries.reschedule(chunk, sequence, dueAt)
-      queue.rescheduled ??= new Set()
-      queue.rescheduled.add(sequence)
       this.#ports.deadlines.arm(queue, dueAt)
       if (isDurable) this.#ports.failing.writeWait(queue, sequence, dueAt)
     })

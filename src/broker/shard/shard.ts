@@ -87,6 +87,7 @@ export class Shard implements ShardCommands {
       bodies: shard.#parts.bodies,
       paging: shard.#parts.paging,
       logger: options.logger,
+      runQueue: options.runQueue,
       queues: shard.#queues,
       touch: shard.#parts.digests.touch,
     })
