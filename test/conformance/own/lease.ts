@@ -54,8 +54,8 @@ function whenItEnds(sentences: Sentences): void {
     async (stage) => {
       const { client, queue } = await durableScene(stage)
       await consume(client, 2, queue, { args: lease(300) })
-      await publishTo(client, queue, message('slow'), message('quick'))
       const since = Date.now()
+      await publishTo(client, queue, message('slow'), message('quick'))
       const [slow, quick] = await client.expectMany(2, 'basic.deliver', 2)
       await consume(client, 3, queue, { args: { 'x-priority': int(1) } })
       ack(client, quick ?? null)
