@@ -65,8 +65,13 @@ export class Retention {
     const [first, second] = index.segments
     if (first === undefined || second === undefined) return null
     const { segment } = first
-    const isSettled = segment.isSealed && first.summary !== null && first.rows === null
-    if (!isSettled || this.#stateCommitted < segment.end || bodies.neededFrom < segment.end) return null
+    if (
+      !segment.isSealed ||
+      first.summary === null ||
+      this.#stateCommitted < segment.end ||
+      bodies.neededFrom < segment.end
+    )
+      return null
     return this.#isTooMuch() || this.#isTooOld(first, second) ? first : null
   }
 
