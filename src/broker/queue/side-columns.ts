@@ -1,6 +1,6 @@
 /**
  * Columns of a chunk that most queues never need, each made when the first entry needs it, for all 1,024 sequences.
- * Bytes an entry: priority 1, group 4, deadline 8, due 8, place 8, failures 1, returns 1, rescheduled 1.
+ * Bytes an entry: priority 1, group 4, deadline 8, due 8, place 8, failures 4, returns 1, rescheduled 1.
  */
 export const chunkEntries = 1024
 
@@ -10,7 +10,7 @@ export class SideColumns {
   deadlines: Float64Array | null = null
   dues: Float64Array | null = null
   places: Float64Array | null = null
-  failures: Uint8Array | null = null
+  failures: Uint32Array | null = null
   returns: Uint8Array | null = null
   rescheduled: Uint8Array | null = null
 
@@ -46,8 +46,8 @@ export class SideColumns {
   }
 
   setFailures(index: number, count: number): void {
-    this.failures ??= new Uint8Array(chunkEntries)
-    this.failures[index] = Math.min(255, count)
+    this.failures ??= new Uint32Array(chunkEntries)
+    this.failures[index] = count
   }
 
   addReturn(index: number): void {
