@@ -129,7 +129,7 @@ export class EntryChunk {
     return this.side?.rescheduled?.[sequence - this.first] === 1
   }
 
-  /** Deliveries that failed, up to 255. */
+  /** Deliveries that failed. */
   failuresOf(sequence: number): number {
     return this.side?.failures?.[sequence - this.first] ?? 0
   }
