@@ -1,6 +1,5 @@
 /** What README.md shows is run as it stands, against a real broker; what it lists is compared with the program. */
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, it } from 'node:test'
@@ -8,6 +7,7 @@ import amqplib from 'amqplib'
 import { environmentName } from '../../src/config/option.ts'
 import { options } from '../../src/config/options.ts'
 import { BrokerProcess } from '../support/broker-process.ts'
+import { blocks, programs, runModule } from '../support/documents.ts'
 import { projectRoot } from '../support/project-root.ts'
 
 const readme = readFileSync(join(projectRoot, 'README.md'), 'utf8')
@@ -57,6 +57,22 @@ describe('README.md', () => {
   })
 })
 
+describe('docs', () => {
+  it('show programs that run as they stand and print what they say', { timeout: 120_000 }, async (test) => {
+    const shown = docs().flatMap((document) =>
+      programs(readFileSync(join(projectRoot, document), 'utf8')).map((program) => ({ document, ...program })),
+    )
+    assert.ok(shown.length >= 9, 'a program for each feature of queues')
+    const broker = await BrokerProcess.start()
+    test.after(() => broker.stop())
+    for (const { document, code, output: expected } of shown) {
+      assert.ok(expected !== null, `${document}: a program is followed by what it prints`)
+      const { code: status, output } = await runModule(code.replace('amqp://localhost', broker.url))
+      assert.deepEqual({ document, status, output }, { document, status: 0, output: expected })
+    }
+  })
+})
+
 describe('docs/configuration.md', () => {
   it('lists every option with its default, and no other', () => {
     const text = readFileSync(join(projectRoot, 'docs/configuration.md'), 'utf8')
@@ -70,23 +86,6 @@ describe('docs/configuration.md', () => {
     )
   })
 })
-
-/** The contents of all fenced blocks of one language. */
-function blocks(markdown: string, language: string): string[] {
-  return Array.from(markdown.matchAll(new RegExp(`^\`\`\`${language}\n([^]*?)^\`\`\`$`, 'gm')), ([, text = '']) => text)
-}
-
-/** Run in the checkout, as the README says, so that it finds its packages. */
-function runModule(code: string): Promise<{ code: number | null; output: string }> {
-  const child = spawn(process.execPath, ['--input-type=module', '-e', code], { cwd: projectRoot, timeout: 20_000 })
-  let output = ''
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (text: string) => {
-      output += text
-    })
-  }
-  return new Promise((resolve) => child.once('close', (status) => resolve({ code: status, output })))
-}
 
 async function messagesLeft(broker: BrokerProcess, queue: string): Promise<number> {
   const connection = await amqplib.connect(broker.url)
