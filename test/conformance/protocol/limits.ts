@@ -114,6 +114,20 @@ function whatCounts(sentences: Sentences): void {
     assert.deepEqual(await take(client, queue), ['b', 'c'])
   })
 
+  sentences.prove('what the end of a channel puts back counts all at once: the oldest go', async (stage) => {
+    const client = await stage.client()
+    const dead = await deadLetters(stage, client)
+    const queue = await declare(stage, client, { 'x-max-length-bytes': int(10), ...dead.args })
+    await fill(client, queue, 'aa', 'x', 'bbb')
+    await client.call(2, 'channel.open')
+    for (let i = 0; i < 3; i += 1) await client.get(2, queue, { noAck: false })
+    client.send(2, 'basic.ack', { deliveryTag: 2 })
+    await fill(client, queue, 'c'.repeat(8))
+    await client.call(2, 'channel.close', { replyCode: 200 })
+    assert.deepEqual(await dead.bodies(2), ['aa', 'bbb'])
+    assert.deepEqual(await take(client, queue), ['c'.repeat(8)])
+  })
+
   sentences.prove('of a message only its body counts, not its properties', async (stage) => {
     const { client, queue } = await scene(stage, { 'x-max-length-bytes': int(10) })
     const properties = { headers: { large: 'h'.repeat(1_000) }, messageId: 'm'.repeat(200) }
