@@ -37,6 +37,8 @@ export interface WorldConsumer {
 }
 
 const fillerBytes = 60_000
+/** Turns of the event loop after which something goes round for ever. */
+const restTurnsMax = 10_000
 
 /** Queues to which an exchange leads; null: there is no such exchange. */
 type Exchanges = (exchange: string, keys: readonly string[]) => readonly string[] | null
@@ -208,7 +210,9 @@ export class QueueWorld {
 
   /** Waits until nothing moves by itself any more: commits, digests, loads, tasks. Time stands still. */
   async rest(): Promise<void> {
+    let turns = 0
     for (let quiet = 0; quiet < 5; ) {
+      if (++turns > restTurnsMax) throw new Error('what moves by itself does not come to rest')
       const before = this.#activity()
       await new Promise<void>((resolve) => setImmediate(resolve))
       quiet = before === this.#activity() ? quiet + 1 : 0
