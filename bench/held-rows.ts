@@ -6,7 +6,14 @@ const holdMs = 30_000
 /** Over how long they then do. */
 const spreadMs = 4_000
 
-const plain: Held = { property: null, queueArguments: {}, hasDeadLetters: false, turn: 'none', isInOrder: true }
+const plain: Held = {
+  property: null,
+  queueArguments: {},
+  isFull: false,
+  hasDeadLetters: false,
+  turn: 'none',
+  isInOrder: true,
+}
 
 const delay: MessageProperty = { kind: 'delay', low: holdMs, high: holdMs + spreadMs, isRandom: true }
 const expiration: MessageProperty = { ...delay, kind: 'expiration' }
@@ -32,7 +39,7 @@ export function heldRows(base: Row): Row[] {
     'expiration-dead': { property: expiration, turn: 'expired', ...dead },
     ttl: { queueArguments: timeToLive, turn: 'expired' },
     'ttl-dead': { queueArguments: timeToLive, turn: 'expired', ...dead },
-    'max-length': { queueArguments: { 'x-max-length': base.messages }, turn: 'again' },
+    'max-length': { isFull: true, turn: 'again' },
     ids: { property: id, queueArguments: deduplication, turn: 'again' },
   }
   return Object.entries(kinds).map(([name, held]) => ({ ...base, name: `held-${name}`, held: { ...plain, ...held } }))

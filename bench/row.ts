@@ -39,6 +39,8 @@ export interface Row {
 export interface Held {
   readonly property: MessageProperty | null
   readonly queueArguments: Table
+  /** It is limited to just as many messages, and gives up the oldest for each that comes. */
+  readonly isFull: boolean
   /** What dies goes to a second queue. */
   readonly hasDeadLetters: boolean
   /**

@@ -50,7 +50,9 @@ export async function runRow(target: Target, row: Row, options: RunOptions): Pro
 
 async function withTopology<T>(row: Row, jobs: JobOptions, work: (topology: Topology) => Promise<T>): Promise<T> {
   const { queues, isPersistent: isDurable, isFanout, held } = row
-  const ofHeld = held === null ? {} : { queueArguments: held.queueArguments, hasDeadLetters: held.hasDeadLetters }
+  const limit = held?.isFull === true ? { 'x-max-length': row.messages } : {}
+  const queueArguments = { ...held?.queueArguments, ...limit }
+  const ofHeld = { queueArguments, hasDeadLetters: held?.hasDeadLetters ?? false }
   const options = { queues, isDurable, isFanout, frameBytesMax: jobs.frameBytesMax, ...ofHeld }
   const topology = await Topology.declare(jobs.address, jobs.runId, options)
   try {

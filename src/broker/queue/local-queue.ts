@@ -56,6 +56,8 @@ export class LocalQueue implements Queue {
   armedAt = Number.POSITIVE_INFINITY
   /** Its expiry task stands in the run queue, or waits for a record to be read. */
   isExpiring = false
+  /** The task that gives up what is above its limits stands in the run queue. */
+  isShedding = false
   /** Wall time of its last use, for `x-expires`. */
   usedAt = 0
   /** Messages that die one after the other; null while none does. */

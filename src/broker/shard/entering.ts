@@ -2,20 +2,28 @@
  * How an entry comes into a queue that is not plain, or with a message that asks for more: at the place its priority,
  * its group and its delay give it, with the time at which it expires, and under the queue's limits.
  */
+import type { RunQueue } from '../../base/run-queue.ts'
 import type { Position } from '../../log/log.ts'
 import type { Message } from '../message.ts'
 import type { MessageTraits } from '../message-traits.ts'
 import { EntryFlag } from '../queue/entry-chunk.ts'
 import type { LocalQueue } from '../queue/local-queue.ts'
 import { isOverfull, QueueFeature } from '../queue/queue-features.ts'
-import type { DeadLetters } from './dead-letters.ts'
+import { type DeadLetters, dyingMax } from './dead-letters.ts'
 import type { Deadlines } from './deadlines.ts'
 import type { Delivery } from './delivery.ts'
 
+/** Entries a full queue gives up at once. A limit that is new may concern a million: the others go in slices. */
+const droppedAtOnce = 256
+/** Entries given up between two looks at the clock. */
+const stepEntries = 64
+
 export interface EnteringPorts {
+  readonly runQueue: RunQueue
   readonly deadlines: Deadlines
   readonly delivery: Delivery
   readonly deadLetters: DeadLetters
+  isServing(): boolean
   /** Loads the columns of a chunk that is away, then goes on with deliveries. */
   loadChunk(queue: LocalQueue, chunk: import('../queue/entry-chunk.ts').EntryChunk): void
 }
@@ -59,20 +67,49 @@ export class Entering {
     const { entries, settings } = queue
     // What was put back may stand above the limits of a queue that refuses what is new.
     if (settings.overflow !== 'drop-head' || isAboutToGive(queue)) return
-    while (isOverfull(settings, entries.ready, entries.readyBytes)) {
-      const sequence = entries.firstToDrop()
-      const chunk = entries.chunkOf(sequence)
-      if (sequence === 0 || chunk === null) return
-      if (chunk.isAway) {
-        // The limits hold again when it is there, with the next message.
-        if (!queue.isLoading) {
-          queue.isLoading = true
-          this.#ports.loadChunk(queue, chunk)
-        }
-        return
-      }
-      this.#ports.deadLetters.die(queue, chunk, sequence, 'maxlen')
+    for (let dropped = 0; isOverfull(settings, entries.ready, entries.readyBytes); dropped++) {
+      if (dropped === droppedAtOnce) return this.#shedLater(queue)
+      if (!this.#dropFirst(queue)) return
     }
+  }
+
+  /** False: there is nothing to give up, or it must be loaded first. */
+  #dropFirst(queue: LocalQueue): boolean {
+    const sequence = queue.entries.firstToDrop()
+    const chunk = queue.entries.chunkOf(sequence)
+    if (sequence === 0 || chunk === null) return false
+    if (!chunk.isAway) {
+      this.#ports.deadLetters.die(queue, chunk, sequence, 'maxlen')
+      return true
+    }
+    // The limits hold again when it is there, with the next message.
+    if (!queue.isLoading) {
+      queue.isLoading = true
+      this.#ports.loadChunk(queue, chunk)
+    }
+    return false
+  }
+
+  #shedLater(queue: LocalQueue): void {
+    if (queue.isShedding) return
+    queue.isShedding = true
+    this.#ports.runQueue.add({ run: (shouldYield) => this.#shed(queue, shouldYield) })
+  }
+
+  /** The limit may be another one meanwhile, or none, and the queue may be gone. */
+  #shed(queue: LocalQueue, shouldYield: () => boolean): boolean {
+    for (let dropped = 1; this.#isAbove(queue) && this.#dropFirst(queue); dropped++) {
+      if (dropped % stepEntries === 0 && shouldYield()) return true
+    }
+    queue.isShedding = false
+    return false
+  }
+
+  #isAbove(queue: LocalQueue): boolean {
+    const { entries, settings } = queue
+    if (queue.isDropped || !this.#ports.isServing() || settings.overflow !== 'drop-head') return false
+    if ((queue.dying?.size ?? 0) >= dyingMax) return false // when they are gone, `enforce` is called again
+    return isOverfull(settings, entries.ready, entries.readyBytes)
   }
 }
 

@@ -94,7 +94,7 @@ export class ShardParts {
     this.failing = new Failing({ log, clock, random, deadlines, deadLetters, touch })
     this.settling.failing = this.failing
     const loadChunk: Paging['load'] = (queue, chunk) => paging.load(queue, chunk)
-    this.entering = new Entering({ deadlines, delivery, deadLetters, loadChunk })
+    this.entering = new Entering({ runQueue, deadlines, delivery, deadLetters, isServing, loadChunk })
     const used = (queue: LocalQueue): void => this.used(queue, clock.now())
     const enforce = (queue: LocalQueue): void => this.entering.enforce(queue)
     this.consuming = new Consuming({ delivery, settling, clock, deadlines, used, enforce, isServing })

@@ -133,3 +133,24 @@ describe('messages that wait for their time', () => {
     )
   })
 })
+
+describe('a limit that is new', () => {
+  it('does not give up all at once what is above it', async () => {
+    const shard = await new ShardHarness([definitionOf(1, 'q')]).start()
+    for (let index = 0; index < 5_000; index++) shard.publish(`${index}`, ['q'], { isPersistent: false })
+    const queue = shard.queue('q')
+    queue.definition.settings = { ...queue.definition.settings, maxLength: 3 }
+    shard.shard.settingsChanged(queue)
+    const { entries } = queue
+    assert.ok(entries.ready > 4_000 && entries.ready < 5_000, `${entries.ready} are left`)
+    await shard.settle()
+    assert.equal(entries.ready, 3)
+    const consumer = shard.consume('q')
+    await shard.settle()
+    assert.deepEqual(
+      consumer.received.map(({ text }) => text),
+      ['4997', '4998', '4999'],
+    )
+    await shard.kill()
+  })
+})
