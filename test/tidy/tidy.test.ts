@@ -151,7 +151,7 @@ function forbiddenImports(file: SourceFile): string[] {
             `${file.path}:${line}: src/${own} may not import ${target}; it may import ${allowed.join(', ') || 'nothing'} (ARCHITECTURE.md)`,
           ]
     }
-    const places = packageTable[specifier] ?? []
+    const places = packageTable[packageOf(specifier)] ?? []
     const isAllowed = places.some((place) => isWithin(file.path.slice('src/'.length), place))
     return isAllowed
       ? []
@@ -159,6 +159,11 @@ function forbiddenImports(file: SourceFile): string[] {
           `${file.path}:${line}: package ${specifier} may be loaded only in ${places.map((place) => `src/${place}`).join(', ') || 'no place'}`,
         ]
   })
+}
+
+/** `@scope/name/module` → `@scope/name`. */
+function packageOf(specifier: string): string {
+  return specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/')
 }
 
 function forbiddenModules(file: SourceFile): string[] {
