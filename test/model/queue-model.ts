@@ -18,8 +18,8 @@ export interface QueuePlan {
   readonly settings: Partial<QueueSettings>
 }
 
-/** Failures and returns are counted so far and no further. */
-const countMax = 255
+/** Times that a message came back are counted so far and no further. */
+const returnsMax = 255
 
 /** What became of the entries of a queue, by sequence. */
 export type States = (name: string) => ReadonlyMap<number, ModelMessage['state']>
@@ -253,7 +253,7 @@ export class QueueModel {
       message.failures = seen.deliveryCount
       message.isCountCertain = true
     }
-    const counts = [message.failures, message.returns].map((count) => Math.min(count, countMax))
+    const counts = [message.failures, Math.min(message.returns, returnsMax)]
     assert.deepEqual([seen.deliveryCount, seen.acquiredCount], counts, `${what}: counts`)
     message.redelivered = 'yes'
     if (isNoAck) {
