@@ -101,7 +101,9 @@ function describe({ result }: NamedResult): string {
   parts.push(`generator ${result.generatorCores.toFixed(2)} cores`)
   if (result.gc !== null && result.gc.count > 0) parts.push(`longest GC ${formatMs(result.gc.longestMs)} ms`)
   if (result.loop !== null)
-    parts.push(`longest pause ${formatMs(result.loop.longestMs)} ms, ${result.loop.long} long ones`)
+    parts.push(
+      `longest pause ${formatMs(result.loop.longestMs)} ms, ${result.loop.long} long ones, most CPU time ${formatMs(result.loop.busiestMs)} ms`,
+    )
   if (result.quietLatency !== null) {
     const { p99, max } = result.quietLatency
     parts.push(`quiet p99 ${formatMs(p99)} ms, max ${formatMs(max)} ms`)

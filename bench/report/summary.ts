@@ -19,6 +19,8 @@ export interface Summary {
   readonly gcLongestMs: number | null
   /** The longest pause of the event loop of all runs, in milliseconds. */
   readonly loopLongestMs: number | null
+  /** The most CPU time between two looks at the timers of all runs, in milliseconds. */
+  readonly loopBusiestMs: number | null
   readonly heldBytes: Spread | null
   readonly reopenMs: Spread | null
   readonly problems: readonly string[]
@@ -42,6 +44,7 @@ export function summarise(row: string, target: string, results: readonly RunResu
     generatorCores: over((result) => result.generatorCores),
     gcLongestMs: over((result) => result.gc?.longestMs)?.max ?? null,
     loopLongestMs: over((result) => result.loop?.longestMs)?.max ?? null,
+    loopBusiestMs: over((result) => result.loop?.busiestMs)?.max ?? null,
     heldBytes: over((result) => result.heldBytes),
     reopenMs: over((result) => result.reopenMs),
     problems: [...new Set(results.flatMap((result) => result.problems))],

@@ -5,8 +5,8 @@ import { runInNewContext } from 'node:vm'
 
 /**
  * Loaded into a broker that the benchmark starts (`node --import`). Writes one line per garbage collection into the file
- * that BENCH_GC_LOG names; into that of BENCH_LOOP_LOG how late the event loop was at most in each tenth of a second, and
- * after SIGUSR2 how much memory is really held. `gc-log.ts` and `loop-log.ts` read them.
+ * that BENCH_GC_LOG names; into that of BENCH_LOOP_LOG, of each tenth of a second, how late the event loop was at most and
+ * the most CPU time between two looks at its timers (others who use the cores do not count there); and after SIGUSR2 how much memory is really held. `gc-log.ts` and `loop-log.ts` read them.
  */
 const gcPath = process.env['BENCH_GC_LOG']
 const loopPath = process.env['BENCH_LOOP_LOG']
@@ -42,9 +42,17 @@ function watchCollections(path: string): void {
 function watchLoop(path: string): void {
   const delay = monitorEventLoopDelay({ resolution })
   delay.enable()
+  let before = process.cpuUsage()
+  let busyMs = 0
+  setInterval(() => {
+    const now = process.cpuUsage()
+    busyMs = Math.max(busyMs, (now.user - before.user + now.system - before.system) / 1000)
+    before = now
+  }, resolution).unref()
   const note = (): void => {
     const lateMs = delay.count === 0 ? 0 : Math.max(0, delay.max / 1e6 - resolution)
-    appendFileSync(path, `${Date.now()} ${lateMs.toFixed(3)}\n`)
+    appendFileSync(path, `${Date.now()} ${lateMs.toFixed(3)} ${busyMs.toFixed(3)}\n`)
+    busyMs = 0
     delay.reset()
   }
   setInterval(note, loopMs).unref()

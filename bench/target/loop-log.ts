@@ -5,6 +5,8 @@ export interface LoopPauses {
   readonly longestMs: number
   /** Tenths of a second in which it was more than `longMs` late. */
   readonly long: number
+  /** The most CPU time, of all threads, from one look at the timers to the next. */
+  readonly busiestMs: number
 }
 
 export const longMs = 10
@@ -13,13 +15,15 @@ export const longMs = 10
 export function parseLoopLog(text: string, from: number, until: number): LoopPauses {
   let longestMs = 0
   let long = 0
+  let busiestMs = 0
   for (const line of text.split('\n')) {
-    const [at, lateMs] = line.split(' ').map(Number)
+    const [at, lateMs, busyMs = 0] = line.split(' ').map(Number)
     if (at === undefined || lateMs === undefined || Number.isNaN(lateMs) || !(at >= from && at < until)) continue
     longestMs = Math.max(longestMs, lateMs)
     if (lateMs > longMs) long++
+    busiestMs = Math.max(busiestMs, busyMs)
   }
-  return { longestMs, long }
+  return { longestMs, long, busiestMs }
 }
 
 /** Null when the file is not there: the broker is not ours. */

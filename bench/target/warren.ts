@@ -51,7 +51,7 @@ export class Warren {
         name: 'warren serve',
         command: process.execPath,
         args: [...startArgs, ...options.nodeArgs, '--import', hookUrl, mainPath, ...serve, ...options.serveArgs],
-        env: { ...process.env, BENCH_GC_LOG: gcLogPath, BENCH_LOOP_LOG: loopLogPath },
+        env: { ...process.env, WARREN_HTTP_PORT: 'none', BENCH_GC_LOG: gcLogPath, BENCH_LOOP_LOG: loopLogPath },
         cwd: process.cwd(),
         logPath: join(home, 'output.log'),
         stopMsMax,

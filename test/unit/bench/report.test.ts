@@ -11,6 +11,7 @@ import { chooseRows } from '../../../bench/scenarios.ts'
 import { Histogram } from '../../../bench/stats/histogram.ts'
 import { spread } from '../../../bench/stats/spread.ts'
 import { parseGcLog } from '../../../bench/target/gc-log.ts'
+import { parseHeldBytes, parseLoopLog } from '../../../bench/target/loop-log.ts'
 import { parseListeners, parseStat, processTree } from '../../../bench/target/proc.ts'
 
 const result: RunResult = {
@@ -343,5 +344,14 @@ describe('progress', () => {
     for (let count = 0; count < 50; count++) progress.update('busy')
     progress.done('fine', 10)
     assert.deepEqual(written, ['row: fine\n'])
+  })
+})
+
+describe("the log of the broker's loop", () => {
+  it('is read for the time asked for, the lines about memory apart', () => {
+    const text = '1000 5.500 2.000\n1100 12.000 3.000\n1150 memory 4096\n1200 0.100 9.000\n1300 80.000 80.000\n'
+    assert.deepEqual(parseLoopLog(text, 1000, 1300), { longestMs: 12, long: 1, busiestMs: 9 })
+    assert.equal(parseHeldBytes(text), 4096)
+    assert.equal(parseHeldBytes('1000 5.500 2.000\n'), null)
   })
 })
