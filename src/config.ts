@@ -59,6 +59,28 @@ export function processEnvironment(): Readonly<Record<string, string | undefined
   return process.env
 }
 
+/** The defaults with other values, in the program's own units: for those who start a node from a program. */
+export function configWith(given: Partial<Config>): Config {
+  const values = new Map<string, unknown>()
+  const problems: string[] = []
+  for (const [field, value] of Object.entries(given)) {
+    if (value === undefined) continue
+    const option = fields.find(([name]) => name === field)?.[1]
+    const near = nearest(field, [...fields.map(([name]) => name)])
+    if (option === undefined)
+      problems.push(`${field}: there is no such option${near === null ? '' : `; did you mean ${near}?`}`)
+    else if (fits(option, value)) values.set(option.key, value)
+    else problems.push(`${field} = ${JSON.stringify(value)} does not fit; give ${expectation(option)}`)
+  }
+  if (problems.length > 0) throw new ConfigError(problems)
+  return fromValues(values)
+}
+
+/** Times are milliseconds here, which a file would have to write with their unit. */
+function fits({ kind }: Option<unknown>, value: unknown): boolean {
+  return kind.type === 'duration' ? check({ ...kind, type: 'integer' }, value) !== null : check(kind, value) === value
+}
+
 function fromValues(values: ReadonlyMap<string, unknown>): Config {
   const entries = fields.map(([field, option]) => [field, values.get(option.key) ?? option.default])
   return Object.freeze(Object.fromEntries(entries)) as Config

@@ -11,7 +11,7 @@ import { type Clock, SystemClock } from './base/clock.ts'
 import type { Files } from './base/files.ts'
 import type { Logger } from './base/logger.ts'
 import { type Memory, SystemMemory } from './base/memory.ts'
-import type { Network } from './base/network.ts'
+import type { Network, Socket } from './base/network.ts'
 import { type Random, SystemRandom } from './base/random.ts'
 import { RunQueue } from './base/run-queue.ts'
 import { SystemFiles } from './base/system-files.ts'
@@ -23,17 +23,15 @@ import { LocalShards, type LocalShardsOptions } from './broker/shard/local-shard
 import { Streams } from './broker/stream/streams.ts'
 import { Topology } from './broker/topology/topology.ts'
 import type { Config } from './config.ts'
-import { type DataPaths, dataPaths, prepareDataDirectory, writeFormat } from './data-directory.ts'
-import { DataDirectoryLocked, lockDataDirectory } from './log/file/data-directory-lock.ts'
-import { openFileLog } from './log/file/file-log.ts'
-import { roomBytesMinDefault } from './log/file/file-log-options.ts'
+import { listen } from './listeners.ts'
+import { DataDirectoryLocked } from './log/file/data-directory-lock.ts'
 import { FormatUnknown } from './log/file/format.ts'
-import { LogDirectories } from './log/file/log-directories.ts'
-import { openScratchLog, scratchSegmentBytes } from './log/file/scratch-log.ts'
+import { scratchSegmentBytes } from './log/file/scratch-log.ts'
 import { LogDamaged } from './log/log.ts'
 import { defaultServerLimits, type ServerLimits } from './server/limits.ts'
 import { Server } from './server/listener.ts'
 import { errorName, StartError } from './start-error.ts'
+import { fileStorage, memoryStorage, type Storage } from './storage.ts'
 import { version } from './version.ts'
 
 export { StartError } from './start-error.ts'
@@ -41,6 +39,8 @@ export { StartError } from './start-error.ts'
 /** Everything outside of the program that a node touches. */
 export interface World {
   readonly clock: Clock
+  /** What goes by the machine's time where `clock` is moved by hand: heartbeats, alarms, slices. Default: `clock`. */
+  readonly machineClock?: Clock
   readonly random: Random
   readonly files: Files
   readonly network: Network
@@ -49,12 +49,14 @@ export interface World {
 }
 
 export interface Daemon {
-  /** Where it listens, as URLs; `*` stands for all interfaces. */
+  /** Where it listens, as URLs: `amqp:`, then `http:`. `*` stands for all interfaces. Empty when it does not. */
   readonly addresses: readonly string[]
-  /** Absolute path. */
-  readonly dataDirectory: string
+  /** Absolute path; null when there is none. */
+  readonly dataDirectory: string | null
   /** Settles when the node cannot go on; the process should then end. */
   readonly failed: Promise<Error>
+  /** Takes a connected socket over, as if it had come from a listener. */
+  accept(socket: Socket): void
   /**
    * Accepts no more, tells clients to go (320) once their confirms are out, commits and closes. False when some client
    * had not gone within `drainMsMax`; it is then cut off. Nothing confirmed is lost either way.
@@ -68,6 +70,16 @@ export interface Insertions {
   readonly shardFace?: NonNullable<LocalShardsOptions['face']>
 }
 
+/** What makes a node inside another program different from one that is a process. */
+export interface NodeParts extends Insertions {
+  /** Default: files in the data directory. */
+  readonly storage?: 'files' | 'memory'
+  /** False: there is no AMQP port; connections come by `accept`. */
+  readonly listens?: boolean
+  /** Definitions, as JSON text, imported after those of the file. */
+  readonly definitions?: string
+}
+
 export function systemWorld(logger: Logger): World {
   return {
     clock: new SystemClock(),
@@ -79,57 +91,53 @@ export function systemWorld(logger: Logger): World {
   }
 }
 
-export async function startDaemon(config: Config, world: World, insertions: Insertions = {}): Promise<Daemon> {
-  const paths = dataPaths(config.dataDirectory)
+export async function startDaemon(config: Config, given: World, parts: NodeParts = {}): Promise<Daemon> {
+  const world = { ...given, machineClock: given.machineClock ?? given.clock }
+  const storage = storageOf(config, world, parts)
   const closers: Closer[] = []
   const failure = new Failure()
-  const runQueue = new RunQueue(world.clock)
+  const runQueue = new RunQueue(world.machineClock)
   try {
-    const isNew = await openDoor(world, paths, closers)
-    const alarms = makeAlarms(config, world, paths)
-    const broker = await openBroker(config, world, paths, { runQueue, closers, failure, alarms, insertions })
-    if (isNew) await writeFormat(world.files, paths.root)
-    await loadDefinitions(config, world, broker)
+    await storage.open()
+    closers.push(() => storage.close())
+    const alarms = makeAlarms(config, world, storage)
+    const broker = await openBroker(config, world, storage, { runQueue, closers, failure, alarms, parts })
+    await storage.opened()
+    await loadDefinitions(config, world, broker, parts.definitions)
     closers.push(() => alarms.stop())
     await alarms.start(broker)
     const server = new Server({
       ...world,
+      clock: world.machineClock,
       runQueue,
       broker,
       limits: serverLimits(config),
       identity: { version: config.toldVersion },
       version,
     })
-    const port = await listen(server, config)
+    const listening = await listen(server, config, world, { listensForAmqp: parts.listens ?? true })
     return {
-      addresses: [urlOf(config.host, port)],
-      dataDirectory: paths.root,
+      addresses: listening.addresses,
+      dataDirectory: storage.directory,
       failed: failure.happened,
+      accept: (socket) => server.accept(socket),
       stop: async (drainMsMax) => {
+        listening.http?.stopping()
         const isDrained = await server.close(drainMsMax)
+        await listening.http?.close()
         await closeAll(closers)
         return isDrained
       },
     }
   } catch (error) {
     await closeAll(closers)
-    throw asStartError(error, paths)
+    throw asStartError(error, storage.directory)
   }
 }
 
-/** Definitions are few and small; what is dead among them is written again and again. In bytes. */
-const topologySegmentBytes = 16 * 1024 * 1024
-
-/** There may be many streams, so each begins small, and has less in memory. A page is what is read at once. In bytes. */
-const streamLogSizes = {
-  pageBytes: 512 * 1024,
-  firstSegmentBytes: 1024 * 1024,
-  cacheBytes: 8 * 1024 * 1024,
-} as const
-
-/** IPv6 addresses stand in brackets (RFC 3986 §3.2.2). */
-function urlOf(host: string, port: number): string {
-  return `amqp://${host.includes(':') ? `[${host}]` : host}:${port}`
+function storageOf(config: Config, world: World & { machineClock: Clock }, { storage }: NodeParts): Storage {
+  const { files, machineClock: clock, random, logger } = world
+  return storage === 'memory' ? memoryStorage(clock) : fileStorage(config, { files, clock, random, logger })
 }
 
 /** What was opened, in the order of opening; it is closed in reverse. */
@@ -153,50 +161,27 @@ class Failure {
   readonly set = (error: Error): void => this.#resolve(error)
 }
 
-/**
- * Nothing in the directory is touched before it is known to be ours and nobody else uses it. Returns true when a first
- * start begins there.
- */
-async function openDoor({ files }: World, paths: DataPaths, closers: Closer[]): Promise<boolean> {
-  const isNew = await prepareDataDirectory(files, paths.root)
-  const lock = await lockDataDirectory(paths.root)
-  closers.push(() => lock.release())
-  return isNew
-}
-
 /** What the broker shares with the rest of the node. */
 interface BrokerSurroundings {
   readonly runQueue: RunQueue
   readonly closers: Closer[]
   readonly failure: Failure
   readonly alarms: Alarms
-  readonly insertions: Insertions
+  readonly parts: NodeParts
 }
 
 /** Topology first, wholly: shard records of queues it does not know are dead. */
 async function openBroker(
   config: Config,
-  world: World,
-  paths: DataPaths,
-  { runQueue, closers, failure, alarms, insertions }: BrokerSurroundings,
+  { clock, random, logger }: World,
+  storage: Storage,
+  { runQueue, closers, failure, alarms, parts: { shardFace } }: BrokerSurroundings,
 ): Promise<Broker> {
-  const { files, clock, random, logger } = world
-  const { shardFace } = insertions
-  const roomBytesMin = Math.min(roomBytesMinDefault, config.diskFreeBytesMin)
-  const logOptions = { files, clock, random, logger, roomBytesMin }
   let broker: Broker | null = null
   const congested = new AnyOf<'shard' | 'streams'>((isAny) => broker?.setCongested(isAny))
   const full = new AnyOf<'shard' | 'streams'>((isAny) => alarms.setLogFull(isAny))
   const shards: LocalShards = new LocalShards({
-    openLogs: async () => ({
-      log: await openFileLog({
-        ...logOptions,
-        directory: paths.shard,
-        name: 'shard-0',
-        cacheBytes: config.logCacheBytesMax,
-      }),
-      scratch: await openScratchLog({ ...logOptions, directory: paths.scratch, memoryBytes: config.transientBytesMax }),
-    }),
+    openLogs: storage.openShardLogs,
     scratchSegmentBytes,
     uncommittedBytesMax: config.uncommittedBytesMax,
     entryBytesMax: config.entryBytesMax,
@@ -213,7 +198,7 @@ async function openBroker(
 
   const streams = new Streams({
     queues: shards,
-    logs: new LogDirectories({ ...logOptions, ...streamLogSizes, root: paths.streams, name: 'stream' }),
+    logs: storage.streamLogs,
     clock,
     runQueue,
     logger,
@@ -224,13 +209,7 @@ async function openBroker(
   })
 
   const topology = new Topology({ directory: streams, runQueue, random, logger, onFailed: failure.set })
-  const topologyLog = await openFileLog({
-    ...logOptions,
-    directory: paths.topology,
-    name: 'topology',
-    firstSegmentBytes: 1024 * 1024,
-    segmentBytes: topologySegmentBytes,
-  })
+  const topologyLog = await storage.openTopologyLog()
   topologyLog.listener = topology.logListener
   closers.push(() => topology.close())
   await topology.open(topologyLog)
@@ -245,22 +224,36 @@ async function openBroker(
   return broker
 }
 
-/** What a file says there should be; whatever of it is there already stays. */
-async function loadDefinitions({ definitions: path }: Config, { files, logger }: World, broker: Broker): Promise<void> {
-  if (path === 'none') return
+/** What a file, and whoever starts the node, says there should be; whatever of it is there already stays. */
+async function loadDefinitions(config: Config, world: World, broker: Broker, given?: string): Promise<void> {
+  const { definitions: path } = config
+  const { logger, files } = world
+  const file = { place: path, mend: 'mend the file or give another', read: () => readText(files, path), logger }
+  if (path !== 'none') await importFrom(file, broker)
+  if (given === undefined) return
+  await importFrom({ place: 'the options', mend: 'mend them', read: () => Promise.resolve(given), logger }, broker)
+}
+
+interface DefinitionsSource {
+  readonly place: string
+  readonly mend: string
+  read(): Promise<string>
+  readonly logger: Logger
+}
+
+async function importFrom({ place, mend, read, logger }: DefinitionsSource, broker: Broker): Promise<void> {
   try {
-    const document = parseDefinitions(await readText(files, path))
-    const { warnings } = await broker.importDefinitions(document)
-    for (const warning of warnings) logger.warn({ definitions: path }, warning)
-    logger.info({ definitions: path, warnings: warnings.length }, 'definitions are imported')
+    const { warnings } = await broker.importDefinitions(parseDefinitions(await read()))
+    for (const warning of warnings) logger.warn({ definitions: place }, warning)
+    logger.info({ definitions: place, warnings: warnings.length }, 'definitions are imported')
   } catch (error) {
     if (error instanceof DefinitionsError) {
-      const sentence = `the definitions in ${path} cannot be imported: ${error.message}; mend the file or give another`
+      const sentence = `the definitions in ${place} cannot be imported: ${error.message}; ${mend}`
       throw new StartError('definitions', sentence, error)
     }
     if (!(error instanceof Error && 'syscall' in error)) throw error
-    const mend = 'give definitions the path of a file that this user may read'
-    throw new StartError('definitions', `the definitions ${path} cannot be read (${errorName(error)}): ${mend}`, error)
+    const sentence = `the definitions ${place} cannot be read (${errorName(error)}): give definitions the path of a file`
+    throw new StartError('definitions', `${sentence} that this user may read`, error)
   }
 }
 
@@ -276,33 +269,19 @@ async function readText(files: Files, path: string): Promise<string> {
   }
 }
 
-function makeAlarms(config: Config, world: World, paths: DataPaths): Alarms {
+function makeAlarms(config: Config, world: World & { machineClock: Clock }, storage: Storage): Alarms {
   return new Alarms({
     ...world,
-    directory: paths.root,
+    clock: world.machineClock,
+    files: storage,
+    directory: storage.directory ?? 'memory',
     memoryBytesMax: Math.floor(world.memory.limitBytes * config.memoryWatermark),
     diskFreeBytesMin: config.diskFreeBytesMin,
   })
 }
 
-async function listen(server: Server, { host, port }: Config): Promise<number> {
-  try {
-    return await server.listen({ host, port })
-  } catch (error) {
-    const name = errorName(error)
-    const mends: Readonly<Record<string, string>> = {
-      EADDRINUSE: 'another program listens there; stop it or give another --port',
-      EACCES: 'this user may not; give a --port above 1023',
-      EADDRNOTAVAIL: 'no network interface has this address; give another --host',
-      ENOTFOUND: 'nobody knows this name; give an address with --host',
-    }
-    const mend = mends[name] ?? 'give another --host or --port'
-    throw new StartError('address', `cannot listen on port ${port} of ${host} (${name}): ${mend}`, error)
-  }
-}
-
 /** What the world did to us has a sentence; our own mistakes go on as they are. */
-function asStartError(error: unknown, { root }: DataPaths): unknown {
+function asStartError(error: unknown, root: string | null): unknown {
   if (error instanceof LogDamaged) {
     const mend = `\`warren fsck ${root}\` shows the damage, and with --repair writes what is whole to a new directory`
     return new StartError('data-directory', `the data in ${root} is damaged: ${error.message}; ${mend}`, error)

@@ -1,3 +1,5 @@
+import { DeadlineHeap } from './deadline-heap.ts'
+
 /**
  * Time as the program sees it. Everything that waits or looks at a clock does so through this interface,
  * so that a simulation or a test moves time by hand.
@@ -40,7 +42,9 @@ export class SystemClock implements Clock {
 /** Time that stands still until `advance` is called. `soon` still runs by itself: it is order, not time. */
 export class ManualClock implements Clock {
   #ms: number
-  #timers: { due: number; order: number; callback: () => void }[] = []
+  /** Due times and orders of creation; those of cancelled timers come up too, and are passed over. */
+  readonly #due = new DeadlineHeap()
+  readonly #callbacks = new Map<number, () => void>()
   #order = 0
 
   constructor(startMs = 1_700_000_000_000) {
@@ -56,30 +60,37 @@ export class ManualClock implements Clock {
   }
 
   after(ms: number, callback: () => void): Timer {
-    const timer = { due: this.#ms + ms, order: this.#order++, callback }
-    this.#timers.push(timer)
-    return {
-      cancel: () => {
-        this.#timers = this.#timers.filter((other) => other !== timer)
-      },
-    }
+    const order = this.#order++
+    this.#due.push(this.#ms + ms, order)
+    this.#callbacks.set(order, callback)
+    return { cancel: () => this.#cancel(order) }
+  }
+
+  #cancel(order: number): void {
+    if (!this.#callbacks.delete(order)) return
+    if (this.#due.size > 2 * this.#callbacks.size) this.#due.sweep(4, (_due, other) => this.#callbacks.has(other))
   }
 
   soon(callback: () => void): void {
     setImmediate(callback)
   }
 
+  /** When the next timer is due, as `now` tells it; `Infinity` when there is none. */
+  get nextDue(): number {
+    while (this.#due.size > 0 && !this.#callbacks.has(this.#due.firstValue)) this.#due.pop()
+    return this.#due.firstDeadline
+  }
+
   /** Moves time on by `ms` and runs what falls due, in order of due time, then of creation. */
   advance(ms: number): void {
     const end = this.#ms + ms
-    for (;;) {
-      const next = this.#timers
-        .filter((timer) => timer.due <= end)
-        .sort((a, b) => a.due - b.due || a.order - b.order)[0]
-      if (next === undefined) break
-      this.#timers = this.#timers.filter((timer) => timer !== next)
-      this.#ms = Math.max(this.#ms, next.due)
-      next.callback()
+    for (let due = this.nextDue; due <= end; due = this.nextDue) {
+      const order = this.#due.firstValue
+      const callback = this.#callbacks.get(order)
+      this.#due.pop()
+      this.#callbacks.delete(order)
+      this.#ms = Math.max(this.#ms, due)
+      callback?.()
     }
     this.#ms = end
   }

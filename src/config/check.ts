@@ -11,6 +11,8 @@ export function check(kind: Kind, value: unknown): number | string | null {
   switch (kind.type) {
     case 'integer':
       return between(kind, value, true)
+    case 'port':
+      return value === 'none' ? value : between({ min: 0, max: 65_535 }, value, true)
     case 'fraction':
       return between(kind, value, false)
     case 'bytes':
@@ -26,7 +28,8 @@ export function check(kind: Kind, value: unknown): number | string | null {
 
 /** Flags and environment variables are text; where the option takes a bare number, one is meant. */
 export function checkText(kind: Kind, text: string): number | string | null {
-  const takesNumber = kind.type === 'integer' || kind.type === 'fraction' || kind.type === 'bytes'
+  const takesNumber =
+    kind.type === 'integer' || kind.type === 'port' || kind.type === 'fraction' || kind.type === 'bytes'
   return check(kind, takesNumber && /^\d+(\.\d+)?$/.test(text.trim()) ? Number(text) : text)
 }
 

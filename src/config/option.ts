@@ -16,6 +16,7 @@ export interface Option<T> {
 
 export type Kind =
   | { readonly type: 'integer'; readonly min: number; readonly max: number }
+  | { readonly type: 'port' }
   | { readonly type: 'fraction'; readonly min: number; readonly max: number }
   | { readonly type: 'bytes'; readonly min: number; readonly max: number }
   | { readonly type: 'duration'; readonly min: number; readonly max: number }
@@ -31,6 +32,11 @@ interface Range<T> {
 export function integer(key: string, range: Range<number>, about: string): Option<number> {
   const { default: value, min, max } = range
   return { key, kind: { type: 'integer', min, max }, default: value, defaultText: String(value), about }
+}
+
+/** A TCP port, 0 for a free one, or `none` for none. */
+export function port(key: string, value: number, about: string): Option<number | 'none'> {
+  return { key, kind: { type: 'port' }, default: value, defaultText: String(value), about }
 }
 
 export function fraction(key: string, range: Range<number>, about: string): Option<number> {
@@ -102,6 +108,8 @@ export function expectation(option: Option<unknown>): string {
   switch (kind.type) {
     case 'integer':
       return `a whole number from ${kind.min} to ${kind.max}, such as ${option.defaultText}`
+    case 'port':
+      return `a whole number from 0 to 65535 or "none", such as ${option.defaultText}`
     case 'fraction':
       return `a number from ${kind.min} to ${kind.max}, such as ${option.defaultText}`
     case 'bytes':

@@ -4,7 +4,7 @@
  * When you add one: a row here is all it takes for flag-less use (TOML and environment); give it to the part that
  * needs it in `daemon.ts`, and a row in `docs/configuration.md` (a test compares).
  */
-import { bytes, choice, duration, fraction, integer, type Option, text } from './option.ts'
+import { bytes, choice, duration, fraction, integer, type Option, port, text } from './option.ts'
 
 export const options = {
   host: text(
@@ -17,6 +17,17 @@ export const options = {
     'port',
     { default: 5672, min: 0, max: 65535 },
     'TCP port for AMQP; 0 takes a free one, which is printed.',
+  ),
+  httpPort: port(
+    'http-port',
+    15_672,
+    'TCP port for HTTP and AMQP over WebSocket; 0 takes a free one, which is printed; `none` is no HTTP.',
+  ),
+  httpOrigins: text(
+    'http-origins',
+    'same-host',
+    '"same-host", "*", or origins such as "https://shop.example" with commas between them',
+    'Web pages that may connect by WebSocket: those of the same host, all (`*`), or those named.',
   ),
   dataDirectory: text(
     'data',
@@ -132,6 +143,11 @@ export const options = {
     'limits.message-size',
     { default: '128MiB', min: '1KiB', max: '128MiB' },
     'Body of one message; a larger one closes the channel (406).',
+  ),
+  webSocketMessageBytesMax: bytes(
+    'limits.websocket-message',
+    { default: '1MiB', min: '128KiB', max: '128MiB' },
+    'One message of a WebSocket, which may hold many frames; a larger one closes it (1009).',
   ),
   consumersPerChannelMax: integer(
     'limits.consumers-per-channel',

@@ -19,7 +19,7 @@ export async function serve(
   const logger = openLogger(config.logLevel, { isTerminal: false, write: (line) => process.stderr.write(line) })
   const world = systemWorld(logger)
   const altered = alter(world)
-  const daemon = await startDaemon(config, { ...world, ...altered.world }, altered.insertions)
+  const daemon = await startDaemon({ ...config, httpPort: 'none' }, { ...world, ...altered.world }, altered.insertions)
   process.once('SIGTERM', () => {
     void daemon.stop(config.drainMsMax).then((isDrained) => process.exit(isDrained ? 0 : 5))
   })

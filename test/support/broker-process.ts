@@ -190,12 +190,12 @@ process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL')
 })
 
-/** Ours without what would configure the broker, or make it think that it is a test. */
+/** Ours without what would configure the broker, or make it think that it is a test; no HTTP, as many run side by side. */
 function childEnvironment(more: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(
     ([name]) => !name.startsWith('WARREN_') && name !== 'NODE_TEST_CONTEXT',
   )
-  return { ...Object.fromEntries(kept), ...more }
+  return { ...Object.fromEntries(kept), WARREN_HTTP_PORT: 'none', ...more }
 }
 
 /** A port that was free a moment ago. */

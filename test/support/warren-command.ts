@@ -25,7 +25,8 @@ export function startWarren(
   environment: Readonly<Record<string, string>> = {},
 ): RunningCommand {
   const inherited = Object.entries(process.env).filter(([name]) => !/^(WARREN_|NODE_TEST)/.test(name))
-  const env = { ...Object.fromEntries(inherited), ...environment }
+  // Several run side by side, and only one could have the usual port for HTTP.
+  const env = { ...Object.fromEntries(inherited), WARREN_HTTP_PORT: 'none', ...environment }
   const child = spawn(process.execPath, [warrenMain, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] })
   const output = { stdout: '', stderr: '' }
   const timer = setTimeout(() => child.kill('SIGKILL'), commandMsMax)

@@ -79,7 +79,8 @@ export const guardedModules =
 export const guardedModulePlaces: Readonly<Record<string, readonly string[]>> = {
   base: ['node:fs', 'node:fs/promises', 'node:net', 'node:tls', 'node:os', 'node:perf_hooks'],
   cli: ['node:fs'],
-  'management/http-server.ts': ['node:http'],
+  // Listens with `net`, so that `http` need not be loaded before somebody comes.
+  'management/http-server.ts': ['node:http', 'node:net'],
   'management/web-socket-upgrades.ts': ['node:http'],
   'client/driver/node-dial.ts': ['node:net', 'node:tls'],
   // The lock is a listening socket: there is no other way to hold one in Node that dies with the process.

@@ -31,15 +31,15 @@ export async function serve(flags: Readonly<Record<string, string>>): Promise<Ex
   const daemon = await start(config, logger)
   if (typeof daemon === 'number') return daemon
   for (const address of daemon.addresses) {
-    process.stdout.write(`Warren ${version} listens on ${address}, data in ${daemon.dataDirectory}\n`)
+    const what = address.startsWith('http:') ? 'AMQP over WebSocket at /ws' : `data in ${daemon.dataDirectory}`
+    process.stdout.write(`Warren ${version} listens on ${address}, ${what}\n`)
   }
   return await stopWhenAsked(daemon, signals, config, logger)
 }
 
 async function readConfig(flags: Readonly<Record<string, string>>): Promise<LoadedConfig | null> {
-  const { config: file = null, logLevel, ...others } = flags
-  const byKey = new Map(Object.entries(others))
-  if (logLevel !== undefined) byKey.set('log-level', logLevel)
+  const { config: file = null, ...others } = flags
+  const byKey = new Map(Object.entries(others).map(([name, value]) => [keyOf(name), value]))
   try {
     return await loadConfig({
       file,
@@ -52,6 +52,11 @@ async function readConfig(flags: Readonly<Record<string, string>>): Promise<Load
     for (const problem of error.problems) complain(problem)
     return null
   }
+}
+
+/** `logLevel` → `log-level`: the command line's names as the options have them. */
+function keyOf(flag: string): string {
+  return flag.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 }
 
 async function start(config: Config, logger: Logger): Promise<Daemon | ExitCode> {
@@ -69,6 +74,7 @@ const exitCodes = {
   'data-directory': ExitCode.dataDirectory,
   address: ExitCode.address,
   definitions: ExitCode.usage,
+  options: ExitCode.usage,
 } as const
 
 async function stopWhenAsked(daemon: Daemon, signals: StopSignals, config: Config, logger: Logger): Promise<ExitCode> {

@@ -48,6 +48,7 @@ export class MemoryLog implements Log {
 
   readonly #clock: Clock
   readonly #paging: Paging | null
+  readonly #keepsContent: boolean
   readonly #live = new Map<number, MemorySegment>()
   readonly #digests = new Map<number, Uint8Array>()
   readonly #idle: Uint8Array[] = []
@@ -61,8 +62,10 @@ export class MemoryLog implements Log {
   #viewId = -1
   #viewOfBytes: DataView
 
-  constructor(clock: Clock, paging: Paging | null) {
+  /** With `keepsContent` a log that was closed may be used again, with all that is in it. */
+  constructor(clock: Clock, paging: Paging | null, { keepsContent = false }: { keepsContent?: boolean } = {}) {
     this.#clock = clock
+    this.#keepsContent = keepsContent
     this.#paging = paging
     this.buffer = new Uint8Array(memorySegmentBytes)
     this.#open = new MemorySegment(0, this.buffer)
@@ -232,6 +235,10 @@ export class MemoryLog implements Log {
 
   async close(): Promise<void> {
     this.#commit()
+    if (this.#keepsContent) {
+      this.listener = null
+      return
+    }
     this.#isClosed = true
     await this.#paging?.close()
     this.#live.clear()

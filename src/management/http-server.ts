@@ -1,0 +1,139 @@
+/**
+ * HTTP of a node: one port for its routes and for AMQP over WebSocket. What is served here asks for no login and tells
+ * nothing but that a broker is there.
+ *
+ * The port is a plain one until somebody connects; only then is Node's HTTP loaded, which would otherwise be a good part
+ * of a start.
+ */
+import type * as http from 'node:http'
+import { createRequire } from 'node:module'
+import * as net from 'node:net'
+import type { Arena } from '../base/arena.ts'
+import type { Clock } from '../base/clock.ts'
+import type { Logger } from '../base/logger.ts'
+import type { ListenAddress, Socket } from '../base/network.ts'
+import { pathOf, WebSocketUpgrades, webSocketPath } from './web-socket-upgrades.ts'
+
+export interface HttpServerOptions {
+  readonly clock: Clock
+  /** What the read buffer of WebSockets is cut from. */
+  readonly arena: Arena
+  readonly logger: Logger
+  /** Takes AMQP connections over. */
+  accept(socket: Socket): void
+  /** Pages that may connect by WebSocket: `same-host`, `*`, or their origins with commas between them. */
+  readonly origins: string
+  /** TCP connections in all; a further one is closed at once. */
+  readonly connectionsMax: number
+  /** How long a request may take to arrive, in milliseconds; then 408. */
+  readonly requestMsMax: number
+  /** How long a WebSocket's peer may take to answer a close, in milliseconds; then it is cut off. */
+  readonly closeMsMax: number
+  /** One message of a WebSocket, in bytes; above, it is closed (1009). */
+  readonly messageBytesMax: number
+}
+
+/** Idle connections are closed after this time, in milliseconds. */
+const idleMsMax = 5_000
+/** How often requests that take too long are looked for, in milliseconds. */
+const lookMs = 2_000
+
+export class HttpServer {
+  readonly #options: HttpServerOptions
+  readonly #listener: net.Server
+  #server: http.Server | null = null
+  readonly #upgrades: WebSocketUpgrades
+  #isStopping = false
+
+  constructor(options: HttpServerOptions) {
+    this.#options = options
+    this.#upgrades = new WebSocketUpgrades(options)
+    this.#listener = net.createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
+      this.#server ??= this.#makeServer()
+      this.#server.emit('connection', socket)
+    })
+    this.#listener.maxConnections = options.connectionsMax
+  }
+
+  #makeServer(): http.Server {
+    const { createServer } = createRequire(import.meta.url)('node:http') as typeof http
+    const { requestMsMax } = this.#options
+    const server = createServer({
+      headersTimeout: requestMsMax,
+      requestTimeout: requestMsMax,
+      keepAliveTimeout: idleMsMax,
+      connectionsCheckingInterval: lookMs,
+    })
+    server.on('request', (request, response) => this.#answer(request, response))
+    server.on('upgrade', (request, socket, head) => this.#upgrades.handle(request, socket, head))
+    // From here on it looks for requests that take too long; it does not listen itself.
+    server.emit('listening')
+    return server
+  }
+
+  /** Returns the port. Rejects with the system's error. */
+  listen({ host, port }: ListenAddress): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#listener.once('error', reject)
+      this.#listener.listen({ port, ...(host === '*' ? {} : { host }) }, () => {
+        this.#listener.removeListener('error', reject)
+        // Running out of file descriptors is no reason to stop listening; the next accept may succeed.
+        this.#listener.on('error', () => {})
+        const bound = this.#listener.address()
+        resolve(bound !== null && typeof bound === 'object' ? bound.port : port)
+      })
+    })
+  }
+
+  /** The node stops: it is not healthy any more, and WebSockets that end are told why (1001). */
+  stopping(): void {
+    this.#isStopping = true
+    this.#upgrades.stopping()
+  }
+
+  /** Closes the port and all connections that are no WebSockets. */
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#listener.close(() => resolve())
+      this.#server?.closeAllConnections()
+      this.#server?.close()
+    })
+  }
+
+  #answer(request: http.IncomingMessage, response: http.ServerResponse): void {
+    const sentence = this.#sentence(pathOf(request))
+    // Nothing here reads a body; what of one has not arrived is not waited for.
+    if (request.headers['content-length'] !== undefined || request.headers['transfer-encoding'] !== undefined) {
+      response.shouldKeepAlive = false
+    }
+    if (sentence === null) say(response, 404, 'There is nothing here. AMQP over WebSocket is at /ws.')
+    else if (request.method !== 'GET' && request.method !== 'HEAD') {
+      response.setHeader('allow', 'GET, HEAD')
+      say(response, 405, 'This can only be read (GET).')
+    } else say(response, ...sentence)
+  }
+
+  #sentence(path: string): readonly [status: number, sentence: string] | null {
+    switch (path) {
+      case '/':
+        return [200, 'This is Warren, a message broker. AMQP over WebSocket is at /ws; /health tells whether it works.']
+      case '/health':
+        return this.#isStopping ? [503, 'The broker stops.'] : [200, 'The broker works.']
+      case webSocketPath:
+        return [426, 'This is for AMQP over WebSocket, with subprotocol amqp.']
+      default:
+        return null
+    }
+  }
+}
+
+function say(response: http.ServerResponse, status: number, sentence: string): void {
+  response.writeHead(status, {
+    'content-type': 'text/plain; charset=utf-8',
+    'content-length': sentence.length + 1,
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+    ...(status === 426 ? { upgrade: 'websocket' } : {}),
+  })
+  response.end(`${sentence}\n`)
+}

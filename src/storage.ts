@@ -1,0 +1,108 @@
+/**
+ * Where a node keeps what it keeps: in a data directory, or in memory. Both give the same logs to the same code; in
+ * memory nothing outlives the node.
+ */
+import type { Clock } from './base/clock.ts'
+import type { Files } from './base/files.ts'
+import type { Logger } from './base/logger.ts'
+import type { Random } from './base/random.ts'
+import type { LocalShardsOptions } from './broker/shard/local-shards.ts'
+import type { StreamLogs } from './broker/stream/streams.ts'
+import type { Config } from './config.ts'
+import { dataPaths, prepareDataDirectory, writeFormat } from './data-directory.ts'
+import { type DataDirectoryLock, lockDataDirectory } from './log/file/data-directory-lock.ts'
+import { openFileLog } from './log/file/file-log.ts'
+import { roomBytesMinDefault } from './log/file/file-log-options.ts'
+import { LogDirectories } from './log/file/log-directories.ts'
+import { openScratchLog } from './log/file/scratch-log.ts'
+import type { Log, LogListener } from './log/log.ts'
+import { openMemoryLog } from './log/memory/memory-log.ts'
+import { MemoryLogs } from './log/memory/memory-logs.ts'
+
+export interface Storage {
+  /** Absolute path; null when there is none. */
+  readonly directory: string | null
+  readonly streamLogs: StreamLogs
+  /** First of all: takes it for this node alone. */
+  open(): Promise<void>
+  openTopologyLog(): Promise<Log & { listener: LogListener | null }>
+  /** Called again when the shard has failed. */
+  openShardLogs: LocalShardsOptions['openLogs']
+  /** All logs exist. */
+  opened(): Promise<void>
+  freeBytes(): Promise<number>
+  /** Last of all: others may have it. */
+  close(): Promise<void>
+}
+
+export interface StorageParts {
+  readonly files: Files
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+}
+
+/** Definitions are few and small; what is dead among them is written again and again. In bytes. */
+const topologySegmentBytes = 16 * 1024 * 1024
+
+/** There may be many streams, so each begins small, and has less in memory. A page is what is read at once. In bytes. */
+const streamLogSizes = {
+  pageBytes: 512 * 1024,
+  firstSegmentBytes: 1024 * 1024,
+  cacheBytes: 8 * 1024 * 1024,
+} as const
+
+/** Nothing in the directory is touched before it is known to be ours and nobody else uses it. */
+export function fileStorage(config: Config, { files, clock, random, logger }: StorageParts): Storage {
+  const paths = dataPaths(config.dataDirectory)
+  const roomBytesMin = Math.min(roomBytesMinDefault, config.diskFreeBytesMin)
+  const options = { files, clock, random, logger, roomBytesMin }
+  let lock: DataDirectoryLock | null = null
+  let isNew = false
+  return {
+    directory: paths.root,
+    streamLogs: new LogDirectories({ ...options, ...streamLogSizes, root: paths.streams, name: 'stream' }),
+    open: async () => {
+      isNew = await prepareDataDirectory(files, paths.root)
+      lock = await lockDataDirectory(paths.root)
+    },
+    openTopologyLog: () =>
+      openFileLog({
+        ...options,
+        directory: paths.topology,
+        name: 'topology',
+        firstSegmentBytes: 1024 * 1024,
+        segmentBytes: topologySegmentBytes,
+      }),
+    openShardLogs: async () => ({
+      log: await openFileLog({
+        ...options,
+        directory: paths.shard,
+        name: 'shard-0',
+        cacheBytes: config.logCacheBytesMax,
+      }),
+      scratch: await openScratchLog({ ...options, directory: paths.scratch, memoryBytes: config.transientBytesMax }),
+    }),
+    opened: async () => {
+      if (isNew) await writeFormat(files, paths.root)
+    },
+    freeBytes: () => files.freeBytes(paths.root),
+    close: async () => {
+      await lock?.release()
+    },
+  }
+}
+
+/** Everything is gone when the node is. */
+export function memoryStorage(clock: Clock): Storage {
+  return {
+    directory: null,
+    streamLogs: new MemoryLogs(clock),
+    open: async () => {},
+    openTopologyLog: () => openMemoryLog({ clock }),
+    openShardLogs: async () => ({ log: await openMemoryLog({ clock }), scratch: await openMemoryLog({ clock }) }),
+    opened: async () => {},
+    freeBytes: () => Promise.resolve(Number.POSITIVE_INFINITY),
+    close: async () => {},
+  }
+}
