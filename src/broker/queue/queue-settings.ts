@@ -55,8 +55,11 @@ export interface RetrySettings {
   readonly maxDelayMs: number
   /** `x-retry-jitter`: share of the delay that is random, 0 to 1. */
   readonly jitter: number
-  /** `x-retry-on`: every failure, or only those that ask for the message to come back. */
-  readonly on: 'all' | 'requeue'
+  /**
+   * `x-retry-on`: every failure, or only those that ask for the message to come back. The others are RabbitMQ's delayed
+   * retry, where a nack is no failure: what is given back waits in any case, only if it failed, or only if it did not.
+   */
+  readonly on: 'all' | 'requeue' | 'given-back' | 'failed' | 'returned'
   /** `x-retry-parking-queue`: where a message goes when its attempts are used up; null: it is dead-lettered. */
   readonly parkingQueue: string | null
 }

@@ -46,17 +46,17 @@ export class Failing {
 
   /** A held entry was not a success. False: it is to be forgotten like any other. */
   failed(queue: LocalQueue, chunk: EntryChunk, sequence: number, outcome: Outcome): boolean {
-    const { settings } = queue
+    const { retry, deadLetterExchange } = queue.settings
     if (outcome === 'reject') {
-      if (settings.retry !== null && settings.retry.on === 'all') this.#attempt(queue, chunk, sequence, settings.retry)
-      else if (settings.deadLetterExchange === null) return false
+      if (retry?.on === 'all') this.#fail(queue, chunk, sequence, outcome)
+      else if (deadLetterExchange === null) return false
       else this.#ports.deadLetters.die(queue, chunk, sequence, 'rejected')
       return true
     }
     chunk.sideFor().addReturn(sequence - chunk.first)
-    if (settings.retry !== null) this.#attempt(queue, chunk, sequence, settings.retry)
-    else if (outcome === 'requeue') this.#putBack(queue, chunk, sequence)
-    else this.#fail(queue, chunk, sequence)
+    if (outcome === 'fail' || retry?.on === 'all' || retry?.on === 'requeue')
+      this.#fail(queue, chunk, sequence, outcome)
+    else this.#giveBack(queue, chunk, sequence, outcome)
     return true
   }
 
@@ -72,23 +72,22 @@ export class Failing {
     this.#ports.touch(queue, log.appended)
   }
 
-  #fail(queue: LocalQueue, chunk: EntryChunk, sequence: number): void {
+  #fail(queue: LocalQueue, chunk: EntryChunk, sequence: number, outcome: Outcome): void {
+    const { deadLetters } = this.#ports
+    const { deliveryLimit, retry } = queue.settings
     const count = this.#countFailure(queue, chunk, sequence)
-    const { deliveryLimit } = queue.settings
-    if (deliveryLimit !== null && count > deliveryLimit) {
-      this.#ports.deadLetters.die(queue, chunk, sequence, 'delivery_limit')
-    } else this.#putBack(queue, chunk, sequence)
+    const attempts = retry?.attempts ?? null
+    if (attempts !== null && count > attempts) deadLetters.park(queue, chunk, sequence)
+    else if (deliveryLimit !== null && count > deliveryLimit) deadLetters.die(queue, chunk, sequence, 'delivery_limit')
+    else this.#giveBack(queue, chunk, sequence, outcome)
   }
 
-  #attempt(queue: LocalQueue, chunk: EntryChunk, sequence: number, retry: RetrySettings): void {
-    const { deadLetters, random, clock, deadlines } = this.#ports
-    const attempt = this.#countFailure(queue, chunk, sequence)
-    const { deliveryLimit } = queue.settings
-    if (retry.attempts !== null && attempt > retry.attempts) return deadLetters.park(queue, chunk, sequence)
-    if (deliveryLimit !== null && attempt > deliveryLimit) {
-      return deadLetters.die(queue, chunk, sequence, 'delivery_limit')
-    }
-    const dueAt = clock.now() + retryDelayMs(retry, attempt, random)
+  /** At once, or when it has waited. */
+  #giveBack(queue: LocalQueue, chunk: EntryChunk, sequence: number, outcome: Outcome): void {
+    const { random, clock, deadlines } = this.#ports
+    const { retry } = queue.settings
+    if (retry === null || !mustWait(retry, outcome)) return this.#putBack(queue, chunk, sequence)
+    const dueAt = clock.now() + retryDelayMs(retry, chunk.failuresOf(sequence), random)
     const isDurable = (chunk.flagsOf(sequence) & EntryFlag.transient) === 0
     queue.entries.holdBack(chunk, sequence, dueAt)
     deadlines.arm(queue, dueAt)
@@ -133,4 +132,9 @@ export class Failing {
     this.#last = sequence
     this.#count = count
   }
+}
+
+function mustWait({ on }: RetrySettings, outcome: Outcome): boolean {
+  if (on === 'failed') return outcome === 'fail'
+  return on !== 'returned' || outcome === 'requeue'
 }

@@ -129,18 +129,18 @@ function retryOf(both: Said): RetrySettings | null {
 
 const retryKeys = ['retry-attempts', 'retry-delay', 'delayed-retry-type', 'delayed-retry-min']
 
-/** RabbitMQ's: the delay grows by its own length each time, and only messages that come back wait. */
+/** RabbitMQ's: the delay grows by its own length with each failure, and only messages that are given back wait. */
 function delayedRetryOf(said: Said): RetrySettings | null {
   const type = said.text('delayed-retry-type')
   const min = said.number('delayed-retry-min')
-  if (type === null || type === 'disabled' || min === null) return null
+  if (type === null || type === 'disabled' || min === null || min === 0) return null
   return {
     attempts: null,
     delayMs: min,
     backoff: 'linear',
-    maxDelayMs: said.number('delayed-retry-max') ?? retryMaxDelayMsDefault,
+    maxDelayMs: said.number('delayed-retry-max') || min,
     jitter: 0,
-    on: 'requeue',
+    on: type === 'failed' || type === 'returned' ? type : 'given-back',
     parkingQueue: null,
   }
 }

@@ -289,6 +289,34 @@ function combinations(sentences: Sentences): void {
     assert.deepEqual((await take(client, queue)).sort(), ['a2', 'b2'])
   })
 
+  sentences.prove('x-max-length: what waits behind a message in flight counts and goes as well', async (stage) => {
+    const { client, queue } = await durableScene(stage, { 'x-max-length': int(2) })
+    await publishTo(client, queue, ...of('a1'))
+    const held = await client.get(1, queue, { noAck: false })
+    await publishTo(client, queue, ...of('a2', 'a3', 'a4', 'a5'))
+    assert.equal(await ready(client, queue), 2)
+    ack(client, held)
+    assert.deepEqual(await take(client, queue), ['a4', 'a5'])
+  })
+
+  sentences.prove('x-message-ttl: what waits behind a message in flight expires as well', async (stage) => {
+    const { client, queue, dead } = await mortal(stage, { 'x-message-ttl': int(300) })
+    await publishTo(client, queue, ...of('a1'))
+    await client.get(1, queue, { noAck: false })
+    await publishTo(client, queue, ...of('a2'))
+    assert.equal(text(await dead.next()), 'a2')
+  })
+
+  sentences.prove('purge of what waits for its retry lets the next one go', async (stage) => {
+    const { client, queue } = await durableScene(stage, { 'x-retry-delay': int(60_000) })
+    await publishTo(client, queue, ...of('a1'))
+    rejectOne(client, await client.get(1, queue, { noAck: false }))
+    await worked(client)
+    await client.call(1, 'queue.purge', { queue })
+    await publishTo(client, queue, ...of('a2'))
+    assert.equal(text(await client.get(1, queue)), 'a2')
+  })
+
   sentences.prove('tx: what is acked lets the next one go at the commit', async (stage) => {
     const { client, queue } = await durableScene(stage)
     await publishTo(client, queue, ...of('a1', 'a2'))

@@ -13,6 +13,7 @@ import {
   publish,
   publishTo,
   tagOf,
+  take,
   text,
   untilReady,
   worked,
@@ -322,21 +323,35 @@ function combinations(sentences: Sentences): void {
     assert.deepEqual(client.waiting(3), [])
   })
 
+  sentences.prove('a delivery without a lease gets none by an extension', async (stage) => {
+    const { client, queue } = await durableScene(stage)
+    await consume(client, 2, queue)
+    await publishTo(client, queue, message('a'))
+    const first = await delivery(client, 2)
+    client.publish(2, extension({ 'x-delivery-tag': int(tagOf(first)), 'x-lease': int(50) }, true))
+    await nothing(client, 2, 200)
+    assert.equal(await ready(client, queue), 0)
+  })
+
+  sentences.prove('what a cancelled consumer keeps too long goes back as well, and not to it', async (stage) => {
+    const { client, queue } = await durableScene(stage, lease(150))
+    await consume(client, 2, queue, { tag: 'leaves' })
+    await publishTo(client, queue, message('a'))
+    await delivery(client, 2)
+    await client.call(2, 'basic.cancel', { consumerTag: 'leaves' })
+    await untilReady(client, queue, 1)
+    await nothing(client, 2, 20)
+  })
+
   sentences.prove('hundreds of leases end one by one, and nothing is lost', async (stage) => {
-    const { client, queue } = await durableScene(stage, lease(300))
+    const { client, queue } = await durableScene(stage)
     const names = Array.from({ length: 300 }, (_, index) => `m${index}`)
     await publishTo(client, queue, ...names.map((name) => message(name)))
-    await consume(client, 2, queue)
+    await consume(client, 2, queue, { args: lease(200), tag: 'hangs' })
     await client.expectMany(2, 'basic.deliver', names.length)
-    const again = new Set<string | undefined>()
-    while (again.size < names.length) {
-      const one = await delivery(client, 2)
-      again.add(text(one))
-      ack(client, one)
-    }
-    await worked(client, 2)
-    await client.call(2, 'channel.close', { replyCode: 200 })
-    assert.equal(await ready(client, queue), 0)
+    await client.call(2, 'basic.cancel', { consumerTag: 'hangs' })
+    await untilReady(client, queue, names.length)
+    assert.deepEqual(await take(client, queue), names)
   })
 }
 

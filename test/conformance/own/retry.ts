@@ -485,6 +485,13 @@ function combinations(sentences: Sentences): void {
   })
 }
 
+/** As `mortal`, durable. */
+async function mortalDurable(stage: Stage, args: Table) {
+  const client = await stage.client()
+  const dead = await deadLetters(stage, client)
+  return { client, dead, queue: await durable(stage, client, { ...dead.args, ...args }) }
+}
+
 function asRabbitMq(sentences: Sentences): void {
   sentences.prove(
     'x-delayed-retry-min and -max: the delay grows by its own length, up to the maximum',
@@ -501,6 +508,19 @@ function asRabbitMq(sentences: Sentences): void {
     },
   )
 
+  sentences.prove('x-delayed-retry-max, if it does not say, is the minimum: all delays are the same', async (stage) => {
+    const { client, queue } = await durableScene(stage, {
+      'x-delayed-retry-type': 'all',
+      'x-delayed-retry-min': int(20),
+    })
+    await consume(client, 2, queue)
+    await publishTo(client, queue, message('a'))
+    const since = Date.now()
+    // Growing by 20 ms each time, 40 of them would take more than 16 s.
+    await failAll(client, 2, 41)
+    assert.ok(Date.now() - since < 12_000)
+  })
+
   sentences.prove('x-delayed-retry-type disabled: it comes back at once', async (stage) => {
     const args = { 'x-delayed-retry-type': 'disabled', 'x-delayed-retry-min': int(60_000) }
     const { client, queue } = await durableScene(stage, args)
@@ -508,6 +528,38 @@ function asRabbitMq(sentences: Sentences): void {
     await publishTo(client, queue, message('a'))
     assert.equal((await failAll(client, 2, 5)).length, 5)
   })
+
+  const types = { all: [true, true], failed: [true, false], returned: [false, true] } as const
+  for (const [type, [waitsFailed, waitsReturned]] of Object.entries(types)) {
+    sentences.prove(`x-delayed-retry-type ${type}: what waits when it failed, and when it did not`, async (stage) => {
+      const args = { 'x-delayed-retry-type': type, 'x-delayed-retry-min': int(60_000) }
+      const { client, queue } = await durableScene(stage, args)
+      await publishTo(client, queue, message('failed'), message('returned'))
+      const failed = await client.get(1, queue, { noAck: false })
+      const returned = await client.get(1, queue, { noAck: false })
+      rejectOne(client, failed)
+      nack(client, returned)
+      await worked(client)
+      const there = [...(waitsFailed ? [] : ['failed']), ...(waitsReturned ? [] : ['returned'])]
+      assert.deepEqual(await take(client, queue), there)
+    })
+  }
+
+  sentences.prove(
+    'x-delayed-retry: a nack is no failure, waits the first delay, and is without limit',
+    async (stage) => {
+      const args = { 'x-delayed-retry-type': 'all', 'x-delayed-retry-min': int(15), 'x-queue-type': 'quorum' }
+      const { client, queue, dead } = await mortalDurable(stage, args)
+      await consume(client, 2, queue)
+      await publishTo(client, queue, message('a'))
+      for (let count = 0; count < 25; count += 1) {
+        const one = await delivery(client, 2)
+        assert.equal(headersOf(one)['x-delivery-count'], undefined)
+        nack(client, one)
+      }
+      await dead.none(20)
+    },
+  )
 
   sentences.prove('x-delayed-retry: what is rejected for good is dead-lettered at once', async (stage) => {
     const args = { 'x-delayed-retry-type': 'all', 'x-delayed-retry-min': int(60_000) }

@@ -31,6 +31,7 @@ export interface Consuming {
   readonly prefetch?: number
   readonly noAck?: boolean
   readonly args?: Table
+  readonly tag?: string
 }
 
 /** A consumer on a channel of its own; gives the channel's number, which is what it was called with. */
@@ -38,11 +39,11 @@ export async function consume(
   client: RawClient,
   channel: number,
   queue: string,
-  { prefetch = 0, noAck = false, args = {} }: Consuming = {},
+  { prefetch = 0, noAck = false, args = {}, tag = '' }: Consuming = {},
 ): Promise<number> {
   await client.call(channel, 'channel.open')
   await client.call(channel, 'basic.qos', { prefetchCount: prefetch })
-  await client.call(channel, 'basic.consume', { queue, noAck, arguments: args })
+  await client.call(channel, 'basic.consume', { queue, noAck, consumerTag: tag, arguments: args })
   return channel
 }
 
