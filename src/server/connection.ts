@@ -46,7 +46,6 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
   readonly channels: Channels
   readonly waitingConsumers: WaitingConsumers
   readonly router: FrameRouter
-  /** The server stops, and so does the connection. */
   isStopping = false
   /** Peer and server address, as RabbitMQ names connections. */
   readonly name: string
