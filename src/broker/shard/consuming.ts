@@ -6,7 +6,6 @@ import type { Clock } from '../../base/clock.ts'
 import { BrokerError } from '../errors.ts'
 import type { Consumer, GetSink, Outcome, Queue, Reply } from '../ports.ts'
 import type { LocalQueue } from '../queue/local-queue.ts'
-import { QueueFeature } from '../queue/queue-features.ts'
 import type { Deadlines } from './deadlines.ts'
 import type { Delivery } from './delivery.ts'
 import type { Settling } from './settling.ts'
@@ -18,8 +17,6 @@ export interface ConsumingPorts {
   readonly deadlines: Deadlines
   /** Somebody did what counts as a use of the queue. */
   used(queue: LocalQueue): void
-  /** More may be ready than the limits allow. */
-  enforce(queue: LocalQueue): void
   isServing(): boolean
 }
 
@@ -95,9 +92,7 @@ export class Consuming {
       if (local.turns.awaited === consumer && consumer.unacked === 0) local.turns.awaited = null
     }
     if (held === 0 || !isThere) return
-    // Of many that come back one after the other, the first must not draw those behind after it.
-    if ((outcome === 'requeue' || outcome === 'fail') && (local.features & QueueFeature.limits) !== 0)
-      this.#ports.enforce(local)
+    // Of many that come back one after the other, the first must not draw those behind after it, nor make them too many.
     if (outcome === 'requeue' || outcome === 'fail') delivery.pumpLater(local)
     else delivery.pump(local)
   }

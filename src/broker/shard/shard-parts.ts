@@ -97,7 +97,7 @@ export class ShardParts {
     this.entering = new Entering({ runQueue, deadlines, delivery, deadLetters, isServing, loadChunk })
     const used = (queue: LocalQueue): void => this.used(queue, clock.now())
     const enforce = (queue: LocalQueue): void => this.entering.enforce(queue)
-    this.consuming = new Consuming({ delivery, settling, clock, deadlines, used, enforce, isServing })
+    this.consuming = new Consuming({ delivery, settling, clock, deadlines, used, isServing })
     const { failing } = this
     this.scheduled = new Scheduled({ clock, stored, settling, settlements, failing, deadlines, isServing })
     this.retiming = new Retiming({ clock, stored, deadlines, isServing })

@@ -101,6 +101,21 @@ function whatCounts(sentences: Sentences): void {
     assert.deepEqual(await take(client, queue), ['c', 'd'])
   })
 
+  sentences.prove('what the end of a channel puts back counts all at once, whatever its tags', async (stage) => {
+    const client = await stage.client()
+    const dead = await deadLetters(stage, client)
+    const queue = await declare(stage, client, { 'x-max-length-bytes': int(10), ...dead.args })
+    await fill(client, queue, 'aa', 'bbb')
+    await client.call(2, 'channel.open')
+    for (let i = 0; i < 2; i += 1) await client.get(2, queue, { noAck: false })
+    client.send(2, 'basic.nack', { deliveryTag: 1, requeue: true })
+    assert.equal(text(await client.get(2, queue, { noAck: false })), 'aa', 'the first has the last tag')
+    await fill(client, queue, 'c'.repeat(8))
+    await client.call(2, 'channel.close', { replyCode: 200 })
+    assert.deepEqual(await dead.bodies(2), ['aa', 'bbb'])
+    assert.deepEqual(await take(client, queue), ['c'.repeat(8)])
+  })
+
   sentences.prove('what is put back counts again: the oldest go', async (stage) => {
     const client = await stage.client()
     const dead = await deadLetters(stage, client)
