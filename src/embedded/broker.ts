@@ -17,6 +17,8 @@ import { SettlingClock } from '../base/settling-clock.ts'
 import { SplitClock } from '../base/split-clock.ts'
 import { SystemFiles } from '../base/system-files.ts'
 import { SystemNetwork } from '../base/system-network.ts'
+import type { Client } from '../client/client.ts'
+import type { ConnectOptions } from '../client/index.ts'
 import { type Config, ConfigError, configWith } from '../config.ts'
 import { type Daemon, startDaemon, type World } from '../daemon.ts'
 import { StartError } from '../start-error.ts'
@@ -44,6 +46,16 @@ export interface BrokerOptions {
   readonly limits?: BrokerLimits
 }
 
+/** As for any broker, but for how to get there. */
+export interface EmbeddedConnectOptions extends Omit<ConnectOptions, 'tls' | 'openStream'> {
+  /** Default `/`. */
+  readonly vhost?: string
+  /** Default `guest`. */
+  readonly username?: string
+  /** Default `guest`. */
+  readonly password?: string
+}
+
 export interface StopOptions {
   /** How long clients may take to leave, in milliseconds; then they are cut off. Default 5,000. */
   readonly drainMs?: number
@@ -59,6 +71,7 @@ export class Broker {
   readonly #daemon: Daemon
   readonly #streams: InProcessStreams
   readonly #unwatch: () => void
+  readonly #clients: Client[] = []
   #stopped: Promise<boolean> | null = null
 
   private constructor(daemon: Daemon, streams: InProcessStreams, unwatch: () => void) {
@@ -125,6 +138,19 @@ export class Broker {
     return this.#streams.open()
   }
 
+  /** The client of `warrenmq/client`, connected inside the process. It is closed by `stop`, if it was not before. */
+  async connect(options: EmbeddedConnectOptions = {}): Promise<Client> {
+    const { vhost = '/', username = 'guest', password = 'guest', ...others } = options
+    const { connect } = await import('../client/index.ts')
+    const [name, secret, path] = [username, password, vhost].map(encodeURIComponent)
+    const client = await connect(`amqp://${name}:${secret}@in-process/${path}`, {
+      ...others,
+      openStream: () => this.openStream(),
+    })
+    this.#clients.push(client)
+    return client
+  }
+
   // ---------------------------------------------------------------- close
 
   /**
@@ -132,8 +158,17 @@ export class Broker {
    * False when some client had to be cut off. May be called again.
    */
   stop({ drainMs = drainMsDefault }: StopOptions = {}): Promise<boolean> {
-    this.#stopped ??= this.#daemon.stop(drainMs).finally(this.#unwatch)
+    this.#stopped ??= this.#stop(drainMs)
     return this.#stopped
+  }
+
+  async #stop(drainMs: number): Promise<boolean> {
+    await Promise.all(this.#clients.map((client) => client.close({ timeoutMs: Math.max(1, drainMs) })))
+    try {
+      return await this.#daemon.stop(drainMs)
+    } finally {
+      this.#unwatch()
+    }
   }
 }
 

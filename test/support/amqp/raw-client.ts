@@ -5,7 +5,8 @@
  * Invariant: what arrives is taken by `next` in the order of arrival on that channel; every wait has a deadline.
  */
 import assert from 'node:assert/strict'
-import { connect, type Socket } from 'node:net'
+import { connect } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { contentMethods } from './methods.ts'
 import {
   type Args,
@@ -53,6 +54,8 @@ export interface Address {
   readonly port: number
   readonly user: string
   readonly password: string
+  /** Opens the stream to the broker there, instead of TCP. */
+  readonly open?: () => Promise<Duplex>
 }
 
 export interface Handshake {
@@ -90,7 +93,7 @@ interface Partial {
 }
 
 export class RawClient {
-  readonly #socket: Socket
+  readonly #socket: Duplex
   #rest: Buffer = Buffer.alloc(0)
   #isFramed = true
   readonly #arrived: Arrival[] = []
@@ -99,7 +102,7 @@ export class RawClient {
   #failure: Error | null = null
   #bodyBytesMax = 131_072 - 8
 
-  private constructor(socket: Socket) {
+  private constructor(socket: Duplex) {
     this.#socket = socket
     socket.on('data', (bytes: Buffer) => this.#received(bytes))
     socket.on('error', () => socket.destroy())
@@ -108,8 +111,9 @@ export class RawClient {
 
   // ---------------------------------------------------------------- open
 
-  /** Only the TCP connection; nothing is sent. */
+  /** Only the TCP connection, or what the address has instead; nothing is sent. */
   static async dial(address: Address): Promise<RawClient> {
+    if (address.open !== undefined) return new RawClient(await address.open())
     const socket = connect({ host: address.host, port: address.port, noDelay: true })
     await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject))
     return new RawClient(socket)
