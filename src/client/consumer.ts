@@ -313,7 +313,10 @@ export class Consumer<T> {
       isAutomatic,
       ended: () => {
         if (!this.#inHand.has(one) || one.isLost) return
-        one.channel.nack(one.delivery.deliveryTag, { isRequeue: true, isMultiple: false })
+        // Warren has taken it back itself, and may have sent it again: a late nack would take that delivery back, too.
+        if (consuming.current?.isWarren !== true) {
+          one.channel.nack(one.delivery.deliveryTag, { isRequeue: true, isMultiple: false })
+        }
         this.#subscription.settled(one.channel)
         this.#lose(one, `The lease of ${ms} ms of this message is over.`)
       },

@@ -85,13 +85,22 @@ export class Queue<In = unknown, Out = In> {
     return this.messages()
   }
 
-  /** The first message, which is gone from the queue then; null when it is empty. */
+  /** The first message, which is gone from the queue then; null when it is empty. One that cannot be read stays there. */
   async get(): Promise<Message<Out> | null> {
     await this.declare()
-    const delivery = await this.#core.pool.run(`A message of queue '${this.name}'`, (channel) =>
-      channel.get(this.name, { isNoAck: true }),
-    )
-    if (delivery === null) return null
+    return this.#core.pool.run(`A message of queue '${this.name}'`, async (channel) => {
+      const delivery = await channel.get(this.name, { isNoAck: false })
+      if (delivery === null) return null
+      const message = await this.#gotten(delivery).catch((error: unknown) => {
+        channel.reject(delivery.deliveryTag, true)
+        throw error
+      })
+      channel.ack(delivery.deliveryTag, false)
+      return message
+    })
+  }
+
+  async #gotten(delivery: Delivery): Promise<Message<Out>> {
     const body = await this.#read(delivery)
     const settle = (): void => undefined
     return new Message<Out>({ body, queue: this.name, delivery, attempt: 1, settle, extend: () => true })

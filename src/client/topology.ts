@@ -36,11 +36,14 @@ export class Topology {
   ensure(definition: Definition): Promise<void> {
     const key = keyOf(definition)
     const known = this.#declared.get(key)
-    if (known !== undefined) return known.done
+    // With other properties, the broker says what it thinks of them.
+    if (known !== undefined && isSame(known.definition, definition)) return known.done
     const done = this.#pool.run(`The declaration of ${key}`, (channel) => declare(channel, definition))
     this.#declared.set(key, { definition, done })
     done.catch(() => {
-      if (this.#declared.get(key)?.done === done) this.#declared.delete(key)
+      if (this.#declared.get(key)?.done !== done) return
+      if (known === undefined) this.#declared.delete(key)
+      else this.#declared.set(key, known)
     })
     return done
   }
@@ -97,6 +100,15 @@ function keyOf(definition: Definition): string {
   const { source, destination, bindingKey, arguments: table } = definition.binding
   const more = Object.keys(table).length === 0 ? '' : ` ${Object.entries(table).map(String).join(' ')}`
   return `binding '${source}' → ${definition.to} '${destination}' by '${bindingKey}'${more}`
+}
+
+function isSame(one: Definition, other: Definition): boolean {
+  if (one === other) return true
+  return textOf(one) === textOf(other)
+}
+
+function textOf(definition: Definition): string {
+  return JSON.stringify(definition, (_key, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value))
 }
 
 async function declare(channel: DriverChannel, definition: Definition): Promise<void> {
