@@ -14,6 +14,12 @@ import { ReadyLanes } from './ready-lanes.ts'
 const staleMin = 1_024
 /** Pairs of a heap looked at for each change. */
 const looks = 8
+/**
+ * Where so many have a time of their own, they expire together every `togetherMs`, in the order of their sequences: so
+ * those that die are read from the log in its order, not here and there. The consumer never sees one that is too old.
+ */
+const togetherMin = 10_000
+const togetherMs = 128
 /** Between the keys of two that come late one after the other. */
 const keyStep = 2 ** -20
 
@@ -97,13 +103,17 @@ export class Aside {
   /** The entry has a deadline for the first time. */
   expiresAt(deadline: number, sequence: number): void {
     this.#expiring++
-    this.expiries.push(deadline, sequence)
+    this.expiries.push(this.#expiryOf(deadline), sequence)
     this.#tidyExpiries()
   }
 
   /** It is ready again and expires then. If that time has not been passed over meanwhile, it is still known. */
   watch(deadline: number, sequence: number): void {
-    if (deadline <= this.expiries.popped) this.expiries.push(deadline, sequence)
+    if (deadline <= this.expiries.popped) this.expiries.push(this.#expiryOf(deadline), sequence)
+  }
+
+  #expiryOf(deadline: number): number {
+    return this.expiries.size < togetherMin ? deadline : Math.ceil(deadline / togetherMs) * togetherMs
   }
 
   /** Its deadline is another now; 0 is none. */
@@ -174,9 +184,11 @@ export class Aside {
     return isWaiting && chunk.dueOf(sequence) === dueAt
   }
 
-  readonly #isExpiring = (deadline: number, sequence: number): boolean => {
+  readonly #isExpiring = (expiry: number, sequence: number): boolean => {
     const chunk = this.#entries.chunkOf(sequence)
-    return chunk !== null && chunk.flagsOf(sequence) !== 0 && chunk.deadlineOf(sequence) === deadline
+    if (chunk === null || chunk.flagsOf(sequence) === 0) return false
+    const deadline = chunk.deadlineOf(sequence)
+    return deadline > 0 && deadline <= expiry && expiry < deadline + togetherMs
   }
 }
 
