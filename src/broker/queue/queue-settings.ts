@@ -19,6 +19,8 @@ export interface QueueSettings {
   /** `x-dead-letter-exchange`. The empty string is the default exchange; null: nothing is dead-lettered. */
   readonly deadLetterExchange: string | null
   readonly deadLetterRoutingKey: string | null
+  /** `x-dead-letter-strategy` at-least-once: a dead letter that no queue takes stays where it is and is tried again. */
+  readonly keepsUnroutable: boolean
   /** `x-delivery-limit`: failed deliveries after which a message is dead-lettered; null is unlimited. */
   readonly deliveryLimit: number | null
   // ---------------------------------------------------------------- order
@@ -80,6 +82,7 @@ export const plainSettings: QueueSettings = {
   overflow: 'drop-head',
   deadLetterExchange: null,
   deadLetterRoutingKey: null,
+  keepsUnroutable: false,
   deliveryLimit: null,
   maxPriority: null,
   isSingleActive: false,

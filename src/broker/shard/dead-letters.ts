@@ -64,6 +64,8 @@ export class DeadLetters {
   /** Queues with dying entries, for `workOff`. */
   readonly #listed: LocalQueue[] = []
   readonly #transfers = new Map<Dying, Transfer>()
+  /** What was rewritten last led somewhere, perhaps only where it had been. */
+  #isCircle = false
   /** Targets that other shards hold. */
   readonly #elsewhere: Queue[] = []
   readonly #route: Route = { queues: [], count: 0, hasDurable: false, version: -1, isCacheable: false }
@@ -182,8 +184,12 @@ export class DeadLetters {
     const target = targetOf(queue, isParked)
     const letter = target === null ? null : this.#rewrite(queue, this.#message, reason, target)
     if (letter === null) {
-      settling.settleOne(queue, chunk, sequence)
-      return 'done'
+      if (!queue.settings.keepsUnroutable || this.#isCircle || target === null) {
+        settling.settleOne(queue, chunk, sequence)
+        return 'done'
+      }
+      clock.after(refusedRetryMs, again)
+      return 'later'
     }
     if (body !== null && this.#needsCopies(dying, letter, body)) {
       this.#copyBody(dying, body, again)
@@ -283,8 +289,11 @@ export class DeadLetters {
     letter.message.chunks = null
     const blindKeys = to.routingKey === null ? (message.traits?.blindKeys ?? []) : []
     const keys = blindKeys.length === 0 ? letter.keys : [...letter.keys, ...blindKeys]
+    this.#isCircle = false
     if (!topology.reroute(vhost, to.exchange, keys, letter.message, this.#route)) return null
+    const found = this.#route.count
     this.#dropCycles(letter.headers, reason)
+    this.#isCircle = found > 0
     return this.#route.count + this.#elsewhere.length === 0 ? null : letter.message
   }
 

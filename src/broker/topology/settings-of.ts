@@ -26,6 +26,7 @@ export function settingsOf(table: FieldTable, policy: PolicyValues): QueueSettin
     overflow: overflowOf(said),
     deadLetterExchange: said.text('dead-letter-exchange'),
     deadLetterRoutingKey: said.text('dead-letter-routing-key'),
+    keepsUnroutable: said.text('dead-letter-strategy') === 'at-least-once',
     deliveryLimit: deliveryLimit < 0 ? null : deliveryLimit,
     maxPriority: said.argument('max-priority'),
     isSingleActive: table.fields.get('x-single-active-consumer')?.value === true,

@@ -93,4 +93,18 @@ export function oneKind(sentences: Sentences): void {
       assert.equal(text(await client.expect(2, 'basic.deliver')), 'a')
     })
   }
+  sentences.prove('a dead letter that no queue takes is kept until one does (at-least-once)', async (stage) => {
+    const { client, queue: dead } = await scene(stage, {})
+    const exchange = stage.name('later')
+    const strategy = { 'x-dead-letter-strategy': 'at-least-once', 'x-overflow': 'reject-publish' }
+    const args = { ...strategy, 'x-dead-letter-exchange': exchange }
+    const queue = await declare(stage, client, args, 'quorum')
+    await publishTo(client, queue, { body: 'kept', properties: { expiration: '20', deliveryMode: 2 } })
+    await untilReady(client, queue, 0)
+    await client.call(1, 'exchange.declare', { exchange, type: 'fanout', autoDelete: true })
+    await client.call(1, 'queue.bind', { queue: dead, exchange, routingKey: '' })
+    await client.call(2, 'channel.open')
+    await client.call(2, 'basic.consume', { queue: dead, noAck: true })
+    assert.equal(text(await client.expect(2, 'basic.deliver')), 'kept')
+  })
 }
