@@ -282,14 +282,14 @@ export class Publisher implements Resident {
       this.#waiting.shift()
       this.#waitingBytes -= first.bytes
     }
-    this.#wakeWaiters()
+    this.#pump()
   }
 
   #late(wasSent: boolean): WarrenError {
     const { settings, connection } = this.#parts
     const after = `within ${settings.confirmTimeoutMs} ms`
     if (connection.blockedReason !== null) {
-      const sentence = `The broker takes no messages (${connection.blockedReason}), and did not begin to ${after}.`
+      const sentence = `The broker takes no messages (${connection.blockedReason}), and did not take this one ${after}.`
       return new WarrenError('BLOCKED', sentence, {
         mend: 'Free memory or disk of the broker, or consume what it holds.',
       })

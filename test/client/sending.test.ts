@@ -225,7 +225,7 @@ describe('connecting', () => {
       'amqp://:secret@host:99999',
       'amqp://localhost/a/b',
       '',
-      'amqp://%',
+      'amqp://a:%zz@host',
     ]) {
       const error = await warrenError(open(quick, url))
       assert.equal(error.code, 'BAD_URL', url)
