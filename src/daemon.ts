@@ -48,6 +48,8 @@ export interface World {
   readonly logger: Logger
 }
 
+type MachineWorld = World & { readonly machineClock: Clock }
+
 export interface Daemon {
   /** Where it listens, as URLs: `amqp:`, then `http:`. `*` stands for all interfaces. Empty when it does not. */
   readonly addresses: readonly string[]
@@ -135,7 +137,7 @@ export async function startDaemon(config: Config, given: World, parts: NodeParts
   }
 }
 
-function storageOf(config: Config, world: World & { machineClock: Clock }, { storage }: NodeParts): Storage {
+function storageOf(config: Config, world: MachineWorld, { storage }: NodeParts): Storage {
   const { files, machineClock: clock, random, logger } = world
   return storage === 'memory' ? memoryStorage(clock) : fileStorage(config, { files, clock, random, logger })
 }
@@ -173,7 +175,7 @@ interface BrokerSurroundings {
 /** Topology first, wholly: shard records of queues it does not know are dead. */
 async function openBroker(
   config: Config,
-  { clock, random, logger }: World,
+  { clock, machineClock: upkeepClock, random, logger }: MachineWorld,
   storage: Storage,
   { runQueue, closers, failure, alarms, parts: { shardFace } }: BrokerSurroundings,
 ): Promise<Broker> {
@@ -186,6 +188,7 @@ async function openBroker(
     uncommittedBytesMax: config.uncommittedBytesMax,
     entryBytesMax: config.entryBytesMax,
     clock,
+    upkeepClock,
     random,
     runQueue,
     logger,
@@ -200,6 +203,7 @@ async function openBroker(
     queues: shards,
     logs: storage.streamLogs,
     clock,
+    upkeepClock,
     runQueue,
     logger,
     uncommittedBytesMax: config.uncommittedBytesMax,
@@ -269,7 +273,7 @@ async function readText(files: Files, path: string): Promise<string> {
   }
 }
 
-function makeAlarms(config: Config, world: World & { machineClock: Clock }, storage: Storage): Alarms {
+function makeAlarms(config: Config, world: MachineWorld, storage: Storage): Alarms {
   return new Alarms({
     ...world,
     clock: world.machineClock,

@@ -25,6 +25,7 @@ export interface LocalShardsOptions {
   openLogs(): Promise<{ log: OpenLog; scratch: OpenLog }>
   readonly scratchSegmentBytes: number
   readonly clock: Clock
+  readonly upkeepClock?: Clock
   readonly random: Random
   readonly runQueue: RunQueue
   readonly logger: Logger
@@ -138,8 +139,8 @@ export class LocalShards implements ShardDirectory {
   }
 
   #shardOptions(log: OpenLog, scratch: OpenLog, topology: ShardTopology): ShardOptions {
-    const { scratchSegmentBytes, clock, random, runQueue, logger, uncommittedBytesMax, entryBytesMax, face } =
-      this.#options
+    const { scratchSegmentBytes, clock, random, runQueue, logger } = this.#options
+    const { upkeepClock, uncommittedBytesMax, entryBytesMax, face } = this.#options
     return {
       log,
       scratch,
@@ -150,6 +151,7 @@ export class LocalShards implements ShardDirectory {
       runQueue,
       logger,
       definitions: [...this.#definitions.values(), ...this.#leaving.keys()],
+      ...(upkeepClock === undefined ? {} : { upkeepClock }),
       ...(uncommittedBytesMax === undefined ? {} : { uncommittedBytesMax }),
       ...(entryBytesMax === undefined ? {} : { entryBytesMax }),
       ...(face === undefined ? {} : { face }),

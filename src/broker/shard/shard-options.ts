@@ -23,6 +23,8 @@ export interface ShardOptions {
   readonly scratchSegmentBytes: number
   readonly topology: ShardTopology
   readonly clock: Clock
+  /** What upkeep of the log goes by where `clock` is moved by hand. Default: `clock`. */
+  readonly upkeepClock?: Clock
   readonly random: Random
   readonly runQueue: RunQueue
   readonly logger: Logger

@@ -205,7 +205,7 @@ function newPublishing(parts: ShardParts, options: ShardOptions, { queues }: Sha
 }
 
 function newReclaim(parts: ShardParts, options: ShardOptions, host: ShardHost, touch: Touch): Reclaim {
-  const { log, clock } = options
+  const { log, upkeepClock: clock = options.clock } = options
   const { bodies, digests, settlements } = parts
   const { queues, failed, isServing } = host
   const mover = new Mover({ log, clock, bodies, queues, touch, isStopped: () => !isServing() })

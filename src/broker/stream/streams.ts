@@ -27,6 +27,8 @@ export interface StreamsOptions {
   readonly queues: ShardDirectory
   readonly logs: StreamLogs
   readonly clock: Clock
+  /** What upkeep goes by where `clock` is moved by hand. Default: `clock`. */
+  readonly upkeepClock?: Clock
   readonly runQueue: RunQueue
   readonly logger: Logger
   readonly uncommittedBytesMax?: number
@@ -70,7 +72,8 @@ export class Streams implements ShardDirectory {
   }
 
   #lookForIdle(): void {
-    this.#idleTimer = this.#options.clock.after(idleCheckMs, () => {
+    const { clock, upkeepClock = clock } = this.#options
+    this.#idleTimer = upkeepClock.after(idleCheckMs, () => {
       for (const stream of this.#streams.values()) stream.closeIfIdle()
       this.#lookForIdle()
     })

@@ -105,7 +105,7 @@ describe('a broker in memory', () => {
     const client = await RawClient.withChannel(inProcess(broker))
     await client.call(1, 'queue.declare', { queue: 'q' })
     client.publish(1, { routingKey: 'q', body: 'x' })
-    await client.get(1, 'q')
+    await client.get(1, 'q', { noAck: false })
     client.destroy()
     const other = await RawClient.withChannel(inProcess(broker))
     let got = await other.get(1, 'q', { noAck: true })
@@ -186,6 +186,7 @@ describe('a program', () => {
       const clients = []
       for (const broker of brokers.slice(0, 5)) clients.push(await broker.connect())
       await Promise.all(brokers.map((broker) => broker.stop()))
+      await new Promise((resolve) => setImmediate(resolve))
       const names = ['exit', 'SIGINT', 'SIGTERM', 'uncaughtException', 'unhandledRejection']
       console.log(JSON.stringify(before) === JSON.stringify(names.map((name) => process.listenerCount(name))))
       console.log(process.getActiveResourcesInfo().filter((kind) => !/Immediate|Pipe|TTY|FSReq/.test(kind)).join())`
