@@ -168,6 +168,11 @@ export class Broker implements BrokerCommands {
 
   // ---------------------------------------------------------------- administration
 
+  /** What exists, for those who show it. They change it through the broker only. */
+  get topology(): Topology {
+    return this.#topology
+  }
+
   /** Nothing happens when it exists. The position is what must be committed before anyone is told. */
   createVhost(name: string): Position {
     checkNameForm('vhost', name)
@@ -244,6 +249,15 @@ export class Broker implements BrokerCommands {
   clearPermission(username: string, vhost: string): Position {
     const permission = this.#rowOf(username, vhost).permissions.get(username)
     return permission === undefined ? this.#topology.pending : this.#topology.removePermission(permission)
+  }
+
+  /** Those on all exchanges. */
+  clearTopicPermissions(username: string, vhost: string): Position {
+    const { topicPermissions } = this.#rowOf(username, vhost)
+    const theirs = [...topicPermissions.values()].filter((permission) => permission.username === username)
+    let position = this.#topology.pending
+    for (const permission of theirs) position = this.#topology.removePermission(permission)
+    return position
   }
 
   /** Description, tags and default queue type: all of them, what was said before is forgotten. */

@@ -63,7 +63,7 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
   readonly #input: InputFlow
   readonly #deadline: Deadline
   #state: ConnectionState
-  #heartbeat: Heartbeat | null = null
+  heartbeat: Heartbeat | null = null
   #isTurnMember = false
   #isSessionOver = false
   /** The frames cannot be told apart any more. */
@@ -132,7 +132,7 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
     if (this.#state.name === 'handshake') this.#state.handshake.stop()
     this.#state = { name: 'closed' }
     this.#deadline.clear()
-    this.#heartbeat?.stop()
+    this.heartbeat?.stop()
     this.#input.close()
     this.router.close()
     this.output.close()
@@ -168,13 +168,13 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
     this.#input.loop.decoder.frameBytesMax = tuning.frameBytesMax
     this.output.frameBytesMax = tuning.frameBytesMax
     this.channels.countMax = tuning.channelsMax
-    this.#heartbeat = new Heartbeat(this.clock, tuning.heartbeatSeconds, {
+    this.heartbeat = new Heartbeat(this.clock, tuning.heartbeatSeconds, {
       connection: this,
       input: this.#input,
       output: this.output,
       lost: (reason) => this.#abort(reason),
     })
-    this.#heartbeat.start()
+    this.heartbeat.start()
   }
 
   opened(session: Session): void {

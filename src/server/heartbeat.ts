@@ -33,6 +33,10 @@ export class Heartbeat {
     this.#watched = watched
   }
 
+  get intervalSeconds(): number {
+    return this.#halfMs / 500
+  }
+
   /** With an interval of 0 there are none. */
   start(): void {
     if (this.#halfMs > 0) this.#timer = this.#clock.after(this.#halfMs, this.#tick)

@@ -4,9 +4,11 @@ import type { ListenAddress, Listener, Network, Socket } from '../base/network.t
 import type { Random } from '../base/random.ts'
 import { RunQueue } from '../base/run-queue.ts'
 import type { BrokerCommands, BrokerListener } from '../broker/commands.ts'
+import type { ConnectionDirectory, OpenConnection } from '../broker/connection-directory.ts'
 import type { Position } from '../broker/ports.ts'
 import { Congestion } from './congestion.ts'
 import { Connection } from './connection.ts'
+import { factsOf } from './connection-facts.ts'
 import type { ConnectionOwner, ConnectionParts } from './connection-parts.ts'
 import { DirectReplies } from './direct-replies.ts'
 import { defaultIdentity, type ServerIdentity } from './handshake.ts'
@@ -33,7 +35,7 @@ export interface ServerOptions {
  * AMQP connections of others to us: accepts them, counts them, passes the broker's news on to those that wait for it,
  * and ends them. Several listeners may feed one server.
  */
-export class Server implements ConnectionOwner, BrokerListener {
+export class Server implements ConnectionOwner, BrokerListener, ConnectionDirectory {
   readonly congestion = new Congestion()
   readonly #options: ServerOptions
   readonly #parts: ConnectionParts
@@ -114,6 +116,10 @@ export class Server implements ConnectionOwner, BrokerListener {
     return this.#connections
   }
 
+  get openConnections(): Iterable<OpenConnection> {
+    return openOf(this.#connections)
+  }
+
   opened(connection: Connection): void {
     this.#noStranger(connection)
   }
@@ -186,5 +192,12 @@ export class Server implements ConnectionOwner, BrokerListener {
     })
     for (const connection of [...this.#connections]) connection.destroy()
     if (this.#connections.size > 0) await gone
+  }
+}
+
+function* openOf(connections: Iterable<Connection>): Generator<OpenConnection> {
+  for (const connection of connections) {
+    const facts = factsOf(connection)
+    if (facts !== null) yield facts
   }
 }

@@ -20,7 +20,18 @@ export const importTable: Readonly<Record<string, readonly string[]>> = {
   ],
   cluster: ['base', 'broker', 'log/log.ts'],
   server: ['base', 'amqp', 'broker'],
-  management: ['base', 'broker', 'cluster'],
+  // A publish over HTTP asks for what one over AMQP does.
+  management: [
+    'base',
+    'broker',
+    'cluster',
+    'server/publish-request.ts',
+    'amqp/byte-writer.ts',
+    'amqp/content-header.ts',
+    'amqp/field-table.ts',
+    'amqp/reply-codes.ts',
+    'amqp/short-string.ts',
+  ],
   client: ['base', 'amqp'],
   config: [],
   'config.ts': ['config'],
@@ -69,6 +80,8 @@ export const packageTable: Readonly<Record<string, readonly string[]>> = {
   commander: ['cli'],
   pino: ['cli'],
   '@cloudamqp/amqp-client': ['client/driver'],
+  hono: ['management/api'],
+  '@hono/node-server': ['management/api'],
   ws: ['management'],
 }
 

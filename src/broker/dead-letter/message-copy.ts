@@ -96,7 +96,8 @@ function headerStartOf(message: Message): number {
   return headerLengthAt(message) + 4
 }
 
-function bodyStartOf(message: Message): number {
+/** Where the body begins, of a message whose body is with it. */
+export function bodyStartOf(message: Message): number {
   const headerEnd = headerStartOf(message) + headerBytesOf(message)
   // Without a body there is no frame for it, and nothing is read from there.
   return message.isFrames && message.bodyBytes > 0 ? headerEnd + frameEndBytes + frameHeaderBytes : headerEnd

@@ -8,7 +8,7 @@ import { guestPasswordHash } from '../access/password-hash.ts'
 import type { User, UserLimits } from '../access/user.ts'
 import type { Route } from '../commands.ts'
 import type { Message } from '../message.ts'
-import type { Queue, ShardDirectory, ShardTopology } from '../ports.ts'
+import type { Queue, QueueStatus, ShardDirectory, ShardTopology } from '../ports.ts'
 import type { Binding, BindingEnds } from './binding.ts'
 import type { DeclaredQueue, QueueProperties } from './declared-queue.ts'
 import { type Definition, Definitions } from './definitions.ts'
@@ -226,6 +226,11 @@ export class Topology implements ShardTopology {
   /** Also removes the auto-delete exchanges that lose their last binding by it. The position is 0 if nothing was durable. */
   remove(definition: DeclaredQueue | Exchange | Binding): Position {
     return this.#journal.removeIds(removalOf(definition))
+  }
+
+  /** What is known at once. */
+  statusNow({ queue }: DeclaredQueue): QueueStatus {
+    return queue === null ? { ready: 0, unacked: 0, consumers: 0 } : this.#directory.statusNow(queue)
   }
 
   // ---------------------------------------------------------------- what shards ask for

@@ -1,0 +1,166 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { isLoopbackAddress } from '../../base/network.ts'
+import { type Answer, ApiError, badRequest, notFound, refusalOf } from './answer.ts'
+import { Caller } from './caller.ts'
+import { Commits } from './commits.ts'
+import { loggedIn } from './login.ts'
+import { refuseForeignPage } from './origin.ts'
+import { pathOf } from './path.ts'
+import { type ApiRequest, type Fields, readFields } from './request.ts'
+import type { Api, ApiParts, Route } from './route.ts'
+import { routes } from './routes.ts'
+import { byteStream } from './stream.ts'
+
+/** What of a connection a request needs that is not in the request itself. */
+export interface Peer {
+  /** The target as it stands in the request line; not normalised, so that no name can be taken for a path. */
+  readonly target: string
+  readonly remoteAddress: string
+}
+
+/** RabbitMQ's management HTTP API. What it needs is loaded when it is made, which costs some 30 ms. */
+export interface ApiHandler {
+  fetch(request: Request, peer: Peer): Promise<Response>
+  /** The same for a request of `node:http`. Does not reject. */
+  handle(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void>
+}
+
+export async function createApi(parts: ApiParts): Promise<ApiHandler> {
+  const [{ Hono }, { getRequestListener }] = await Promise.all([import('hono'), import('@hono/node-server')])
+  const api: Api = { ...parts, commits: new Commits(parts.broker.topology) }
+  const app = new Hono<{ Bindings: Peer }>({ getPath: (_request, options) => pathOf(peerOf(options).target) ?? '/' })
+  for (const row of routes) {
+    app.on(row.method, honoPath(row), async (context) => {
+      const { raw } = context.req
+      return await answered(api, row, raw, context.env, new Map(Object.entries(context.req.param())))
+    })
+  }
+  for (const [path, methods] of methodsByPath()) {
+    const allow = ['HEAD', ...methods, 'OPTIONS'].join(', ')
+    app.all(path, (context) => responseOf({ status: context.req.method === 'OPTIONS' ? 200 : 405, headers: { allow } }))
+  }
+  app.notFound(() => responseOf(notFound().answer))
+  app.onError((error) => responseOf(answerTo(api, error)))
+  const fetch = async (request: Request, peer: Peer): Promise<Response> => await app.fetch(request, peer)
+  const listener = getRequestListener(
+    (request, { incoming }) =>
+      fetch(request, { target: incoming.url ?? '/', remoteAddress: incoming.socket.remoteAddress ?? '' }),
+    { overrideGlobalObjects: false },
+  )
+  return { fetch, handle: (incoming, outgoing) => listener(incoming, outgoing) }
+}
+
+function peerOf(options: { env?: unknown } | undefined): Peer {
+  return options?.env as Peer
+}
+
+function honoPath({ path }: Route): string {
+  return `/api${path.replaceAll(/\{(\w+)\}/g, ':$1')}`
+}
+
+function methodsByPath(): Map<string, string[]> {
+  const methods = new Map<string, string[]>()
+  for (const row of routes) methods.set(honoPath(row), [...(methods.get(honoPath(row)) ?? []), row.method])
+  return methods
+}
+
+// ---------------------------------------------------------------- one request
+
+/** Login, tags, vhost, then the route: nothing of what exists is looked at before. */
+async function answered(
+  api: Api,
+  row: Route,
+  raw: Request,
+  peer: Peer,
+  params: ReadonlyMap<string, string>,
+): Promise<Response> {
+  const body = new Body(raw, row.bodyBytesMax)
+  let answer: Answer
+  try {
+    if (raw.method !== 'GET' && raw.method !== 'HEAD') refuseForeignPage(raw.headers)
+    const authorization = raw.headers.get('authorization')
+    const principal = await loggedIn(api.broker, authorization, isLoopbackAddress(peer.remoteAddress))
+    const caller = new Caller(principal, api.broker.topology)
+    caller.require(row.level)
+    const vhost = row.vhost === null ? null : caller.vhost(params.get('vhost') ?? '', row.vhost)
+    const request: ApiRequest = {
+      caller,
+      params,
+      vhost,
+      query: queryOf(peer.target),
+      header: (name) => raw.headers.get(name),
+      fields: () => body.fields(),
+    }
+    answer = await row.handle(api, request)
+  } catch (error) {
+    answer = answerTo(api, error)
+  }
+  return responseOf(answer, body.isLeft)
+}
+
+/** Our own mistakes are logged, and nothing is told of them. */
+function answerTo(api: Api, error: unknown): Answer {
+  const refusal = refusalOf(error)
+  if (refusal !== null) return refusal.answer
+  api.logger.error({ error }, 'internal error in the HTTP API')
+  return new ApiError(500, 'internal_error', 'Internal server error').answer
+}
+
+function queryOf(target: string): URLSearchParams {
+  const at = target.indexOf('?')
+  return new URLSearchParams(at < 0 ? '' : target.slice(at + 1))
+}
+
+/** A request's body, which is read when a route asks for it. */
+class Body {
+  readonly #raw: Request
+  readonly #bytesMax: number
+  #isRead = false
+
+  constructor(raw: Request, bytesMax: number) {
+    this.#raw = raw
+    this.#bytesMax = bytesMax
+  }
+
+  /** There is one, and not all of it has been taken from the socket. */
+  get isLeft(): boolean {
+    const { headers } = this.#raw
+    const hasBody = Number(headers.get('content-length') ?? 0) > 0 || headers.has('transfer-encoding')
+    return hasBody && !this.#isRead
+  }
+
+  async fields(): Promise<Fields> {
+    const { headers, body } = this.#raw
+    if (headers.has('content-encoding')) {
+      throw new ApiError(415, 'unsupported_media_type', 'a content-encoding of requests is not supported')
+    }
+    const fields = await readFields(body, headers.get('content-length'), this.#bytesMax).catch((error: unknown) => {
+      // The client went away, or sent what is no chunk.
+      throw error instanceof ApiError ? error : badRequest('the body did not arrive')
+    })
+    this.#isRead = true
+    return fields
+  }
+}
+
+const fixedHeaders = {
+  'cache-control': 'no-cache, no-store',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'cross-origin-resource-policy': 'same-origin',
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+} as const
+
+/** The connection ends where part of a body is still to come. */
+function responseOf({ status, body, text, headers = {} }: Answer, isBodyLeft = false): Response {
+  const json = { 'content-type': 'application/json' }
+  const all = {
+    ...fixedHeaders,
+    ...(body === undefined && text === undefined ? {} : json),
+    ...headers,
+    ...(isBodyLeft ? { connection: 'close' } : {}),
+  }
+  if (text !== undefined) return new Response(byteStream(text), { status, headers: all })
+  return new Response(body === undefined ? null : JSON.stringify(body), { status, headers: all })
+}

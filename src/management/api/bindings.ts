@@ -1,0 +1,143 @@
+import { createHash } from 'node:crypto'
+import type { JsonObject } from '../../broker/definitions/entry.ts'
+import { jsonOfTable, tableOfJson } from '../../broker/definitions/json-table.ts'
+import type { Binding, Destination } from '../../broker/topology/binding.ts'
+import type { DeclaredQueue } from '../../broker/topology/declared-queue.ts'
+import type { Exchange } from '../../broker/topology/exchange.ts'
+import { canonicalText } from '../../broker/topology/field-values.ts'
+import type { VhostState } from '../../broker/topology/vhost-state.ts'
+import { type Answer, created, noContent, notFound } from './answer.ts'
+import { command } from './in-session.ts'
+import { listed, one, type Row, rowsOf } from './list.ts'
+import { argumentsEntry } from './queues.ts'
+import { type ApiRequest, exchangeParam, param, vhostOf } from './request.ts'
+import { type Api, type Route, route } from './route.ts'
+
+type Kind = Destination['kind']
+
+export const bindingRoutes: readonly Route[] = [
+  route('GET', '/bindings', (api, request) => listed(api, request, rows(request.caller.visibleVhosts()))),
+  route('GET', '/bindings/{vhost}', (api, request) => listed(api, request, rows([vhostOf(request)]))),
+  ...between('q', 'queue'),
+  ...between('e', 'exchange'),
+]
+
+/** All bindings of one exchange to one queue, or to one exchange. */
+function between(letter: 'q' | 'e', kind: Kind): Route[] {
+  const path = `/bindings/{vhost}/e/{source}/${letter}/{destination}`
+  return [
+    route('GET', path, (api, request) => {
+      const { source, destination } = endsOf(request, kind)
+      return listed(api, request, bindingsTo(source, destination))
+    }),
+    route('POST', path, (api, request) => bind(api, request, kind)),
+    route('GET', `${path}/{properties}`, (_api, request) => one(request, bindingJson(bindingOf(request, kind)))),
+    route('DELETE', `${path}/{properties}`, async (api, request) => {
+      const args = argumentsOf(bindingOf(request, kind))
+      await command<void>(api, request, (session, reply) =>
+        kind === 'queue'
+          ? session.vhost.unbindQueue(session, args, reply)
+          : session.vhost.unbindExchange(session, args, reply),
+      )
+      return noContent
+    }),
+  ]
+}
+
+async function bind(api: Api, request: ApiRequest, kind: Kind): Promise<Answer> {
+  const fields = await request.fields()
+  const [source, destination] = namesOf(request, kind)
+  const table = tableOfJson(argumentsEntry(fields), 'arguments')
+  const args = { source, destination, bindingKey: fields.textOr('routing_key', ''), arguments: table }
+  await command<void>(api, request, (session, reply) =>
+    kind === 'queue' ? session.vhost.bindQueue(session, args, reply) : session.vhost.bindExchange(session, args, reply),
+  )
+  const properties = propertiesKey(args.bindingKey, table.fields.size === 0 ? '' : canonicalText(table))
+  return created(`${encodeURIComponent(destination)}/${encodeURIComponent(properties)}`)
+}
+
+// ---------------------------------------------------------------- found
+
+function namesOf(request: ApiRequest, kind: Kind): [source: string, destination: string] {
+  const destination = kind === 'queue' ? param(request, 'destination') : exchangeParam(request, 'destination')
+  return [exchangeParam(request, 'source'), destination]
+}
+
+function endsOf(request: ApiRequest, kind: Kind): { source: Exchange; destination: Destination } {
+  const { exchanges, queues } = vhostOf(request)
+  const [sourceName, destinationName] = namesOf(request, kind)
+  const source = exchanges.get(sourceName)
+  const destination = (kind === 'queue' ? queues : exchanges).get(destinationName)
+  if (source === undefined || destination === undefined) throw notFound()
+  return { source, destination }
+}
+
+function bindingOf(request: ApiRequest, kind: Kind): Binding {
+  const { source, destination } = endsOf(request, kind)
+  const properties = param(request, 'properties')
+  for (const binding of destination.incoming) {
+    if (binding.source === source && keyOf(binding) === properties) return binding
+  }
+  throw notFound()
+}
+
+function argumentsOf({ source, destination, key, arguments: table }: Binding): {
+  source: string
+  destination: string
+  bindingKey: string
+  arguments: Binding['arguments']
+} {
+  return { source: source.name, destination: destination.name, bindingKey: key, arguments: table }
+}
+
+// ---------------------------------------------------------------- shown
+
+/** Every queue is bound to the default exchange by its name, without a binding that is kept. */
+function* rows(vhosts: Iterable<VhostState>): Generator<Row> {
+  for (const vhost of vhosts) for (const exchange of vhost.exchanges.values()) yield* bindingsFrom(exchange)
+}
+
+export function* bindingsFrom(exchange: Exchange): Generator<Row> {
+  if (exchange.name === '') yield* rowsOf(exchange.home.queues.values(), ({ name }) => name, defaultBinding)
+  for (const binding of exchange.outgoing.values()) {
+    if (!binding.isGone) yield { name: binding.key, json: () => bindingJson(binding) }
+  }
+}
+
+function* bindingsTo(source: Exchange, destination: Destination): Generator<Row> {
+  if (source.name === '' && destination.kind === 'queue') {
+    yield { name: destination.name, json: () => defaultBinding(destination) }
+  }
+  for (const binding of destination.incoming) {
+    if (binding.source === source) yield { name: binding.key, json: () => bindingJson(binding) }
+  }
+}
+
+export function defaultBinding({ name, vhost }: DeclaredQueue): JsonObject {
+  const ends = { source: '', vhost, destination: name, destination_type: 'queue' }
+  return { ...ends, routing_key: name, arguments: {}, properties_key: propertiesKey(name, '') }
+}
+
+export function bindingJson(binding: Binding): JsonObject {
+  const { source, destination, key, arguments: table } = binding
+  return {
+    source: source.name,
+    vhost: source.home.name,
+    destination: destination.name,
+    destination_type: destination.kind,
+    routing_key: key,
+    arguments: jsonOfTable(table),
+    properties_key: keyOf(binding),
+  }
+}
+
+function keyOf({ key, arguments: table }: Binding): string {
+  return propertiesKey(key, table.fields.size === 0 ? '' : canonicalText(table))
+}
+
+/** Tells bindings between the same two apart: the key, with a digest of the arguments where there are any. */
+function propertiesKey(key: string, argumentsText: string): string {
+  const quoted = encodeURIComponent(key.replaceAll(/\p{Cs}/gu, '\ufffd')).replaceAll('~', '%7E')
+  if (argumentsText === '') return quoted === '' ? '~' : quoted
+  return `${quoted}~${createHash('sha256').update(argumentsText).digest('base64url').slice(0, 12)}`
+}

@@ -1,0 +1,31 @@
+import { type Answer, noContent, ok } from './answer.ts'
+import { type ApiRequest, vhostOf } from './request.ts'
+import { type Api, type Route, route } from './route.ts'
+
+/** Of a definitions document that is sent, in bytes. */
+export const definitionsBodyBytesMax = 20 * 1024 * 1024
+
+const forAdministrators = { level: 'administrator', bodyBytesMax: definitionsBodyBytesMax } as const
+
+export const definitionRoutes: readonly Route[] = [
+  route('GET', '/definitions', exported, forAdministrators),
+  route('GET', '/definitions/{vhost}', exported, { ...forAdministrators, vhost: 'administer' }),
+  route('POST', '/definitions', imported, forAdministrators),
+  route('POST', '/definitions/{vhost}', imported, { ...forAdministrators, vhost: 'administer' }),
+]
+
+async function exported(api: Api, request: ApiRequest): Promise<Answer> {
+  const vhost = request.vhost === null ? null : vhostOf(request).name
+  const definitions = await api.broker.exportDefinitions(api.names, vhost)
+  api.logger.info({ vhost, by: request.caller.username }, 'definitions exported')
+  return ok(definitions)
+}
+
+async function imported(api: Api, request: ApiRequest): Promise<Answer> {
+  const { json } = await request.fields()
+  const { position, warnings } = await api.broker.importDefinitions(json, request.vhost?.name)
+  for (const warning of warnings) api.logger.warn({ by: request.caller.username }, warning)
+  await api.commits.until(position)
+  api.logger.info({ by: request.caller.username, warnings: warnings.length }, 'definitions imported')
+  return noContent
+}

@@ -1,0 +1,77 @@
+import type { JsonObject } from '../../broker/definitions/entry.ts'
+import { jsonOfTable, tableOfJson } from '../../broker/definitions/json-table.ts'
+import type { Exchange } from '../../broker/topology/exchange.ts'
+import type { VhostState } from '../../broker/topology/vhost-state.ts'
+import { type Answer, created, noContent, notFound } from './answer.ts'
+import { bindingJson, bindingsFrom } from './bindings.ts'
+import { command } from './in-session.ts'
+import { listed, one, type Row, rowsOf } from './list.ts'
+import { argumentsEntry } from './queues.ts'
+import { type ApiRequest, exchangeParam, isSet, vhostOf } from './request.ts'
+import { type Api, type Route, route } from './route.ts'
+
+export const exchangeRoutes: readonly Route[] = [
+  route('GET', '/exchanges', (api, request) => listed(api, request, rows(request.caller.visibleVhosts()))),
+  route('GET', '/exchanges/{vhost}', (api, request) => listed(api, request, rows([vhostOf(request)]))),
+  route('GET', '/exchanges/{vhost}/{name}', (_api, request) =>
+    one(request, { ...exchangeJson(exchangeOf(request)), incoming: [], outgoing: [] }),
+  ),
+  route('PUT', '/exchanges/{vhost}/{name}', declare),
+  route('DELETE', '/exchanges/{vhost}/{name}', async (api, request) => {
+    const { name } = exchangeOf(request)
+    const ifUnused = isSet(request, 'if-unused')
+    await command<void>(api, request, (session, reply) => session.vhost.deleteExchange(session, name, ifUnused, reply))
+    return noContent
+  }),
+  route('GET', '/exchanges/{vhost}/{name}/bindings/source', (api, request) =>
+    listed(api, request, bindingsFrom(exchangeOf(request))),
+  ),
+  route('GET', '/exchanges/{vhost}/{name}/bindings/destination', (api, request) =>
+    listed(
+      api,
+      request,
+      rowsOf(exchangeOf(request).incoming, ({ key }) => key, bindingJson),
+    ),
+  ),
+]
+
+function* rows(vhosts: Iterable<VhostState>): Generator<Row> {
+  for (const { exchanges } of vhosts) yield* rowsOf(exchanges.values(), ({ name }) => name, exchangeJson)
+}
+
+export function exchangeOf(request: ApiRequest): Exchange {
+  const exchange = vhostOf(request).exchanges.get(exchangeParam(request, 'name'))
+  if (exchange === undefined) throw notFound()
+  return exchange
+}
+
+function exchangeJson(exchange: Exchange): JsonObject {
+  return {
+    name: exchange.name,
+    vhost: exchange.home.name,
+    type: exchange.type,
+    durable: exchange.isDurable,
+    auto_delete: exchange.isAutoDelete,
+    internal: exchange.isInternal,
+    arguments: jsonOfTable(exchange.arguments),
+    policy: exchange.applied.policy?.name ?? null,
+    user_who_performed_action: '',
+  }
+}
+
+async function declare(api: Api, request: ApiRequest): Promise<Answer> {
+  const fields = await request.fields()
+  const name = exchangeParam(request, 'name')
+  const wasThere = vhostOf(request).exchanges.has(name)
+  const args = {
+    name,
+    type: fields.textOr('type', 'direct'),
+    isPassive: false,
+    isDurable: fields.flag('durable', true),
+    isAutoDelete: fields.flag('auto_delete', false),
+    isInternal: fields.flag('internal', false),
+    arguments: tableOfJson(argumentsEntry(fields), 'arguments'),
+  }
+  await command<void>(api, request, (session, reply) => session.vhost.declareExchange(session, args, reply))
+  return wasThere ? noContent : created(encodeURIComponent(name))
+}

@@ -1,0 +1,65 @@
+import { emptyTable } from '../../amqp/field-table.ts'
+import type { Session } from '../../broker/commands.ts'
+import { type Answer, badRequest, ok } from './answer.ts'
+import { inSession } from './in-session.ts'
+import { publishTo, takeFrom } from './messages.ts'
+import { type ApiRequest, param } from './request.ts'
+import { type Api, type Route, route } from './route.ts'
+
+export const healthRoutes: readonly Route[] = [
+  route('GET', '/health/checks/alarms', alarms),
+  route('GET', '/health/checks/local-alarms', alarms),
+  route('GET', '/health/checks/ready', () => healthy()),
+  route('GET', '/health/checks/virtual-hosts', () => healthy()),
+  route('GET', '/health/checks/node-is-mirror-sync-critical', () => healthy({ reason: 'single node cluster' })),
+  route('GET', '/health/checks/node-is-quorum-critical', () => healthy({ reason: 'single node cluster' })),
+  route('GET', '/health/checks/certificate-expiration/{within}/{unit}', () => healthy()),
+  route('GET', '/health/checks/port-listener/{port}', (api, request) => {
+    const port = Number(param(request, 'port'))
+    if (!Number.isSafeInteger(port)) throw badRequest('Invalid port')
+    const ports = api.node.listeners().map((listener) => listener.port)
+    return ports.includes(port) ? healthy({ port }) : failed('No active listener', { missing: port, ports })
+  }),
+  route('GET', '/health/checks/protocol-listener/{protocol}', (api, request) => {
+    const protocol = param(request, 'protocol')
+    const protocols = api.node.listeners().map((listener) => listener.protocol)
+    const isThere = protocols.includes(protocol)
+    return isThere ? healthy({ protocol }) : failed('No active listener', { missing: protocol, protocols })
+  }),
+  route('GET', '/aliveness-test/{vhost}', aliveness, { vhost: 'enter' }),
+]
+
+function healthy(more: object = {}): Answer {
+  return ok({ status: 'ok', ...more })
+}
+
+function failed(reason: string, more: object): Answer {
+  return { status: 503, body: { status: 'failed', reason, ...more } }
+}
+
+function alarms({ broker, node }: Api): Answer {
+  if (broker.alarms.length === 0) return healthy()
+  const found = broker.alarms.map((resource) => ({ node: node.name, resource }))
+  return failed('There are alarms in effect in the cluster', { alarms: found })
+}
+
+/** Declares a queue that stays, sends a message through it and takes it out again. */
+function aliveness(api: Api, request: ApiRequest): Promise<Answer> {
+  return inSession(api, request, async (session) => {
+    await api.commits.result((reply) => session.vhost.declareQueue(session, alivenessQueue(), reply))
+    await publishTo(api, session, { exchange: '', routingKey: queueName, properties: {}, payload: new Uint8Array(0) })
+    await takenOut(api, session)
+    return healthy()
+  })
+}
+
+async function takenOut(api: Api, session: Session): Promise<void> {
+  await takeFrom(api, session, queueName, { count: 1, outcome: 'ack', bytesMax: 0 })
+}
+
+const queueName = 'aliveness-test'
+
+function alivenessQueue(): Parameters<Session['vhost']['declareQueue']>[1] {
+  const flags = { isPassive: false, isDurable: false, isExclusive: false, isAutoDelete: false }
+  return { name: queueName, ...flags, arguments: emptyTable }
+}

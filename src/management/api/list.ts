@@ -1,0 +1,179 @@
+import { inSlices } from '../../base/sliced.ts'
+import { Pattern } from '../../broker/access/pattern.ts'
+import type { JsonObject } from '../../broker/definitions/entry.ts'
+import { type Answer, ApiError, badRequest, ok } from './answer.ts'
+import { columnsOf, type Selection, valueAt } from './columns.ts'
+import type { ApiRequest } from './request.ts'
+import type { Api } from './route.ts'
+import { sortedInSlices } from './sorting.ts'
+
+/** One entry of a list: found by its name, made JSON only when it is shown (or sorted by what is in it). */
+export interface Row {
+  readonly name: string
+  json(): JsonObject
+}
+
+export const pageSizeMax = 500
+const pageSizeDefault = 100
+/** A part of an answer that is written at once, in UTF-16 units. */
+const partLength = 64 * 1024
+
+/**
+ * Answers with a list as RabbitMQ does: `name`, `use_regex`, `sort`, `sort_reverse`, `columns`, and with `page` one page of
+ * it and how many there are. However many rows there are, they are looked at in slices of the run queue, and a list that
+ * is not paged goes out as it is made.
+ */
+export async function listed(api: Api, request: ApiRequest, rows: Iterable<Row>): Promise<Answer> {
+  const wish = wishOf(request.query)
+  if (wish.page === null) {
+    const shown = wish.filter === null && wish.sort === null ? rows : (await chosen(api, rows, wish)).rows
+    return { status: 200, text: jsonParts(api, shown, wish.columns) }
+  }
+  const { rows: found, total } = await chosen(api, rows, wish)
+  const { page, pageSize } = wish
+  const pageCount = Math.max(1, Math.ceil(found.length / pageSize))
+  if (page > pageCount) {
+    const reason = `Page out of range, page: ${page} page size: ${pageSize}, len: ${found.length}`
+    throw new ApiError(400, 'page_out_of_range', reason)
+  }
+  const items = found.slice((page - 1) * pageSize, page * pageSize)
+  return ok({
+    filtered_count: found.length,
+    item_count: items.length,
+    items: await inSlices(api.runQueue, shownRows(items, wish.columns)),
+    page,
+    page_count: pageCount,
+    page_size: pageSize,
+    total_count: total,
+  })
+}
+
+/** One object; `columns` chooses what of it. */
+export function one(request: ApiRequest, json: JsonObject): Answer {
+  return ok(columnsOf(request.query)(json))
+}
+
+export function* rowsOf<T>(
+  items: Iterable<T>,
+  nameOf: (item: T) => string,
+  show: (item: T) => JsonObject,
+): Generator<Row> {
+  for (const item of items) yield { name: nameOf(item), json: () => show(item) }
+}
+
+// ---------------------------------------------------------------- what is asked for
+
+interface Wish {
+  readonly page: number | null
+  readonly pageSize: number
+  readonly filter: ((name: string) => boolean) | null
+  /** Names, from the outside in. */
+  readonly sort: readonly string[] | null
+  readonly isReversed: boolean
+  readonly columns: Selection
+}
+
+function wishOf(query: URLSearchParams): Wish {
+  const [page, size] = [query.get('page'), query.get('page_size')]
+  const pageNumber = page === null ? null : numberOf(page)
+  const pageSize = size === null ? pageSizeDefault : numberOf(size)
+  const isPossible = pageNumber === null || (pageNumber >= 1 && pageSize >= 1 && pageSize <= pageSizeMax)
+  if (!isPossible) {
+    const reason = `Invalid pagination parameters: page number ${page}, page size ${size ?? 'undefined'}`
+    throw new ApiError(400, 'invalid_pagination_parameters', reason)
+  }
+  const sort = query.get('sort')
+  return {
+    page: pageNumber,
+    pageSize,
+    filter: filterOf(query),
+    sort: sort === null || sort === '' ? null : sort.split('.'),
+    isReversed: query.get('sort_reverse') === 'true',
+    columns: columnsOf(query),
+  }
+}
+
+/** 0, which no page has, for what is no whole number. */
+function numberOf(text: string): number {
+  return /^\d{1,9}$/.test(text) ? Number(text) : 0
+}
+
+/** A part of the name, in whatever case; or an expression, which `Pattern` keeps from taking long. */
+function filterOf(query: URLSearchParams): Wish['filter'] {
+  const name = query.get('name') ?? ''
+  if (name === '') return null
+  if (query.get('use_regex') !== 'true') {
+    const part = name.toLowerCase()
+    return (one) => one.toLowerCase().includes(part)
+  }
+  const pattern = new Pattern(name)
+  if (pattern.error !== null) throw badRequest('Pagination parameters are invalid')
+  return (one) => pattern.matches(one)
+}
+
+// ---------------------------------------------------------------- in slices
+
+async function chosen(api: Api, rows: Iterable<Row>, wish: Wish): Promise<{ rows: readonly Row[]; total: number }> {
+  const { filter, sort, isReversed } = wish
+  const found = await inSlices(api.runQueue, filtered(rows, filter))
+  if (sort === null) return found
+  const keyed = await inSlices(api.runQueue, withKeys(found.rows, sort))
+  const sorted = await inSlices(api.runQueue, sortedInSlices(keyed, isReversed))
+  return { rows: sorted.map(({ item }) => item), total: found.total }
+}
+
+function* filtered(rows: Iterable<Row>, filter: Wish['filter']): Generator<void, { rows: Row[]; total: number }> {
+  const found: Row[] = []
+  let total = 0
+  for (const row of rows) {
+    total++
+    if (filter === null || filter(row.name)) found.push(row)
+    yield
+  }
+  return { rows: found, total }
+}
+
+function* withKeys(rows: readonly Row[], path: readonly string[]): Generator<void, { key: unknown; item: Row }[]> {
+  const keyed: { key: unknown; item: Row }[] = []
+  for (const item of rows) {
+    keyed.push({ key: path.length === 1 && path[0] === 'name' ? item.name : valueAt(item.json(), path), item })
+    yield
+  }
+  return keyed
+}
+
+function* shownRows(rows: readonly Row[], columns: Selection): Generator<void, JsonObject[]> {
+  const shown: JsonObject[] = []
+  for (const row of rows) {
+    shown.push(columns(row.json()))
+    yield
+  }
+  return shown
+}
+
+async function* jsonParts(api: Api, rows: Iterable<Row>, columns: Selection): AsyncGenerator<string> {
+  const left = rows[Symbol.iterator]()
+  let separator = '['
+  for (let isMore = true; isMore; ) {
+    const part = await inSlices(api.runQueue, textOf(left, columns, separator))
+    if (part.text !== '') separator = ','
+    isMore = part.isMore
+    const end = isMore ? '' : separator === '[' ? '[]' : ']'
+    if (part.text + end !== '') yield part.text + end
+  }
+}
+
+function* textOf(
+  rows: Iterator<Row>,
+  columns: Selection,
+  first: string,
+): Generator<void, { text: string; isMore: boolean }> {
+  let text = ''
+  while (text.length < partLength) {
+    const next = rows.next()
+    if (next.done === true) return { text, isMore: false }
+    text += (text === '' ? first : ',') + JSON.stringify(columns(next.value.json()))
+    yield
+  }
+  return { text, isMore: true }
+}

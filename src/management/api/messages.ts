@@ -1,0 +1,173 @@
+import { ByteWriter } from '../../amqp/byte-writer.ts'
+import { encodeContentHeader, flagsOf, type SomeProperties } from '../../amqp/content-header.ts'
+import { changeFields, type FieldTable } from '../../amqp/field-table.ts'
+import { encodeShortString } from '../../amqp/short-string.ts'
+import type { Route, Session } from '../../broker/commands.ts'
+import { chunkBytes, Message } from '../../broker/message.ts'
+import type { Outcome, Queue } from '../../broker/ports.ts'
+import { PublishRequest } from '../../server/publish-request.ts'
+import { ApiError, badRequest } from './answer.ts'
+import type { Api } from './route.ts'
+import { type Taken, takenOf } from './taken-message.ts'
+
+/** One message to publish. */
+export interface Outgoing {
+  readonly exchange: string
+  readonly routingKey: string
+  readonly properties: SomeProperties
+  readonly payload: Uint8Array
+}
+
+/**
+ * Publishes as a channel would, with the same checks in the same order, and waits for the confirm. False when no queue
+ * got it, or one refused it.
+ */
+export async function publishTo(api: Api, session: Session, outgoing: Outgoing): Promise<boolean> {
+  await gateOpen(api)
+  const { vhost } = session
+  const { message, moreKeys } = messageOf(api, session, outgoing)
+  const route = emptyRoute()
+  vhost.resolve(session, outgoing.exchange, outgoing.routingKey, message, route, moreKeys)
+  if (route.count === 0) {
+    await api.commits.until(api.broker.topologyPending)
+    return false
+  }
+  if (outgoing.payload.length > chunkBytes) giveInPieces(session, route, message, outgoing.payload)
+  return await new Promise<boolean>((resolve) => {
+    vhost.publish(route, message, { confirm: () => resolve(true), refuse: () => resolve(false) }, 1)
+  })
+}
+
+const emptyRoute = (): Route => ({ queues: [], count: 0, hasDurable: false, version: -1, isCacheable: false })
+
+/** How often, and in how many milliseconds, it is looked whether publishers may go on. */
+const gateLooks = 500
+const gateLookMs = 10
+
+async function gateOpen({ broker, clock }: Api): Promise<void> {
+  for (let look = 0; look < gateLooks && broker.publishGate === 'congested'; look++) {
+    await new Promise<void>((resolve) => void clock.after(gateLookMs, resolve))
+  }
+  if (broker.publishGate === 'open') return
+  const why = broker.alarms.length === 0 ? 'the log is behind' : `an alarm is on: ${broker.alarms.join(', ')}`
+  throw new ApiError(503, 'service_unavailable', `nothing can be published now: ${why}`)
+}
+
+// ---------------------------------------------------------------- out
+
+/** Checks what the properties ask for; throws 406 and the like as `server/publish-request.ts` does. */
+function messageOf(
+  { clock }: Api,
+  session: Session,
+  outgoing: Outgoing,
+): { message: Message; moreKeys: readonly string[] } {
+  const request = new PublishRequest()
+  const header = headerOf(outgoing.properties, outgoing.payload.length)
+  request.read(header, 0, header.length, flagsOf(header, 0, header.length))
+  session.vhost.checkPublish(session, outgoing.exchange)
+  if (request.wantsReply) throw badRequest('fast reply consumer does not exist')
+  const traits = request.isPlain ? null : request.check(clock.now())
+  request.checkUserId(session.principal)
+  const { properties } = outgoing
+  const shown = request.hasBcc ? { ...properties, headers: withoutBcc(properties.headers ?? null) } : properties
+  const message = written({ ...outgoing, properties: shown })
+  message.isPersistent = properties.deliveryMode === 2
+  message.traits = traits
+  return { message, moreKeys: request.moreKeys }
+}
+
+function withoutBcc(headers: FieldTable | null): FieldTable | null {
+  return headers === null ? null : changeFields(headers, new Map([['BCC', null]]))
+}
+
+function headerOf(properties: SomeProperties, bodyBytes: number): Uint8Array {
+  const writer = new ByteWriter()
+  encodeContentHeader(writer, bodyBytes, properties)
+  return writer.copy()
+}
+
+/** In parts form; a large body comes later, in pieces. */
+function written({ exchange, routingKey, properties, payload }: Outgoing): Message {
+  const writer = new ByteWriter()
+  encodeShortString(writer, exchange)
+  encodeShortString(writer, routingKey)
+  const contentStart = writer.length
+  const header = headerOf(properties, payload.length)
+  writer.uint32(header.length)
+  writer.bytes(header, 0, header.length)
+  if (payload.length <= chunkBytes) writer.bytes(payload, 0, payload.length)
+  const message = new Message()
+  message.buffer = writer.buffer
+  message.routeEnd = contentStart
+  message.contentStart = contentStart
+  message.contentEnd = writer.length
+  message.bodyBytes = payload.length
+  return message
+}
+
+function giveInPieces({ vhost }: Session, route: Route, message: Message, payload: Uint8Array): void {
+  const body = vhost.openBody(route, message.isPersistent, payload.length)
+  for (let at = 0; at < payload.length; at += chunkBytes) {
+    body.append(payload, at, Math.min(payload.length, at + chunkBytes))
+  }
+  message.chunks = body
+}
+
+// ---------------------------------------------------------------- in
+
+export interface Taking {
+  readonly count: number
+  readonly outcome: Outcome
+  /** Of each body so many bytes are read. */
+  readonly bytesMax: number
+}
+
+/** All bodies of one answer together, in bytes; when there is more, fewer messages are given than were asked for. */
+const takenBytesMax = 32 * 1024 * 1024
+
+/**
+ * Takes up to so many messages and then settles all of them: until then nobody else gets them. When something goes wrong
+ * in between they go back.
+ */
+export async function takeFrom(api: Api, session: Session, queueName: string, taking: Taking): Promise<Taken[]> {
+  const held: { readonly queue: Queue; readonly sequence: number }[] = []
+  const taken: Taken[] = []
+  let outcome: Outcome = 'requeue'
+  let bytes = 0
+  try {
+    while (taken.length < taking.count && bytes < takenBytesMax) {
+      const message = await get(
+        session,
+        queueName,
+        (queue, sequence) => held.push({ queue, sequence }),
+        taking.bytesMax,
+      )
+      if (message === null) break
+      taken.push(message)
+      bytes += message.payload.length
+    }
+    await api.commits.until(api.broker.topologyPending)
+    outcome = taking.outcome
+  } finally {
+    for (const { queue, sequence } of held) session.vhost.settle(queue, null, sequence, sequence, outcome)
+  }
+  return taken
+}
+
+async function get(
+  session: Session,
+  queueName: string,
+  hold: (queue: Queue, sequence: number) => void,
+  bytesMax: number,
+): Promise<Taken | null> {
+  return await new Promise<Taken | null>((resolve, reject) => {
+    session.vhost.get(session, queueName, false, {
+      message: (queue, message, sequence, isRedelivered, readyLeft) => {
+        hold(queue, sequence)
+        takenOf(message, { isRedelivered, readyLeft, bytesMax }, resolve, reject)
+      },
+      empty: () => resolve(null),
+      failed: reject,
+    })
+  })
+}

@@ -1,0 +1,112 @@
+import { Entry as DefinitionsEntry, type Entry, type JsonObject } from '../../broker/definitions/entry.ts'
+import { jsonOfTable, tableOfJson } from '../../broker/definitions/json-table.ts'
+import type { Consumer } from '../../broker/ports.ts'
+import type { DeclaredQueue } from '../../broker/topology/declared-queue.ts'
+import { queueTypeOf } from '../../broker/topology/queue-arguments.ts'
+import type { VhostState } from '../../broker/topology/vhost-state.ts'
+import { created, noContent, notFound } from './answer.ts'
+import { bindingJson, defaultBinding } from './bindings.ts'
+import { consumersOf } from './connections.ts'
+import { command } from './in-session.ts'
+import { listed, one, type Row, rowsOf } from './list.ts'
+import { type ApiRequest, type Fields, isSet, param, vhostOf } from './request.ts'
+import { type Api, type Route, route } from './route.ts'
+
+export const queueRoutes: readonly Route[] = [
+  route('GET', '/queues', (api, request) => listed(api, request, rows(api, request.caller.visibleVhosts()))),
+  route('GET', '/queues/{vhost}', (api, request) => listed(api, request, rows(api, [vhostOf(request)]))),
+  route('GET', '/queues/{vhost}/{name}', async (api, request) => {
+    const queue = queueOf(request)
+    const consumers = await consumersOf(api, (consumer) => isOf(consumer, queue))
+    return one(request, { ...queueJson(api, queue), consumer_details: consumers, incoming: [], deliveries: [] })
+  }),
+  route('PUT', '/queues/{vhost}/{name}', declare),
+  route('DELETE', '/queues/{vhost}/{name}', async (api, request) => {
+    const { name } = queueOf(request)
+    const conditions = { ifUnused: isSet(request, 'if-unused'), ifEmpty: isSet(request, 'if-empty') }
+    await command<number>(api, request, (session, reply) => session.vhost.deleteQueue(session, name, conditions, reply))
+    return noContent
+  }),
+  route('DELETE', '/queues/{vhost}/{name}/contents', async (api, request) => {
+    const { name } = queueOf(request)
+    await command<number>(api, request, (session, reply) => session.vhost.purgeQueue(session, name, reply))
+    return noContent
+  }),
+  route('GET', '/queues/{vhost}/{name}/bindings', (api, request) => {
+    const queue = queueOf(request)
+    const bound = rowsOf(queue.incoming, (binding) => binding.key, bindingJson)
+    return listed(api, request, [{ name: queue.name, json: () => defaultBinding(queue) }, ...bound])
+  }),
+]
+
+function* rows(api: Api, vhosts: Iterable<VhostState>): Generator<Row> {
+  for (const vhost of vhosts) {
+    yield* rowsOf(
+      vhost.queues.values(),
+      ({ name }) => name,
+      (queue) => queueJson(api, queue),
+    )
+  }
+}
+
+export function queueOf(request: ApiRequest): DeclaredQueue {
+  const queue = vhostOf(request).queues.get(param(request, 'name'))
+  if (queue === undefined) throw notFound()
+  return queue
+}
+
+function isOf({ queue }: Consumer, { id }: DeclaredQueue): boolean {
+  return queue.definition.id === id
+}
+
+/** RabbitMQ's fields as far as there is something to say; rates are not kept. */
+function queueJson(api: Api, queue: DeclaredQueue): JsonObject {
+  const { ready, unacked, consumers } = api.broker.topology.statusNow(queue)
+  const { applied, settings } = queue
+  return {
+    name: queue.name,
+    vhost: queue.vhost,
+    type: queueTypeOf(queue.arguments),
+    durable: queue.isDurable,
+    auto_delete: queue.isAutoDelete,
+    exclusive: queue.exclusiveOwner !== null,
+    arguments: jsonOfTable(queue.arguments),
+    node: api.node.name,
+    state: 'running',
+    policy: applied.policy?.name ?? null,
+    operator_policy: applied.operatorPolicy?.name ?? null,
+    effective_policy_definition: Object.fromEntries(applied.values),
+    consumers,
+    single_active_consumer: settings.isSingleActive,
+    messages: ready + unacked,
+    messages_ready: ready,
+    messages_unacknowledged: unacked,
+    ...still(['messages', 'messages_ready', 'messages_unacknowledged']),
+  }
+}
+
+/** Rates are not kept: what tools read of them says that nothing moves. */
+export function still(names: readonly string[]): JsonObject {
+  return Object.fromEntries(names.map((name) => [`${name}_details`, { rate: 0 }]))
+}
+
+async function declare(api: Api, request: ApiRequest): Promise<{ status: number }> {
+  const fields = await request.fields()
+  const name = param(request, 'name')
+  const wasThere = vhostOf(request).queues.has(name)
+  const args = {
+    name,
+    isPassive: false,
+    isDurable: fields.flag('durable', true),
+    isExclusive: fields.flag('exclusive', false),
+    isAutoDelete: fields.flag('auto_delete', false),
+    arguments: tableOfJson(argumentsEntry(fields), 'arguments'),
+  }
+  await command(api, request, (session, reply) => session.vhost.declareQueue(session, args, reply))
+  return wasThere ? noContent : created(encodeURIComponent(name))
+}
+
+/** For what reads tables of definitions. */
+export function argumentsEntry(fields: Fields): Entry {
+  return new DefinitionsEntry('body', 0, fields.json)
+}

@@ -1,0 +1,31 @@
+import { bindingRoutes } from './bindings.ts'
+import { connectionRoutes } from './connections.ts'
+import { definitionRoutes } from './definitions.ts'
+import { exchangeRoutes } from './exchanges.ts'
+import { healthRoutes } from './health.ts'
+import { limitRoutes } from './limits.ts'
+import { messageRoutes } from './message-routes.ts'
+import { overviewRoutes } from './overview.ts'
+import { permissionRoutes } from './permissions.ts'
+import { policyRoutes } from './policies.ts'
+import { queueRoutes } from './queues.ts'
+import type { Route } from './route.ts'
+import { userRoutes } from './users.ts'
+import { vhostRoutes } from './vhosts.ts'
+
+/** All there is. Of two that fit a path the first one counts. */
+export const routes: readonly Route[] = [
+  ...overviewRoutes,
+  ...vhostRoutes,
+  ...userRoutes,
+  ...permissionRoutes,
+  ...connectionRoutes,
+  ...exchangeRoutes,
+  ...queueRoutes,
+  ...messageRoutes,
+  ...bindingRoutes,
+  ...policyRoutes,
+  ...limitRoutes,
+  ...definitionRoutes,
+  ...healthRoutes,
+]

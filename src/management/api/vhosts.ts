@@ -1,0 +1,87 @@
+import { inSlices } from '../../base/sliced.ts'
+import type { JsonObject } from '../../broker/definitions/entry.ts'
+import { type QueueType, queueTypes } from '../../broker/topology/queue-arguments.ts'
+import type { VhostProperties } from '../../broker/topology/vhost-rows.ts'
+import type { VhostState } from '../../broker/topology/vhost-state.ts'
+import { type Answer, badRequest, created, noContent, notFound } from './answer.ts'
+import { listed, one, type Row } from './list.ts'
+import { addMessages, noMessages } from './overview.ts'
+import { still } from './queues.ts'
+import { type ApiRequest, type Fields, param, vhostOf } from './request.ts'
+import { type Api, type Route, route } from './route.ts'
+
+export const vhostRoutes: readonly Route[] = [
+  route('GET', '/vhosts', (api, request) => listed(api, request, rows(api, request.caller.visibleVhosts()))),
+  route('GET', '/vhosts/{vhost}', async (api, request) => one(request, await fullJson(api, vhostOf(request)))),
+  route('PUT', '/vhosts/{vhost}', put, { level: 'administrator', vhost: null }),
+  route(
+    'DELETE',
+    '/vhosts/{vhost}',
+    async (api, request) => {
+      const { name } = vhostOf(request)
+      const position = await new Promise<number>((resolve) => api.broker.deleteVhost(name, resolve))
+      await api.commits.until(position)
+      return noContent
+    },
+    { level: 'administrator', vhost: 'administer' },
+  ),
+]
+
+function* rows(api: Api, vhosts: Iterable<VhostState>): Generator<Row> {
+  for (const vhost of vhosts) yield { name: vhost.name, json: () => vhostJson(api, vhost) }
+}
+
+/** Without counts of messages: these are of one vhost only, for a vhost may have very many queues. */
+function vhostJson(api: Api, { name, metadata }: VhostState): JsonObject {
+  const { description = '', tags = [], defaultQueueType } = metadata ?? {}
+  const type = defaultQueueType ?? 'classic'
+  return {
+    name,
+    description,
+    tags,
+    default_queue_type: type,
+    metadata: { description, tags, default_queue_type: type },
+    tracing: false,
+    cluster_state: { [api.node.name]: 'running' },
+  }
+}
+
+async function fullJson(api: Api, vhost: VhostState): Promise<JsonObject> {
+  const messages = noMessages()
+  await inSlices(api.runQueue, addMessages(api, vhost, messages))
+  return { ...vhostJson(api, vhost), ...messages, ...still(Object.keys(messages)) }
+}
+
+/** Makes a vhost in which its maker may do everything, or gives one other metadata. */
+async function put(api: Api, request: ApiRequest): Promise<Answer> {
+  const fields = await request.fields()
+  const name = param(request, 'vhost')
+  const properties = propertiesOf(fields)
+  const { broker } = api
+  const known = broker.topology.vhosts.get(name)
+  if (known?.isClosed === true) throw notFound()
+  broker.createVhost(name)
+  if (properties !== null) broker.putVhostMetadata(name, properties)
+  const isNew = known === undefined
+  if (isNew) broker.putPermission(request.caller.username, name, { configure: '.*', write: '.*', read: '.*' })
+  await api.commits.until(broker.topologyPending)
+  return isNew ? created(encodeURIComponent(name)) : noContent
+}
+
+/** Null: nothing is said, and what is known stays. */
+function propertiesOf(fields: Fields): VhostProperties | null {
+  const given = ['description', 'tags', 'default_queue_type'].filter((key) => fields.has(key))
+  if (given.length === 0) return null
+  const type = fields.textOr('default_queue_type', 'undefined')
+  return {
+    description: fields.textOr('description', ''),
+    tags: fields.has('tags') ? fields.words('tags') : [],
+    defaultQueueType: type === 'undefined' ? null : queueType(type),
+  }
+}
+
+function queueType(text: string): QueueType {
+  const type = queueTypes.find((known) => known === text)
+  if (type === undefined) throw badRequest(`default_queue_type '${text}' is not known`)
+  return type
+}
