@@ -190,7 +190,7 @@ function order(sentences: Sentences): void {
   sentences.prove('messages fall due in the order of their times, whatever the order of publishing', async (stage) => {
     const { client, queue } = await durableScene(stage)
     await consume(client, 2, queue, { noAck: true })
-    const at = Date.now() + 500
+    const at = Date.now() + 1_200
     const due = (ms: number): Table => ({ 'x-deliver-at': long(at + ms) })
     await publishTo(client, queue, message('3', due(120)), message('1', due(0)), message('2', due(60)), message('0'))
     assert.deepEqual(await bodies(client, 2, 4), ['0', '1', '2', '3'])
@@ -198,7 +198,7 @@ function order(sentences: Sentences): void {
 
   sentences.prove('those that fall due at the same time come in the order of publishing', async (stage) => {
     const { client, queue } = await durableScene(stage)
-    const due = { 'x-deliver-at': long(Date.now() + 500) }
+    const due = { 'x-deliver-at': long(Date.now() + 1_200) }
     const names = Array.from({ length: 40 }, (_, index) => `m${index}`)
     await publishTo(client, queue, ...names.map((name) => message(name, due)))
     await untilReady(client, queue, 40)
@@ -248,7 +248,7 @@ function combinations(sentences: Sentences): void {
 
   sentences.prove('among due messages the priority counts', async (stage) => {
     const { client, queue } = await durableScene(stage, { 'x-max-priority': int(5) })
-    const due = { 'x-deliver-at': long(Date.now() + 500) }
+    const due = { 'x-deliver-at': long(Date.now() + 1_200) }
     await publishTo(client, queue, message('low', due, { priority: 1 }), message('high', due, { priority: 4 }))
     await publishTo(client, queue, message('middle', {}, { priority: 2 }))
     await untilReady(client, queue, 3)

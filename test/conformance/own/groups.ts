@@ -300,7 +300,7 @@ function combinations(sentences: Sentences): void {
   })
 
   sentences.prove('x-message-ttl: what waits behind a message in flight expires as well', async (stage) => {
-    const { client, queue, dead } = await mortal(stage, { 'x-message-ttl': int(300) })
+    const { client, queue, dead } = await mortal(stage, { 'x-message-ttl': int(1_000) })
     await publishTo(client, queue, ...of('a1'))
     await client.get(1, queue, { noAck: false })
     await publishTo(client, queue, ...of('a2'))
@@ -333,7 +333,7 @@ function combinations(sentences: Sentences): void {
   })
 
   sentences.prove('a lease that ends gives its message back before those behind it', async (stage) => {
-    const { client, queue } = await durableScene(stage, { 'x-consumer-timeout': int(150) })
+    const { client, queue } = await durableScene(stage, { 'x-consumer-timeout': int(1_000) })
     await publishTo(client, queue, ...of('a1', 'a2'))
     await consume(client, 2, queue, { prefetch: 1 })
     assert.equal(text(await delivery(client, 2)), 'a1')

@@ -54,14 +54,14 @@ function whenItEnds(sentences: Sentences): void {
     'when a lease ends that one message goes to another, as failed; the channel goes on',
     async (stage) => {
       const { client, queue } = await durableScene(stage)
-      await consume(client, 2, queue, { args: lease(300) })
+      await consume(client, 2, queue, { args: lease(1_000) })
       const since = Date.now()
       await publishTo(client, queue, message('slow'), message('quick'))
       const [slow, quick] = await client.expectMany(2, 'basic.deliver', 2)
       await consume(client, 3, queue, { args: { 'x-priority': int(1) } })
       ack(client, quick ?? null)
       const again = await delivery(client, 3)
-      notBefore(since, 300, 'the lease')
+      notBefore(since, 1_000, 'the lease')
       assert.deepEqual(
         [text(again), again.args['redelivered'], headersOf(again)['x-delivery-count']],
         ['slow', true, 1],
@@ -131,11 +131,12 @@ function late(sentences: Sentences): void {
   }
   for (const [way, late] of Object.entries(settle)) {
     sentences.prove(`${way} that comes too late is no error, and does nothing to whoever has it now`, async (stage) => {
-      const { client, queue, dead } = await mortal(stage, lease(120))
-      await consume(client, 2, queue, { prefetch: 1 })
+      const { client, queue, dead } = await mortal(stage)
+      await consume(client, 2, queue, { args: lease(120), tag: 'slow' })
       await publishTo(client, queue, message('a'))
       const first = await delivery(client, 2)
-      await consume(client, 3, queue, { args: { 'x-priority': int(1), 'x-consumer-timeout': int(60_000) } })
+      await client.call(2, 'basic.cancel', { consumerTag: 'slow' })
+      await consume(client, 3, queue)
       const held = await delivery(client, 3)
       late(client, first)
       await worked(client, 2)
@@ -165,7 +166,7 @@ function late(sentences: Sentences): void {
 
   sentences.prove('an ack of several passes over the one whose lease has ended', async (stage) => {
     const { client, queue } = await durableScene(stage)
-    await consume(client, 2, queue, { args: lease(400) })
+    await consume(client, 2, queue, { args: lease(1_000) })
     await publishTo(client, queue, message('a'), message('b'), message('c'))
     const all = await client.expectMany(2, 'basic.deliver', 3)
     client.publish(2, extension({ 'x-delivery-tag': int(1), 'x-lease': int(60_000) }))
@@ -184,7 +185,7 @@ function late(sentences: Sentences): void {
 function extending(sentences: Sentences): void {
   sentences.prove('x-delivery-tag and x-lease: the delivery is kept so much longer', async (stage) => {
     const { client, queue } = await durableScene(stage)
-    await consume(client, 2, queue, { args: lease(400) })
+    await consume(client, 2, queue, { args: lease(1_000) })
     await publishTo(client, queue, message('a'), message('b'))
     const [a] = await client.expectMany(2, 'basic.deliver', 2)
     client.publish(2, extension({ 'x-delivery-tag': int(tagOf(a ?? null)), 'x-lease': int(60_000) }))
@@ -196,25 +197,25 @@ function extending(sentences: Sentences): void {
   })
 
   sentences.prove('without x-lease: for as long as the consumer, or else the queue, gives anybody', async (stage) => {
-    const { client, queue } = await durableScene(stage, lease(600))
+    const { client, queue } = await durableScene(stage, lease(1_200))
     await consume(client, 2, queue, { prefetch: 1 })
     await publishTo(client, queue, message('a'))
     const first = await delivery(client, 2)
     const started = Date.now()
-    await pass(300)
+    await pass(600)
     client.publish(2, extension({ 'x-delivery-tag': int(tagOf(first)) }))
     const again = await delivery(client, 2)
     assert.equal(headersOf(again)['x-delivery-count'], 1)
-    notBefore(started, 850, '300 ms, and 600 ms more')
+    notBefore(started, 1_750, '600 ms, and 1,200 ms more')
   })
 
   sentences.prove('as often as a worker likes', async (stage) => {
-    const { client, queue } = await durableScene(stage, lease(500))
+    const { client, queue } = await durableScene(stage, lease(1_200))
     await consume(client, 2, queue)
     await publishTo(client, queue, message('a'))
     const first = await delivery(client, 2)
     for (let count = 0; count < 8; count += 1) {
-      await pass(100)
+      await pass(200)
       client.publish(2, extension({ 'x-delivery-tag': int(tagOf(first)) }))
       await worked(client, 2)
     }
@@ -235,8 +236,8 @@ function extending(sentences: Sentences): void {
 
   sentences.prove('x-delivery-tag 0: all deliveries of the channel', async (stage) => {
     const { client, queue } = await durableScene(stage)
-    await consume(client, 2, queue, { args: lease(400) })
-    await consume(client, 3, queue, { args: lease(400) })
+    await consume(client, 2, queue, { args: lease(1_000) })
+    await consume(client, 3, queue, { args: lease(1_000) })
     await publishTo(client, queue, ...['a', 'b', 'c', 'd'].map((body) => message(body)))
     await client.expectMany(2, 'basic.deliver', 2)
     await client.expectMany(3, 'basic.deliver', 2)
@@ -268,12 +269,12 @@ function extending(sentences: Sentences): void {
     const { client, queue } = await durableScene(stage)
     await client.call(2, 'channel.open')
     await client.call(2, 'tx.select')
-    await client.call(2, 'basic.consume', { queue, arguments: lease(400) })
+    await client.call(2, 'basic.consume', { queue, arguments: lease(1_000) })
     await publishTo(client, queue, message('a'))
     const first = await delivery(client, 2)
     client.publish(2, extension({ 'x-delivery-tag': int(tagOf(first)), 'x-lease': int(60_000) }))
     await client.call(2, 'tx.rollback')
-    await nothing(client, 2, 600)
+    await nothing(client, 2, 1_300)
   })
 }
 
@@ -307,8 +308,8 @@ function combinations(sentences: Sentences): void {
   })
 
   sentences.prove('expiration: what is given back too late expires', async (stage) => {
-    const { client, queue, dead } = await mortal(stage, lease(400))
-    await publishTo(client, queue, message('a', {}, { expiration: '200' }))
+    const { client, queue, dead } = await mortal(stage, lease(1_000))
+    await publishTo(client, queue, message('a', {}, { expiration: '800' }))
     assert.equal(text(await client.get(1, queue, { noAck: false })), 'a')
     assert.equal(death(deaths(await dead.next())[0])['reason'], 'expired')
   })

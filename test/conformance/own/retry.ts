@@ -378,15 +378,15 @@ function combinations(sentences: Sentences): void {
   })
 
   sentences.prove('expiration: what expires while it waits is dead-lettered, not delivered', async (stage) => {
-    const { client, queue, dead } = await mortal(stage, retry(5, 500))
-    await publishTo(client, queue, message('a', {}, { expiration: '300' }))
+    const { client, queue, dead } = await mortal(stage, retry(5, 1_500))
+    await publishTo(client, queue, message('a', {}, { expiration: '1000' }))
     rejectOne(client, await client.get(1, queue, { noAck: false }))
     assert.equal(death(deaths(await dead.next())[0])['reason'], 'expired')
     assert.deepEqual(await take(client, queue), [])
   })
 
   sentences.prove('x-message-ttl goes on to count over retries', async (stage) => {
-    const { client, queue, dead } = await mortal(stage, retry(50, 100, { 'x-message-ttl': int(600) }))
+    const { client, queue, dead } = await mortal(stage, retry(50, 100, { 'x-message-ttl': int(1_200) }))
     await publishTo(client, queue, message('a'))
     rejectOne(client, await client.get(1, queue, { noAck: false }))
     assert.equal(death(deaths(await dead.next())[0])['reason'], 'expired')
