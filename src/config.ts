@@ -41,6 +41,9 @@ const fields = Object.entries(options) as readonly (readonly [keyof Config, Opti
 const optionsByKey = new Map(fields.map(([, option]) => [option.key, option]))
 const keysByVariable = new Map(fields.map(([, { key }]) => [environmentName(key), key]))
 
+/** Not options of the broker: where the file is, and where the other commands of `warren` find a broker. */
+const otherVariables: ReadonlySet<string> = new Set(['WARREN_CONFIG', 'WARREN_URL', 'WARREN_HTTP'])
+
 /** The configuration with nothing set. For embedding and tests: `{ ...defaultConfig, port: 0 }`. */
 export const defaultConfig: Config = fromValues(new Map())
 
@@ -133,7 +136,7 @@ class Loading {
    */
   addEnvironment(environment: ConfigSources['environment']): void {
     for (const [name, text] of Object.entries(environment)) {
-      if (!name.startsWith('WARREN_') || name === 'WARREN_CONFIG' || text === undefined) continue
+      if (!name.startsWith('WARREN_') || otherVariables.has(name) || text === undefined) continue
       if (text.startsWith('tcp://') || /^WARREN_(SERVICE|PORT)_/.test(name)) continue
       const key = keysByVariable.get(name)
       if (key !== undefined) this.add(key, text, name, checkText)

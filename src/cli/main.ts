@@ -5,6 +5,7 @@
  */
 import { Command, CommanderError } from 'commander'
 import { version } from '../version.ts'
+import { clientCommands, isClientCommand, loadCommand } from './command-table.ts'
 import { describeOptions } from './describe-options.ts'
 import { ExitCode } from './exit-code.ts'
 
@@ -40,7 +41,13 @@ program
     process.exit(await fsck(directory, { repair: flags.repair ?? null, isJson: flags.json === true }))
   })
 
+for (const [name, about] of Object.entries(clientCommands)) program.command(name).description(about)
+
 try {
+  const [first, second] = process.argv.slice(2)
+  const name = first === 'help' ? second : first
+  const command = program.commands.find((one) => one.name() === name)
+  if (command !== undefined && isClientCommand(name)) (await loadCommand(name)).configure(command)
   await program.parseAsync()
 } catch (error) {
   if (!(error instanceof CommanderError)) throw error

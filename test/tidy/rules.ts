@@ -40,7 +40,8 @@ export const importTable: Readonly<Record<string, readonly string[]>> = {
   'start-error.ts': [],
   'data-directory.ts': ['base', 'start-error.ts'],
   'storage.ts': ['base', 'log', 'broker', 'config.ts', 'data-directory.ts'],
-  'listeners.ts': ['base', 'server', 'management', 'config.ts', 'start-error.ts'],
+  'http-api.ts': ['base', 'broker', 'management', 'config.ts', 'version.ts'],
+  'listeners.ts': ['broker', 'http-api.ts', 'base', 'server', 'management', 'config.ts', 'start-error.ts'],
   'daemon.ts': [
     'base',
     'amqp',
@@ -92,6 +93,8 @@ export const guardedModules =
 export const guardedModulePlaces: Readonly<Record<string, readonly string[]>> = {
   base: ['node:fs', 'node:fs/promises', 'node:net', 'node:tls', 'node:os', 'node:perf_hooks'],
   cli: ['node:fs'],
+  // The command of `warren consume --exec`.
+  'cli/client/message-command.ts': ['node:child_process'],
   // Listens with `net`, so that `http` need not be loaded before somebody comes.
   'management/http-server.ts': ['node:http', 'node:net'],
   'management/web-socket-upgrades.ts': ['node:http'],

@@ -1,0 +1,51 @@
+import { ExitCode } from '../exit-code.ts'
+
+/**
+ * SIGINT and SIGTERM as one request to end in order; also made when nobody reads the output any more. What is in hand is
+ * finished, and what was not is given back. A second signal ends the process at once, which loses nothing either: the
+ * broker takes back whatever was not acknowledged.
+ */
+export class StopRequest {
+  readonly signal: AbortSignal
+  readonly #controller = new AbortController()
+  #exitCode: ExitCode = ExitCode.done
+  #lastMs = Number.NEGATIVE_INFINITY
+
+  constructor() {
+    this.signal = this.#controller.signal
+    process.on('SIGINT', () => this.#received(ExitCode.interrupted))
+    process.on('SIGTERM', () => this.#received(ExitCode.terminated))
+  }
+
+  get isMade(): boolean {
+    return this.signal.aborted
+  }
+
+  /** What the command ends with if it had no other reason; 0 while nobody has asked. */
+  get exitCode(): ExitCode {
+    return this.#exitCode
+  }
+
+  /** Resolves once; at once if it has been made already. */
+  get made(): Promise<void> {
+    if (this.isMade) return Promise.resolve()
+    return new Promise((resolve) => this.signal.addEventListener('abort', () => resolve(), { once: true }))
+  }
+
+  /** Nobody reads on: a quiet end. */
+  outputGone(): void {
+    this.#controller.abort()
+  }
+
+  #received(exitCode: ExitCode): void {
+    const now = performance.now()
+    // npx and a terminal both pass one Ctrl-C on, so a signal that follows at once is still the first one.
+    if (now - this.#lastMs < secondSignalMsMin) return
+    if (this.isMade) process.exit(exitCode)
+    this.#lastMs = now
+    this.#exitCode = exitCode
+    this.#controller.abort()
+  }
+}
+
+const secondSignalMsMin = 300

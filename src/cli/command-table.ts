@@ -1,0 +1,41 @@
+import type { Command } from 'commander'
+
+/** A command in a file of its own, loaded only when it is asked for, or when all options are to be known. */
+export interface CommandModule {
+  /** Adds arguments, options, examples and the action to a command that has name and description. */
+  configure(command: Command): void
+}
+
+/** What `warren --help` lists beside `serve` and `fsck`: name → what it does. */
+export const clientCommands = {
+  publish: 'send messages to an exchange or a queue',
+  consume: 'print or handle the messages of a queue as they come',
+  get: 'take a few messages that are in a queue now',
+  queues: 'list queues',
+  exchanges: 'list exchanges',
+  bindings: 'list bindings',
+  connections: 'list connections',
+  purge: 'take all messages out of a queue',
+  declare: 'make a queue, exchange or binding',
+  delete: 'delete a queue, exchange or binding',
+  definitions: 'export or import all that exists',
+  top: 'watch the queues',
+  completion: 'print a completion script for bash, zsh or fish',
+} as const
+
+export type ClientCommand = keyof typeof clientCommands
+
+export function isClientCommand(name: string | undefined): name is ClientCommand {
+  return name !== undefined && Object.hasOwn(clientCommands, name)
+}
+
+/**
+ * The commands are not part of the bundle `bin/warren.js`: what they import would be loaded with it by `warren serve`
+ * too. They stand beside this file, or in `src/cli` beside `bin`.
+ */
+const home = import.meta.url.includes('/src/cli/') ? './commands/' : '../src/cli/commands/'
+
+export async function loadCommand(name: ClientCommand): Promise<CommandModule> {
+  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
+  return (await import(new URL(`${home}${name}.${extension}`, import.meta.url).href)) as CommandModule
+}
