@@ -210,6 +210,9 @@ export class Shard implements ShardCommands {
   /** A policy gives the queue other settings: what is above a limit goes, what is too old expires. */
   settingsChanged(queue: LocalQueue): void {
     queue.settingsChanged()
+    const { deduplication } = queue.settings
+    if (deduplication === null) queue.window = null
+    else queue.window?.configure(deduplication, this.#options.clock.now())
     if (this.#state !== 'serving') return
     this.#parts.used(queue, this.#options.clock.now())
     this.#parts.expiry.watch(queue)
