@@ -182,9 +182,14 @@ export class DeadLetters {
     const body = stored.bodyOf(chunk, sequence, flags)
     if (body !== null) this.#message.chunks = elsewhere
     const target = targetOf(queue, isParked)
-    const letter = target === null ? null : this.#rewrite(queue, this.#message, reason, target)
+    let letter = target === null ? null : this.#rewrite(queue, this.#message, reason, target)
+    // A parking queue that is not there: to the dead-letter exchange, and without one it waits for its queue.
+    const isLost = letter === null && isParked && !this.#isCircle
+    const other = isLost ? targetOf(queue, false) : null
+    if (other !== null) letter = this.#rewrite(queue, this.#message, reason, other)
     if (letter === null) {
-      if (!queue.settings.keepsUnroutable || this.#isCircle || target === null) {
+      const mayWait = queue.settings.keepsUnroutable || (isLost && other === null)
+      if (!mayWait || this.#isCircle || target === null) {
         settling.settleOne(queue, chunk, sequence)
         return 'done'
       }

@@ -294,21 +294,39 @@ function usedUp(sentences: Sentences): void {
     assert.equal(death(deaths(await dead.next())[0])['reason'], 'delivery_limit')
   })
 
-  sentences.prove('with neither, and with a parking queue that is not there, it is gone', async (stage) => {
+  sentences.prove('with neither it is gone', async (stage) => {
     const client = await stage.client()
+    const queue = await durable(stage, client, retry(1, 20))
+    await consume(client, 2, queue)
+    await publishTo(client, queue, message('a'))
+    await failAll(client, 2, 2)
+    await nothing(client, 2, 100)
+    await client.call(2, 'channel.close', { replyCode: 200 })
+    assert.equal(await ready(client, queue), 0)
+  })
+
+  sentences.prove('a parking queue that is not there is waited for', async (stage) => {
+    const client = await stage.client()
+    const parked = stage.name('parked')
+    const queue = await durable(stage, client, retry(1, 20, { 'x-retry-parking-queue': parked }))
+    await consume(client, 2, queue)
+    await publishTo(client, queue, message('a'))
+    await failAll(client, 2, 2)
+    await nothing(client, 2, 100)
+    await client.call(1, 'queue.declare', { queue: parked, autoDelete: true })
+    await untilReady(client, parked, 1)
+  })
+
+  sentences.prove('where the parking queue is not there, a dead-letter exchange takes its place', async (stage) => {
+    const client = await stage.client()
+    const dead = await durable(stage, client, {})
     const nowhere = { 'x-retry-parking-queue': stage.name('nowhere') }
-    for (const [channel, more] of [
-      [2, {}],
-      [3, nowhere],
-    ] as const) {
-      const queue = await durable(stage, client, retry(1, 20, more))
-      await consume(client, channel, queue)
-      await publishTo(client, queue, message('a'))
-      await failAll(client, channel, 2)
-      await nothing(client, channel, 100)
-      await client.call(channel, 'channel.close', { replyCode: 200 })
-      assert.equal(await ready(client, queue), 0)
-    }
+    const letters = { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': dead }
+    const queue = await durable(stage, client, retry(1, 20, { ...nowhere, ...letters }))
+    await consume(client, 2, queue)
+    await publishTo(client, queue, message('a'))
+    await failAll(client, 2, 2)
+    await untilReady(client, dead, 1)
   })
 
   sentences.prove('a parked message may be moved back by its x-death, and begins anew', async (stage) => {
