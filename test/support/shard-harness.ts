@@ -233,7 +233,7 @@ export class ShardHarness {
     for (let quiet = 0; quiet < 6; ) {
       const before = this.#activity()
       await new Promise<void>((resolve) => setImmediate(resolve))
-      quiet = before === this.#activity() ? quiet + 1 : 0
+      quiet = before === this.#activity() && this.runQueue.length === 0 ? quiet + 1 : 0
     }
   }
 
