@@ -117,7 +117,11 @@ export async function startDaemon(config: Config, given: World, parts: NodeParts
       identity: { version: config.toldVersion },
       version,
     })
-    const listening = await listen(server, config, world, { listensForAmqp: parts.listens ?? true })
+    const listening = await listen(server, config, world, {
+      listensForAmqp: parts.listens ?? true,
+      broker,
+      runQueue,
+    })
     return {
       addresses: listening.addresses,
       dataDirectory: storage.directory,

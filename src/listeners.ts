@@ -4,8 +4,11 @@
  */
 import type { Clock } from './base/clock.ts'
 import type { Logger } from './base/logger.ts'
+import type { Memory } from './base/memory.ts'
 import type { Network } from './base/network.ts'
+import type { Random } from './base/random.ts'
 import type { Config } from './config.ts'
+import { type AnswerRequest, type ApiNode, httpApi } from './http-api.ts'
 import type { HttpServer } from './management/http-server.ts'
 import type { Server } from './server/listener.ts'
 import { errorName, StartError } from './start-error.ts'
@@ -20,6 +23,8 @@ export interface ListeningWorld {
   readonly machineClock: Clock
   readonly network: Network
   readonly logger: Logger
+  readonly random: Random
+  readonly memory: Memory
 }
 
 /** All or nothing: what listens is closed again when another part cannot. Throws `StartError`. */
@@ -27,13 +32,15 @@ export async function listen(
   server: Server,
   config: Config,
   world: ListeningWorld,
-  { listensForAmqp }: { readonly listensForAmqp: boolean },
+  { listensForAmqp, ...node }: { readonly listensForAmqp: boolean } & Pick<ApiNode, 'broker' | 'runQueue'>,
 ): Promise<Listening> {
   const { host } = config
   const addresses: string[] = []
   try {
     if (listensForAmqp) addresses.push(urlOf('amqp', host, await listenForAmqp(server, config)))
-    const http = await listenForHttp(server, config, world)
+    const { machineClock: clock, ...rest } = world
+    const api = httpApi({ ...node, ...rest, clock, config, connections: server, addresses })
+    const http = await listenForHttp(server, config, world, api)
     if (http !== null) addresses.push(urlOf('http', host, http.port))
     return { addresses, http: http?.server ?? null }
   } catch (error) {
@@ -54,6 +61,7 @@ async function listenForHttp(
   server: Server,
   config: Config,
   { machineClock, network, logger }: ListeningWorld,
+  api: AnswerRequest,
 ): Promise<{ server: HttpServer; port: number } | null> {
   const { host, httpPort } = config
   if (httpPort === 'none') return null
@@ -63,6 +71,7 @@ async function listenForHttp(
     arena: network.arena,
     logger,
     accept: (socket) => server.accept(socket),
+    api,
     origins: config.httpOrigins,
     connectionsMax: config.connectionsMax,
     requestMsMax: config.handshakeMsMax,

@@ -21,6 +21,8 @@ export interface HttpServerOptions {
   readonly logger: Logger
   /** Takes AMQP connections over. */
   accept(socket: Socket): void
+  /** Answers what is below `/api`. */
+  api(request: http.IncomingMessage, response: http.ServerResponse): void
   /** Pages that may connect by WebSocket: `same-host`, `*`, or their origins with commas between them. */
   readonly origins: string
   /** TCP connections in all; a further one is closed at once. */
@@ -101,7 +103,9 @@ export class HttpServer {
   }
 
   #answer(request: http.IncomingMessage, response: http.ServerResponse): void {
-    const sentence = this.#sentence(pathOf(request))
+    const path = pathOf(request)
+    if (path.startsWith('/api/')) return this.#options.api(request, response)
+    const sentence = this.#sentence(path)
     // Nothing here reads a body; what of one has not arrived is not waited for.
     if (request.headers['content-length'] !== undefined || request.headers['transfer-encoding'] !== undefined) {
       response.shouldKeepAlive = false

@@ -98,6 +98,9 @@ export const guardedModulePlaces: Readonly<Record<string, readonly string[]>> = 
   // Listens with `net`, so that `http` need not be loaded before somebody comes.
   'management/http-server.ts': ['node:http', 'node:net'],
   'management/web-socket-upgrades.ts': ['node:http'],
+  // For the form of requests only.
+  'management/api/api.ts': ['node:http'],
+  'http-api.ts': ['node:http'],
   'client/driver/node-dial.ts': ['node:net', 'node:tls'],
   // The lock is a listening socket: there is no other way to hold one in Node that dies with the process.
   'log/file/data-directory-lock.ts': ['node:net', 'node:fs', 'node:fs/promises'],

@@ -15,6 +15,7 @@ import { type Api, type Route, route } from './route.ts'
 
 type Kind = Destination['kind']
 
+/** Bindings, by where they come from and where they lead. */
 export const bindingRoutes: readonly Route[] = [
   route('GET', '/bindings', (api, request) => listed(api, request, rows(request.caller.visibleVhosts()))),
   route('GET', '/bindings/{vhost}', (api, request) => listed(api, request, rows([vhostOf(request)]))),

@@ -9,6 +9,7 @@ import { listed, one, type Row } from './list.ts'
 import { type ApiRequest, param, vhostOf } from './request.ts'
 import { type Api, type Route, route } from './route.ts'
 
+/** Connections, their channels and consumers. Who does not monitor sees those of their own. */
 export const connectionRoutes: readonly Route[] = [
   route('GET', '/connections', (api, request) => listed(api, request, connectionRows(api, visible(request)))),
   route('GET', '/connections/{name}', async (api, request) =>

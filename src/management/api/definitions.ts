@@ -7,6 +7,7 @@ export const definitionsBodyBytesMax = 20 * 1024 * 1024
 
 const forAdministrators = { level: 'administrator', bodyBytesMax: definitionsBodyBytesMax } as const
 
+/** Definitions, out and in. With hashes of passwords, so for administrators. */
 export const definitionRoutes: readonly Route[] = [
   route('GET', '/definitions', exported, forAdministrators),
   route('GET', '/definitions/{vhost}', exported, { ...forAdministrators, vhost: 'administer' }),

@@ -10,6 +10,7 @@ import { argumentsEntry } from './queues.ts'
 import { type ApiRequest, exchangeParam, isSet, vhostOf } from './request.ts'
 import { type Api, type Route, route } from './route.ts'
 
+/** Exchanges: listed, shown, declared and deleted, by the commands that channels use. */
 export const exchangeRoutes: readonly Route[] = [
   route('GET', '/exchanges', (api, request) => listed(api, request, rows(request.caller.visibleVhosts()))),
   route('GET', '/exchanges/{vhost}', (api, request) => listed(api, request, rows([vhostOf(request)]))),

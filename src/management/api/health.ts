@@ -6,6 +6,7 @@ import { publishTo, takeFrom } from './messages.ts'
 import { type ApiRequest, param } from './request.ts'
 import { type Api, type Route, route } from './route.ts'
 
+/** Health checks: 503 where something is wrong. */
 export const healthRoutes: readonly Route[] = [
   route('GET', '/health/checks/alarms', alarms),
   route('GET', '/health/checks/local-alarms', alarms),

@@ -11,6 +11,7 @@ import { userOf } from './users.ts'
 const forAdministrators = { level: 'administrator' } as const
 const ofVhost = { level: 'administrator', vhost: 'administer' } as const
 
+/** Limits of vhosts and users, one at a time. */
 export const limitRoutes: readonly Route[] = [
   route('GET', '/vhost-limits', (api, request) => listed(api, request, vhostRows(request.caller.visibleVhosts()))),
   route('GET', '/vhost-limits/{vhost}', (api, request) => listed(api, request, vhostRows([vhostOf(request)]))),
@@ -69,7 +70,7 @@ async function putUserLimit(api: Api, request: ApiRequest, value: number | null)
   return noContent
 }
 
-async function valueOf(request: ApiRequest): Promise<number> {
+async function limitValue(request: ApiRequest): Promise<number> {
   const fields = await request.fields()
   fields.require('value')
   return fields.integer('value')

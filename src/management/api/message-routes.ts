@@ -15,6 +15,7 @@ export const publishBodyBytesMax = 24 * 1024 * 1024
 /** Messages that one request may take. */
 export const takenCountMax = 10_000
 
+/** Messages: published, taken, and those that wait for their time. */
 export const messageRoutes: readonly Route[] = [
   route('POST', '/exchanges/{vhost}/{name}/publish', publish, { bodyBytesMax: publishBodyBytesMax }),
   route('POST', '/queues/{vhost}/{name}/get', get),

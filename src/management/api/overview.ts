@@ -8,6 +8,7 @@ import { still } from './queues.ts'
 import { type ApiRequest, param } from './request.ts'
 import { type Api, type Route, route } from './route.ts'
 
+/** The node as a whole, and who asks. */
 export const overviewRoutes: readonly Route[] = [
   route('GET', '/whoami', (_api, { caller }) => ok({ name: caller.username, tags: caller.principal.tags })),
   route('GET', '/overview', async (api, request) => one(request, await overviewJson(api, request))),

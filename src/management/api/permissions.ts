@@ -9,6 +9,7 @@ import { type Api, type Route, route } from './route.ts'
 const forAdministrators = { level: 'administrator' } as const
 const ofVhost = { level: 'administrator', vhost: 'administer' } as const
 
+/** Permissions and topic permissions, for administrators. */
 export const permissionRoutes: readonly Route[] = [
   route(
     'GET',

@@ -9,6 +9,7 @@ import { listed, one, type Row, rowsOf } from './list.ts'
 import { type ApiRequest, param, vhostOf } from './request.ts'
 import { type Api, type Route, route } from './route.ts'
 
+/** Policies, operator policies, and what RabbitMQ calls parameters. */
 export const policyRoutes: readonly Route[] = [
   ...routesOf('/policies', 'policy', 'policymaker'),
   ...routesOf('/operator-policies', 'operator-policy', 'administrator'),

@@ -12,6 +12,7 @@ import { listed, one, type Row, rowsOf } from './list.ts'
 import { type ApiRequest, type Fields, isSet, param, vhostOf } from './request.ts'
 import { type Api, type Route, route } from './route.ts'
 
+/** Queues: listed, shown, declared, purged and deleted, by the commands that channels use. */
 export const queueRoutes: readonly Route[] = [
   route('GET', '/queues', (api, request) => listed(api, request, rows(api, request.caller.visibleVhosts()))),
   route('GET', '/queues/{vhost}', (api, request) => listed(api, request, rows(api, [vhostOf(request)]))),

@@ -10,6 +10,7 @@ import { type Api, type Route, route } from './route.ts'
 
 const forAdministrators = { level: 'administrator' } as const
 
+/** Users, for administrators. */
 export const userRoutes: readonly Route[] = [
   route('GET', '/users', (api, request) => listed(api, request, rowsOf(all(api), nameOf, userJson)), forAdministrators),
   route(

@@ -10,6 +10,7 @@ import { still } from './queues.ts'
 import { type ApiRequest, type Fields, param, vhostOf } from './request.ts'
 import { type Api, type Route, route } from './route.ts'
 
+/** Vhosts; who makes one may do everything in it. */
 export const vhostRoutes: readonly Route[] = [
   route('GET', '/vhosts', (api, request) => listed(api, request, rows(api, request.caller.visibleVhosts()))),
   route('GET', '/vhosts/{vhost}', async (api, request) => one(request, await fullJson(api, vhostOf(request)))),

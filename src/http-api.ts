@@ -1,0 +1,81 @@
+/**
+ * The HTTP API as a part of a node: what it is told of it. Loaded and made when the first request comes, so that a start
+ * pays nothing for it.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Clock } from './base/clock.ts'
+import type { Logger } from './base/logger.ts'
+import type { Memory } from './base/memory.ts'
+import type { Random } from './base/random.ts'
+import type { RunQueue } from './base/run-queue.ts'
+import type { Broker } from './broker/broker.ts'
+import type { ConnectionDirectory } from './broker/connection-directory.ts'
+import type { Config } from './config.ts'
+import type { ApiHandler } from './management/api/api.ts'
+import type { ApiParts, ListenerFacts } from './management/api/route.ts'
+import { version } from './version.ts'
+
+export interface ApiNode {
+  readonly broker: Broker
+  readonly connections: ConnectionDirectory
+  readonly config: Config
+  readonly clock: Clock
+  readonly random: Random
+  readonly memory: Memory
+  readonly logger: Logger
+  readonly runQueue: RunQueue
+  /** As URLs; looked at when somebody asks. */
+  readonly addresses: readonly string[]
+}
+
+export type AnswerRequest = (incoming: IncomingMessage, outgoing: ServerResponse) => void
+
+export function httpApi(node: ApiNode): AnswerRequest {
+  const startedAt = node.clock.now()
+  let handler: Promise<ApiHandler> | null = null
+  const load = async (): Promise<ApiHandler> => {
+    const { createApi } = await import('./management/api/api.ts')
+    return await createApi(partsOf(node, startedAt))
+  }
+  return (incoming, outgoing) => {
+    handler ??= load()
+    handler
+      .then((made) => made.handle(incoming, outgoing))
+      .catch((error: unknown) => {
+        node.logger.error({ error }, 'a request of the HTTP API could not be answered')
+        outgoing.destroy()
+      })
+  }
+}
+
+/** There is one node, and this is its name. */
+const nodeName = 'warren@localhost'
+
+function partsOf(node: ApiNode, startedAt: number): ApiParts {
+  const { broker, connections, config, clock, random, memory, logger, runQueue, addresses } = node
+  return {
+    broker,
+    connections,
+    clock,
+    random,
+    logger,
+    runQueue,
+    names: { rabbitVersion: config.toldVersion, productVersion: version },
+    node: {
+      name: nodeName,
+      startedAt,
+      listeners: () => addresses.map(listenerOf),
+      memoryBytesMax: Math.floor(memory.limitBytes * config.memoryWatermark),
+      memoryBytes: () => memory.usedBytes(),
+      diskFreeBytesMin: config.diskFreeBytesMin,
+      connectionsMax: config.connectionsMax,
+      messageBytesMax: config.messageBytesMax,
+      processId: process.pid,
+    },
+  }
+}
+
+function listenerOf(address: string): ListenerFacts {
+  const [, protocol = '', host = '', port = '0'] = /^(\w+):\/\/(.*):(\d+)$/.exec(address) ?? []
+  return { protocol, host: host.replaceAll(/[[\]]/g, ''), port: Number(port) }
+}
