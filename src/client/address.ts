@@ -24,7 +24,7 @@ export function targetOf(url: string, settings: { name: string; heartbeatSeconds
     ? (parsed.searchParams.get('vhost') ?? '/')
     : decoded(parsed.pathname.length > 1 ? parsed.pathname.slice(1) : '/', 'vhost')
   if (new TextEncoder().encode(vhost).length > vhostBytesMax) throw badUrl(`a vhost has at most ${vhostBytesMax} bytes`)
-  if (!isWeb && vhost.includes('/') && vhost !== '/') {
+  if (!isWeb && parsed.pathname.includes('/', 1)) {
     throw badUrl(`the path has several parts; a '/' in a vhost is written '%2f'`)
   }
   const label = `${protocol}://${parsed.hostname || 'localhost'}:${port}`

@@ -16,6 +16,7 @@ import { LibraryChannel } from './library-channel.ts'
 import { MessageWriter } from './message-writer.ts'
 import { Output } from './output.ts'
 import {
+  bodyBytesIn,
   type CloseReason,
   channelClose,
   closeReasonIn,
@@ -29,6 +30,8 @@ import {
 const frameBytesMax = 128 * 1024
 /** Where the broker sets no limit, in bytes. */
 const unlimitedFrameBytesMax = 16 * 1024 * 1024
+/** Of one message, in bytes: as much as brokers can be set to. The library makes room for all of it at once. */
+const bodyBytesMax = 512 * 1024 * 1024
 /** AMQP 0-9-1 §4.2.3. */
 const frameBytesMin = 4096
 /** How often silence is looked for: a third of the heartbeat, as either side may be late by one. */
@@ -101,8 +104,9 @@ export class LibraryConnection extends AMQPBaseClient {
       this.#onEnd.push(refused)
       this.connectPromise = [
         () => {
-          this.#onEnd = this.#onEnd.filter((one) => one !== refused)
+          // May throw, which ends the connection and so refuses.
           this.#agree()
+          this.#onEnd = this.#onEnd.filter((one) => one !== refused)
           resolve(this)
         },
         refused,
@@ -174,6 +178,7 @@ export class LibraryConnection extends AMQPBaseClient {
       const { replyCode, replyText } = closeReasonIn(frame)
       this.#endedBy = connectionClosed(replyCode, replyText, this.label)
     } else if (method === channelClose) this.#channelReason = closeReasonIn(frame)
+    if (bodyBytesIn(frame) > bodyBytesMax) throw tooLarge(this.label, bodyBytesIn(frame))
     this.parseFrames(new AMQPView(frame.buffer as ArrayBuffer, frame.byteOffset, frame.length))
     this.#channelReason = null
     if (method === connectionClose) this.#end(this.#endedBy)
@@ -240,4 +245,9 @@ export class LibraryConnection extends AMQPBaseClient {
     for (const told of this.#onEnd.splice(0)) told()
     this.#events.closed(this.#endedBy)
   }
+}
+
+function tooLarge(label: string, bytes: number): WarrenError {
+  const sentence = `${label} announced a message of ${bytes} bytes, where ${bodyBytesMax} are possible.`
+  return new WarrenError('CONNECTION_LOST', sentence, { mend: 'Limit the size of messages at the broker.' })
 }

@@ -29,6 +29,13 @@ export function closeReasonIn(frame: Uint8Array): CloseReason {
   }
 }
 
+/** What a content header says of its body, in bytes; 0 for any other frame. */
+export function bodyBytesIn(frame: Uint8Array): number {
+  if (frame[0] !== 2 || frame.length < 20) return 0
+  const bytes = view(frame)
+  return bytes.getUint32(11) * 2 ** 32 + bytes.getUint32(15)
+}
+
 /**
  * A string of the server properties in `connection.start`; '' when it is not there. They are searched, not decoded:
  * a key with its length before it and the tag of a string behind it is found nowhere else.
