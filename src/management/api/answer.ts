@@ -45,8 +45,13 @@ export const tooLarge = (bytesMax: number): ApiError =>
 
 /** RabbitMQ's words for keys that have to be there. */
 export function keysMissing(keys: readonly string[]): ApiError {
-  return badRequest(`[${keys.map((key) => `{key_missing,${key}}`).join(',\n ')}]`)
+  const terms = keys.map((key) => `{key_missing,${key}}`)
+  const line = `[${terms.join(',')}]`
+  return badRequest(line.length < lineLengthMax ? line : `[${terms.join(',\n ')}]`)
 }
+
+/** Longer terms are broken into lines. */
+const lineLengthMax = 79
 
 /** One table for what the broker refuses; `not-found` tells what there is none of. */
 const statusOf: Readonly<Record<BrokerErrorKind, readonly [status: number, error: string]>> = {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { JsonObject } from '../../broker/definitions/entry.ts'
-import { jsonOfTable, tableOfJson } from '../../broker/definitions/json-table.ts'
+import { jsonOfTable } from '../../broker/definitions/json-table.ts'
 import type { Binding, Destination } from '../../broker/topology/binding.ts'
 import type { DeclaredQueue } from '../../broker/topology/declared-queue.ts'
 import type { Exchange } from '../../broker/topology/exchange.ts'
@@ -9,9 +9,9 @@ import type { VhostState } from '../../broker/topology/vhost-state.ts'
 import { type Answer, created, noContent, notFound } from './answer.ts'
 import { command } from './in-session.ts'
 import { listed, one, type Row, rowsOf } from './list.ts'
-import { argumentsEntry } from './queues.ts'
 import { type ApiRequest, exchangeParam, param, vhostOf } from './request.ts'
 import { type Api, type Route, route } from './route.ts'
+import { tableField } from './tables.ts'
 
 type Kind = Destination['kind']
 
@@ -28,8 +28,8 @@ function between(letter: 'q' | 'e', kind: Kind): Route[] {
   const path = `/bindings/{vhost}/e/{source}/${letter}/{destination}`
   return [
     route('GET', path, (api, request) => {
-      const { source, destination } = endsOf(request, kind)
-      return listed(api, request, bindingsTo(source, destination))
+      const ends = endsOf(request, kind)
+      return listed(api, request, ends === null ? [] : bindingsTo(ends))
     }),
     route('POST', path, (api, request) => bind(api, request, kind)),
     route('GET', `${path}/{properties}`, (_api, request) => one(request, bindingJson(bindingOf(request, kind)))),
@@ -48,7 +48,7 @@ function between(letter: 'q' | 'e', kind: Kind): Route[] {
 async function bind(api: Api, request: ApiRequest, kind: Kind): Promise<Answer> {
   const fields = await request.fields()
   const [source, destination] = namesOf(request, kind)
-  const table = tableOfJson(argumentsEntry(fields), 'arguments')
+  const table = tableField(fields, 'arguments')
   const args = { source, destination, bindingKey: fields.textOr('routing_key', ''), arguments: table }
   await command<void>(api, request, (session, reply) =>
     kind === 'queue' ? session.vhost.bindQueue(session, args, reply) : session.vhost.bindExchange(session, args, reply),
@@ -64,20 +64,25 @@ function namesOf(request: ApiRequest, kind: Kind): [source: string, destination:
   return [exchangeParam(request, 'source'), destination]
 }
 
-function endsOf(request: ApiRequest, kind: Kind): { source: Exchange; destination: Destination } {
+/** Null: there is no such exchange or queue, and so nothing between them. */
+function endsOf(request: ApiRequest, kind: Kind): Ends | null {
   const { exchanges, queues } = vhostOf(request)
   const [sourceName, destinationName] = namesOf(request, kind)
   const source = exchanges.get(sourceName)
   const destination = (kind === 'queue' ? queues : exchanges).get(destinationName)
-  if (source === undefined || destination === undefined) throw notFound()
-  return { source, destination }
+  return source === undefined || destination === undefined ? null : { source, destination }
+}
+
+interface Ends {
+  readonly source: Exchange
+  readonly destination: Destination
 }
 
 function bindingOf(request: ApiRequest, kind: Kind): Binding {
-  const { source, destination } = endsOf(request, kind)
+  const ends = endsOf(request, kind)
   const properties = param(request, 'properties')
-  for (const binding of destination.incoming) {
-    if (binding.source === source && keyOf(binding) === properties) return binding
+  for (const binding of ends?.destination.incoming ?? []) {
+    if (binding.source === ends?.source && keyOf(binding) === properties) return binding
   }
   throw notFound()
 }
@@ -105,7 +110,7 @@ export function* bindingsFrom(exchange: Exchange): Generator<Row> {
   }
 }
 
-function* bindingsTo(source: Exchange, destination: Destination): Generator<Row> {
+function* bindingsTo({ source, destination }: Ends): Generator<Row> {
   if (source.name === '' && destination.kind === 'queue') {
     yield { name: destination.name, json: () => defaultBinding(destination) }
   }

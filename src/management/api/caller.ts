@@ -1,7 +1,7 @@
 import type { Principal } from '../../broker/commands.ts'
 import type { Topology } from '../../broker/topology/topology.ts'
 import type { VhostState } from '../../broker/topology/vhost-state.ts'
-import { notAuthorised, notFound } from './answer.ts'
+import { ApiError, notAuthorised, notFound } from './answer.ts'
 
 /** How much of management a route asks for; each is asked for by tags, none of which gives rights to messages. */
 export type Level = 'management' | 'policymaker' | 'monitoring' | 'administrator'
@@ -55,7 +55,7 @@ export class Caller {
     const isThere = state !== undefined && !state.isClosed
     if (isThere && (use === 'administer' || this.mayEnter(state))) return state
     if (!this.is('monitoring')) throw notAuthorised(vhostRefusal)
-    if (!isThere) throw notFound()
+    if (!isThere) throw use === 'enter' ? new ApiError(404, 'not_found', 'vhost_not_found') : notFound()
     if (use === 'show') return state
     throw notAuthorised(vhostRefusal)
   }

@@ -1,14 +1,14 @@
 import type { JsonObject } from '../../broker/definitions/entry.ts'
-import { jsonOfTable, tableOfJson } from '../../broker/definitions/json-table.ts'
+import { jsonOfTable } from '../../broker/definitions/json-table.ts'
 import type { Exchange } from '../../broker/topology/exchange.ts'
 import type { VhostState } from '../../broker/topology/vhost-state.ts'
 import { type Answer, created, noContent, notFound } from './answer.ts'
 import { bindingJson, bindingsFrom } from './bindings.ts'
 import { command } from './in-session.ts'
 import { listed, one, type Row, rowsOf } from './list.ts'
-import { argumentsEntry } from './queues.ts'
 import { type ApiRequest, exchangeParam, isSet, vhostOf } from './request.ts'
 import { type Api, type Route, route } from './route.ts'
+import { tableField } from './tables.ts'
 
 /** Exchanges: listed, shown, declared and deleted, by the commands that channels use. */
 export const exchangeRoutes: readonly Route[] = [
@@ -68,11 +68,11 @@ async function declare(api: Api, request: ApiRequest): Promise<Answer> {
     name,
     type: fields.textOr('type', 'direct'),
     isPassive: false,
-    isDurable: fields.flag('durable', true),
+    isDurable: fields.flag('durable', false),
     isAutoDelete: fields.flag('auto_delete', false),
     isInternal: fields.flag('internal', false),
-    arguments: tableOfJson(argumentsEntry(fields), 'arguments'),
+    arguments: tableField(fields, 'arguments'),
   }
   await command<void>(api, request, (session, reply) => session.vhost.declareExchange(session, args, reply))
-  return wasThere ? noContent : created(encodeURIComponent(name))
+  return wasThere ? noContent : created()
 }

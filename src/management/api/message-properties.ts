@@ -1,10 +1,10 @@
 import type { Properties, SomeProperties } from '../../amqp/content-header.ts'
 import { emptyTable } from '../../amqp/field-table.ts'
 import { isObject, type JsonObject } from '../../broker/definitions/entry.ts'
-import { jsonOfTable, tableOfJson } from '../../broker/definitions/json-table.ts'
+import { jsonOfTable } from '../../broker/definitions/json-table.ts'
 import { badRequest } from './answer.ts'
-import { argumentsEntry } from './queues.ts'
 import { Fields } from './request.ts'
+import { tableField } from './tables.ts'
 
 /** Names in JSON of the properties that are texts. */
 const texts = {
@@ -48,7 +48,7 @@ export function propertiesOfJson(json: unknown): SomeProperties {
   for (const [key, { name, max }] of Object.entries(numbers)) {
     if (fields.has(key)) properties[name] = numberOf(fields, key, max)
   }
-  const headers = fields.has('headers') ? tableOfJson(argumentsEntry(fields), 'headers') : emptyTable
+  const headers = fields.has('headers') ? tableField(fields, 'headers') : emptyTable
   if (headers.fields.size > 0) properties['headers'] = headers
   return properties
 }

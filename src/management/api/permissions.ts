@@ -115,7 +115,7 @@ async function put(api: Api, request: ApiRequest): Promise<Answer> {
   const patterns = { configure: fields.text('configure'), write: fields.text('write'), read: fields.text('read') }
   await api.commits.until(api.broker.putPermission(user, vhost, patterns))
   api.logger.info({ user, vhost, ...patterns, by: request.caller.username }, 'permission given')
-  return isNew ? created(encodeURIComponent(user)) : noContent
+  return isNew ? created() : noContent
 }
 
 async function putTopic(api: Api, request: ApiRequest): Promise<Answer> {
@@ -124,7 +124,7 @@ async function putTopic(api: Api, request: ApiRequest): Promise<Answer> {
   const permission = { exchange: fields.text('exchange'), write: fields.text('write'), read: fields.text('read') }
   await api.commits.until(api.broker.putTopicPermission(user, vhost, permission))
   api.logger.info({ user, vhost, ...permission, by: request.caller.username }, 'topic permission given')
-  return created(encodeURIComponent(user))
+  return created()
 }
 
 async function fieldsOf({ broker }: Api, request: ApiRequest, keys: readonly string[]): Promise<Fields> {

@@ -86,11 +86,16 @@ async function put(api: Api, request: ApiRequest, kind: PolicyKind): Promise<Ans
   const given = {
     pattern: fields.value('pattern'),
     definition: fields.value('definition'),
-    ...(fields.has('priority') ? { priority: fields.integer('priority') } : {}),
+    ...(fields.has('priority') ? { priority: numberOf(fields.value('priority')) } : {}),
     ...(fields.has('apply-to') ? { applyTo: fields.value('apply-to') } : {}),
   }
   await api.commits.until(api.broker.putPolicy(vhost, name, given, kind))
-  return isNew ? created(encodeURIComponent(name)) : noContent
+  return isNew ? created() : noContent
+}
+
+/** Some tools write numbers as texts; what is none is the broker's to refuse. */
+function numberOf(value: unknown): unknown {
+  return typeof value === 'string' && /^-?\d{1,15}$/.test(value) ? Number(value) : value
 }
 
 function* parameterRows(vhosts: Iterable<VhostState>, component: string | null = null): Generator<Row> {

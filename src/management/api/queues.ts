@@ -1,5 +1,5 @@
-import { Entry as DefinitionsEntry, type Entry, type JsonObject } from '../../broker/definitions/entry.ts'
-import { jsonOfTable, tableOfJson } from '../../broker/definitions/json-table.ts'
+import type { JsonObject } from '../../broker/definitions/entry.ts'
+import { jsonOfTable } from '../../broker/definitions/json-table.ts'
 import type { Consumer } from '../../broker/ports.ts'
 import type { DeclaredQueue } from '../../broker/topology/declared-queue.ts'
 import { queueTypeOf } from '../../broker/topology/queue-arguments.ts'
@@ -9,8 +9,9 @@ import { bindingJson, defaultBinding } from './bindings.ts'
 import { consumersOf } from './connections.ts'
 import { command } from './in-session.ts'
 import { listed, one, type Row, rowsOf } from './list.ts'
-import { type ApiRequest, type Fields, isSet, param, vhostOf } from './request.ts'
+import { type ApiRequest, isSet, param, vhostOf } from './request.ts'
 import { type Api, type Route, route } from './route.ts'
+import { tableField } from './tables.ts'
 
 /** Queues: listed, shown, declared, purged and deleted, by the commands that channels use. */
 export const queueRoutes: readonly Route[] = [
@@ -63,7 +64,7 @@ function isOf({ queue }: Consumer, { id }: DeclaredQueue): boolean {
 /** RabbitMQ's fields as far as there is something to say; rates are not kept. */
 function queueJson(api: Api, queue: DeclaredQueue): JsonObject {
   const { ready, unacked, consumers } = api.broker.topology.statusNow(queue)
-  const { applied, settings } = queue
+  const { applied } = queue
   return {
     name: queue.name,
     vhost: queue.vhost,
@@ -78,7 +79,6 @@ function queueJson(api: Api, queue: DeclaredQueue): JsonObject {
     operator_policy: applied.operatorPolicy?.name ?? null,
     effective_policy_definition: Object.fromEntries(applied.values),
     consumers,
-    single_active_consumer: settings.isSingleActive,
     messages: ready + unacked,
     messages_ready: ready,
     messages_unacknowledged: unacked,
@@ -98,16 +98,11 @@ async function declare(api: Api, request: ApiRequest): Promise<{ status: number 
   const args = {
     name,
     isPassive: false,
-    isDurable: fields.flag('durable', true),
+    isDurable: fields.flag('durable', false),
     isExclusive: fields.flag('exclusive', false),
     isAutoDelete: fields.flag('auto_delete', false),
-    arguments: tableOfJson(argumentsEntry(fields), 'arguments'),
+    arguments: tableField(fields, 'arguments'),
   }
   await command(api, request, (session, reply) => session.vhost.declareQueue(session, args, reply))
-  return wasThere ? noContent : created(encodeURIComponent(name))
-}
-
-/** For what reads tables of definitions. */
-export function argumentsEntry(fields: Fields): Entry {
-  return new DefinitionsEntry('body', 0, fields.json)
+  return wasThere ? noContent : created()
 }

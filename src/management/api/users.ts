@@ -105,7 +105,7 @@ async function put(api: Api, request: ApiRequest): Promise<Answer> {
     : api.broker.putUserHash(name, hashOf(fields), tags)
   await api.commits.until(position)
   api.logger.info({ user: name, tags, by: request.caller.username }, isNew ? 'user made' : 'user changed')
-  return isNew ? created(encodeURIComponent(name)) : noContent
+  return isNew ? created() : noContent
 }
 
 const algorithms: ReadonlyMap<string, RabbitAlgorithm> = new Map([

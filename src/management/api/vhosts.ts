@@ -12,8 +12,12 @@ import { type Api, type Route, route } from './route.ts'
 
 /** Vhosts; who makes one may do everything in it. */
 export const vhostRoutes: readonly Route[] = [
-  route('GET', '/vhosts', (api, request) => listed(api, request, rows(api, request.caller.visibleVhosts()))),
-  route('GET', '/vhosts/{vhost}', async (api, request) => one(request, await fullJson(api, vhostOf(request)))),
+  route('GET', '/vhosts', async (api, request) =>
+    listed(api, request, await inSlices(api.runQueue, countedRows(api, request.caller.visibleVhosts()))),
+  ),
+  route('GET', '/vhosts/{vhost}', async (api, request) =>
+    one(request, await inSlices(api.runQueue, counted(api, vhostOf(request)))),
+  ),
   route('PUT', '/vhosts/{vhost}', put, { level: 'administrator', vhost: null }),
   route(
     'DELETE',
@@ -28,29 +32,33 @@ export const vhostRoutes: readonly Route[] = [
   ),
 ]
 
-function* rows(api: Api, vhosts: Iterable<VhostState>): Generator<Row> {
-  for (const vhost of vhosts) yield { name: vhost.name, json: () => vhostJson(api, vhost) }
+/** Counts first: a vhost may have very many queues. */
+function* countedRows(api: Api, vhosts: Iterable<VhostState>): Generator<void, Row[]> {
+  const rows: Row[] = []
+  for (const vhost of vhosts) {
+    const json = yield* counted(api, vhost)
+    rows.push({ name: vhost.name, json: () => json })
+    yield
+  }
+  return rows
 }
 
-/** Without counts of messages: these are of one vhost only, for a vhost may have very many queues. */
-function vhostJson(api: Api, { name, metadata }: VhostState): JsonObject {
-  const { description = '', tags = [], defaultQueueType } = metadata ?? {}
+function* counted(api: Api, vhost: VhostState): Generator<void, JsonObject> {
+  const messages = noMessages()
+  yield* addMessages(api, vhost, messages)
+  const { description = '', tags = [], defaultQueueType } = vhost.metadata ?? {}
   const type = defaultQueueType ?? 'classic'
   return {
-    name,
+    name: vhost.name,
     description,
     tags,
     default_queue_type: type,
     metadata: { description, tags, default_queue_type: type },
     tracing: false,
     cluster_state: { [api.node.name]: 'running' },
+    ...messages,
+    ...still(Object.keys(messages)),
   }
-}
-
-async function fullJson(api: Api, vhost: VhostState): Promise<JsonObject> {
-  const messages = noMessages()
-  await inSlices(api.runQueue, addMessages(api, vhost, messages))
-  return { ...vhostJson(api, vhost), ...messages, ...still(Object.keys(messages)) }
 }
 
 /** Makes a vhost in which its maker may do everything, or gives one other metadata. */
@@ -66,7 +74,7 @@ async function put(api: Api, request: ApiRequest): Promise<Answer> {
   const isNew = known === undefined
   if (isNew) broker.putPermission(request.caller.username, name, { configure: '.*', write: '.*', read: '.*' })
   await api.commits.until(broker.topologyPending)
-  return isNew ? created(encodeURIComponent(name)) : noContent
+  return isNew ? created() : noContent
 }
 
 /** Null: nothing is said, and what is known stays. */
