@@ -20,20 +20,30 @@ export interface RunningCommand {
   printed(pattern: RegExp): Promise<RegExpExecArray>
 }
 
+export interface CommandOptions {
+  /** Its stdin; without it there is none. 'pipe': the test writes to `child.stdin`. */
+  readonly input?: string | Uint8Array | 'pipe'
+}
+
 export function startWarren(
   args: readonly string[],
   environment: Readonly<Record<string, string>> = {},
+  { input }: CommandOptions = {},
 ): RunningCommand {
   const inherited = Object.entries(process.env).filter(([name]) => !/^(WARREN_|NODE_TEST)/.test(name))
   // Several run side by side, and only one could have the usual port for HTTP.
   const env = { ...Object.fromEntries(inherited), WARREN_HTTP_PORT: 'none', ...environment }
-  const child = spawn(process.execPath, [warrenMain, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const stdin = input === undefined ? 'ignore' : 'pipe'
+  const child = spawn(process.execPath, [warrenMain, ...args], { env, stdio: [stdin, 'pipe', 'pipe'] })
+  // It may end before it has read everything.
+  child.stdin?.on('error', () => undefined)
+  if (input !== undefined && input !== 'pipe') child.stdin?.end(input)
   const output = { stdout: '', stderr: '' }
   const timer = setTimeout(() => child.kill('SIGKILL'), commandMsMax)
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
     output.stdout += text
   })
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     output.stderr += text
   })
   const result = new Promise<CommandResult>((resolve) => {
@@ -48,7 +58,7 @@ export function startWarren(
         const match = pattern.exec(output.stdout)
         if (match !== null) resolve(match)
       }
-      child.stdout.on('data', look)
+      child.stdout?.on('data', look)
       look()
       void result.then(({ code }) => reject(new Error(`ended with ${code}: ${output.stdout}${output.stderr}`)))
     })
@@ -58,6 +68,7 @@ export function startWarren(
 export function runWarren(
   args: readonly string[],
   environment: Readonly<Record<string, string>> = {},
+  options: CommandOptions = {},
 ): Promise<CommandResult> {
-  return startWarren(args, environment).result
+  return startWarren(args, environment, options).result
 }

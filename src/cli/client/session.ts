@@ -4,7 +4,8 @@ import { AmqpClientDriver } from '../../client/driver/amqp-client-driver.ts'
 import type { ChannelEvents, DriverChannel, DriverConnection, ReturnedMessage } from '../../client/driver/driver.ts'
 import { nodeDial } from '../../client/driver/node-dial.ts'
 import { connectionLost, type WarrenError } from '../../client/errors.ts'
-import { CommandFailure } from './command-failure.ts'
+import { ExitCode } from '../exit-code.ts'
+import { CommandFailure, misuse } from './command-failure.ts'
 import { brokerUrl, type ConnectionFlags, tlsOptions } from './connection-options.ts'
 import type { Run } from './run.ts'
 
@@ -31,18 +32,21 @@ export class Session {
   static async open(command: string, flags: ConnectionFlags, run: Run, events = noEvents): Promise<Session> {
     const target = targetOf(brokerUrl(flags), { name: `warren ${command}`, heartbeatSeconds })
     if (target.protocol !== 'amqp' && target.protocol !== 'amqps') {
-      throw new CommandFailure(2, `--url has the protocol '${target.protocol}:'; give amqp:// or amqps://`)
+      throw misuse(`--url has the protocol '${target.protocol}:'; give amqp:// or amqps://`)
     }
     const failure = new Failure()
     const driver = new AmqpClientDriver({ clock: run.clock, dial: nodeDial(tlsOptions(flags)) })
     const attempt = new AbortController()
     const timer = run.clock.after(flags.timeout * 1000, () => attempt.abort())
-    const stopped = (): void => attempt.abort(new CommandFailure(run.stop.exitCode || 1, 'stopped'))
+    const stopped = (): void => attempt.abort()
     run.stop.signal.addEventListener('abort', stopped)
     try {
       const connection = await driver.connect(target, connectionEvents(failure, target.label, run), attempt.signal)
       const channel = await connection.openChannel(channelEvents(failure, events))
       return new Session(connection, channel, { label: target.label, failed: failure.promise })
+    } catch (error) {
+      if (!run.stop.isMade) throw error
+      throw new CommandFailure(run.stop.exitCode || ExitCode.failed, `stopped before ${target.label} had answered`)
     } finally {
       timer.cancel()
       run.stop.signal.removeEventListener('abort', stopped)
