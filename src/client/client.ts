@@ -18,8 +18,19 @@ const closeMs = 30_000
 /** How long the brokers' answers to our goodbye are waited for, in milliseconds. */
 const goodbyeMs = 2_000
 
+let coreOfClient: (client: Client) => Core
+
+/** For the modules of this package that add to what a client can do. */
+export function coreOf(client: Client): Core {
+  return coreOfClient(client)
+}
+
 /** One program's access to a broker. Made by `connect`. */
 export class Client {
+  static {
+    coreOfClient = (client) => client.#core
+  }
+
   readonly #core: Core
   #closed: Promise<void> | null = null
 

@@ -71,6 +71,9 @@ export class Core {
       events,
       hooks,
       restored: async () => void (await this.consuming.ready()),
+      returned: ({ exchange, routingKey }) => {
+        if (exchange === '') this.topology.forgetQueue(routingKey)
+      },
       failed: (error, doing) => this.failed(error, doing),
     })
     const letters = [...this.random.bytes(8)].map((byte) => byte.toString(16).padStart(2, '0')).join('')

@@ -74,16 +74,8 @@ export class Failures {
   }
 
   async #publish(queue: string, message: Omit<OutgoingMessage, 'routingKey'>): Promise<void> {
-    const { topology, publisher, declaration } = this.#parts
-    try {
-      await publisher.publish({ ...message, routingKey: queue })
-    } catch (error) {
-      // Somebody has deleted the queue: it is declared again when the message fails the next time.
-      if (error instanceof WarrenError && error.code === 'RETURNED') {
-        topology.forget([{ kind: 'queue', name: queue, declaration }])
-      }
-      throw error
-    }
+    // One that came back is declared again when the message fails the next time.
+    await this.#parts.publisher.publish({ ...message, routingKey: queue })
   }
 
   #copy(delivery: Delivery, added: Table, attempt: number): Omit<OutgoingMessage, 'routingKey'> {

@@ -53,7 +53,8 @@ const noOptions: SendOptions = {}
 export class Producer<T> {
   readonly #core: Core
   readonly #destination: Destination
-  #isDeclared = false
+  /** The topology's version when all definitions were declared. */
+  #declaredAt = -1
   /** Sends that are checked, compressed or wait for a declaration, in order. */
   #preparing = 0
   #last: Promise<unknown> = Promise.resolve()
@@ -61,7 +62,6 @@ export class Producer<T> {
   constructor(core: Core, destination: Destination) {
     this.#core = core
     this.#destination = destination
-    this.#isDeclared = destination.definitions.length === 0
   }
 
   /** Resolves when the broker has confirmed it. Rejects with a `WarrenError`; then it may have been stored or not. */
@@ -114,6 +114,10 @@ export class Producer<T> {
     await this.#core.publisher.room()
   }
 
+  get #isDeclared(): boolean {
+    return this.#destination.definitions.length === 0 || this.#declaredAt === this.#core.topology.version
+  }
+
   #inOrder(message: OutgoingMessage | Promise<OutgoingMessage>): Promise<void> {
     const { topology, publisher, settings } = this.#core
     const prepared = Promise.resolve(message)
@@ -126,8 +130,11 @@ export class Producer<T> {
     this.#preparing++
     const turn = this.#last.then(async () => {
       try {
-        if (!this.#isDeclared) await topology.ensureAll(this.#destination.definitions)
-        this.#isDeclared = true
+        if (!this.#isDeclared) {
+          const { version } = topology
+          await topology.ensureAll(this.#destination.definitions)
+          this.#declaredAt = version
+        }
         return { confirmed: publisher.publish(await prepared) }
       } finally {
         this.#preparing--

@@ -25,6 +25,8 @@ export interface PublisherParts {
   readonly hooks: Hooks
   /** Resolves once everything that was declared exists again. */
   readonly restored: () => Promise<void>
+  /** No queue took it. */
+  readonly returned: (message: ReturnedMessage) => void
   readonly failed: (error: unknown, doing: string) => void
 }
 
@@ -168,6 +170,7 @@ export class Publisher implements Resident {
       publication.returned = message
       break
     }
+    this.#parts.returned(message)
     this.#parts.events.emit('returned', message)
   }
 

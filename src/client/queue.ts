@@ -164,7 +164,7 @@ export class Queue<In = unknown, Out = In> {
     const count = await this.#core.pool.run(`The deletion of queue '${this.name}'`, (channel) =>
       channel.deleteQueue(this.name, conditions),
     )
-    this.#core.topology.forget(this.#definitions)
+    this.#core.topology.forgetQueue(this.name)
     return count
   }
 }

@@ -3,7 +3,7 @@
  * cancelled it, and after its channel was closed, declaring the queue again if it must. Each time on a channel of its
  * own, so that what is wrong with one consumer does not touch another.
  */
-import type { Clock } from '../base/clock.ts'
+import type { Clock, Timer } from '../base/clock.ts'
 import type { Random } from '../base/random.ts'
 import { backoffMs } from './backoff.ts'
 import type { Connection, Resident } from './connection.ts'
@@ -36,6 +36,7 @@ export class Subscription implements Resident {
   #tag = ''
   #isStopped = false
   #failures = 0
+  #timer: Timer | null = null
   /** Only the latest attempt counts. */
   #attempt = 0
   /** Deliveries that are not settled, by channel. */
@@ -120,6 +121,7 @@ export class Subscription implements Resident {
 
   #giveUp(error: WarrenError): void {
     this.#isStopped = true
+    this.#timer?.cancel()
     this.#parts.connection.remove(this)
     this.#first?.reject(error)
     this.#first = null
@@ -130,7 +132,8 @@ export class Subscription implements Resident {
     const { clock, random, settings, connection } = this.#parts
     this.#failures++
     const attempt = ++this.#attempt
-    clock.after(backoffMs(settings.reconnect, this.#failures, random), () => {
+    this.#timer?.cancel()
+    this.#timer = clock.after(backoffMs(settings.reconnect, this.#failures, random), () => {
       const { current } = connection
       if (attempt === this.#attempt && !this.#isStopped && current !== null) void this.#subscribe(current)
     })
@@ -179,6 +182,7 @@ export class Subscription implements Resident {
   async stop(): Promise<void> {
     if (this.#isStopped) return
     this.#isStopped = true
+    this.#timer?.cancel()
     if (this.#channel !== null) await this.#leave(this.#channel)
   }
 

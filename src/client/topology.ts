@@ -27,6 +27,9 @@ export class Topology {
     this.#failed = failed
   }
 
+  /** Changes whenever something has to be declared that was declared before. */
+  version = 0
+
   /** What has been declared, in order. */
   get definitions(): readonly Definition[] {
     return [...this.#declared.values()].map(({ definition }) => definition)
@@ -56,6 +59,17 @@ export class Topology {
   /** Somebody has deleted it: declared again at the next use. Bindings of a queue go with it. */
   forget(definitions: readonly Definition[]): void {
     for (const definition of definitions) this.#declared.delete(keyOf(definition))
+    this.version++
+  }
+
+  /** It is not there any more, and neither are its bindings. */
+  forgetQueue(name: string): void {
+    const gone = this.definitions.filter((definition) =>
+      definition.kind === 'binding'
+        ? definition.to === 'queue' && definition.binding.destination === name
+        : definition.kind === 'queue' && definition.name === name,
+    )
+    if (gone.length > 0) this.forget(gone)
   }
 
   /** A queue of that name, whatever its properties; a durable one is made when there is none. */
@@ -85,6 +99,7 @@ export class Topology {
         // The connection is gone again: whoever is next does all of it.
         if (error.code !== 'CHANNEL_CLOSED') return
         this.#declared.delete(key)
+        this.version++
         this.#failed(error, `declaring ${key} again`)
         channel = null
       }

@@ -102,6 +102,21 @@ describe('a send', () => {
     assert.ok(error.mend.length > 0)
   })
 
+  it('declares its queue again after somebody has deleted it', async () => {
+    const queue = client.queue<number>(name('deleted'))
+    await queue.send(1)
+    await queue.delete()
+    await queue.send(2)
+    await client.queue(queue.name, { declare: false }).delete()
+    const other = await open()
+    await queue.send(3)
+    await other.queue(queue.name, { declare: false }).delete()
+    assert.equal((await warrenError(queue.send(4))).code, 'RETURNED')
+    await queue.send(5)
+    assert.equal((await queue.get())?.body, 5)
+    await queue.delete()
+  })
+
   it('rejects with NACKED when the queue is full, and the rest goes on', async () => {
     const queue = client.queue<number>(name('full'), { exclusive: true, maxLength: 1, overflow: 'reject-publish' })
     await queue.send(1)

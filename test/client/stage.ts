@@ -6,7 +6,6 @@ import { rejection } from '../support/eventually.ts'
 
 export const broker = await BrokerProcess.start()
 const clients: Client[] = []
-const cleanUps: (() => Promise<unknown>)[] = []
 const unhandled: unknown[] = []
 process.on('unhandledRejection', (error) => unhandled.push(error))
 
@@ -14,7 +13,6 @@ process.on('unhandledRejection', (error) => unhandled.push(error))
 export const quick: ConnectOptions = { reconnect: { initialMs: 20, maxMs: 200 } }
 
 after(async () => {
-  for (const cleanUp of cleanUps) await cleanUp().catch(() => undefined)
   await Promise.all(clients.map((client) => client.close({ timeoutMs: 1_000 })))
   await broker.stop()
   if (unhandled.length > 0) throw new Error(`${unhandled.length} unhandled rejections`, { cause: unhandled[0] })
@@ -29,14 +27,10 @@ export async function open(
   return client
 }
 
-export function atTheEnd(cleanUp: () => Promise<unknown>): void {
-  cleanUps.push(cleanUp)
-}
-
 const run = Date.now().toString(36)
 let count = 0
 
-/** A name nobody else uses, also in a broker that others use. Such queues are removed at the end. */
+/** A name nobody else uses, also in a broker that others use. */
 export function name(what: string): string {
   return `client-test.${run}.${count++}.${what}`
 }
