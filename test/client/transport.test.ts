@@ -6,7 +6,7 @@ import * as net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Duplex } from 'node:stream'
-import { after, describe, it } from 'node:test'
+import { after, before, describe, it } from 'node:test'
 import * as tls from 'node:tls'
 import { hasCommands, leftOut, runProgram } from '../support/run-program.ts'
 import { broker, name, open, quick, warrenError } from './stage.ts'
@@ -34,38 +34,44 @@ describe('any stream', () => {
 })
 
 if (hasCommands('openssl')) {
-  const folder = await mkdtemp(join(tmpdir(), 'warren-tls-'))
-  const pem = await certificates(folder)
-  const open1 = await tlsRelay({ cert: pem.serverCert, key: pem.serverKey })
-  const asking = { cert: pem.serverCert, key: pem.serverKey, ca: pem.ca, requestCert: true, rejectUnauthorized: true }
-  const open2 = await tlsRelay(asking)
-  after(async () => {
-    open1.server.close()
-    open2.server.close()
-    await rm(folder, { recursive: true })
-  })
-
   describe('TLS', () => {
+    let folder = ''
+    let pem: Pem
+    let relay: Relay
+    let asking: Relay
+    before(async () => {
+      folder = await mkdtemp(join(tmpdir(), 'warren-tls-'))
+      pem = await certificates(folder)
+      const own = { cert: pem.serverCert, key: pem.serverKey }
+      relay = await tlsRelay(own)
+      asking = await tlsRelay({ ...own, ca: pem.ca, requestCert: true, rejectUnauthorized: true })
+    })
+    after(async () => {
+      relay.close()
+      asking.close()
+      await rm(folder, { recursive: true })
+    })
+
     it('connects to a broker whose authority is trusted', async () => {
-      const client = await open({ ...quick, tls: { ca: pem.ca, servername: 'broker.test' } }, open1.url)
+      const client = await open({ ...quick, tls: { ca: pem.ca, servername: 'broker.test' } }, relay.url)
       const queue = client.queue<number>(name('tls'), { exclusive: true })
       await queue.sendMany([1, 2, 3])
       assert.equal((await queue.get())?.body, 1)
     })
 
     it('refuses one that is not, or has another name', async () => {
-      const unknown = await warrenError(open(quick, open1.url))
+      const unknown = await warrenError(open(quick, relay.url))
       assert.equal(unknown.code, 'TLS_FAILED')
       assert.match(unknown.message, /tls\.ca/)
-      const other = await warrenError(open({ ...quick, tls: { ca: pem.ca, servername: 'other.test' } }, open1.url))
+      const other = await warrenError(open({ ...quick, tls: { ca: pem.ca, servername: 'other.test' } }, relay.url))
       assert.equal(other.code, 'TLS_FAILED')
     })
 
     it('shows a certificate of its own to a broker that asks for one', async () => {
       const own = { ca: pem.ca, servername: 'broker.test', cert: pem.clientCert, key: pem.clientKey }
-      const client = await open({ ...quick, tls: own }, open2.url)
+      const client = await open({ ...quick, tls: own }, asking.url)
       await client.queue(name('tls-own'), { exclusive: true }).declare()
-      await warrenError(open({ ...quick, tls: { ca: pem.ca, servername: 'broker.test' } }, open2.url))
+      await warrenError(open({ ...quick, tls: { ca: pem.ca, servername: 'broker.test' } }, asking.url))
     })
   })
 } else leftOut('the client over TLS', 'openssl')
@@ -76,6 +82,11 @@ interface Pem {
   readonly serverKey: string
   readonly clientCert: string
   readonly clientKey: string
+}
+
+interface Relay {
+  readonly url: string
+  close(): void
 }
 
 /** An authority, and what it signed for a server `broker.test` and for a client. */
@@ -106,9 +117,11 @@ async function certificates(folder: string): Promise<Pem> {
 }
 
 /** What a broker's TLS listener does, before any broker. */
-async function tlsRelay(options: tls.TlsOptions): Promise<{ server: tls.Server; url: string }> {
+async function tlsRelay(options: tls.TlsOptions): Promise<Relay> {
+  const sockets = new Set<net.Socket>()
   const server = tls.createServer(options, (near) => {
     const far = net.connect(broker.port, broker.host)
+    sockets.add(near)
     near.on('error', () => far.destroy())
     far.on('error', () => near.destroy())
     near.on('close', () => far.destroy())
@@ -122,7 +135,11 @@ async function tlsRelay(options: tls.TlsOptions): Promise<{ server: tls.Server; 
   url.href = url.href.replace('amqp:', 'amqps:')
   url.hostname = '127.0.0.1'
   url.port = String(port)
-  return { server, url: url.href }
+  const close = (): void => {
+    server.close()
+    for (const socket of sockets) socket.destroy()
+  }
+  return { url: url.href, close }
 }
 
 /** The socket as a stream that is none of `net`, and reads a few bytes at a time. */
