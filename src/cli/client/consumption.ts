@@ -163,12 +163,6 @@ export class Consumption implements ConsumerEvents {
   async #pause(): Promise<void> {
     if (this.#isEnding) return
     this.#pauseMs = Math.min(Math.max(this.#pauseMs * 2, pauseMsMin), pauseMsMax)
-    let cancel = (): void => {}
-    const over = new Promise<void>((resolve) => {
-      const timer = this.#run.clock.after(this.#pauseMs, resolve)
-      cancel = () => timer.cancel()
-    })
-    await Promise.race([over, this.ended.catch(() => undefined)])
-    cancel()
+    await this.#run.stop.pause(this.#pauseMs, this.#run.clock)
   }
 }

@@ -47,8 +47,11 @@ export class HttpApi {
   }
 
   async #call(method: string, path: string, body?: Uint8Array): Promise<string> {
-    const tooLong = new AbortController()
-    const timer = this.#run.clock.after(this.#timeoutMs, () => tooLong.abort())
+    const { clock, stop } = this.#run
+    const attempt = new AbortController()
+    const abort = (): void => attempt.abort()
+    const timer = clock.after(this.#timeoutMs, abort)
+    stop.signal.addEventListener('abort', abort)
     try {
       const response = await fetch(`${this.#base}/api/${path}`, {
         method,
@@ -58,7 +61,7 @@ export class HttpApi {
           ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         },
         ...(body === undefined ? {} : { body }),
-        signal: AbortSignal.any([tooLong.signal, this.#run.stop.signal]),
+        signal: attempt.signal,
         redirect: 'error',
       })
       const text = await this.#text(response)
@@ -66,9 +69,10 @@ export class HttpApi {
       return text
     } catch (error) {
       if (error instanceof CommandFailure) throw error
-      throw this.#unreachable(error, tooLong.signal.aborted)
+      throw this.#unreachable(error, attempt.signal.aborted)
     } finally {
       timer.cancel()
+      stop.signal.removeEventListener('abort', abort)
     }
   }
 

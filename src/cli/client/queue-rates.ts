@@ -1,5 +1,5 @@
 /** What happened to queues between two looks at the management API: counters of both, by difference. */
-import type { JsonObject } from './http-api.ts'
+import { isObject, type JsonObject } from './http-api.ts'
 import { valueAt } from './listing.ts'
 
 export interface QueueRow {
@@ -8,7 +8,7 @@ export interface QueueRow {
   readonly ready: number
   readonly unacked: number
   readonly consumers: number
-  /** Messages a second; null while there was no look before. */
+  /** Messages a second; null while there was no look before, and where the broker has counted nothing. */
   readonly published: number | null
   readonly delivered: number | null
   readonly acknowledged: number | null
@@ -21,13 +21,13 @@ interface Counters {
 }
 
 export class QueueRates {
-  #before = new Map<string, Counters>()
+  #before = new Map<string, Counters | null>()
   #beforeMs: number | null = null
 
   /** `nowMs` by a monotonic clock. */
   look(queues: readonly JsonObject[], nowMs: number): QueueRow[] {
     const seconds = this.#beforeMs === null ? 0 : (nowMs - this.#beforeMs) / 1000
-    const counters = new Map<string, Counters>()
+    const counters = new Map<string, Counters | null>()
     const rows = queues.map((queue): QueueRow => {
       const vhost = String(queue['vhost'] ?? '/')
       const name = String(queue['name'] ?? '')
@@ -36,8 +36,8 @@ export class QueueRates {
       const before = this.#before.get(key)
       counters.set(key, now)
       const rate = (field: keyof Counters): number | null => {
-        if (seconds <= 0) return null
-        // A queue that was made meanwhile began at 0; one that was deleted and made again counts anew.
+        if (seconds <= 0 || now === null) return null
+        // A queue that was made or first used meanwhile began at 0; one that was made again counts anew.
         return Math.max(0, now[field] - (before?.[field] ?? 0)) / seconds
       }
       return {
@@ -57,7 +57,8 @@ export class QueueRates {
   }
 }
 
-function countersOf(queue: JsonObject): Counters {
+function countersOf(queue: JsonObject): Counters | null {
+  if (!isObject(queue['message_stats'])) return null
   return {
     published: number(queue, 'message_stats.publish'),
     delivered: number(queue, 'message_stats.deliver_get'),

@@ -1,3 +1,4 @@
+import type { Clock } from '../../base/clock.ts'
 import { ExitCode } from '../exit-code.ts'
 
 /**
@@ -26,10 +27,24 @@ export class StopRequest {
     return this.#exitCode
   }
 
-  /** Resolves once; at once if it has been made already. */
+  /** Resolves when it is made: for what is awaited once. What happens again and again takes `pause`. */
   get made(): Promise<void> {
     if (this.isMade) return Promise.resolve()
     return new Promise((resolve) => this.signal.addEventListener('abort', () => resolve(), { once: true }))
+  }
+
+  /** Resolves after `ms`, or when it is made. */
+  pause(ms: number, clock: Clock): Promise<void> {
+    if (this.isMade) return Promise.resolve()
+    return new Promise((resolve) => {
+      const over = (): void => {
+        timer.cancel()
+        this.signal.removeEventListener('abort', over)
+        resolve()
+      }
+      const timer = clock.after(ms, over)
+      this.signal.addEventListener('abort', over)
+    })
   }
 
   /** Nobody reads on: a quiet end. */

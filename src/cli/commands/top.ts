@@ -59,7 +59,7 @@ async function top(flags: Flags, context: Run): Promise<ExitCode> {
       printer.write(shown(sorted, flags, { isScreen, context }))
     }
     if (look === flags.count) break
-    await pause(flags.interval * 1000, context)
+    await stop.pause(flags.interval * 1000, clock)
   }
   return ExitCode.done
 }
@@ -113,14 +113,4 @@ function shown(
 /** Not within the marks of bold. */
 function cut(line: string, columns: number): string {
   return line.startsWith('\x1b') || line.length <= columns ? line : line.slice(0, columns)
-}
-
-async function pause(ms: number, { clock, stop }: Run): Promise<void> {
-  let cancel = (): void => {}
-  const over = new Promise<void>((resolve) => {
-    const timer = clock.after(ms, resolve)
-    cancel = () => timer.cancel()
-  })
-  await Promise.race([over, stop.made])
-  cancel()
 }
