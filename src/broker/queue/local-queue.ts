@@ -7,6 +7,7 @@ import type { QueueDefinition } from '../topology/queue-definition.ts'
 import type { DeduplicationWindow } from './deduplication-window.ts'
 import type { DyingEntries } from './dying-entries.ts'
 import { Entries } from './entries.ts'
+import type { LateWords } from './late-words.ts'
 import type { Leases } from './leases.ts'
 import { featuresOf } from './queue-features.ts'
 import type { QueueSettings } from './queue-settings.ts'
@@ -66,6 +67,8 @@ export class LocalQueue implements Queue {
   hasFailures = false
   /** Leases of deliveries; null as long as there was none. */
   leases: Leases | null = null
+  /** Words of those whose lease has ended; null as long as none has. */
+  lateWords: LateWords | null = null
   /** The ids it has seen; null without deduplication. */
   window: DeduplicationWindow | null = null
 

@@ -5,6 +5,7 @@
 import type { Clock } from '../../base/clock.ts'
 import { BrokerError } from '../errors.ts'
 import type { Consumer, GetSink, Outcome, Queue, Reply } from '../ports.ts'
+import { LateWords } from '../queue/late-words.ts'
 import type { LocalQueue } from '../queue/local-queue.ts'
 import type { Deadlines } from './deadlines.ts'
 import type { Delivery } from './delivery.ts'
@@ -105,9 +106,13 @@ export class Consuming {
 
   /** A delivery was kept too long: it has failed, and its consumer may take another one. */
   leaseEnded(queue: LocalQueue, sequence: number, consumer: Consumer | null): void {
-    const held = { holder: consumer?.id ?? 0, first: sequence, last: sequence, outcome: 'fail' } as const
+    const holder = consumer?.id ?? 0
+    const held = { holder, first: sequence, last: sequence, outcome: 'fail', isLeaseEnd: true } as const
     const count = this.#ports.settling.settleHeld(queue, held)
-    if (consumer === null || count === 0) return
+    if (count === 0) return
+    queue.lateWords ??= new LateWords()
+    queue.lateWords.expect(sequence, holder)
+    if (consumer === null) return
     consumer.unacked -= count
     if (consumer.shared !== null) consumer.shared.unacked -= count
     queue.turns.enter(consumer)

@@ -17,6 +17,8 @@ export interface HeldRange {
   readonly first: number
   readonly last: number
   readonly outcome: Outcome
+  /** The broker says it for a holder that has kept it too long. */
+  readonly isLeaseEnd?: boolean
 }
 
 export class Settling {
@@ -33,21 +35,24 @@ export class Settling {
   }
 
   /** Settles what the holder holds of a range and passes over the rest; returns how many that were. */
-  settleHeld(queue: LocalQueue, { holder, first, last, outcome }: HeldRange): number {
-    const { entries, leases } = queue
+  settleHeld(queue: LocalQueue, { holder, first, last, outcome, isLeaseEnd = false }: HeldRange): number {
+    const { entries, leases, lateWords } = queue
     const failing = this.failing?.concerns(queue, outcome) === true ? this.failing : null
     let chunk: EntryChunk | null = null
     let held = 0
     let runFirst = 0
     for (let sequence = first; sequence <= last; sequence++) {
       if (chunk === null || sequence >= chunk.first + chunkEntries) chunk = entries.chunkOf(sequence)
-      if (chunk === null || !isHeldBy(chunk, sequence, holder)) {
+      // Saying that a delivery failed whose lease has ended says nothing of the next one.
+      const isLate = !isLeaseEnd && lateWords?.take(sequence, holder) === true && outcome !== 'ack'
+      if (chunk === null || isLate || !isHeldBy(chunk, sequence, holder)) {
         if (runFirst !== 0) this.#settlements.add(queue, runFirst, sequence - 1)
         runFirst = 0
         continue
       }
       held++
       if (leases !== null) leases.end(sequence)
+      if (lateWords !== null && outcome === 'ack') lateWords.forget(sequence)
       if (failing?.failed(queue, chunk, sequence, outcome) === true) {
         if (runFirst !== 0) this.#settlements.add(queue, runFirst, sequence - 1)
         runFirst = 0

@@ -146,8 +146,23 @@ function late(sentences: Sentences): void {
     })
   }
 
+  sentences.prove('to the same consumer it comes again under a new tag; an ack of either tag counts', async (stage) => {
+    const { client, queue, dead } = await mortal(stage, lease(150))
+    await consume(client, 2, queue)
+    await publishTo(client, queue, message('a'))
+    const first = await delivery(client, 2)
+    const again = await delivery(client, 2)
+    client.publish(2, extension({ 'x-delivery-tag': int(tagOf(again)), 'x-lease': int(60_000) }))
+    assert.deepEqual([tagOf(first), tagOf(again)], [1, 2])
+    ack(client, first)
+    client.send(2, 'basic.nack', { deliveryTag: tagOf(again), requeue: false })
+    await dead.none(50)
+    await nothing(client, 2, 0)
+    assert.equal(await ready(client, queue), 0)
+  })
+
   sentences.prove(
-    'to the same consumer it comes again under a new tag; the first word on either tag counts',
+    'a nack that comes too late says nothing of the next delivery to the same consumer',
     async (stage) => {
       const { client, queue, dead } = await mortal(stage, lease(150))
       await consume(client, 2, queue)
@@ -155,14 +170,29 @@ function late(sentences: Sentences): void {
       const first = await delivery(client, 2)
       const again = await delivery(client, 2)
       client.publish(2, extension({ 'x-delivery-tag': int(tagOf(again)), 'x-lease': int(60_000) }))
-      assert.deepEqual([tagOf(first), tagOf(again)], [1, 2])
-      ack(client, first)
-      client.send(2, 'basic.nack', { deliveryTag: tagOf(again), requeue: false })
+      client.send(2, 'basic.nack', { deliveryTag: tagOf(first), requeue: false })
+      await worked(client, 2)
       await dead.none(50)
-      await nothing(client, 2, 0)
-      assert.equal(await ready(client, queue), 0)
+      client.send(2, 'basic.nack', { deliveryTag: tagOf(again), requeue: false })
+      assert.equal(text(await dead.next()), 'a')
     },
   )
+
+  sentences.prove('a nack that comes too late says nothing of the next basic.get', async (stage) => {
+    const { client, queue, dead } = await mortal(stage, lease(150))
+    await publishTo(client, queue, message('a'))
+    for (const channel of [2, 3]) await client.call(channel, 'channel.open')
+    const first = await client.get(2, queue, { noAck: false })
+    await untilReady(client, queue, 1)
+    const again = await client.get(3, queue, { noAck: false })
+    client.publish(3, extension({ 'x-delivery-tag': int(tagOf(again)), 'x-lease': int(60_000) }))
+    await worked(client, 3)
+    client.send(2, 'basic.nack', { deliveryTag: tagOf(first), requeue: false })
+    await worked(client, 2)
+    await dead.none(50)
+    client.send(3, 'basic.nack', { deliveryTag: tagOf(again), requeue: true })
+    await untilReady(client, queue, 1)
+  })
 
   sentences.prove('an ack of several passes over the one whose lease has ended', async (stage) => {
     const { client, queue } = await durableScene(stage)
