@@ -1,4 +1,4 @@
-import { emptyTable, type FieldTable, type FieldValue, fieldTable } from '../../amqp/field-table.ts'
+import { decodeFieldTable, emptyTable, type FieldTable, type FieldValue, fieldTable } from '../../amqp/field-table.ts'
 import { type Entry, isObject, type JsonObject } from './entry.ts'
 
 /**
@@ -6,8 +6,15 @@ import { type Entry, isObject, type JsonObject } from './entry.ts'
  * ones, times as their seconds, bytes as text.
  */
 
+/** Within the bounds of a table that comes over the wire, for it is read like one after a start. */
 export function tableOfJson(entry: Entry, key: string): FieldTable {
-  return tableOf(entry, entry.object(key), 0)
+  const table = tableOf(entry, entry.object(key), 0)
+  try {
+    decodeFieldTable(table.bytes, 0, table.bytes.length)
+  } catch (error) {
+    throw entry.wrong(error instanceof Error ? error.message : `${key} cannot be a table`)
+  }
+  return table
 }
 
 function tableOf(entry: Entry, object: JsonObject, depth: number): FieldTable {

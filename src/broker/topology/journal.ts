@@ -2,6 +2,7 @@ import { assert } from '../../base/assert.ts'
 import type { Log, Position } from '../../log/log.ts'
 import { BrokerError } from '../errors.ts'
 import type { Definitions } from './definitions.ts'
+import { topologyLimits } from './limits.ts'
 import type { Reclaim } from './reclaim.ts'
 import { recordOf } from './record-of.ts'
 import { encodeRecord, type TopologyRecord } from './records.ts'
@@ -79,6 +80,13 @@ export class Journal {
       throw new BrokerError('internal-error', 'definitions cannot be stored at the moment')
     }
     const bytes = encodeRecord(record)
+    const max = topologyLimits.definitionBytesMax
+    if (bytes.length > max) {
+      throw new BrokerError(
+        'precondition-failed',
+        `${record.kind} of ${bytes.length} bytes is larger than ${max} bytes`,
+      )
+    }
     const at = log.reserve(bytes.length)
     log.buffer.set(bytes, at)
     this.#reclaim?.count(log.segments.at(-1)?.id ?? 0)

@@ -9,4 +9,6 @@ export const topologyLimits = {
   bindingsPerDestinationMax: 200_000,
   /** Arguments of one binding, which a headers exchange compares with each message. */
   bindingArgumentsMax: 256,
+  /** One definition as it is stored: what fits the largest frame fits here, and this fits a log's longest record. */
+  definitionBytesMax: 256 * 1024,
 } as const

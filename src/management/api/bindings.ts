@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { encodedBytes, shortStringBytesMax } from '../../amqp/short-string.ts'
 import type { JsonObject } from '../../broker/definitions/entry.ts'
 import { jsonOfTable } from '../../broker/definitions/json-table.ts'
 import type { Binding, Destination } from '../../broker/topology/binding.ts'
@@ -6,10 +7,10 @@ import type { DeclaredQueue } from '../../broker/topology/declared-queue.ts'
 import type { Exchange } from '../../broker/topology/exchange.ts'
 import { canonicalText } from '../../broker/topology/field-values.ts'
 import type { VhostState } from '../../broker/topology/vhost-state.ts'
-import { type Answer, created, noContent, notFound } from './answer.ts'
+import { type Answer, badRequest, created, noContent, notFound } from './answer.ts'
 import { command } from './in-session.ts'
 import { listed, one, type Row, rowsOf } from './list.ts'
-import { type ApiRequest, exchangeParam, param, vhostOf } from './request.ts'
+import { type ApiRequest, exchangeParam, type Fields, param, vhostOf } from './request.ts'
 import { type Api, type Route, route } from './route.ts'
 import { tableField } from './tables.ts'
 
@@ -45,11 +46,18 @@ function between(letter: 'q' | 'e', kind: Kind): Route[] {
   ]
 }
 
+/** As long as the wire lets it be. */
+function shortText(fields: Fields, key: string): string {
+  const text = fields.textOr(key, '')
+  if (encodedBytes(text) > shortStringBytesMax) throw badRequest(`${key} is longer than ${shortStringBytesMax} bytes`)
+  return text
+}
+
 async function bind(api: Api, request: ApiRequest, kind: Kind): Promise<Answer> {
   const fields = await request.fields()
   const [source, destination] = namesOf(request, kind)
   const table = tableField(fields, 'arguments')
-  const args = { source, destination, bindingKey: fields.textOr('routing_key', ''), arguments: table }
+  const args = { source, destination, bindingKey: shortText(fields, 'routing_key'), arguments: table }
   await command<void>(api, request, (session, reply) =>
     kind === 'queue' ? session.vhost.bindQueue(session, args, reply) : session.vhost.bindExchange(session, args, reply),
   )

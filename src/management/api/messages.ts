@@ -1,5 +1,5 @@
 import { ByteWriter } from '../../amqp/byte-writer.ts'
-import { encodeContentHeader, flagsOf, type SomeProperties } from '../../amqp/content-header.ts'
+import { checkContentHeader, encodeContentHeader, flagsOf, type SomeProperties } from '../../amqp/content-header.ts'
 import { changeFields, type FieldTable } from '../../amqp/field-table.ts'
 import { encodeShortString } from '../../amqp/short-string.ts'
 import type { Route, Session } from '../../broker/commands.ts'
@@ -63,6 +63,7 @@ function messageOf(
 ): { message: Message; moreKeys: readonly string[] } {
   const request = new PublishRequest()
   const header = headerOf(outgoing.properties, outgoing.payload.length)
+  checkContentHeader(header, 0, header.length)
   request.read(header, 0, header.length, flagsOf(header, 0, header.length))
   session.vhost.checkPublish(session, outgoing.exchange)
   if (request.wantsReply) throw badRequest('fast reply consumer does not exist')

@@ -1,3 +1,4 @@
+import { encodedBytes, shortStringBytesMax } from '../../amqp/short-string.ts'
 import { fromRabbitHash, nobodysPasswordHash, type RabbitAlgorithm } from '../../broker/access/password-hash.ts'
 import type { User } from '../../broker/access/user.ts'
 import { userJson } from '../../broker/definitions/user-entry.ts'
@@ -95,7 +96,7 @@ async function put(api: Api, request: ApiRequest): Promise<Answer> {
   const fields = await request.fields()
   const name = param(request, 'user')
   if (!fields.has('tags')) throw badRequest('tags_not_present')
-  const tags = fields.words('tags')
+  const tags = tagsOf(fields)
   const isNew = !api.broker.topology.users.has(name)
   if (fields.has('password') && fields.has('password_hash')) {
     throw badRequest('password and password_hash cannot both be given')
@@ -106,6 +107,18 @@ async function put(api: Api, request: ApiRequest): Promise<Answer> {
   await api.commits.until(position)
   api.logger.info({ user: name, tags, by: request.caller.username }, isNew ? 'user made' : 'user changed')
   return isNew ? created() : noContent
+}
+
+/** Tags of one user. */
+const tagsMax = 32
+
+function tagsOf(fields: Fields): string[] {
+  const tags = fields.words('tags')
+  if (tags.length > tagsMax) throw badRequest(`a user may have ${tagsMax} tags`)
+  if (tags.some((tag) => encodedBytes(tag) > shortStringBytesMax)) {
+    throw badRequest(`a tag is longer than ${shortStringBytesMax} bytes`)
+  }
+  return tags
 }
 
 const algorithms: ReadonlyMap<string, RabbitAlgorithm> = new Map([

@@ -82,12 +82,16 @@ function propertiesOf(fields: Fields): VhostProperties | null {
   const given = ['description', 'tags', 'default_queue_type'].filter((key) => fields.has(key))
   if (given.length === 0) return null
   const type = fields.textOr('default_queue_type', 'undefined')
+  if (JSON.stringify(fields.json).length > metadataLengthMax) throw badRequest('the metadata is too long')
   return {
     description: fields.textOr('description', ''),
     tags: fields.has('tags') ? fields.words('tags') : [],
     defaultQueueType: type === 'undefined' ? null : queueType(type),
   }
 }
+
+/** Of all that is said of a vhost, as JSON in UTF-16 units. */
+const metadataLengthMax = 16 * 1024
 
 function queueType(text: string): QueueType {
   const type = queueTypes.find((known) => known === text)

@@ -1,0 +1,124 @@
+/** The HTTP API over a broker whose shards only note what they are told; requests without sockets. */
+import assert from 'node:assert/strict'
+import { silentLogger } from '../../../src/base/logger.ts'
+import { SeededRandom } from '../../../src/base/random.ts'
+import type { OpenConnection } from '../../../src/broker/connection-directory.ts'
+import { type ApiHandler, createApi } from '../../../src/management/api/api.ts'
+import type { NodeFacts } from '../../../src/management/api/route.ts'
+import { BrokerHarness, NotedShard } from '../../support/broker-harness.ts'
+
+export interface Sent {
+  readonly user?: string | null
+  readonly password?: string
+  readonly body?: unknown
+  /** Sent as it is. */
+  readonly raw?: string | Uint8Array | ReadableStream<Uint8Array>
+  readonly headers?: Readonly<Record<string, string>>
+  readonly remoteAddress?: string
+}
+
+export interface Got {
+  readonly status: number
+  readonly headers: Headers
+  readonly text: string
+  readonly json: unknown
+}
+
+export class ApiHarness {
+  readonly broker: BrokerHarness
+  readonly connections: OpenConnection[] = []
+  readonly errors: string[] = []
+  readonly #handler: ApiHandler
+
+  private constructor(broker: BrokerHarness, handler: ApiHandler, connections: OpenConnection[], errors: string[]) {
+    this.broker = broker
+    this.#handler = handler
+    this.connections = connections
+    this.errors = errors
+  }
+
+  /** Users `administrator`, `monitoring`, `policymaker`, `management` and `nobody` have the tag of that name and all rights in `/`. */
+  static async open(facts: Partial<NodeFacts> = {}): Promise<ApiHarness> {
+    const broker = await BrokerHarness.open()
+    broker.shards.shards[0] = new ConfirmingShard()
+    const connections: OpenConnection[] = []
+    const errors: string[] = []
+    const handler = await createApi({
+      broker: broker.broker,
+      connections: { openConnections: connections },
+      clock: broker.clock,
+      random: new SeededRandom(5),
+      logger: { ...silentLogger, error: (_fields, message) => void errors.push(message) },
+      runQueue: broker.topology.runQueue,
+      names: { rabbitVersion: '4.1.0', productVersion: '0.0.0' },
+      node: {
+        name: 'warren@test',
+        startedAt: 0,
+        listeners: () => [{ protocol: 'amqp', host: '*', port: 5672 }],
+        memoryBytesMax: 1,
+        memoryBytes: () => 1,
+        diskFreeBytesMin: 1,
+        connectionsMax: 1,
+        messageBytesMax: 16 * 1024 * 1024,
+        processId: 1,
+        ...facts,
+      },
+    })
+    const harness = new ApiHarness(broker, handler, connections, errors)
+    for (const tag of tags) harness.user(tag, tag === 'nobody' ? [] : [tag])
+    return harness
+  }
+
+  user(
+    name: string,
+    userTags: readonly string[],
+    patterns: Partial<Record<'configure' | 'write' | 'read', string>> = {},
+  ): void {
+    this.broker.topology.putUser(name, 'plain$secret', userTags)
+    this.broker.broker.putPermission(name, '/', { configure: '.*', write: '.*', read: '.*', ...patterns })
+  }
+
+  async send(method: string, path: string, sent: Sent = {}): Promise<Got> {
+    const { user = 'administrator', password = 'secret', body, raw, headers = {}, remoteAddress = '127.0.0.1' } = sent
+    const login = Buffer.from(`${user}:${password}`).toString('base64')
+    const content = raw ?? (body === undefined ? null : JSON.stringify(body))
+    const request = new Request('http://localhost/api', {
+      method,
+      headers: { ...(user === null ? {} : { authorization: `Basic ${login}` }), ...headers },
+      ...(content === null ? {} : { body: content, duplex: 'half' }),
+    } as RequestInit)
+    const response = await this.#handler.fetch(request, { target: path, remoteAddress })
+    const text = await response.text()
+    return { status: response.status, headers: response.headers, text, json: text === '' ? null : JSON.parse(text) }
+  }
+
+  /** It has to succeed; what it answers. */
+  async json(method: string, path: string, body?: unknown): Promise<unknown> {
+    const got = await this.send(method, path, body === undefined ? {} : { body })
+    assert(got.status < 300, `${method} ${path}: ${got.status} ${got.text}`)
+    return got.json
+  }
+
+  /** It has to be refused; how. */
+  async refusal(
+    method: string,
+    path: string,
+    sent: Sent = {},
+  ): Promise<[status: number, error: unknown, reason: unknown]> {
+    const got = await this.send(method, path, sent)
+    assert(got.json !== null, `${method} ${path}: ${got.status}, no refusal`)
+    const { error, reason } = got.json as { error: unknown; reason: unknown }
+    return [got.status, error, reason]
+  }
+}
+
+export const tags = ['administrator', 'monitoring', 'policymaker', 'management', 'nobody'] as const
+export type Tag = (typeof tags)[number]
+
+/** Everything is stored at once. */
+class ConfirmingShard extends NotedShard {
+  override publish(...args: Parameters<NotedShard['publish']>): void {
+    super.publish(...args)
+    args[3]?.confirm(args[4])
+  }
+}
