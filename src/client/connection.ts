@@ -57,6 +57,10 @@ export class Connection {
     this.#parts = parts
   }
 
+  get vhost(): string {
+    return this.#parts.targets[0]?.vhost ?? '/'
+  }
+
   get current(): DriverConnection | null {
     return this.#current
   }

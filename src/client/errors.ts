@@ -27,6 +27,7 @@ export const errorCodes = [
   'SCHEMA_FAILED',
   'BAD_BODY',
   'BAD_OPTION',
+  'TOPOLOGY_DIFFERS',
 ] as const
 
 export type WarrenErrorCode = (typeof errorCodes)[number]

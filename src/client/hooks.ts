@@ -16,6 +16,8 @@ export interface Hooks {
 }
 
 export interface PublishedEvent {
+  /** As `publishing` returned it. */
+  readonly message: OutgoingMessage
   readonly exchange: string
   readonly routingKey: string
   readonly bytes: number

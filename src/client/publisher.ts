@@ -349,7 +349,7 @@ export class Publisher implements Resident {
     if (hooks.published === undefined) return
     const { exchange, routingKey, body } = message
     try {
-      hooks.published({ exchange, routingKey, bytes: body.length, ms: clock.monotonic() - sentAt, error })
+      hooks.published({ message, exchange, routingKey, bytes: body.length, ms: clock.monotonic() - sentAt, error })
     } catch (thrown) {
       failed(thrown, 'the hook `published`')
     }
