@@ -140,8 +140,9 @@ export class Queue<In = unknown, Out = In> {
     return this.#core.topology.ensureAll(this.#definitions)
   }
 
-  /** Ready messages and consumers. Rejects (404) when there is no such queue. */
-  info(): Promise<QueueInfo> {
+  /** Ready messages and consumers. Rejects (404) when there is no such queue and it is not declared here. */
+  async info(): Promise<QueueInfo> {
+    await this.declare()
     return this.#core.pool.run(`The question for queue '${this.name}'`, (channel) => channel.checkQueue(this.name))
   }
 
@@ -155,7 +156,8 @@ export class Queue<In = unknown, Out = In> {
   }
 
   /** Removes what is ready; resolves with how many. */
-  purge(): Promise<number> {
+  async purge(): Promise<number> {
+    await this.declare()
     return this.#core.pool.run(`The purge of queue '${this.name}'`, (channel) => channel.purgeQueue(this.name))
   }
 
