@@ -1,6 +1,7 @@
-import { type Answer, noContent, ok } from './answer.ts'
+import { type Answer, noContent } from './answer.ts'
 import { type ApiRequest, vhostOf } from './request.ts'
 import { type Api, type Route, route } from './route.ts'
+import { objectPieces, textParts } from './text-parts.ts'
 
 /** Of a definitions document that is sent, in bytes. */
 export const definitionsBodyBytesMax = 20 * 1024 * 1024
@@ -19,7 +20,7 @@ async function exported(api: Api, request: ApiRequest): Promise<Answer> {
   const vhost = request.vhost === null ? null : vhostOf(request).name
   const definitions = await api.broker.exportDefinitions(api.names, vhost)
   api.logger.info({ vhost, by: request.caller.username }, 'definitions exported')
-  return ok(definitions)
+  return { status: 200, text: textParts(api.runQueue, objectPieces(definitions)) }
 }
 
 async function imported(api: Api, request: ApiRequest): Promise<Answer> {

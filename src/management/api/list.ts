@@ -6,6 +6,7 @@ import { columnsOf, type Selection, valueAt } from './columns.ts'
 import type { ApiRequest } from './request.ts'
 import type { Api } from './route.ts'
 import { sortedInSlices } from './sorting.ts'
+import { listPieces, textParts } from './text-parts.ts'
 
 /** One entry of a list: found by its name, made JSON only when it is shown (or sorted by what is in it). */
 export interface Row {
@@ -15,8 +16,6 @@ export interface Row {
 
 export const pageSizeMax = 500
 const pageSizeDefault = 100
-/** A part of an answer that is written at once, in UTF-16 units. */
-const partLength = 64 * 1024
 
 /**
  * Answers with a list as RabbitMQ does: `name`, `use_regex`, `sort`, `sort_reverse`, `columns`, and with `page` one page of
@@ -27,7 +26,7 @@ export async function listed(api: Api, request: ApiRequest, rows: Iterable<Row>)
   const wish = wishOf(request.query)
   if (wish.page === null) {
     const shown = wish.filter === null && wish.sort === null ? rows : (await chosen(api, rows, wish)).rows
-    return { status: 200, text: jsonParts(api, shown, wish.columns) }
+    return { status: 200, text: textParts(api.runQueue, listPieces(selectedRows(shown, wish.columns))) }
   }
   const { rows: found, total } = await chosen(api, rows, wish)
   const { page, pageSize } = wish
@@ -151,29 +150,6 @@ function* shownRows(rows: readonly Row[], columns: Selection): Generator<void, J
   return shown
 }
 
-async function* jsonParts(api: Api, rows: Iterable<Row>, columns: Selection): AsyncGenerator<string> {
-  const left = rows[Symbol.iterator]()
-  let separator = '['
-  for (let isMore = true; isMore; ) {
-    const part = await inSlices(api.runQueue, textOf(left, columns, separator))
-    if (part.text !== '') separator = ','
-    isMore = part.isMore
-    const end = isMore ? '' : separator === '[' ? '[]' : ']'
-    if (part.text + end !== '') yield part.text + end
-  }
-}
-
-function* textOf(
-  rows: Iterator<Row>,
-  columns: Selection,
-  first: string,
-): Generator<void, { text: string; isMore: boolean }> {
-  let text = ''
-  while (text.length < partLength) {
-    const next = rows.next()
-    if (next.done === true) return { text, isMore: false }
-    text += (text === '' ? first : ',') + JSON.stringify(columns(next.value.json()))
-    yield
-  }
-  return { text, isMore: true }
+function* selectedRows(rows: Iterable<Row>, columns: Selection): Generator<JsonObject> {
+  for (const row of rows) yield columns(row.json())
 }
