@@ -126,7 +126,7 @@ export async function startDaemon(config: Config, given: World, parts: NodeParts
       addresses: listening.addresses,
       dataDirectory: storage.directory,
       failed: failure.happened,
-      accept: (socket) => server.accept(socket),
+      accept: (socket) => void server.accept(socket),
       stop: async (drainMsMax) => {
         listening.http?.stopping()
         const isDrained = await server.close(drainMsMax)

@@ -70,7 +70,11 @@ async function listenForHttp(
     clock: machineClock,
     arena: network.arena,
     logger,
-    accept: (socket) => server.accept(socket),
+    accept: (socket) => {
+      const connection = server.accept(socket)
+      return () => connection?.principal === null
+    },
+    strangerBytesMax: config.loginBytesMax,
     api,
     origins: config.httpOrigins,
     connectionsMax: config.connectionsMax,

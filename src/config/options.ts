@@ -146,7 +146,7 @@ export const options = {
   ),
   webSocketMessageBytesMax: bytes(
     'limits.websocket-message',
-    { default: '1MiB', min: '128KiB', max: '128MiB' },
+    { default: '16MiB', min: '128KiB', max: '256MiB' },
     'One message of a WebSocket, which may hold many frames; a larger one closes it (1009).',
   ),
   consumersPerChannelMax: integer(

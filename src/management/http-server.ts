@@ -19,8 +19,10 @@ export interface HttpServerOptions {
   /** What the read buffer of WebSockets is cut from. */
   readonly arena: Arena
   readonly logger: Logger
-  /** Takes AMQP connections over. */
-  accept(socket: Socket): void
+  /** Takes AMQP connections over; what it returns tells whether one has not logged in yet. */
+  accept(socket: Socket): () => boolean
+  /** What a connection may send before it has logged in, in bytes; then it is cut off. */
+  readonly strangerBytesMax: number
   /** Answers what is below `/api`. */
   api(request: http.IncomingMessage, response: http.ServerResponse): void
   /** Pages that may connect by WebSocket: `same-host`, `*`, or their origins with commas between them. */

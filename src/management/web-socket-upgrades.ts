@@ -18,7 +18,8 @@ export interface WebSocketUpgradesOptions {
   readonly clock: Clock
   readonly arena: Arena
   readonly logger: Logger
-  accept(socket: Socket): void
+  accept(socket: Socket): () => boolean
+  readonly strangerBytesMax: number
   readonly origins: string
   readonly closeMsMax: number
   readonly messageBytesMax: number
@@ -70,8 +71,19 @@ export class WebSocketUpgrades {
         localPort,
         endCode: () => (this.#isStopping ? closeCodes.goingAway : closeCodes.normal),
       })
-      this.#options.accept(socket)
+      this.#watchStranger(request.socket, this.#options.accept(socket), () => socket.destroy())
     })
+  }
+
+  /** A message is seen when it is whole, and may be long: until somebody has logged in, what comes of it is counted. */
+  #watchStranger(stream: Duplex, isStranger: () => boolean, cutOff: () => void): void {
+    let bytes = 0
+    const count = (chunk: Uint8Array): void => {
+      bytes += chunk.length
+      if (!isStranger()) stream.off('data', count)
+      else if (bytes > this.#options.strangerBytesMax) cutOff()
+    }
+    stream.on('data', count)
   }
 
   #makeServer(): WebSocketServer {

@@ -82,19 +82,20 @@ export class Server implements ConnectionOwner, BrokerListener, ConnectionDirect
     return listener.port
   }
 
-  /** Takes over a connected socket, from a listener or from elsewhere. */
-  accept(socket: Socket): void {
+  /** Takes over a connected socket, from a listener or from elsewhere. Null: it was refused and is closed. */
+  accept(socket: Socket): Connection | null {
     const refusal = this.#refusal(socket.remoteAddress)
     if (refusal !== null) {
       this.#options.logger.warn({ address: socket.remoteAddress }, refusal)
       socket.destroy()
-      return
+      return null
     }
     const connection = new Connection(socket, this.#parts, this)
     this.#connections.add(connection)
     this.#strangerCount++
     this.#strangers.set(socket.remoteAddress, (this.#strangers.get(socket.remoteAddress) ?? 0) + 1)
     connection.open()
+    return connection
   }
 
   #refusal(address: string): string | null {
