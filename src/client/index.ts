@@ -9,6 +9,7 @@ import type { Dial } from './driver/byte-stream.ts'
 import { duplexStream, nodeDial, type TlsOptions } from './driver/node-dial.ts'
 import { nodeCompression } from './node-compression.ts'
 import type { ClientOptions } from './options.ts'
+import { withTracing } from './telemetry.ts'
 
 export type { TlsOptions } from './driver/node-dial.ts'
 export * from './public.ts'
@@ -24,8 +25,9 @@ export interface ConnectOptions extends ClientOptions {
  * Connects to a broker, or to one of several: `amqp://user:password@host/vhost`, `amqps://…`, `ws://…`, `wss://…`.
  * Rejects with a `WarrenError` when none can be reached; from then on it reconnects by itself.
  */
-export function connect(urls: string | readonly string[], options: ConnectOptions = {}): Promise<Client> {
-  return connectWith(urls, options, nodePlatform(options))
+export async function connect(urls: string | readonly string[], options: ConnectOptions = {}): Promise<Client> {
+  const hooks = await withTracing(options.hooks)
+  return connectWith(urls, hooks === undefined ? options : { ...options, hooks }, nodePlatform(options))
 }
 
 /** Real time, real sockets. */

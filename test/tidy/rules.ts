@@ -81,6 +81,7 @@ export const packageTable: Readonly<Record<string, readonly string[]>> = {
   commander: ['cli'],
   pino: ['cli'],
   '@cloudamqp/amqp-client': ['client/driver'],
+  '@opentelemetry/api': ['client/telemetry.ts'],
   hono: ['management/api'],
   '@hono/node-server': ['management/api'],
   ws: ['management'],
