@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what the tests need besides Node: AMQP clients in other languages, from Debian.
+# Installs what the tests need besides Node: AMQP clients in other languages, and a browser, from Debian.
 # Only what is missing, and only where that is possible: on Debian (or a relative of it) and as root.
 # What stays missing is named loudly, and the exit status is 1. Under CI=true the tests that need it fail;
 # elsewhere they say what they left out.
@@ -17,6 +17,7 @@ find_missing() {
   # Debian's own Python counts even where another one comes first on the path.
   need python3-pika sh -c 'python3 -c "import pika" || /usr/bin/python3 -c "import pika"'
   need amqp-tools sh -c 'command -v amqp-publish && command -v amqp-consume && command -v amqp-get'
+  need chromium chromium --version
   need php-cli php -r 'exit(0);'
   need php-amqplib php -r 'exit((@include "PhpAmqpLib/autoload.php") === false ? 1 : 0);'
 }
