@@ -1,25 +1,10 @@
 /** `warrenmq/client` in Node. */
-import type { Duplex } from 'node:stream'
-import { WaitingClock } from '../base/waiting-clock.ts'
-import { WebRandom } from '../base/web-random.ts'
 import { type Client, connectWith } from './client.ts'
-import type { Platform } from './core.ts'
-import { AmqpClientDriver } from './driver/amqp-client-driver.ts'
-import type { Dial } from './driver/byte-stream.ts'
-import { duplexStream, nodeDial, type TlsOptions } from './driver/node-dial.ts'
-import { nodeCompression } from './node-compression.ts'
-import type { ClientOptions } from './options.ts'
-import { withTracing } from './telemetry.ts'
+import { type ConnectOptions, nodePlatform } from './node-platform.ts'
 
 export type { TlsOptions } from './driver/node-dial.ts'
+export type { ConnectOptions } from './node-platform.ts'
 export * from './public.ts'
-
-export interface ConnectOptions extends ClientOptions {
-  /** For `amqps://` URLs. */
-  readonly tls?: TlsOptions
-  /** Opens the stream to the broker instead of TCP, TLS or a WebSocket: for a broker inside the process, or a tunnel. */
-  readonly openStream?: () => Duplex | Promise<Duplex>
-}
 
 /**
  * Connects to a broker, or to one of several: `amqp://user:password@host/vhost`, `amqps://…`, `ws://…`, `wss://…`.
@@ -28,12 +13,4 @@ export interface ConnectOptions extends ClientOptions {
 export async function connect(urls: string | readonly string[], options: ConnectOptions = {}): Promise<Client> {
   const hooks = await withTracing(options.hooks)
   return connectWith(urls, hooks === undefined ? options : { ...options, hooks }, nodePlatform(options))
-}
-
-/** Real time, real sockets. */
-export function nodePlatform({ tls, openStream }: Pick<ConnectOptions, 'tls' | 'openStream'>): Platform {
-  const clock = new WaitingClock()
-  const dial: Dial = openStream === undefined ? nodeDial(tls ?? {}) : async () => duplexStream(await openStream())
-  const driver = new AmqpClientDriver({ clock, dial })
-  return { clock, random: new WebRandom(), driver, compression: nodeCompression }
 }
