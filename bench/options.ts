@@ -36,7 +36,8 @@ export interface Options {
   readonly jsonPath: string | null
 }
 
-export const usage = `npm run bench -- [options] [scenario …]
+/** `command` is how it was started. */
+export const usage = (command: string): string => `${command} [options] [scenario …]
 
 Scenarios (all but 'held' when none is named):
   transient-16   16-byte transient messages, automatic acknowledgement

@@ -20,6 +20,7 @@ export const clientCommands = {
   delete: 'delete a queue, exchange or binding',
   definitions: 'export or import all that exists',
   top: 'watch the queues',
+  bench: 'measure a broker, or two side by side',
   completion: 'print a completion script for bash, zsh or fish',
 } as const
 

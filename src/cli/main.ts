@@ -41,6 +41,9 @@ program
     process.exit(await fsck(directory, { repair: flags.repair ?? null, isJson: flags.json === true }))
   })
 
+// Help may go to a reader that has enough (`| head`); commands that print more listen as well.
+process.stdout.on('error', () => {})
+
 for (const [name, about] of Object.entries(clientCommands)) program.command(name).description(about)
 
 try {

@@ -214,7 +214,37 @@ describe('a server that is no management API', () => {
   })
 })
 
-describe('help and completion', () => {
+describe('warren bench', () => {
+  it('measures two brokers side by side, with latencies', async () => {
+    const file = join(scratch, 'bench.json')
+    const quick = ['--seconds', '1', '--warm-up', '0', '--runs', '1', '--name', 'one', '--against-name', 'two']
+    const args = ['bench', 'latency', '--rate', '1k', ...quick, '--against', broker.url, '--json', file]
+    const { code, stdout, stderr } = await runWarren(args, environment())
+    assert.deepEqual({ code, stderr }, { code: 0, stderr: '' }, stdout)
+    const rows = stdout.split('\n').filter((line) => line.startsWith('| latency'))
+    assert.deepEqual(
+      rows.map((row) => row.split('|')[2]?.trim()),
+      ['one', 'two'],
+    )
+    for (const row of rows) assert.match(row, /\d \/ [\d.]+ \/ [\d.]+ \| +[\d.]+ \/ [\d.]+ \/ [\d.]+ \|/)
+    const { runs } = JSON.parse(readFileSync(file, 'utf8')) as { runs: { result: { problems: string[] } }[] }
+    assert.deepEqual(
+      runs.map(({ result }) => result.problems),
+      [[], []],
+    )
+  })
+
+  it('says what it can measure, and what it cannot', async () => {
+    const help = await runWarren(['bench', '--help'])
+    assert.equal(help.code, 0)
+    assert.match(help.stdout, /^warren bench \[options\] \[scenario …\]\n.*persistent-1k.*Examples:\n/s)
+    const refusal = await runWarren(['bench', 'nothing'])
+    assert.equal(refusal.code, 2)
+    assert.match(refusal.stderr, /^no scenario 'nothing'; there are transient-16, /)
+  })
+})
+
+describe('help and completion', { concurrency: 4 }, () => {
   const commands = ['publish', 'consume', 'get', 'queues', 'exchanges', 'bindings', 'connections', 'purge']
   for (const name of [...commands, 'declare', 'delete', 'definitions', 'top', 'completion']) {
     it(`of ${name} has examples that its options allow`, async () => {

@@ -278,7 +278,7 @@ describe('warren declare and delete', () => {
   })
 })
 
-describe('bad input is one sentence with a mend', () => {
+describe('bad input is one sentence with a mend', { concurrency: 4 }, () => {
   const queueArguments = ['--queue', 'q', 'x']
   const cases: readonly (readonly [string, readonly string[], number, RegExp])[] = [
     [

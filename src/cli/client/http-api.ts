@@ -139,12 +139,20 @@ function codeOf(error: unknown): string {
 function reasonIn(text: string): string {
   try {
     const value: unknown = JSON.parse(text)
-    const reason = isObject(value) ? (value['reason'] ?? value['error']) : null
-    if (typeof reason !== 'string') return ''
-    return ` ${printable(reason).slice(0, reasonLengthMax)}`
+    const reason = isObject(value) ? printable(termText(value['reason'] ?? value['error'])) : ''
+    return reason === '' ? '' : ` ${reason.slice(0, reasonLengthMax)}`
   } catch {
     return ''
   }
+}
+
+/** RabbitMQ's reason may be an Erlang term: a list of atoms and of strings, and those as lists of their characters. */
+function termText(value: unknown): string {
+  if (typeof value === 'string') return value === 'none' ? '' : value
+  if (!Array.isArray(value)) return ''
+  const isText = value.length > 0 && value.every((one) => Number.isInteger(one) && one >= 0 && one <= 0x10ffff)
+  if (isText) return String.fromCodePoint(...value.slice(0, reasonLengthMax))
+  return value.map(termText).join(' ')
 }
 
 function printable(text: string): string {
