@@ -1,6 +1,7 @@
 /** `warrenmq/client` in Node. */
 import { type Client, connectWith } from './client.ts'
 import { type ConnectOptions, nodePlatform } from './node-platform.ts'
+import { withTracing } from './telemetry.ts'
 
 export type { TlsOptions } from './driver/node-dial.ts'
 export type { ConnectOptions } from './node-platform.ts'
