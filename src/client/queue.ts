@@ -140,9 +140,8 @@ export class Queue<In = unknown, Out = In> {
     return this.#core.topology.ensureAll(this.#definitions)
   }
 
-  /** Ready messages and consumers. Rejects (404) when there is no such queue and it is not declared here. */
-  async info(): Promise<QueueInfo> {
-    await this.declare()
+  /** Ready messages and consumers. Only asks: rejects (404) when there is no such queue. */
+  info(): Promise<QueueInfo> {
     return this.#core.pool.run(`The question for queue '${this.name}'`, (channel) => channel.checkQueue(this.name))
   }
 
