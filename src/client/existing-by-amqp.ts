@@ -106,12 +106,14 @@ function differenceOf({ replyCode, replyText }: WarrenError, wanted: AnyDeclarat
     return { name: 'exclusive', current: String(!wanted.isExclusive), wanted: String(wanted.isExclusive) }
   }
   const [, name, received = '', current = ''] = inequivalent.exec(replyText) ?? []
-  return name === undefined ? null : { name, current: valueOf(current), wanted: valueOf(received) }
+  return name === undefined ? null : { name, current: shownValue(current), wanted: shownValue(received) }
 }
 
 /** As `'5'`, as `the value '5' of type 'signedint'`, or as `none`. */
-function valueOf(text: string): string | null {
-  return text === 'none' ? null : text.replace(/^(?:the value )?'(.*)'(?: of type '[^']*')?$/s, '$1')
+function shownValue(text: string): string | null {
+  if (text === 'none') return null
+  const [, typed] = /^the value '(.*)' of type '[^']*'$/s.exec(text) ?? []
+  return typed ?? text.replace(/^'(.*)'$/s, '$1')
 }
 
 const flags: Readonly<Record<string, string>> = {

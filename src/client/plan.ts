@@ -10,7 +10,7 @@ import { badOption, WarrenError } from './errors.ts'
 import { type Existing, ExistingByAmqp } from './existing-by-amqp.ts'
 import { ExistingByHttp } from './existing-by-http.ts'
 import { differencesText, type Finding, Plan, type PlanItem } from './plan-items.ts'
-import { type Definition, keyOf } from './topology.ts'
+import { type Definition, isSame, keyOf } from './topology.ts'
 
 /** A queue, an exchange, or a binding of `bindingOf`. */
 export interface Defined {
@@ -72,14 +72,10 @@ export async function apply(client: Client, defined: Iterable<Defined>, options:
   if (refused.length > 0) throw differs(refused, replace)
   for (const item of found.differing) await checkReplaceable(core, item)
   for (const item of found.differing) await remove(core, item)
+  // A replaced queue's bindings have gone with it, and are forgotten: those that were the same are bound again.
   for (const { definition, state } of found.items) {
     // What this client declared before may have been deleted by somebody since.
     if (state !== 'same') core.topology.forget([definition])
-    await core.topology.ensure(definition)
-  }
-  // With a replaced queue all of its bindings have gone, also those that were the same.
-  for (const { definition } of found.items.filter((item) => isOfQueue(item, found.differing))) {
-    core.topology.forget([definition])
     await core.topology.ensure(definition)
   }
   return found
@@ -163,10 +159,4 @@ async function remove(core: Core, { definition, what }: Differing): Promise<void
     channel.deleteQueue(definition.name, { ifUnused: true, ifEmpty: true }),
   )
   core.topology.forgetQueue(definition.name)
-}
-
-function isOfQueue({ definition }: PlanItem, replaced: readonly Differing[]): boolean {
-  if (definition.kind !== 'binding' || definition.to !== 'queue') return false
-  const { destination } = definition.binding
-  return replaced.some((item) => item.definition.kind === 'queue' && item.definition.name === destination)
 }

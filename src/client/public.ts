@@ -11,6 +11,8 @@ export type { BoundQueueOptions, Exchange, ExchangeOptions } from './exchange.ts
 export type { ConsumedEvent, ConsumeOutcome, Hooks, PublishedEvent } from './hooks.ts'
 export { DoNotRetry, type Message } from './message.ts'
 export type { ClientOptions } from './options.ts'
+export { type ApplyOptions, apply, bindingOf, type Defined, type PlanOptions, plan } from './plan.ts'
+export type { Difference, Finding, Plan, PlanItem } from './plan-items.ts'
 export type { Producer, SendOptions } from './producer.ts'
 export type { Queue } from './queue.ts'
 export type { QueueOptions } from './queue-options.ts'

@@ -110,14 +110,15 @@ export class Topology {
 
 const deaf = { closed: () => undefined, confirmed: () => undefined, returned: () => undefined }
 
-function keyOf(definition: Definition): string {
+/** How messages name it; the same for two definitions of one thing. */
+export function keyOf(definition: Definition): string {
   if (definition.kind !== 'binding') return `${definition.kind} '${definition.name}'`
   const { source, destination, bindingKey, arguments: table } = definition.binding
   const more = Object.keys(table).length === 0 ? '' : ` ${Object.entries(table).map(String).join(' ')}`
   return `binding '${source}' → ${definition.to} '${destination}' by '${bindingKey}'${more}`
 }
 
-function isSame(one: Definition, other: Definition): boolean {
+export function isSame(one: Definition, other: Definition): boolean {
   if (one === other) return true
   return textOf(one) === textOf(other)
 }
