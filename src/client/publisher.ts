@@ -200,7 +200,9 @@ export class Publisher implements Resident {
           isLost = true
           this.#closed(connection, error)
         },
-        confirmed: (sequence, isMultiple, isNack) => this.#confirmed(sequence, isMultiple, isNack),
+        confirmed: (sequence, isMultiple, isNack) => {
+          if (!isLost) this.#confirmed(sequence, isMultiple, isNack)
+        },
         returned: (message) => this.#returned(message),
       })
       await channel.confirmSelect()
