@@ -1,9 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { isLoopbackAddress } from '../../base/network.ts'
 import { type Answer, ApiError, badRequest, notFound, refusalOf } from './answer.ts'
 import { Caller } from './caller.ts'
 import { Commits } from './commits.ts'
-import { loggedIn } from './login.ts'
+import { BasicLogins } from './login.ts'
 import { refuseForeignPage } from './origin.ts'
 import { pathOf } from './path.ts'
 import { type ApiRequest, type Fields, readFields } from './request.ts'
@@ -27,7 +26,11 @@ export interface ApiHandler {
 
 export async function createApi(parts: ApiParts): Promise<ApiHandler> {
   const [{ Hono }, { getRequestListener }] = await Promise.all([import('hono'), import('@hono/node-server')])
-  const api: Api = { ...parts, commits: new Commits(parts.broker.topology) }
+  const api: Api = {
+    ...parts,
+    commits: new Commits(parts.broker.topology),
+    logins: new BasicLogins(parts.broker),
+  }
   const app = new Hono<{ Bindings: Peer }>({ getPath: (_request, options) => pathOf(peerOf(options).target) ?? '/' })
   for (const row of routes) {
     app.on(row.method, honoPath(row), async (context) => {
@@ -78,8 +81,7 @@ async function answered(
   let answer: Answer
   try {
     if (raw.method !== 'GET' && raw.method !== 'HEAD') refuseForeignPage(raw.headers)
-    const authorization = raw.headers.get('authorization')
-    const principal = await loggedIn(api.broker, authorization, isLoopbackAddress(peer.remoteAddress))
+    const principal = await api.logins.login(raw.headers.get('authorization'), peer.remoteAddress)
     const caller = new Caller(principal, api.broker.topology)
     caller.require(row.level)
     const vhost = row.vhost === null ? null : caller.vhost(params.get('vhost') ?? '', row.vhost)

@@ -1,3 +1,4 @@
+import { isLoopbackAddress } from '../../base/network.ts'
 import type { BrokerCommands, Principal } from '../../broker/commands.ts'
 import { ApiError } from './answer.ts'
 
@@ -5,21 +6,50 @@ const challenge = { 'www-authenticate': 'Basic realm="RabbitMQ Management"' } as
 /** Longest `authorization` header that is looked at, in UTF-16 units. */
 const credentialsMax = 4 * 1024
 
-/** HTTP Basic (RFC 7617) through the broker's own logins, throttled there. Throws 401. */
-export async function loggedIn(
-  broker: Pick<BrokerCommands, 'authenticate'>,
-  authorization: string | null,
-  isLoopback: boolean,
-): Promise<Principal> {
-  if (authorization === null) throw new ApiError(401, 'not_authorized', 'Login failed', challenge)
-  const credentials = credentialsOf(authorization)
-  if (credentials === null) throw new ApiError(401, 'not_authorized', 'Login failed', challenge)
-  const [username, password] = credentials
-  const principal = await new Promise<Principal | null>((resolve) => {
-    broker.authenticate(username, password, isLoopback, resolve)
-  })
-  if (principal === null) throw new ApiError(401, 'not_authorized', 'Login failed', challenge)
-  return principal
+/** Logins of one address that wait for a password to be hashed; a further one is refused, so that others have their turn. */
+export const waitingPerAddressMax = 8
+
+/**
+ * HTTP Basic (RFC 7617) through the broker's own logins, where a login that fitted is remembered for a minute and wrong
+ * ones cost time. So that one address cannot have all of that time, few of its logins may wait at once.
+ */
+export class BasicLogins {
+  readonly #broker: Pick<BrokerCommands, 'authenticate'>
+  /** By address; only those with some. */
+  readonly #waiting = new Map<string, number>()
+
+  constructor(broker: Pick<BrokerCommands, 'authenticate'>) {
+    this.#broker = broker
+  }
+
+  /** Throws 401, and 429 when too many of this address wait. */
+  async login(authorization: string | null, remoteAddress: string): Promise<Principal> {
+    const credentials = authorization === null ? null : credentialsOf(authorization)
+    if (credentials === null) throw failed()
+    const waiting = this.#waiting.get(remoteAddress) ?? 0
+    if (waiting >= waitingPerAddressMax) {
+      throw new ApiError(429, 'too_many_requests', 'too many logins of this address wait', { 'retry-after': '1' })
+    }
+    this.#waiting.set(remoteAddress, waiting + 1)
+    const [username, password] = credentials
+    const principal = await new Promise<Principal | null>((resolve) => {
+      this.#broker.authenticate(username, password, isLoopbackAddress(remoteAddress), resolve)
+    })
+    this.#ended(remoteAddress)
+    if (principal === null) throw failed()
+    return principal
+  }
+
+  #ended(remoteAddress: string): void {
+    const left = (this.#waiting.get(remoteAddress) ?? 1) - 1
+    if (left > 0) this.#waiting.set(remoteAddress, left)
+    else this.#waiting.delete(remoteAddress)
+  }
+}
+
+/** The same whatever was wrong. */
+function failed(): ApiError {
+  return new ApiError(401, 'not_authorized', 'Login failed', challenge)
 }
 
 function credentialsOf(authorization: string): [username: string, password: string] | null {

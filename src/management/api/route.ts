@@ -8,6 +8,7 @@ import type { ProductNames } from '../../broker/definitions/export-definitions.t
 import type { Answer } from './answer.ts'
 import type { Level, VhostUse } from './caller.ts'
 import type { Commits } from './commits.ts'
+import type { BasicLogins } from './login.ts'
 import type { ApiRequest } from './request.ts'
 
 /** What the API needs of its node. */
@@ -46,6 +47,7 @@ export interface ListenerFacts {
 /** The same with what the API keeps for itself. */
 export interface Api extends ApiParts {
   readonly commits: Commits
+  readonly logins: BasicLogins
 }
 
 export type Method = 'GET' | 'PUT' | 'POST' | 'DELETE'

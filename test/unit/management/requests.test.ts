@@ -1,6 +1,7 @@
 /** What comes in: bodies, paths, headers, and what is refused of them, in RabbitMQ's form and without a trace of the inside. */
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { waitingPerAddressMax } from '../../../src/management/api/login.ts'
 import { routes } from '../../../src/management/api/routes.ts'
 import { ApiHarness } from './api-harness.ts'
 
@@ -257,6 +258,18 @@ describe('headers', () => {
     }
     api.user('with:colon', ['management'])
     assert.equal((await api.send('GET', '/api/whoami', { user: 'with:colon' })).status, 401)
+  })
+
+  it('lets one address keep few logins waiting, and others in', async () => {
+    const api = await ApiHarness.open()
+    const all = Array.from({ length: waitingPerAddressMax + 3 }, (_, at) =>
+      api.send('GET', '/api/whoami', { password: `wrong-${at}`, remoteAddress: '10.0.0.1' }),
+    )
+    const other = api.send('GET', '/api/whoami', { remoteAddress: '10.0.0.2' })
+    const statuses = (await Promise.all(all)).map(({ status }) => status)
+    assert.deepEqual(statuses, [...Array.from({ length: waitingPerAddressMax }, () => 401), 429, 429, 429])
+    assert.equal((await other).status, 200)
+    assert.equal((await api.send('GET', '/api/whoami', { remoteAddress: '10.0.0.1' })).status, 200)
   })
 
   it('tells nothing of its own mistakes', async () => {
