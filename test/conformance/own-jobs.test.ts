@@ -21,7 +21,7 @@ const workers = 8
 /** One stop in about so many seconds. */
 const stopSeconds = 4
 /** After the last publish, for all that is still open. */
-const drainMsMax = 60_000
+const drainMsMax = 60_000 + seconds * 1_000
 /** Longer than any retry or lease: when no delivery came for so long, none will. */
 const quietMs = 3_000
 
