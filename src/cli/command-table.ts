@@ -34,7 +34,7 @@ export function isClientCommand(name: string | undefined): name is ClientCommand
  * The commands are not part of the bundle `bin/warren.js`: what they import would be loaded with it by `warren serve`
  * too. They stand beside this file, or in `src/cli` beside `bin`.
  */
-const home = import.meta.url.includes('/src/cli/') ? './commands/' : '../src/cli/commands/'
+const home = /\/command-table\.[jt]s$/.test(import.meta.url) ? './commands/' : '../src/cli/commands/'
 
 export async function loadCommand(name: ClientCommand): Promise<CommandModule> {
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'

@@ -26,7 +26,7 @@ export class Printer {
 
   /** Lines and columns of the terminal; 24 × 80 where there is none. */
   get size(): { rows: number; columns: number } {
-    return { rows: this.#stdout.rows ?? 24, columns: this.#stdout.columns ?? 80 }
+    return { rows: this.#stdout.rows || 24, columns: this.#stdout.columns || 80 }
   }
 
   /** `done` once the system has taken it, or not. In order. */

@@ -58,7 +58,7 @@ export function configure(command: Command): void {
     .action((source: string, destination: string, flags: BindingFlags) =>
       run((context) => declareBinding({ source, destination }, flags, context)),
     )
-  for (const one of [queue, exchange, binding]) addConnectionOptions(one)
+  for (const one of [queue, exchange, binding]) addConnectionOptions(one).addHelpText('after', examples)
   command.addHelpText('after', examples)
 }
 

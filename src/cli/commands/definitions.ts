@@ -27,7 +27,7 @@ export function configure(command: Command): void {
     .argument('<file>', 'where from; - is stdin')
     .option('--vhost <name>', 'into this vhost, which the document was exported from one')
     .action((file: string, flags: Flags) => run((context) => importAll(file, flags, context)))
-  for (const one of [exporting, importing]) addHttpOptions(one)
+  for (const one of [exporting, importing]) addHttpOptions(one).addHelpText('after', examples)
   command.addHelpText('after', examples)
 }
 

@@ -5,7 +5,7 @@ import { addHttpOptions, type HttpFlags } from '../client/connection-options.ts'
 import { HttpApi } from '../client/http-api.ts'
 import { seconds, wholeNumber } from '../client/numbers.ts'
 import { QueueRates, type QueueRow } from '../client/queue-rates.ts'
-import { count } from '../client/readable.ts'
+import { count, plural } from '../client/readable.ts'
 import { type Run, run } from '../client/run.ts'
 import { tableLines } from '../client/table.ts'
 import { ExitCode } from '../exit-code.ts'
@@ -91,7 +91,7 @@ function shown(
   const rows = all.slice(0, rowsMax)
   if (flags.json === true) return `${JSON.stringify({ time, queues: rows })}\n`
   const sum = (field: (row: QueueRow) => number): string => count(all.reduce((total, row) => total + field(row), 0))
-  const head = `${time}  ${count(all.length)} queues, ${sum((row) => row.ready)} ready, ${sum((row) => row.unacked)} unacked`
+  const head = `${time}  ${plural(all.length, 'queue')}, ${sum((row) => row.ready)} ready, ${sum((row) => row.unacked)} unacked`
   const names = ['vhost', 'queue', 'ready', 'unacked', 'consumers', 'in/s', 'out/s', 'ack/s']
   const cells = rows.map((row) => [
     row.vhost,

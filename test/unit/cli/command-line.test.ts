@@ -12,6 +12,7 @@ import { streamOffset } from '../../../src/cli/client/stream-offset.ts'
 import { compareCells, tableLines } from '../../../src/cli/client/table.ts'
 import { typedTable } from '../../../src/cli/client/typed-value.ts'
 import { connectionLost } from '../../../src/client/errors.ts'
+import { loadConfig } from '../../../src/config.ts'
 
 describe('NAME=VALUE', () => {
   it('has the type that it looks like', () => {
@@ -174,6 +175,14 @@ describe('a message as JSON', () => {
       payload: '/w==',
       payload_encoding: 'base64',
     })
+  })
+})
+
+describe('the environment', () => {
+  it('may name a broker for the commands, and the broker itself passes that over', async () => {
+    const environment = { WARREN_URL: 'amqp://h', WARREN_HTTP: 'http://h' }
+    const sources = { file: null, flags: new Map<string, string>(), environment, readText: () => '' }
+    assert.deepEqual((await loadConfig(sources)).warnings, [])
   })
 })
 
