@@ -1,3 +1,4 @@
+import { NamedChannel, type NamedChannelOptions } from './channel-named.ts'
 import type { Codec } from './codec.ts'
 import { Core, type Platform } from './core.ts'
 import type { Table } from './driver/properties.ts'
@@ -7,7 +8,10 @@ import { Exchange, type ExchangeOptions } from './exchange.ts'
 import type { ClientOptions } from './options.ts'
 import { Queue } from './queue.ts'
 import type { QueueOptions } from './queue-options.ts'
+import { type RequestHandler, Responder, type ResponderOptions } from './reply.ts'
+import { Requester, type RequesterOptions } from './request.ts'
 import type { InputOf, OutputOf, StandardSchema } from './schema.ts'
+import { Tasks, type TasksOptions } from './tasks.ts'
 
 export interface CloseOptions {
   /** For handlers in hand and confirms under way, in milliseconds; 30 s by default. */
@@ -84,6 +88,35 @@ export class Client {
     const { source, destination, bindingKey = '', arguments: table = {} } = binding
     const declared = { source, destination, bindingKey, arguments: table }
     return this.#core.topology.ensure({ kind: 'binding', to: 'exchange', binding: declared })
+  }
+
+  // ---------------------------------------------------------------- more than queues
+
+  /** Asks those who answer requests of this queue. */
+  requester<Req, Res>(queue: string, options: RequesterOptions<Req, Res> = {}): Requester<Req, Res> {
+    return new Requester<Req, Res>(this.#core, queue, options)
+  }
+
+  /** Answers requests of this queue, which is declared. Resolves when they are taken. */
+  responder<Req, Res>(
+    queue: string,
+    handler: RequestHandler<Req, Res>,
+    options: ResponderOptions<Req, Res> = {},
+  ): Promise<Responder<Req, Res>> {
+    return new Responder<Req, Res>(this.#core, queue, handler, options).start()
+  }
+
+  /** Work for others, and its results. */
+  tasks<Job, Result = unknown, Progress = unknown>(
+    name: string,
+    options: TasksOptions<Job, Result, Progress> = {},
+  ): Tasks<Job, Result, Progress> {
+    return new Tasks<Job, Result, Progress>(this.#core, name, options)
+  }
+
+  /** A bounded channel that the broker keeps: push and pop. */
+  channel<T>(name: string, options: NamedChannelOptions<T>): NamedChannel<T> {
+    return new NamedChannel<T>(this.#core, name, options)
   }
 
   // ---------------------------------------------------------------- what happens

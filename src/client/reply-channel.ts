@@ -8,7 +8,6 @@ import type { Connection, Resident } from './connection.ts'
 import type { Core } from './core.ts'
 import type { Delivery, DriverChannel, DriverConnection, OutgoingMessage, ReturnedMessage } from './driver/driver.ts'
 import { closedByUser, WarrenError } from './errors.ts'
-import { Fifo } from './fifo.ts'
 import { addressOf, controlMessage, replyQueue } from './reply-wire.ts'
 
 /** One of the two ends of a request. */
@@ -34,9 +33,8 @@ export class ReplyChannel implements Resident {
   #isAdded = false
   /** By correlation id, in the order they began. */
   readonly #entries = new Map<string, Entry>()
-  /** Correlation ids of what is not confirmed, '' for what needs none; the first has the sequence #firstSequence. */
-  readonly #unconfirmed = new Fifo<string>()
-  #firstSequence = 1
+  /** Correlation ids of requests that are not confirmed, by their sequences, in order. */
+  readonly #unconfirmed = new Map<number, string>()
   #waiters: { resolve: () => void; reject: (error: WarrenError) => void }[] = []
 
   constructor(core: Core) {
@@ -78,7 +76,6 @@ export class ReplyChannel implements Resident {
   tell(message: OutgoingMessage): boolean {
     if (this.#channel === null || !this.#channel.isOpen) return false
     this.#channel.publish(message)
-    this.#unconfirmed.push('')
     return true
   }
 
@@ -91,8 +88,7 @@ export class ReplyChannel implements Resident {
   #sendRequest(channel: DriverChannel, id: string, entry: Entry): void {
     if (entry.request === null) return
     try {
-      channel.publish(entry.request)
-      this.#unconfirmed.push(id)
+      this.#unconfirmed.set(channel.publish(entry.request), id)
       entry.request = null
     } catch (error) {
       this.#fail(id, error instanceof WarrenError ? error : closedByUser(String(error)))
@@ -123,14 +119,13 @@ export class ReplyChannel implements Resident {
   }
 
   #confirmed(sequence: number, isMultiple: boolean, isNack: boolean): void {
-    const index = sequence - this.#firstSequence
-    for (let at = isMultiple ? 0 : index; isNack && at <= index; at++)
-      this.#fail(this.#unconfirmed.at(at) ?? '', nacked())
-    // Ids of requests that are confirmed before earlier ones stay until those are; a nack of a settled one does nothing.
-    if (!isMultiple && index > 0) return
-    for (let at = 0; at <= index; at++) {
-      this.#unconfirmed.shift()
-      this.#firstSequence++
+    for (const [each, id] of this.#unconfirmed) {
+      if (isMultiple ? each > sequence : each !== sequence) {
+        if (each > sequence) return
+        continue
+      }
+      this.#unconfirmed.delete(each)
+      if (isNack) this.#fail(id, nacked())
     }
   }
 
@@ -161,8 +156,7 @@ export class ReplyChannel implements Resident {
       await channel.consume(replyQueue, { isNoAck: true, isExclusive: false, arguments: {} }, events)
       if (isLost) return
       this.#channel = channel
-      this.#unconfirmed.takeAll()
-      this.#firstSequence = 1
+      this.#unconfirmed.clear()
       for (const [id, entry] of [...this.#entries]) this.#sendRequest(channel, id, entry)
       for (const { resolve } of this.#waiters.splice(0)) resolve()
     } catch (error) {
