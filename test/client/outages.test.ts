@@ -20,17 +20,17 @@ async function newProxy(target: { host: string; port: number } = broker): Promis
   return proxy
 }
 
-/** All numbers that are in the queue, in order, and it is deleted. */
-async function drain(queue: Queue<number>): Promise<number[]> {
-  const numbers: number[] = []
-  for (let next = await queue.get(); next !== null; next = await queue.get()) numbers.push(next.body)
+/** All bodies that are in the queue, in order, and it is deleted. */
+async function drain<T>(queue: Queue<T>): Promise<T[]> {
+  const bodies: T[] = []
+  for (let next = await queue.get(); next !== null; next = await queue.get()) bodies.push(next.body)
   await queue.delete()
-  return numbers
+  return bodies
 }
 
 /** First occurrences only. */
-function firsts(numbers: readonly number[]): number[] {
-  return [...new Set(numbers)]
+function firsts<T>(bodies: readonly T[]): T[] {
+  return [...new Set(bodies)]
 }
 
 function upTo(count: number): number[] {
@@ -250,6 +250,20 @@ if (!broker.isExternal) {
       assert.deepEqual(failed, [])
       await eventually('all have come', () => new Set(got).size === sent)
       await consumer.stop()
+      await client.close()
+    })
+  })
+
+  describe('when the broker takes small messages only', () => {
+    it('rejects the large one, and sends those before and behind it', async () => {
+      const small = await BrokerProcess.start({ env: { WARREN_LIMITS_MESSAGE_SIZE: '1KiB' } })
+      after(() => small.stop())
+      const client = await open(quick, small.url)
+      const queue = client.queue<string>('small')
+      const [first, large, last] = [queue.send('a'), warrenError(queue.send('x'.repeat(2_000))), queue.send('b')]
+      assert.equal((await large).code, 'MESSAGE_TOO_LARGE')
+      await Promise.all([first, last])
+      assert.deepEqual(firsts(await drain(queue)), ['a', 'b'])
       await client.close()
     })
   })
