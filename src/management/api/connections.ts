@@ -34,7 +34,10 @@ export const connectionRoutes: readonly Route[] = [
     async (api, request) => {
       const user = param(request, 'user')
       const reason = reasonOf(request)
-      await inSlices(api.runQueue, closing(api.connections.openConnections, user, reason))
+      await inSlices(
+        api.runQueue,
+        closing(api.connections.openConnections, ({ username }) => username === user, reason),
+      )
       return noContent
     },
     { level: 'administrator' },
@@ -111,9 +114,14 @@ function* firstNamed(rows: Iterable<Row>, name: string): Generator<void, Row> {
   throw notFound()
 }
 
-function* closing(connections: Iterable<OpenConnection>, user: string, reason: string): Generator<void, void> {
+/** Ends all that are wanted; the reason is cut to what fits a reply text. */
+export function* closing(
+  connections: Iterable<OpenConnection>,
+  isWanted: Wanted,
+  reason: string,
+): Generator<void, void> {
   for (const connection of connections) {
-    if (connection.username === user) connection.close(reason)
+    if (isWanted(connection)) connection.close(reason.slice(0, reasonMax))
     yield
   }
 }

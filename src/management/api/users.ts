@@ -1,9 +1,11 @@
 import { encodedBytes, shortStringBytesMax } from '../../amqp/short-string.ts'
+import { inSlices } from '../../base/sliced.ts'
 import { fromRabbitHash, nobodysPasswordHash, type RabbitAlgorithm } from '../../broker/access/password-hash.ts'
 import type { User } from '../../broker/access/user.ts'
 import { userJson } from '../../broker/definitions/user-entry.ts'
 import type { Position } from '../../broker/ports.ts'
 import { type Answer, badRequest, created, noContent, notFound } from './answer.ts'
+import { closing } from './connections.ts'
 import { listed, one, rowsOf } from './list.ts'
 import { permissionRows, topicPermissionRows } from './permissions.ts'
 import { type ApiRequest, type Fields, param } from './request.ts'
@@ -28,7 +30,7 @@ export const userRoutes: readonly Route[] = [
     '/users/bulk-delete',
     async (api, request) => {
       const names = (await request.fields()).words('users')
-      for (const name of names) if (api.broker.topology.users.has(name)) deleteUser(api, request, name)
+      for (const name of names) if (api.broker.topology.users.has(name)) await deleteUser(api, request, name)
       await api.commits.until(api.broker.topologyPending)
       return noContent
     },
@@ -40,7 +42,7 @@ export const userRoutes: readonly Route[] = [
     'DELETE',
     '/users/{user}',
     async (api, request) => {
-      await api.commits.until(deleteUser(api, request, userOf(api, request).name))
+      await api.commits.until(await deleteUser(api, request, userOf(api, request).name))
       return noContent
     },
     forAdministrators,
@@ -83,11 +85,10 @@ function hasRights({ broker }: Api, { name }: User): boolean {
 }
 
 /** With the connections of the user, who is nobody any more. */
-function deleteUser(api: Api, request: ApiRequest, name: string): Position {
+async function deleteUser(api: Api, request: ApiRequest, name: string): Promise<Position> {
   const position = api.broker.deleteUser(name)
-  for (const connection of [...api.connections.openConnections]) {
-    if (connection.username === name) connection.close(`user '${name}' was deleted`)
-  }
+  const isTheirs = ({ username }: { username: string }): boolean => username === name
+  await inSlices(api.runQueue, closing(api.connections.openConnections, isTheirs, `user '${name}' was deleted`))
   api.logger.info({ user: name, by: request.caller.username }, 'user deleted')
   return position
 }

@@ -4,6 +4,7 @@ import { type QueueType, queueTypes } from '../../broker/topology/queue-argument
 import type { VhostProperties } from '../../broker/topology/vhost-rows.ts'
 import type { VhostState } from '../../broker/topology/vhost-state.ts'
 import { type Answer, badRequest, created, noContent, notFound } from './answer.ts'
+import { closing } from './connections.ts'
 import { listed, one, type Row } from './list.ts'
 import { addMessages, noMessages } from './overview.ts'
 import { still } from './queues.ts'
@@ -24,8 +25,14 @@ export const vhostRoutes: readonly Route[] = [
     '/vhosts/{vhost}',
     async (api, request) => {
       const { name } = vhostOf(request)
-      const position = await new Promise<number>((resolve) => api.broker.deleteVhost(name, resolve))
-      await api.commits.until(position)
+      const deleted = new Promise<number>((resolve) => api.broker.deleteVhost(name, resolve))
+      const reason = `vhost '${name}' is deleted`
+      await inSlices(
+        api.runQueue,
+        closing(api.connections.openConnections, ({ vhost }) => vhost === name, reason),
+      )
+      await api.commits.until(await deleted)
+      api.logger.info({ vhost: name, by: request.caller.username }, 'vhost deleted')
       return noContent
     },
     { level: 'administrator', vhost: 'administer' },
