@@ -44,7 +44,7 @@ after(async () => {
   rmSync(scratch, { recursive: true, force: true })
 })
 
-describe('the lists', () => {
+describe('the lists', { concurrency: 3 }, () => {
   it('show queues as an aligned table, and what is asked for', async () => {
     const columns = ['--columns', 'name,ready,consumers', '--sort', '-ready', '--vhost', '/']
     const rows = await untilListed(columns, (lines) => /-full +3 +0$/m.test(lines) && /-empty +0 +1$/m.test(lines))
@@ -153,7 +153,7 @@ describe('warren top', () => {
   })
 })
 
-describe('warren definitions', () => {
+describe('warren definitions', { concurrency: 2 }, () => {
   it('go out to a file that only its owner reads, and in again', async () => {
     const file = join(scratch, 'definitions.json')
     const exported = await warren('definitions', 'export', file)

@@ -34,7 +34,7 @@ after(async () => {
   rmSync(scratch, { recursive: true, force: true })
 })
 
-describe('warren publish and get', () => {
+describe('warren publish and get', { concurrency: 3 }, () => {
   it('take a message through the broker with its properties', async () => {
     const queue = await freshQueue()
     const properties = ['--content-type', 'text/plain', '--priority', '3', '--message-id', 'm1', '--type', 't']
@@ -126,7 +126,7 @@ describe('warren publish and get', () => {
   })
 })
 
-describe('warren consume', () => {
+describe('warren consume', { concurrency: 3 }, () => {
   it('takes as many as it is told, and not one more', async () => {
     const queue = await filled(500)
     done(await warren('consume', queue, '--count', '3', '--quiet'), '0\n1\n2\n', '')
