@@ -4,7 +4,7 @@
  */
 import type { Command } from 'commander'
 import { processEnvironment } from '../../config.ts'
-import { misuse } from '../client/command-failure.ts'
+import { ExitCode } from '../exit-code.ts'
 
 type Bench = (args: readonly string[], command: string) => Promise<number>
 
@@ -20,6 +20,11 @@ export function configure(command: Command): void {
       // Nobody reads on: it ends as on a signal, in order.
       process.stdout.once('error', () => process.kill(process.pid, 'SIGTERM'))
       const bench = await load()
+      if (bench === null) {
+        process.stderr.write('warren: the benchmark is not part of this installation; install warrenmq again\n')
+        process.exitCode = ExitCode.failed
+        return
+      }
       const args = argumentsOf(process.argv.slice(3))
       process.exitCode = await bench(args, 'warren bench')
       if (args.includes('--help')) process.stdout.write(examples)
@@ -41,8 +46,13 @@ function argumentsOf(given: readonly string[]): readonly string[] {
   return hasUrl || url === '' ? given : ['--url', url, ...given]
 }
 
-async function load(): Promise<Bench> {
-  const module: unknown = await import(new URL('../../../bench/bench.js', import.meta.url).href)
-  if (typeof module === 'object' && module !== null && 'bench' in module) return module.bench as Bench
-  throw misuse('the benchmark is not part of this installation; install warrenmq again')
+/** Null when it is not there. */
+async function load(): Promise<Bench | null> {
+  try {
+    const module = (await import(new URL('../../../bench/bench.js', import.meta.url).href)) as { bench: Bench }
+    return module.bench
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND') return null
+    throw error
+  }
 }
