@@ -7,6 +7,7 @@ import type { Position } from '../broker/ports.ts'
 import { Channel, notOpened } from './channel.ts'
 import { channelMethod } from './channel-methods.ts'
 import type { Connection } from './connection.ts'
+import { isLeasePublish } from './lease-extension.ts'
 
 /** The channels of a connection: by number, which frames go to which, and what is to be done to all of them. */
 export class Channels {
@@ -85,7 +86,7 @@ export class Channels {
     }
     if (!channel.isOpen) return true
     if (channel.publisher.content.isIdle) throw channel.publisher.content.unexpected()
-    if (!this.#connection.router.mayPublish(channel)) return false
+    if (!channel.publisher.isLeaseComing && !this.#connection.router.mayPublish(channel)) return false
     if (type === FrameTypes.Header) channel.publisher.header(buffer, payloadStart, payloadEnd)
     else channel.publisher.body(buffer, payloadStart, payloadEnd)
     return true
@@ -104,7 +105,8 @@ export class Channels {
     if (publisher.transaction?.isCommitting !== true) {
       if (id === Methods.TxCommit && !router.mayCommit) return false
       if (id === Methods.BasicPublish) {
-        if (!router.mayPublish(channel)) return false
+        const isLease = publisher.hasRoom && isLeasePublish(buffer, payloadStart + 4, payloadEnd)
+        if (!isLease && !router.mayPublish(channel)) return false
         channel.flushSettled()
         publisher.begin(buffer, payloadStart + 4, payloadEnd)
         return true

@@ -11,6 +11,20 @@ import type { PublishRequest } from './publish-request.ts'
 /** What is published to the default exchange with this key goes nowhere: it says that the publisher is still at work. */
 export const leaseKey = 'amq.warren.lease'
 
+const leaseKeyBytes = new TextEncoder().encode(leaseKey)
+
+/**
+ * Whether the arguments of a `basic.publish` are those of a lease extension: it stores nothing, so no alarm holds it up,
+ * nor the acknowledgements behind it.
+ */
+export function isLeasePublish(buffer: Uint8Array, start: number, end: number): boolean {
+  // Ticket, the default exchange (an empty short string), the key as a short string, flags.
+  const keyAt = start + 4
+  if (end - keyAt !== leaseKeyBytes.length + 1 || buffer[start + 2] !== 0) return false
+  if (buffer[start + 3] !== leaseKeyBytes.length) return false
+  return leaseKeyBytes.every((byte, index) => buffer[keyAt + index] === byte)
+}
+
 /**
  * Longer leases for deliveries of a channel, asked for by a publish that any client can make: its header
  * `x-delivery-tag` names the delivery (0: all unsettled ones of the channel), its header `x-lease` says for how long from

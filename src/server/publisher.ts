@@ -11,7 +11,7 @@ import { Content } from './content.ts'
 import type { DirectReplies } from './direct-replies.ts'
 import { framesPerLook, type SmallPublish } from './frame-loop.ts'
 import { HeldConfirms } from './held-confirms.ts'
-import { LeaseExtension } from './lease-extension.ts'
+import { isLeasePublish, LeaseExtension } from './lease-extension.ts'
 import { DiscardedBody, MemoryBody } from './memory-body.ts'
 import { writeConfirm, writeReturn } from './message-frames.ts'
 import { consequentialFlags, PublishRequest } from './publish-request.ts'
@@ -56,6 +56,12 @@ export class Publisher implements ConfirmSink, ConfirmWriter {
 
   get #directReplies(): DirectReplies {
     return this.#channel.connection.parts.directReplies
+  }
+
+  /** Content is coming in that only extends a lease. */
+  get isLeaseComing(): boolean {
+    const { content } = this
+    return !content.isIdle && isLeasePublish(content.method, 0, content.methodBytes)
   }
 
   // ---------------------------------------------------------------- in

@@ -46,6 +46,20 @@ describe('leases', () => {
     assert.deepEqual(leases(), ['extendLease q c 2 5000', `extendLease q c 3 ${timeoutMs}`])
   })
 
+  it('are extended under an alarm too, and hold up no acknowledgement behind them', async () => {
+    const { harness, client, leases } = await holding(2)
+    harness.broker.setGate('blocked', ['memory'])
+    client.publish(1, lease({ 'x-delivery-tag': 2, 'x-lease': 5_000 }))
+    client.methods(1, basicAck(1))
+    await turns()
+    assert.deepEqual(leases(), ['extendLease q c 2 5000'])
+    assert.equal(harness.broker.vhost.calls.at(-1), 'settle q c 1-1 ack')
+    client.publish(1, { routingKey: 'amq.warren.leas' }, 'x')
+    client.methods(1, basicAck(2))
+    await turns()
+    assert.equal(harness.broker.vhost.calls.at(-1), 'settle q c 1-1 ack', 'any other publish waits, and all behind it')
+  })
+
   it('of all unsettled deliveries are extended by tag 0, those taken by basic.get too', async () => {
     const { client, leases } = await holding(2)
     await client.declare(1, 'p')
