@@ -1,6 +1,7 @@
 /**
  * The commands of `warren` that look at a broker by its management API, against a broker process and against servers
- * that misbehave. With WARREN_TEST_URL they use that broker, and WARREN_TEST_HTTP is its management API.
+ * that misbehave. With WARREN_TEST_URL they use that broker, and WARREN_TEST_HTTP is its management API
+ * (port 15672 of its host).
  */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
@@ -24,8 +25,9 @@ let channel: Channel
 before(async () => {
   const port = await freePort()
   broker = await BrokerProcess.start({ env: { WARREN_HTTP_PORT: String(port) } })
-  http = broker.isExternal ? (process.env['WARREN_TEST_HTTP'] ?? '') : `http://127.0.0.1:${port}`
-  assert.notEqual(http, '', 'with WARREN_TEST_URL give WARREN_TEST_HTTP as well')
+  http = broker.isExternal
+    ? (process.env['WARREN_TEST_HTTP'] ?? `http://${broker.host}:15672`)
+    : `http://127.0.0.1:${port}`
   connection = await amqplib.connect(broker.url, { clientProperties: { connection_name: prefix } })
   channel = await connection.createConfirmChannel()
   await channel.assertExchange(exchange, 'topic', { durable: true })

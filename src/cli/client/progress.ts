@@ -18,6 +18,12 @@ export interface ProgressParts {
   readonly target: { readonly isTTY?: boolean; write(text: string): unknown }
 }
 
+/** Where messages are printed on a terminal they show by themselves how far it is: null. */
+export function printingProgress(parts: Omit<ProgressParts, 'target'>, isPrintedOnTerminal: boolean): Progress | null {
+  if (isPrintedOnTerminal && process.stderr.isTTY === true) return null
+  return new Progress({ ...parts, target: process.stderr })
+}
+
 export class Progress {
   readonly #parts: ProgressParts
   readonly #startedAt: number

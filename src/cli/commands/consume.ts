@@ -4,7 +4,7 @@ import { misuse } from '../client/command-failure.ts'
 import { addConnectionOptions, type ConnectionFlags } from '../client/connection-options.ts'
 import { type AckMode, Consumption } from '../client/consumption.ts'
 import { seconds, wholeNumber } from '../client/numbers.ts'
-import { Progress } from '../client/progress.ts'
+import { type Progress, printingProgress } from '../client/progress.ts'
 import { type Run, run } from '../client/run.ts'
 import { Session } from '../client/session.ts'
 import { streamOffset } from '../client/stream-offset.ts'
@@ -111,10 +111,9 @@ function prefetchOf({ prefetch, count, exec, concurrency, requeue }: Flags): num
   return Math.min(usual, count ?? usual)
 }
 
-/** Where messages are printed on a terminal they show by themselves how far it is. */
 function progressOf({ count, quiet, exec }: Flags, { clock, printer }: Run): Progress | null {
-  if (quiet === true || exec !== undefined || (printer.isTerminal && process.stderr.isTTY === true)) return null
-  return new Progress({ clock, what: 'consumed', total: count ?? null, target: process.stderr })
+  if (quiet === true || exec !== undefined) return null
+  return printingProgress({ clock, what: 'consumed', total: count ?? null }, printer.isTerminal)
 }
 
 async function idle(flags: Flags, consumption: Consumption, { clock }: Run): Promise<void> {

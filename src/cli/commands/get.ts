@@ -5,6 +5,7 @@ import { addConnectionOptions, type ConnectionFlags } from '../client/connection
 import { messageJson } from '../client/message-json.ts'
 import { wholeNumber } from '../client/numbers.ts'
 import type { Printer } from '../client/printer.ts'
+import { printingProgress } from '../client/progress.ts'
 import { type Run, run } from '../client/run.ts'
 import { type Session, withSession } from '../client/session.ts'
 import { ExitCode } from '../exit-code.ts'
@@ -45,16 +46,23 @@ interface Parts {
 
 async function get(queue: string, { flags, context, session }: Parts): Promise<ExitCode> {
   const { channel } = session
+  const { clock, printer, stop } = context
+  const progress = printingProgress({ clock, what: 'got', total: null }, printer.isTerminal)
   let found = 0
-  while (found < flags.count && !context.stop.isMade) {
-    const delivery = await channel.get(queue, { isNoAck: false })
-    if (delivery === null) break
-    const isWritten = await written(context.printer, delivery, flags.json === true)
-    if (!isWritten) break
-    found++
-    if (flags.requeue !== true) channel.ack(delivery.deliveryTag, false)
+  try {
+    while (found < flags.count && !stop.isMade) {
+      const delivery = await channel.get(queue, { isNoAck: false })
+      if (delivery === null) break
+      const isWritten = await written(printer, delivery, flags.json === true)
+      if (!isWritten) break
+      found++
+      progress?.at(found)
+      if (flags.requeue !== true) channel.ack(delivery.deliveryTag, false)
+    }
+  } finally {
+    progress?.end()
   }
-  return found > 0 || context.stop.isMade ? ExitCode.done : ExitCode.empty
+  return found > 0 || stop.isMade ? ExitCode.done : ExitCode.empty
 }
 
 function written(printer: Printer, delivery: Delivery, isJson: boolean): Promise<boolean> {
