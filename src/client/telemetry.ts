@@ -6,7 +6,7 @@
  * Loaded when there is `@opentelemetry/api`, and active when an SDK was set up before `connect`. Otherwise the client has
  * no hooks of this kind, so a message pays nothing.
  */
-import type { Attributes, Context, Span, TextMapGetter } from '@opentelemetry/api'
+import type { Attributes, Context, Span, TextMapGetter, Tracer, TracerProvider } from '@opentelemetry/api'
 import type { Delivery, OutgoingMessage } from './driver/driver.ts'
 import type { Table } from './driver/properties.ts'
 import { WarrenError } from './errors.ts'
@@ -15,7 +15,7 @@ import type { Hooks, PublishedEvent } from './hooks.ts'
 /** OpenTelemetry's API, or what a test has instead. */
 export type TelemetryApi = Pick<
   typeof import('@opentelemetry/api'),
-  'trace' | 'context' | 'propagation' | 'ROOT_CONTEXT' | 'SpanKind' | 'SpanStatusCode' | 'isSpanContextValid'
+  'trace' | 'context' | 'propagation' | 'ROOT_CONTEXT' | 'SpanKind' | 'SpanStatusCode'
 >
 
 let loading: Promise<TelemetryApi | null> | undefined
@@ -36,13 +36,12 @@ async function loadApi(): Promise<TelemetryApi | null> {
   }
 }
 
-/** A program without an SDK has neither context to pass on nor spans of any identity. */
-function hasSdk(api: TelemetryApi): boolean {
-  if (api.propagation.fields().length > 0) return true
-  const span = api.trace.getTracer(tracerName).startSpan('warrenmq', {}, api.ROOT_CONTEXT)
-  const isReal = api.isSpanContextValid(span.spanContext())
-  span.end()
-  return isReal
+/** Who passes contexts on or makes spans. The API's own provider has no tracer behind it until an SDK gives it one. */
+function hasSdk({ propagation, trace }: TelemetryApi): boolean {
+  if (propagation.fields().length > 0) return true
+  const provider: TracerProvider & { getDelegateTracer?: (name: string) => Tracer | undefined } =
+    trace.getTracerProvider()
+  return provider.getDelegateTracer === undefined || provider.getDelegateTracer(tracerName) !== undefined
 }
 
 const tracerName = 'warrenmq'

@@ -1,27 +1,84 @@
 /** What README.md shows is run as it stands, against a real broker; what it lists is compared with the program. */
 import assert from 'node:assert/strict'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { describe, it } from 'node:test'
+import { after, describe, it } from 'node:test'
 import amqplib from 'amqplib'
 import { environmentName } from '../../src/config/option.ts'
 import { options } from '../../src/config/options.ts'
-import { BrokerProcess } from '../support/broker-process.ts'
+import { BrokerProcess, freePort } from '../support/broker-process.ts'
 import { blocks, programs, runModule } from '../support/documents.ts'
+import { LinkedPackage } from '../support/linked-package.ts'
 import { projectRoot } from '../support/project-root.ts'
+import { runProgram } from '../support/run-program.ts'
+import { warrenMain } from '../support/warren-command.ts'
 
 const readme = readFileSync(join(projectRoot, 'README.md'), 'utf8')
+const linked = new LinkedPackage()
+after(() => linked.remove())
 
 describe('README.md', () => {
+  it('begins with a TypeScript program that compiles, runs and prints what it says', async () => {
+    const [first, ...others] = programs(readme, 'ts')
+    assert.ok(first !== undefined && first.output !== null && others.length === 0)
+    assert.ok(first.code.split('\n').filter((line) => line.trim() !== '').length <= 15, 'fifteen lines at most')
+    const { stdout, stderr, status } = await linked.run(first.code)
+    assert.deepEqual({ stdout, stderr, status }, { stdout: first.output, stderr: '', status: 0 })
+  })
+
   it('shows code that runs as it stands and prints what it says', async (test) => {
-    const [code = ''] = blocks(readme, 'js')
-    const [expected = ''] = blocks(readme, 'text')
+    const [program, ...others] = programs(readme)
+    assert.ok(program !== undefined && others.length === 0)
+    const { code, output: expected } = program
     assert.ok(code.split('\n').filter((line) => line.trim() !== '').length <= 15, 'fifteen lines at most')
     const broker = await BrokerProcess.start()
     test.after(() => broker.stop())
     const { code: status, output } = await runModule(code.replace('amqp://localhost', broker.url))
     assert.deepEqual({ status, output }, { status: 0, output: expected })
     assert.equal(await messagesLeft(broker, 'orders'), 0)
+  })
+
+  it('shows commands that print what it says', async (test) => {
+    const port = await freePort()
+    const broker = await BrokerProcess.start({ env: { WARREN_HTTP_PORT: String(port) } })
+    test.after(() => broker.stop())
+    if (broker.isExternal) return test.diagnostic('the transcript needs a broker with nothing in it')
+    const folder = mkdtempSync(join(tmpdir(), 'warren-readme-'))
+    test.after(() => rmSync(folder, { recursive: true }))
+    // As npx finds it where the package is installed.
+    writeFileSync(join(folder, 'npx'), `#!/bin/sh\nshift\nexec '${process.execPath}' '${warrenMain}' "$@"\n`)
+    chmodSync(join(folder, 'npx'), 0o755)
+    const http = `127.0.0.1:${port}`
+    const env = { PATH: `${folder}:${process.env['PATH']}`, WARREN_URL: broker.url, WARREN_HTTP: `http://${http}` }
+    const steps = blocks(readme, 'console').flatMap((block) => block.split(/^\$ /m).slice(1))
+    assert.ok(steps.length >= 5)
+    for (const step of steps) {
+      const [line = '', ...printed] = step.split('\n')
+      const command = line.replace('localhost:15672', http)
+      const { stdout } = await runProgram('bash', ['-c', `{ ${command}\n} 2>&1`], { env })
+      // The answer of the HTTP API does not end with a line.
+      assert.equal(`$ ${line}\n${stdout.trimEnd()}`, `$ ${line}\n${printed.join('\n').trimEnd()}`)
+    }
+  })
+
+  it('says in Chinese what it says in English: the same code, the same links, the same tables', () => {
+    const chinese = readFileSync(join(projectRoot, 'README.zh-CN.md'), 'utf8')
+    const codeOf = (text: string): string[] => {
+      const fenced = Array.from(text.matchAll(/^```[\s\S]*?^```$/gm), ([block]) => block)
+      return [...fenced, ...Array.from(text.matchAll(/^ {4}\S.*?(?= {2,}#|$)/gm), ([line]) => line)]
+    }
+    assert.deepEqual(codeOf(chinese), codeOf(readme))
+    const linksOf = (text: string): string[] =>
+      Array.from(new Set(Array.from(text.matchAll(/\]\(([^)#]+)\)/g), ([, target = '']) => target)))
+        .filter((target) => !target.startsWith('README'))
+        .sort()
+    assert.deepEqual(linksOf(chinese), linksOf(readme))
+    const rowsOf = (text: string): string[] =>
+      Array.from(text.matchAll(/^\| `--\S+ .*$/gm), ([row]) => row.split('|').slice(0, 5).join('|'))
+    assert.deepEqual(rowsOf(chinese), rowsOf(readme))
+    const headingsOf = (text: string): number => text.match(/^## /gm)?.length ?? 0
+    assert.equal(headingsOf(chinese), headingsOf(readme))
   })
 
   it('names flag, key, variable and default of each option as the program has them', () => {
@@ -39,7 +96,7 @@ describe('README.md', () => {
     const { scripts } = JSON.parse(readFileSync(join(projectRoot, 'package.json'), 'utf8')) as {
       scripts: Record<string, string>
     }
-    for (const file of ['README.md', 'CONTRIBUTING.md']) {
+    for (const file of ['README.md', 'README.zh-CN.md', 'CONTRIBUTING.md']) {
       const text = readFileSync(join(projectRoot, file), 'utf8')
       for (const [, name = ''] of text.matchAll(/npm run ([\w:-]+)/g))
         assert.ok(scripts[name], `${file}: npm run ${name}`)
@@ -47,7 +104,7 @@ describe('README.md', () => {
   })
 
   it('links to files that exist, as all documents do', () => {
-    const documents = ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'CHANGELOG.md', ...docs()]
+    const documents = ['README.md', 'README.zh-CN.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'CHANGELOG.md', ...docs()]
     for (const document of documents) {
       const text = readFileSync(join(projectRoot, document), 'utf8')
       for (const [, target = ''] of text.matchAll(/\]\((?!https?:)([^)#]+)/g)) {
@@ -71,6 +128,19 @@ describe('docs', () => {
       assert.deepEqual({ document, status, output }, { document, status: 0, output: expected })
     }
   })
+})
+
+describe('docs on TypeScript', () => {
+  for (const document of ['docs/topology-as-code.md', 'docs/tracing.md']) {
+    it(`${document} shows programs that compile, run and print what it says`, async () => {
+      const shown = programs(readFileSync(join(projectRoot, document), 'utf8'), 'ts')
+      assert.ok(shown.length > 0)
+      for (const { code, output } of shown) {
+        const { stdout, stderr, status } = await linked.run(code)
+        assert.deepEqual({ stdout, stderr, status }, { stdout: output, stderr: '', status: 0 })
+      }
+    })
+  }
 })
 
 describe('docs/configuration.md', () => {

@@ -13,9 +13,10 @@ export interface Program {
   readonly output: string | null
 }
 
-/** The `js` blocks that are whole modules: those that import what they use. Others are fragments. */
-export function programs(markdown: string): Program[] {
-  const form = /^```js\n(?<code>import [\s\S]*?)^```$(?:\s*^```text\n(?<output>[\s\S]*?)^```$)?/gm
+/** The blocks of a language that are whole modules: those that import what they use. Others are fragments. */
+export function programs(markdown: string, language: 'js' | 'ts' = 'js'): Program[] {
+  const block = `^\`\`\`${language}\\n(?<code>import [\\s\\S]*?)^\`\`\`$`
+  const form = new RegExp(`${block}(?:\\s*^\`\`\`text\\n(?<output>[\\s\\S]*?)^\`\`\`$)?`, 'gm')
   return Array.from(markdown.matchAll(form), ({ groups }) => ({
     code: groups?.['code'] ?? '',
     output: groups?.['output'] ?? null,
