@@ -80,7 +80,8 @@ export class ExistingByAmqp implements Existing {
       await this.#pool.run(`The question for ${what}`, question)
       return null
     } catch (error) {
-      if (error instanceof WarrenError && error.replyCode !== 0) return error
+      // An exchange type that the broker does not know ends the connection (503); it is the answer all the same.
+      if (error instanceof WarrenError && (error.code === 'CHANNEL_CLOSED' || error.replyCode === 503)) return error
       throw error
     }
   }
