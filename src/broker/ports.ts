@@ -41,6 +41,8 @@ export interface DeliverySink {
   deliver(consumer: Consumer, message: Message, sequence: number, isRedelivered: boolean): void
   /** The broker ended this consumer: its queue was deleted or its shard failed. Nothing more is delivered to it. */
   cancelled(consumer: Consumer): void
+  /** The lease of a delivery has ended and it was taken back: whatever is still said of it concerns nobody. */
+  leaseEnded(consumer: Consumer, sequence: number): void
 }
 
 /** Gets the one message of a `basic.get`, or that there is none. Exactly one call. */

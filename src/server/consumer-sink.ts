@@ -105,6 +105,10 @@ export class ConsumerSink implements DeliverySink {
     this.#channel.consumerCancelled(this)
   }
 
+  leaseEnded(_consumer: Consumer, sequence: number): void {
+    if (this.#holder !== null) this.#channel.unacked.disown(this.#holder, sequence)
+  }
+
   #write(message: Message, deliveryTag: number, isRedelivered: boolean): void {
     if (!this.#hasRouteOf(message)) this.#takeRoute(message)
     const output = this.#output

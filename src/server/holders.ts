@@ -4,12 +4,15 @@ import type { Consumer, Queue } from '../broker/ports.ts'
 export class Holder {
   readonly queue: Queue
   readonly consumer: Consumer | null
+  /** What it holds was taken back: settling it means nothing. */
+  readonly isOver: boolean
   /** Its number while it holds something, kept by `Holders`; else 0. */
   number = 0
 
-  constructor(queue: Queue, consumer: Consumer | null) {
+  constructor(queue: Queue, consumer: Consumer | null, isOver = false) {
     this.queue = queue
     this.consumer = consumer
+    this.isOver = isOver
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Consumer, Outcome, Queue } from '../broker/ports.ts'
-import { type Holder, Holders } from './holders.ts'
+import { Holder, Holders } from './holders.ts'
 import { entriesPerYield, inTagOrder } from './tag-order.ts'
 
 /** Gets runs of deliveries that are settled together. `VhostCommands` has this form. */
@@ -105,6 +105,21 @@ export class Unacked {
     return this.#head < this.#tail && (this.#tags[this.#head & this.#mask] as number) <= tag
   }
 
+  /**
+   * The oldest delivery of a sequence to this holder was taken back: its tag stays outstanding until the client settles
+   * it, which then settles nothing. Looks from the oldest delivery on, among which one is that was kept too long.
+   */
+  disown(holder: Holder, sequence: number): void {
+    if (holder.number === 0) return
+    for (let index = this.#head; index < this.#tail; index++) {
+      const at = index & this.#mask
+      if (this.#numbers[at] !== holder.number || this.#sequences[at] !== sequence) continue
+      this.#holders.give(holder.number)
+      this.#numbers[at] = this.#holders.take(new Holder(holder.queue, holder.consumer, true))
+      return
+    }
+  }
+
   /** Whether the tag is outstanding. */
   has(tag: number): boolean {
     return this.#find(tag) >= 0
@@ -134,8 +149,10 @@ export class Unacked {
       const at = index & this.#mask
       const tag = this.#tags[at] as number
       if (tag < firstTag || this.#numbers[at] === 0) continue
+      const holder = this.#holders.at(this.#numbers[at] as number)
+      if (holder.isOver) continue
       if (count++ === countMax) return tag
-      each(this.#holders.at(this.#numbers[at] as number), this.#sequences[at] as number, tag)
+      each(holder, this.#sequences[at] as number, tag)
     }
     return 0
   }
@@ -228,6 +245,7 @@ export class Unacked {
   }
 
   #extendRun(holder: Holder, sequence: number, outcome: Outcome): void {
+    if (holder.isOver) return
     const isNext = this.#runHolder === holder && this.#runOutcome === outcome && sequence === this.#runLast + 1
     if (isNext && sequence - this.#runFirst < runMax) {
       this.#runLast = sequence

@@ -101,6 +101,7 @@ export class QueueWorld {
         const seen = seenMessage(message, isRedelivered)
         this.events.push({ type: 'delivered', queue, sequence, seen, consumer: made })
       },
+      leaseEnded: () => {},
       cancelled: () => {},
     }
     const consumer: Consumer = {

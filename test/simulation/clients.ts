@@ -65,6 +65,8 @@ export class SimulatedConsumer implements DeliverySink, Consumer {
     if (entry !== null && !this.isNoAck) this.channel.hold({ entry, queue: this.queue, consumer: this, sequence })
   }
 
+  leaseEnded(): void {}
+
   cancelled(): void {
     assert.ok(!this.isCancelled, 'a consumer is cancelled once')
     this.isCancelled = true

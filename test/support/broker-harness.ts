@@ -277,7 +277,7 @@ export function consumeArguments(
     arguments: emptyTable,
     limit: 0,
     shared: null,
-    sink: { isReady: true, deliver: () => {}, cancelled: () => {} },
+    sink: { isReady: true, deliver: () => {}, leaseEnded: () => {}, cancelled: () => {} },
     ...options,
   }
 }

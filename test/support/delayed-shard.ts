@@ -204,6 +204,10 @@ class FarConsumer implements Consumer, DeliverySink {
     })
   }
 
+  leaseEnded(_far: Consumer, sequence: number): void {
+    this.#answers.later(() => this.#near.sink.leaseEnded(this.#near, sequence))
+  }
+
   cancelled(): void {
     this.#answers.later(() => this.#near.sink.cancelled(this.#near))
   }

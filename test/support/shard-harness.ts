@@ -69,6 +69,8 @@ export class TestConsumer implements DeliverySink {
     message.chunks?.release()
   }
 
+  leaseEnded(): void {}
+
   cancelled(): void {
     this.isCancelled = true
   }

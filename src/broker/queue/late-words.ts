@@ -1,7 +1,7 @@
 /**
- * Deliveries whose lease has ended and whose holder has not yet said anything: its word, when it comes, concerns a
- * delivery that is over. Without this it could be taken for that of the next delivery of the same message, to the same
- * consumer or (gets are one holder) to whoever got it.
+ * Messages taken by `basic.get` whose lease has ended and whose taker has not yet said anything: its word, when it comes,
+ * concerns a delivery that is over. Gets are one holder, so without this it could be taken for that of whoever got the
+ * message next. (A consumer's channel knows by the delivery tag.)
  */
 
 /** Words waited for in one queue, at most; the oldest is forgotten first. */

@@ -110,9 +110,13 @@ export class Consuming {
     const held = { holder, first: sequence, last: sequence, outcome: 'fail', isLeaseEnd: true } as const
     const count = this.#ports.settling.settleHeld(queue, held)
     if (count === 0) return
-    queue.lateWords ??= new LateWords()
-    queue.lateWords.expect(sequence, holder)
-    if (consumer === null) return
+    if (consumer === null) {
+      // Gets are one holder: which of them says what is not known.
+      queue.lateWords ??= new LateWords()
+      queue.lateWords.expect(sequence, holder)
+      return
+    }
+    consumer.sink.leaseEnded(consumer, sequence)
     consumer.unacked -= count
     if (consumer.shared !== null) consumer.shared.unacked -= count
     queue.turns.enter(consumer)

@@ -114,6 +114,8 @@ export class StreamConsumer implements DeliverySink {
     if (message.chunks !== null) this.chunked.push(message.chunks)
   }
 
+  leaseEnded(): void {}
+
   cancelled(): void {
     this.isCancelled = true
   }
