@@ -32,7 +32,7 @@ const retry: fc.Arbitrary<RetrySettings> = fc.record({
   maxDelayMs: fc.constantFrom(20, 1000),
   jitter: fc.constant(0),
   on: fc.constantFrom('all' as const, 'requeue' as const),
-  parkingQueue: fc.constantFrom(null, 'dead', 'wait', 'missing'),
+  parkingQueue: fc.constantFrom(null, 'dead', 'wait'),
 })
 
 const settings: fc.Arbitrary<Partial<QueueSettings>> = fc.record({
