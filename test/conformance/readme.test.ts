@@ -131,7 +131,8 @@ describe('docs', () => {
 })
 
 describe('docs on TypeScript', () => {
-  for (const document of ['docs/topology-as-code.md', 'docs/tracing.md']) {
+  for (const name of ['topology-as-code', 'tracing', 'request-reply', 'tasks', 'push-pop']) {
+    const document = `docs/${name}.md`
     it(`${document} shows programs that compile, run and print what it says`, async () => {
       const shown = programs(readFileSync(join(projectRoot, document), 'utf8'), 'ts')
       assert.ok(shown.length > 0)
