@@ -23,6 +23,8 @@ export class Call implements Conversation {
   #timer: Timer | null = null
   #address: Address | null = null
   #isOver = false
+  /** What was sent, and when; for the hooks. */
+  #sent: { readonly request: OutgoingMessage; readonly at: number } | null = null
 
   constructor(parts: CallParts) {
     this.#parts = parts
@@ -35,8 +37,41 @@ export class Call implements Conversation {
   }
 
   send(request: OutgoingMessage): void {
-    if (this.#parts.signal?.aborted === true) this.#aborted()
-    else this.#parts.replies.ask(this.id, request, this)
+    const { core, replies, signal } = this.#parts
+    if (signal?.aborted === true) return this.#aborted()
+    const hooked = this.#hooked(request)
+    this.#sent = { request: hooked, at: core.clock.monotonic() }
+    replies.ask(this.id, hooked, this)
+  }
+
+  #hooked(request: OutgoingMessage): OutgoingMessage {
+    const { core } = this.#parts
+    try {
+      return core.hooks.publishing?.(request) ?? request
+    } catch (error) {
+      core.failed(error, 'the hook `publishing`')
+      return request
+    }
+  }
+
+  /** A request has settled when it is answered: that is more than its confirm says. */
+  #told(error: WarrenError | null): void {
+    const { core } = this.#parts
+    if (this.#sent === null || core.hooks.published === undefined) return
+    const { request: message, at } = this.#sent
+    const { exchange, routingKey, body } = message
+    try {
+      core.hooks.published({
+        message,
+        exchange,
+        routingKey,
+        bytes: body.length,
+        ms: core.clock.monotonic() - at,
+        error,
+      })
+    } catch (thrown) {
+      core.failed(thrown, 'the hook `published`')
+    }
   }
 
   // ---------------------------------------------------------------- time
@@ -109,6 +144,7 @@ export class Call implements Conversation {
     this.#timer?.cancel()
     this.#parts.replies.forget(this.id)
     this.#parts.signal?.removeEventListener('abort', this.#aborted)
+    this.#told(error)
     this.#parts.ended(error)
   }
 }

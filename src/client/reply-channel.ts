@@ -162,6 +162,8 @@ export class ReplyChannel implements Resident {
     } catch (error) {
       if (this.#connection.current !== connection) return
       this.#core.failed(error, 'opening a channel for requests and replies')
+      // Not possible here, or not allowed: who waits shall know.
+      if (error instanceof WarrenError && error.code === 'CHANNEL_CLOSED') this.#failAll(error, true)
       this.#core.clock.after(reopenMs, () => this.#reopen(connection))
     }
   }

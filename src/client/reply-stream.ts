@@ -90,6 +90,8 @@ export class ReplyStream<T> implements AsyncIterableIterator<T> {
   async #begin(): Promise<void> {
     const { begin, over, core, window: _, read: __, ...common } = this.#parts
     const messageFor = await begin()
+    // Left meanwhile.
+    if (this.#isOver) return over()
     const call = new Call({
       core,
       ...common,

@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { Table } from '../../../src/client/driver/properties.ts'
+import { channelClosed } from '../../../src/client/errors.ts'
+import type { Hooks } from '../../../src/client/hooks.ts'
 import { wire } from '../../../src/client/reply-wire.ts'
 import { Requester } from '../../../src/client/request.ts'
 import { type FakeClient, fakeClient, states, turns } from './fake-client.ts'
@@ -113,7 +115,52 @@ describe('a request', () => {
   })
 })
 
+describe('what a request depends on', () => {
+  it('fails with what the broker says when there are no direct replies', async () => {
+    const { requester, driver, errors, clock } = await stage()
+    driver.operation = (what) => {
+      if (what.startsWith('consume')) throw channelClosed(403, 'ACCESS_REFUSED', 'a subscription')
+    }
+    assert.deepEqual(await states([requester.request(1)]), ['CHANNEL_CLOSED'])
+    assert.deepEqual(errors, ['opening a channel for requests and replies'])
+    driver.operation = () => undefined
+    clock.advance(1_000)
+    const answer = requester.request(2)
+    await turns()
+    assert.deepEqual(driver.publishChannel.bodies, ['2'])
+    assert.deepEqual(await states([answer]), ['pending'])
+  })
+
+  it('is told to the hooks, which may add headers, from the request to its answer', async () => {
+    const ended: string[] = []
+    const hooks: Hooks = {
+      publishing: (message) => ({ ...message, properties: { ...message.properties, headers: { traced: true } } }),
+      published: ({ routingKey, ms, error }) => ended.push(`${routingKey} ${ms} ${error?.message ?? 'ok'}`),
+    }
+    const { core, driver, clock } = await fakeClient({ hooks })
+    const answer = new Requester<number, number>(core, 'prices', {}).request(1)
+    await turns()
+    const [sent] = driver.publishChannel.published
+    assert.equal(sent?.properties.headers?.['traced'], true)
+    clock.advance(7)
+    driver.publishChannel.deliver({ properties: { correlationId: sent.properties.correlationId } })
+    assert.equal(await answer, 1)
+    assert.deepEqual(ended, ['prices 7 ok'])
+  })
+})
+
 describe('a stream of replies', () => {
+  it('that is left before it was asked for asks nothing', async () => {
+    const { requester, driver } = await stage()
+    const stream = requester.stream(1)
+    const first = stream.next()
+    await stream.return?.()
+    assert.equal((await first).done, true)
+    await turns()
+    assert.equal(requester.inFlight, 0)
+    assert.equal(driver.connections.length, 1)
+  })
+
   const part = (number: number): Table => ({ [wire.reply]: 'part', [wire.part]: number, [wire.call]: 'call' })
 
   it('gives credit as it is read, and says that it is there', async () => {
