@@ -150,7 +150,7 @@ describe('the package', () => {
   it('works on the newest Node', { timeout: npmMsMax }, async (test) => {
     const newest = join(folder, 'newest')
     mkdirSync(newest)
-    const args = ['install', '--prefix', newest, '--no-audit', '--no-fund', '--prefer-offline', 'node@latest']
+    const args = ['install', '--prefix', newest, '--no-audit', '--no-fund', 'node@latest']
     const got = await runProgram('npm', args, { cwd: newest, msMax: npmMsMax })
     const node = newestNode(newest)
     if (node === null) return notTested(test, got.stderr)
