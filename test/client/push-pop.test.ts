@@ -117,13 +117,11 @@ describe('a named channel', () => {
       await broker.restart()
       await input.push(5)
       const got = new Set<number | undefined>()
-      while (got.size < 4 || !got.has(5)) got.add(await output.pop())
+      while (!got.has(5)) got.add(await output.pop())
       output.acknowledge()
-      // 1 was in hand when the broker was killed: it may come twice.
-      assert.deepEqual(
-        [...got].filter((value) => value !== 1),
-        [2, 3, 4, 5],
-      )
+      // 1 was in hand when the broker was killed, and the acknowledgement of 0 perhaps not on disk: they may come again.
+      for (const value of [0, 1]) got.delete(value)
+      assert.deepEqual([...got], [2, 3, 4, 5])
       await output.close()
     })
   }

@@ -94,10 +94,10 @@ describe('a task', () => {
     const worker = await upper(staff, queue).work(
       async ({ text }) => {
         runs++
-        await sleep(700)
+        await sleep(1_500)
         return text
       },
-      { lease: { ms: 200, extend: 'auto' } },
+      { lease: { ms: 1_000, extend: 'auto' } },
     )
     const handle = await upper(boss, queue).submit({ text: 'slow' })
     assert.equal((await warrenError(handle.result({ timeoutMs: 100 }))).code, 'REQUEST_TIMEOUT')
