@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { after, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Client, Queue } from '../../src/client/index.ts'
+import { type Client, type Queue, WarrenError } from '../../src/client/index.ts'
 import { BrokerProcess } from '../support/broker-process.ts'
 import { eventually } from '../support/eventually.ts'
 import { TcpProxy } from '../support/tcp-proxy.ts'
@@ -23,9 +23,20 @@ async function newProxy(target: { host: string; port: number } = broker): Promis
 /** All bodies that are in the queue, in order, and it is deleted. */
 async function drain<T>(queue: Queue<T>): Promise<T[]> {
   const bodies: T[] = []
-  for (let next = await queue.get(); next !== null; next = await queue.get()) bodies.push(next.body)
+  for (let next = await getOver(queue); next !== null; next = await getOver(queue)) bodies.push(next.body)
   await queue.delete()
   return bodies
+}
+
+/** The next message; asks again when the connection turns out to have been cut before it was asked. */
+async function getOver<T>(queue: Queue<T>): ReturnType<Queue<T>['get']> {
+  for (;;) {
+    try {
+      return await queue.get()
+    } catch (error) {
+      if (!(error instanceof WarrenError && error.code === 'CONNECTION_LOST')) throw error
+    }
+  }
 }
 
 /** First occurrences only. */
