@@ -3,6 +3,8 @@
  * a second shard over the same logs is a restart: unclean unless `stop` was called before.
  */
 
+import { ByteWriter } from '../../src/amqp/byte-writer.ts'
+import { encodeContentHeader, type SomeProperties } from '../../src/amqp/content-header.ts'
 import { emptyTable } from '../../src/amqp/field-table.ts'
 import { SystemClock } from '../../src/base/clock.ts'
 import { silentLogger } from '../../src/base/logger.ts'
@@ -96,16 +98,18 @@ export function textOf(message: Message): string {
   return content.subarray(4 + content.readUInt32BE(0)).toString()
 }
 
-/** A message in parts form without properties. */
-export function messageOf(text: string, isPersistent: boolean): Message {
+/** A message in parts form. */
+export function messageOf(text: string, isPersistent: boolean, properties: SomeProperties = {}): Message {
   const message = new Message()
   const route = Buffer.from([0, 1, 0x71])
   const body = Buffer.from(text)
-  const header = Buffer.alloc(18)
-  header.writeUInt32BE(14, 0)
-  header.writeUInt16BE(60, 4)
-  header.writeUInt32BE(body.length, 12)
-  message.buffer = Buffer.concat([route, header, body])
+  const writer = new ByteWriter()
+  writer.bytes(route, 0, route.length)
+  const lengthAt = writer.reserve(4)
+  encodeContentHeader(writer, body.length, properties)
+  writer.patchUint32(lengthAt, writer.length - lengthAt - 4)
+  writer.bytes(body, 0, body.length)
+  message.buffer = writer.buffer.slice(0, writer.length)
   message.routeStart = 0
   message.routeEnd = route.length
   message.contentStart = route.length

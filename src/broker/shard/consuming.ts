@@ -86,12 +86,7 @@ export class Consuming {
     const held = isThere
       ? settling.settleHeld(local, { holder: consumer?.id ?? 0, first, last, outcome })
       : Math.min(last - first + 1, consumer?.unacked ?? 0)
-    if (consumer !== null) {
-      consumer.unacked -= held
-      if (consumer.shared !== null) consumer.shared.unacked -= held
-      local.turns.enter(consumer)
-      if (local.turns.awaited === consumer && consumer.unacked === 0) local.turns.awaited = null
-    }
+    if (consumer !== null) this.#giveCredit(local, consumer, held)
     if (held === 0 || !isThere) return
     // Of many that come back one after the other, the first must not draw those behind after it, nor make them too many.
     if (outcome === 'requeue' || outcome === 'fail') delivery.pumpLater(local)
@@ -117,9 +112,17 @@ export class Consuming {
       return
     }
     consumer.sink.leaseEnded(consumer, sequence)
+    this.#giveCredit(queue, consumer, count)
+  }
+
+  /** A consumer holds so many less. When it was the last thing a single active consumer left behind, the next has its turn. */
+  #giveCredit(queue: LocalQueue, consumer: Consumer, count: number): void {
     consumer.unacked -= count
     if (consumer.shared !== null) consumer.shared.unacked -= count
     queue.turns.enter(consumer)
+    if (queue.turns.awaited !== consumer || consumer.unacked > 0) return
+    queue.turns.awaited = null
+    this.#ports.delivery.pumpLater(queue)
   }
 
   /** The queue gives nothing any more: everyone who waits for something of it is told. */

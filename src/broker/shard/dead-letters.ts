@@ -2,12 +2,11 @@
  * Messages that die (rejected, expired, too many) on their way to the dead-letter exchange of their queue.
  *
  * A dead letter is an ordinary publish record that also settles the entry it comes from, so it is stored exactly when
- * its source is gone: nothing is lost by a crash between, and nothing comes twice. A queue that refuses it (it is full
+ * its source is gone: nothing is lost by a crash between. Queues of other shards (streams) have theirs before the source goes: a crash between doubles it. A queue that refuses it (it is full
  * and refuses what is new) lets it wait in its source, held by the broker, and it is tried again.
  *
  * Rights are not asked for here: who declared the queue was asked for write on its dead-letter exchange.
  */
-
 import type { FieldTable } from '../../amqp/field-table.ts'
 import type { Clock } from '../../base/clock.ts'
 import type { RunQueue } from '../../base/run-queue.ts'
@@ -167,7 +166,7 @@ export class DeadLetters {
 
   /** `later`: `again` is called when it can be tried again. */
   #send(queue: LocalQueue, dying: Dying, again: () => void): 'done' | 'later' {
-    const { sequence, reason, isParked } = dying
+    const { sequence } = dying
     const { stored, settling, clock } = this.#ports
     const chunk = queue.entries.chunkOf(sequence)
     if (chunk === null || !isDying(chunk, sequence)) return 'done'
@@ -180,21 +179,15 @@ export class DeadLetters {
     this.#message.isPersistent =
       (flags & EntryFlag.transient) === 0 || propertiesOf(this.#message).deliveryMode === persistentMode
     const body = stored.bodyOf(chunk, sequence, flags)
-    if (body !== null) this.#message.chunks = elsewhere
-    const target = targetOf(queue, isParked)
-    let letter = target === null ? null : this.#rewrite(queue, this.#message, reason, target)
-    // A parking queue that is not there: to the dead-letter exchange, and without one it waits for its queue.
-    const isLost = letter === null && isParked && !this.#isCircle
-    const other = isLost ? targetOf(queue, false) : null
-    if (other !== null) letter = this.#rewrite(queue, this.#message, reason, other)
-    if (letter === null) {
-      const mayWait = queue.settings.keepsUnroutable || (isLost && other === null)
-      if (!mayWait || this.#isCircle || target === null) {
-        settling.settleOne(queue, chunk, sequence)
-        return 'done'
-      }
+    if (body !== null) this.#message.chunks = bodyInChunks
+    const letter = this.#letterOf(queue, dying)
+    if (letter === 'waits') {
       clock.after(refusedRetryMs, again)
       return 'later'
+    }
+    if (letter === 'nowhere') {
+      settling.settleOne(queue, chunk, sequence)
+      return 'done'
     }
     if (body !== null && this.#needsCopies(dying, letter, body)) {
       this.#copyBody(dying, body, again)
@@ -280,6 +273,23 @@ export class DeadLetters {
 
   // ---------------------------------------------------------------- the letter
 
+  /**
+   * The dead letter of the message at hand, routed. `nowhere`: no queue is to have it, and it is gone; `waits`: none can have
+   * it yet. A parking queue that is not there is replaced by the dead-letter exchange, and without one waited for.
+   */
+  #letterOf(queue: LocalQueue, { reason, isParked }: Dying): Message | 'nowhere' | 'waits' {
+    const target = targetOf(queue, isParked)
+    if (target === null) return 'nowhere'
+    const letter = this.#rewrite(queue, this.#message, reason, target)
+    if (letter !== null) return letter
+    if (this.#isCircle) return 'nowhere'
+    const other = isParked ? targetOf(queue, false) : null
+    const instead = other === null ? null : this.#rewrite(queue, this.#message, reason, other)
+    if (instead !== null) return instead
+    const mayWait = queue.settings.keepsUnroutable || (isParked && other === null)
+    return mayWait && !this.#isCircle ? 'waits' : 'nowhere'
+  }
+
   /** The dead letter, routed; null when it leads nowhere. */
   #rewrite(
     queue: LocalQueue,
@@ -329,7 +339,7 @@ export class DeadLetters {
 }
 
 /** Stands for a body that is in chunks, which need not be read to be given another name. */
-const elsewhere: Chunks = {
+const bodyInChunks: Chunks = {
   count: 0,
   bodyBytes: 0,
   read: () => {},

@@ -6,7 +6,7 @@ import type { RunQueue } from '../../base/run-queue.ts'
 import type { Position } from '../../log/log.ts'
 import type { Message } from '../message.ts'
 import type { MessageTraits } from '../message-traits.ts'
-import { EntryFlag } from '../queue/entry-chunk.ts'
+import { type EntryChunk, EntryFlag } from '../queue/entry-chunk.ts'
 import type { LocalQueue } from '../queue/local-queue.ts'
 import { isOverfull, QueueFeature } from '../queue/queue-features.ts'
 import { type DeadLetters, dyingMax } from './dead-letters.ts'
@@ -25,7 +25,7 @@ export interface EnteringPorts {
   readonly deadLetters: DeadLetters
   isServing(): boolean
   /** Loads the columns of a chunk that is away, then goes on with deliveries. */
-  loadChunk(queue: LocalQueue, chunk: import('../queue/entry-chunk.ts').EntryChunk): void
+  loadChunk(queue: LocalQueue, chunk: EntryChunk): void
 }
 
 /** What an entry needs besides position and size. Also read from records when a shard is opened. */

@@ -8,7 +8,7 @@
 import type { Clock } from '../../base/clock.ts'
 import type { RunQueue } from '../../base/run-queue.ts'
 import { Message } from '../message.ts'
-import type { ShardTopology } from '../ports.ts'
+import type { Consumer, ShardTopology } from '../ports.ts'
 import { type EntryChunk, EntryFlag } from '../queue/entry-chunk.ts'
 import type { LocalQueue } from '../queue/local-queue.ts'
 import { QueueFeature } from '../queue/queue-features.ts'
@@ -34,7 +34,7 @@ export interface ExpiryPorts {
   /** More may be ready than the limits allow. */
   enforce(queue: LocalQueue): void
   /** A lease has ended: the delivery has failed. */
-  leaseEnded(queue: LocalQueue, sequence: number, consumer: import('../ports.ts').Consumer | null): void
+  leaseEnded(queue: LocalQueue, sequence: number, consumer: Consumer | null): void
   isServing(): boolean
 }
 

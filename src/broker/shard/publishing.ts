@@ -52,10 +52,12 @@ export class Publishing {
   /** Targets that are full and refuse what is new. */
   readonly #refusing: LocalQueue[] = []
   readonly #stamp = { arrivedAt: 0, traits: new RecordTraits() }
-  /** A queue has seen the message before: its confirm waits for whatever stored it then. */
+  /** A queue has seen the message before. */
   #hasDuplicate = false
   /** What a queue with deduplication knows the message by; null when none asked. */
   #hash: Uint8Array | null = null
+  /** The entry it is the dead letter of. */
+  #source: Source | null = null
 
   constructor(ports: PublishingPorts) {
     this.#ports = ports
@@ -83,11 +85,13 @@ export class Publishing {
     const written = writer === null ? null : writer.body
     const position = this.#storeAll(message, written, null)
     const isRefused = this.#refusing.length > 0
+    // A duplicate's confirm waits for whatever stored the message before. Noted now: dead letters come this way too.
+    const confirmedWith = this.#hasDuplicate ? this.#ports.log.appended : position
     if (isRefused) this.#refuse(message, written)
     writer?.release()
     this.#ports.workOff()
     if (isRefused) confirms?.refuse(sequence)
-    else this.#confirm(this.#hasDuplicate ? this.#ports.log.appended : position, confirms, sequence)
+    else this.#confirm(confirmedWith, confirms, sequence)
   }
 
   /**
@@ -161,15 +165,17 @@ export class Publishing {
 
   /** Returns the position of the last durable record; 0 when nothing was durable. */
   #storeAll(message: Message, written: LargeBody | null, source: Source | null): Position {
-    const { traits } = this.#stamp
-    traits.set(message.traits, this.#hash, source)
+    this.#source = source
     const position =
       this.#durableCount === 0 ? 0 : this.#store(message, this.#durable, this.#durableCount, written, false)
     if (this.#transientCount > 0) this.#store(message, this.#transient, this.#transientCount, written, true)
     return position
   }
 
-  /** Appends the record (several for a very wide fanout) and enters it in each queue. Returns the last one's position. */
+  /**
+   * Appends the record (several for a very wide fanout) and enters it in each queue. Returns the last one's position. That
+   * one settles the source of a dead letter: a crash before it leaves the source as it was.
+   */
   #store(
     message: Message,
     targets: readonly LocalQueue[],
@@ -183,6 +189,8 @@ export class Publishing {
     let position = 0
     for (let from = 0; from < targetCount; from += targetsMax) {
       const count = Math.min(targetsMax, targetCount - from)
+      const isLast = from + count === targetCount
+      this.#stamp.traits.set(message.traits, this.#hash, isLast && !isTransient ? this.#source : null)
       const body = written === null ? null : bodies.named(written)
       let at = appendPublish(log, message, count, body, this.#stamp)
       const buffer = log.buffer

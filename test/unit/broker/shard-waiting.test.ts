@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
-import { ByteWriter } from '../../../src/amqp/byte-writer.ts'
-import { encodeContentHeader } from '../../../src/amqp/content-header.ts'
 import { ManualClock } from '../../../src/base/clock.ts'
 import { RunQueue } from '../../../src/base/run-queue.ts'
 import type { Message } from '../../../src/broker/message.ts'
@@ -11,18 +9,7 @@ import { definitionOf, messageOf, ShardHarness } from '../../support/shard-harne
 
 /** A message with an id that is due so many milliseconds from now. */
 function delayed(text: string, dueAt: number): Message {
-  const message = messageOf('', true)
-  const writer = new ByteWriter()
-  writer.bytes(Uint8Array.of(0, 1, 0x71), 0, 3)
-  const lengthAt = writer.reserve(4)
-  encodeContentHeader(writer, text.length, { messageId: `id-${text}` })
-  writer.patchUint32(lengthAt, writer.length - 7)
-  writer.bytes(Buffer.from(text), 0, text.length)
-  message.buffer = writer.buffer.slice(0, writer.length)
-  message.routeEnd = 3
-  message.contentStart = 3
-  message.contentEnd = writer.length
-  message.bodyBytes = text.length
+  const message = messageOf(text, true, { messageId: `id-${text}` })
   message.traits = Object.assign(new MessageTraits(), { dueAt })
   return message
 }
