@@ -2,8 +2,9 @@
  * Messages that die (rejected, expired, too many) on their way to the dead-letter exchange of their queue.
  *
  * A dead letter is an ordinary publish record that also settles the entry it comes from, so it is stored exactly when
- * its source is gone: nothing is lost by a crash between. Queues of other shards (streams) have theirs before the source goes: a crash between doubles it. A queue that refuses it (it is full
- * and refuses what is new) lets it wait in its source, held by the broker, and it is tried again.
+ * its source is gone: nothing is lost by a crash between. Only queues of other shards (streams) have theirs before the
+ * source goes, so that a crash between doubles it. A queue that refuses it (it is full and refuses what is new) lets it
+ * wait in its source, held by the broker, and it is tried again.
  *
  * Rights are not asked for here: who declared the queue was asked for write on its dead-letter exchange.
  */
