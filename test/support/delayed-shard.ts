@@ -213,11 +213,13 @@ class FarConsumer implements Consumer, DeliverySink {
   }
 }
 
-/** Things done later, in order. */
+/** Things done later, in order. What is said in one turn stays together, as it does in one batch to another node. */
 class Line {
   readonly #clock: Clock
   readonly #random: SeededRandom
-  #waiting: (() => void)[] = []
+  readonly #waiting: (() => void)[][] = []
+  /** What has been said in this turn so far. */
+  #turn: (() => void)[] | null = null
   #isMoving = false
 
   constructor(clock: Clock, random: SeededRandom) {
@@ -226,8 +228,19 @@ class Line {
   }
 
   later(action: () => void): void {
-    this.#waiting.push(action)
+    this.#thisTurn().push(action)
     if (!this.#isMoving) this.#move(this.#random.below(turnsMax))
+  }
+
+  #thisTurn(): (() => void)[] {
+    if (this.#turn === null) {
+      this.#turn = []
+      this.#waiting.push(this.#turn)
+      this.#clock.soon(() => {
+        this.#turn = null
+      })
+    }
+    return this.#turn
   }
 
   #move(turns: number): void {
@@ -235,7 +248,9 @@ class Line {
     this.#clock.soon(() => {
       if (turns > 0) return this.#move(turns - 1)
       const now = this.#waiting.splice(0, 1 + this.#random.below(this.#waiting.length))
-      for (const action of now) action()
+      // The turn that is being done now is no more added to.
+      this.#turn = null
+      for (const actions of now) for (const action of actions) action()
       this.#isMoving = false
       if (this.#waiting.length > 0) this.#move(this.#random.below(turnsMax))
     })
