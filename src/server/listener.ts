@@ -6,6 +6,7 @@ import { RunQueue } from '../base/run-queue.ts'
 import type { BrokerCommands, BrokerListener } from '../broker/commands.ts'
 import type { ConnectionDirectory, OpenConnection } from '../broker/connection-directory.ts'
 import type { Position } from '../broker/ports.ts'
+import type { ReplyRelay } from '../broker/reply-relay.ts'
 import { Congestion } from './congestion.ts'
 import { Connection } from './connection.ts'
 import { factsOf } from './connection-facts.ts'
@@ -27,6 +28,8 @@ export interface ServerOptions {
   readonly limits: ServerLimits
   /** What clients are told of us; what is left out is as in `defaultIdentity`. */
   readonly identity?: Partial<ServerIdentity>
+  /** Carries direct replies to and from other nodes. */
+  readonly replyRelay?: ReplyRelay
   /** Warren's own version. Not what clients compare with RabbitMQ's. */
   readonly version?: string
 }
@@ -60,7 +63,7 @@ export class Server implements ConnectionOwner, BrokerListener, ConnectionDirect
       logger,
       limits,
       arena: network.arena,
-      directReplies: new DirectReplies(random),
+      directReplies: new DirectReplies(random, options.replyRelay ?? null),
       runQueue: options.runQueue ?? new RunQueue(clock),
       inputTurn: new InputTurn(clock),
       turnEnd: new TurnEnd(clock),

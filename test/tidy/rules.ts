@@ -18,7 +18,15 @@ export const importTable: Readonly<Record<string, readonly string[]>> = {
     'amqp/known-headers.ts',
     'amqp/byte-writer.ts',
   ],
-  cluster: ['base', 'broker', 'log/log.ts'],
+  cluster: [
+    'base',
+    'broker',
+    'log/log.ts',
+    'amqp/byte-writer.ts',
+    'amqp/content-header.ts',
+    'amqp/field-table.ts',
+    'amqp/short-string.ts',
+  ],
   server: ['base', 'amqp', 'broker'],
   // A publish over HTTP asks for what one over AMQP does.
   management: [

@@ -58,7 +58,7 @@ export function refuseTaking(channel: Channel, name: string, method: number): vo
 }
 
 function hasConsumer(channel: Channel, name: string): boolean {
-  return channel.connection.parts.directReplies.find(channel.vhost, name) !== null
+  return channel.connection.parts.directReplies.has(channel.vhost, name)
 }
 
 function failure(text: string): ProtocolError {
