@@ -5,10 +5,13 @@
  * Not here: which options there are (`config/options.ts`) and what fits them (`config/check.ts`).
  */
 import { check, checkText } from './config/check.ts'
+import { checkCluster } from './config/cluster-settings.ts'
 import { nearest } from './config/nearest.ts'
 import { environmentName, expectation, type Option } from './config/option.ts'
 import { type Config, options } from './config/options.ts'
 
+export type { ClusterField } from './config/cluster-options.ts'
+export { type ClusterSettings, checkCluster } from './config/cluster-settings.ts'
 export type { Config } from './config/options.ts'
 
 /** Each problem is one sentence that names place, key, value and what to do instead. */
@@ -53,8 +56,10 @@ export async function loadConfig(sources: ConfigSources): Promise<LoadedConfig> 
   if (file !== null) await loading.addFile(file, sources)
   loading.addEnvironment(sources.environment)
   for (const [key, text] of sources.flags) loading.add(key, text, `--${key}`, checkText)
-  if (loading.problems.length > 0) throw new ConfigError(loading.problems)
-  return { config: fromValues(loading.values), warnings: loading.warnings }
+  const config = fromValues(loading.values)
+  const problems = loading.problems.length > 0 ? loading.problems : checkCluster(config).problems
+  if (problems.length > 0) throw new ConfigError(problems)
+  return { config, warnings: loading.warnings }
 }
 
 /** The process's environment. The only place that looks at it. */
@@ -75,8 +80,10 @@ export function configWith(given: Partial<Config>): Config {
     else if (fits(option, value)) values.set(option.key, value)
     else problems.push(`${field} = ${JSON.stringify(value)} does not fit; give ${expectation(option)}`)
   }
+  const config = fromValues(values)
+  if (problems.length === 0) problems.push(...checkCluster(config).problems)
   if (problems.length > 0) throw new ConfigError(problems)
-  return fromValues(values)
+  return config
 }
 
 /** Times are milliseconds here, which a file would have to write with their unit. */

@@ -24,6 +24,8 @@ export const ExitCode = {
   undelivered: 10,
   /** `get` found no message. */
   empty: 11,
+  /** The cluster's NATS is missing, or does not give what is needed. */
+  cluster: 12,
   /** Ended by Ctrl-C (SIGINT), in order. */
   interrupted: 130,
   /** Ended by SIGTERM, in order. */

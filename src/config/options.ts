@@ -4,6 +4,7 @@
  * When you add one: a row here is all it takes for flag-less use (TOML and environment); give it to the part that
  * needs it in `daemon.ts`, and a row in `docs/configuration.md` (a test compares).
  */
+import { clusterOptions } from './cluster-options.ts'
 import { bytes, choice, duration, fraction, integer, type Option, port, text } from './option.ts'
 
 export const options = {
@@ -83,6 +84,8 @@ export const options = {
     { default: '1GiB', min: '0B', max: '1024TiB' },
     'Free disk space below which publishers are blocked.',
   ),
+
+  ...clusterOptions,
 
   uncommittedBytesMax: bytes(
     'limits.uncommitted',

@@ -19,13 +19,13 @@ import { SystemFiles } from '../base/system-files.ts'
 import { SystemNetwork } from '../base/system-network.ts'
 import type { Client } from '../client/client.ts'
 import type { ConnectOptions } from '../client/index.ts'
-import { type Config, ConfigError, configWith } from '../config.ts'
+import { type ClusterField, type Config, ConfigError, configWith } from '../config.ts'
 import { type Daemon, startDaemon, type World } from '../daemon.ts'
 import { StartError } from '../start-error.ts'
 
 /** Options of a node that have no parameter of their own, by their names there; times in milliseconds, sizes in bytes. */
 export type BrokerLimits = Partial<
-  Omit<Config, 'host' | 'port' | 'httpPort' | 'dataDirectory' | 'definitions' | 'logLevel'>
+  Omit<Config, 'host' | 'port' | 'httpPort' | 'dataDirectory' | 'definitions' | 'logLevel' | ClusterField>
 >
 
 export interface BrokerOptions {

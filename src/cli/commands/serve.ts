@@ -75,6 +75,7 @@ const exitCodes = {
   address: ExitCode.address,
   definitions: ExitCode.usage,
   options: ExitCode.usage,
+  cluster: ExitCode.cluster,
 } as const
 
 async function stopWhenAsked(daemon: Daemon, signals: StopSignals, config: Config, logger: Logger): Promise<ExitCode> {
