@@ -65,10 +65,14 @@ export class BrokerProcess {
   /** A broker that listens. */
   static async start(options: BrokerOptions = {}): Promise<BrokerProcess> {
     if (externalUrl !== undefined) return new BrokerProcess(new URL(externalUrl), true, options)
-    const address = new URL(`amqp://guest:guest@127.0.0.1:${await freePort()}`)
-    const broker = new BrokerProcess(address, false, options)
+    const broker = await BrokerProcess.prepare(options)
     await broker.restart()
     return broker
+  }
+
+  /** A broker of our own that has not been started. */
+  static async prepare(options: BrokerOptions): Promise<BrokerProcess> {
+    return new BrokerProcess(new URL(`amqp://guest:guest@127.0.0.1:${await freePort()}`), false, options)
   }
 
   /** With vhost `/`, as `amqp://` URLs spell it. */

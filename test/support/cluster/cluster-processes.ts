@@ -1,0 +1,168 @@
+/**
+ * Nodes of a cluster as a user runs them: `warren serve --node-name … --peers …` as child processes on loopback, each with
+ * a nats-server of its own as its child. Each can be killed, frozen and started again on its data, and so can its server.
+ *
+ * Invariant: nothing outlives this process; servers of nodes that were killed are killed with them.
+ */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createServer, type Server } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { BrokerProcess, freePort } from '../broker-process.ts'
+
+/** How long a cluster may take from nothing to all of its nodes listening: NATS elects its leaders first. */
+const readyMsMax = 60_000
+/** Ports that a node takes from its own on: links, routes, clients of its nats-server. */
+const portsPerNode = 3
+
+export interface ClusterOptions {
+  readonly nodes?: number
+  /** More arguments for each node. */
+  readonly args?: readonly string[]
+  /** Whether each node has a port for HTTP. */
+  readonly hasHttp?: boolean
+}
+
+export class ClusterProcesses {
+  readonly nodes: readonly ClusterNode[]
+  readonly #folder: string
+
+  private constructor(nodes: readonly ClusterNode[], folder: string) {
+    this.nodes = nodes
+    this.#folder = folder
+  }
+
+  static async start(options: ClusterOptions = {}): Promise<ClusterProcesses> {
+    const folder = mkdtempSync(join(tmpdir(), 'warren-cluster-'))
+    const names = Array.from({ length: options.nodes ?? 3 }, (_, index) => `n${index + 1}`)
+    const ports = await freeRuns(names.length)
+    const peers = names.map((name, index) => `${name}=127.0.0.1:${ports[index]}`).join(',')
+    const nodes: ClusterNode[] = []
+    for (const name of names) {
+      const http = options.hasHttp === true ? ['--http-port', String(await freePort())] : []
+      const args = ['--node-name', name, '--peers', peers, ...http, ...(options.args ?? [])]
+      const broker = await BrokerProcess.prepare({ args, dataDirectory: join(folder, name) })
+      nodes.push(new ClusterNode(name, broker, Number(http[1] ?? 0)))
+    }
+    const cluster = new ClusterProcesses(nodes, folder)
+    for (const { broker } of nodes) broker.spawn()
+    try {
+      await Promise.all(nodes.map(({ broker }) => broker.untilListening(readyMsMax)))
+    } catch (error) {
+      await cluster.kill()
+      throw error
+    }
+    return cluster
+  }
+
+  node(index: number): ClusterNode {
+    const node = this.nodes[index]
+    if (node === undefined) throw new Error(`there is no node ${index}`)
+    return node
+  }
+
+  /** Ends all in order, all at once, and removes their data. */
+  async stop(): Promise<void> {
+    const ended = await Promise.allSettled(this.nodes.map(({ broker }) => broker.stop()))
+    await this.kill()
+    for (const { status, reason } of ended as PromiseRejectedResult[]) if (status === 'rejected') throw reason
+  }
+
+  async kill(): Promise<void> {
+    for (const node of this.nodes) {
+      node.thaw()
+      await node.broker.kill()
+      node.killServer()
+    }
+    rmSync(this.#folder, { recursive: true, force: true })
+  }
+}
+
+export class ClusterNode {
+  readonly name: string
+  readonly broker: BrokerProcess
+  /** 0: none. */
+  readonly httpPort: number
+  #frozen: number[] = []
+
+  constructor(name: string, broker: BrokerProcess, httpPort: number) {
+    this.name = name
+    this.broker = broker
+    this.httpPort = httpPort
+  }
+
+  /** Of the nats-server that it runs; null when there is none. */
+  get serverPid(): number | null {
+    try {
+      const pid = Number.parseInt(readFileSync(join(this.broker.dataDirectory, 'nats', 'nats-server.pid'), 'utf8'), 10)
+      return Number.isSafeInteger(pid) && isRunning(pid) ? pid : null
+    } catch {
+      return null
+    }
+  }
+
+  killServer(): void {
+    const pid = this.serverPid
+    if (pid !== null) process.kill(pid, 'SIGKILL')
+  }
+
+  /** The whole machine goes: broker and server at once. */
+  async crash(): Promise<void> {
+    this.killServer()
+    await this.broker.kill()
+    this.killServer()
+  }
+
+  /** Broker, server or both stand still until `thaw`. */
+  freeze(what: 'broker' | 'server' | 'both'): void {
+    const pids = [what === 'server' ? null : this.broker.pid, what === 'broker' ? null : this.serverPid]
+    for (const pid of pids) {
+      if (pid === null || pid === undefined) continue
+      process.kill(pid, 'SIGSTOP')
+      this.#frozen.push(pid)
+    }
+  }
+
+  thaw(): void {
+    for (const pid of this.#frozen.splice(0)) if (isRunning(pid)) process.kill(pid, 'SIGCONT')
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** First ports of `count` runs of neighbouring ports that were free a moment ago. */
+async function freeRuns(count: number): Promise<number[]> {
+  const runs: number[] = []
+  while (runs.length < count) {
+    const first = 20_000 + Math.floor(Math.random() * 10_000) * portsPerNode
+    const isTaken = runs.some((run) => Math.abs(run - first) < portsPerNode)
+    if (!isTaken && (await areFree(first))) runs.push(first)
+  }
+  return runs
+}
+
+async function areFree(first: number): Promise<boolean> {
+  const held: Server[] = []
+  try {
+    for (let port = first; port < first + portsPerNode; port++) held.push(await hold(port))
+    return true
+  } catch {
+    return false
+  } finally {
+    for (const server of held) server.close()
+  }
+}
+
+function hold(port: number): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    const server = createServer().once('error', reject)
+    server.listen(port, '127.0.0.1', () => resolve(server))
+  })
+}
