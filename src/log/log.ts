@@ -112,3 +112,14 @@ export class LogFailed extends Error {
 export class LogDamaged extends Error {
   readonly code = 'LOG_DAMAGED'
 }
+export class LogDamaged extends Error {
+  readonly code = 'LOG_DAMAGED'
+}
+
+/** Another owner writes this log now. Whatever was appended and is not committed never will be by this one. */
+export class LogDeposed extends LogFailed {}
+
+/** The log's store holds less than it had committed, or something else: a majority has lost what it promised to keep. */
+export class LogWentBack extends Error {
+  readonly code = 'LOG_WENT_BACK'
+}

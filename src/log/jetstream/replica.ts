@@ -1,0 +1,93 @@
+/**
+ * A node's copy of a replicated log: a local directory kept level with the log's stream, from which the log is opened when
+ * this node becomes its owner.
+ */
+import type { Clock } from '../../base/clock.ts'
+import type { Files } from '../../base/files.ts'
+import type { Logger } from '../../base/logger.ts'
+import type { Random } from '../../base/random.ts'
+import type { Log, LogListener, Position } from '../log.ts'
+import type { FrameStream } from './frame-stream.ts'
+
+/** A frame that a majority has stored. Who knows one knows the log up to it: the chain binds all frames before. */
+export interface FrameMark {
+  /** Frames of the log before this one; -1: none was ever stored. */
+  readonly ordinal: number
+  readonly chain: number
+}
+
+export interface ReplicaListener {
+  /**
+   * Each record of the log from the first live one on, in order, once it is committed; those of the local directory before
+   * `openReplica` resolves, in slices of 2 ms. The bytes are valid during the call only. Without it records are not looked at.
+   */
+  record?(position: Position, buffer: Uint8Array, start: number, end: number): void
+  /** Everything up to this position is committed and has been told. */
+  advanced?(position: Position): void
+  /** The copy cannot go on: `LogDamaged`, `LogWentBack` or a failed write. Last call. Close it and open another. */
+  failed(error: Error): void
+}
+
+export interface ReplicaOptions {
+  readonly stream: FrameStream
+  readonly files: Files
+  /** Belongs to this replica alone, and holds nothing that the stream has not. */
+  readonly directory: string
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger?: Logger
+  /** What messages call the log. */
+  readonly name?: string
+  readonly listener?: ReplicaListener
+  /** Sizes of segments that this node begins as the owner, in bytes. */
+  readonly segmentBytes?: number
+  readonly firstSegmentBytes?: number
+  /** Pages kept in memory for readers, in bytes. */
+  readonly cacheBytes?: number
+  /** Bytes of the local file system below which the log says that it is full. */
+  readonly roomBytesMin?: number
+  /** Only for a new log: a power of two, at most 512 KiB, so that a frame fits into a message. A record is at most half a page long. */
+  readonly pageBytes?: number
+}
+
+/** The log of an owner. `committed` promises that a majority has stored and synced it. */
+export interface ReplicatedLog extends Log {
+  listener: LogListener | null
+  /** Above the terms of all owners before. */
+  readonly term: number
+  readonly lastCommitted: FrameMark
+  /** Rejects with `LogWentBack` when the log does not hold this frame, which was once committed. */
+  verify(mark: FrameMark): Promise<void>
+  /**
+   * Gives up: what is not committed is not waited for any more and may be stored or not; `failed` is called. While an
+   * append's outcome is unknown, the log otherwise waits for as long as it takes. `close` afterwards.
+   */
+  abandon(reason: string): void
+  /** True while the outcome of an append is unknown, or the stream has no room for it: for alarms. */
+  readonly isStalled: boolean
+}
+
+export interface Replica {
+  /** Of the last record that is committed and has been told; 0 before the first. */
+  readonly position: Position
+  readonly lastCommitted: FrameMark
+  /** Resolves when everything that the stream held at the call has been told. Rejects when the replica has failed or is closed. */
+  caughtUp(): Promise<void>
+  /** Waits for the frame if need be. Rejects with `LogWentBack`, and fails, when the stream does not hold it. */
+  verify(mark: FrameMark): Promise<void>
+  /**
+   * Stops following and becomes the owner, with a term of at least `term`. When it resolves, its epoch is committed and read
+   * back and all records before it have been told. Rejects with `LogDeposed` when another owner was faster. The replica is then
+   * closed, whatever the outcome; the directory is the log's until that is closed.
+   */
+  takeOver(term: number): Promise<ReplicatedLog>
+  /** Use nothing afterwards. */
+  close(): Promise<void>
+}
+
+/**
+ * Opens the copy in a directory, or makes one, and follows the stream. Resolves when what was there has been checked and
+ * told; `caughtUp` says when it is level. What is there is discarded and read again from the stream when it is
+ * damaged or of another log. Rejects with `LogWentBack` when it holds committed frames that the stream does not have.
+ */
+export declare function openReplica(options: ReplicaOptions): Promise<Replica>
