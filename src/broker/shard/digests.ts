@@ -11,6 +11,7 @@ import type { LocalQueue } from '../queue/local-queue.ts'
 import { buildDigest } from './digest-builder.ts'
 import { noteRun } from './digest-rows.ts'
 import type { LargeBodies } from './large-bodies.ts'
+import type { Origins } from './origins.ts'
 import { queueStates } from './queue-state.ts'
 import { digestHeaderBytes, indexRowBytes, readDigestRow } from './segment-digest.ts'
 import type { Settlements } from './settlements.ts'
@@ -25,6 +26,7 @@ export interface DigestsPorts {
   readonly logger: Logger
   readonly bodies: LargeBodies
   readonly settlements: Settlements
+  readonly origins: Origins
   /** A digest has been written. */
   written(): void
   failed(error: Error): void
@@ -94,7 +96,7 @@ export class Digests {
 
   async #write(segment: Segment): Promise<void> {
     if (this.#isStopped) return
-    const { bodies, settlements, runQueue } = this.#ports
+    const { log, bodies, settlements, origins, runQueue } = this.#ports
     const queues = this.#touched.filter((queue) => !queue.isDead)
     const digest = await inSlices(
       runQueue,
@@ -110,6 +112,8 @@ export class Digests {
     if (this.#isStopped) return
     // Whatever the digest knows to be settled must stand in the log before it.
     settlements.flush()
+    // From now on nobody reads the segment's records, and it may be freed.
+    origins.append(log)
     await this.caughtUp()
     if (this.#isStopped) return
     while (!(await this.#isStored(segment, digest))) {

@@ -14,6 +14,7 @@ import { isLong, neededParts, noteRun, rowBytesOf, wholeEnd, wholeFrom } from '.
 import { type PlacedEntry, putAside } from './entering.ts'
 import { Fates, rememberId } from './fates.ts'
 import { type LargeBodies, LargeBody } from './large-bodies.ts'
+import type { Origins } from './origins.ts'
 import type { Paging } from './paging.ts'
 import { arrivedAtOf, readChunkList, readPublishTargets } from './publish-record.ts'
 import { type QueueState, readQueueState } from './queue-state.ts'
@@ -52,6 +53,7 @@ export interface OpeningParts {
   readonly logger: Logger
   readonly runQueue: RunQueue
   readonly queues: ReadonlyMap<number, LocalQueue>
+  readonly origins: Origins
   touch(queue: LocalQueue, position: Position): void
 }
 
@@ -186,6 +188,8 @@ export class Opening {
         return this.#applyFailed(position, buffer, start)
       case RecordKind.waits:
         return this.#applyWaits(position, buffer, start)
+      case RecordKind.origins:
+        return this.#parts.origins.read(buffer, start)
       default:
         throw new UnknownRecord(
           `record kind ${buffer[start]} of ${end - start} bytes at position ${position}: this version does not know it; start the version that wrote it`,
@@ -197,8 +201,11 @@ export class Opening {
   #applyPublish(position: Position, buffer: Uint8Array, start: number, only: ReadonlySet<number> | null = null): void {
     const targets = readPublishTargets(buffer, start)
     this.#traits.read(buffer, targets.traitsAt, targets.traitsBytes)
-    const { source, hash } = this.#traits
+    const { source, hash, origin } = this.#traits
     const arrivedAt = arrivedAtOf(buffer, start)
+    // A copy of an older record says nothing that its original has not said.
+    if (origin !== null && only === null && (targets.flags & PublishFlag.moved) === 0)
+      this.#parts.origins.stored(origin)
     if (source !== null && only === null) this.#applySource(position, source)
     if ((targets.flags & PublishFlag.chunked) !== 0 && only === null) {
       const list = readChunkList(buffer, start)
@@ -209,7 +216,7 @@ export class Opening {
       if (queue === undefined || only?.has(queue.id) === false) continue
       const sequence = readU64(buffer, at + 8)
       if ((targets.flags & PublishFlag.chunked) !== 0 && only === null)
-        this.#lastBody().targets.push({ queueId: queue.id, sequence })
+        this.#bodies.at(-1)?.targets.push({ queueId: queue.id, sequence })
       this.#putRead(queue, { sequence, position, size: targets.bodyBytes, flags: EntryFlag.live, arrivedAt })
       if (only !== null) continue
       if (hash !== null) rememberId(queue, hash, arrivedAt)
@@ -309,10 +316,6 @@ export class Opening {
   #addBody(body: LargeBody, position: Position): void {
     this.#bodies.push(body)
     this.#parts.bodies.name(body, position, false)
-  }
-
-  #lastBody(): LargeBody {
-    return this.#bodies[this.#bodies.length - 1] as LargeBody
   }
 
   // ---------------------------------------------------------------- when everything is read

@@ -17,6 +17,7 @@ import { QueueFeature, wouldOverflow } from '../queue/queue-features.ts'
 import type { Delivery } from './delivery.ts'
 import type { Entering } from './entering.ts'
 import { type LargeBodies, type LargeBody, LargeBodyWriter } from './large-bodies.ts'
+import type { Origin, Origins } from './origins.ts'
 import type { PendingConfirms } from './pending-confirms.ts'
 import { appendPublish, targetsMax, writeTarget } from './publish-record.ts'
 import { RecordTraits, type Source } from './record-traits.ts'
@@ -33,6 +34,7 @@ export interface PublishingPorts {
   readonly clock: Clock
   readonly entering: Entering
   readonly topology: ShardTopology
+  readonly origins: Origins
   touch(queue: LocalQueue, position: Position): void
   /** Messages may have died to make room: some of them are sent on. */
   workOff(): void
@@ -58,6 +60,8 @@ export class Publishing {
   #hash: Uint8Array | null = null
   /** The entry it is the dead letter of. */
   #source: Source | null = null
+  /** The node that sent it, and its number there; null for all that clients of this node publish. */
+  #origin: Origin | null = null
 
   constructor(ports: PublishingPorts) {
     this.#ports = ports
@@ -92,6 +96,20 @@ export class Publishing {
     this.#ports.workOff()
     if (isRefused) confirms?.refuse(sequence)
     else this.#confirm(confirmedWith, confirms, sequence)
+  }
+
+  /** Another node's publish: what is stored of it says so. */
+  publishFrom(
+    origin: Origin,
+    message: Message,
+    queues: readonly Queue[],
+    count: number,
+    confirms: ConfirmSink | null,
+    sequence: number,
+  ): void {
+    this.#origin = origin
+    this.publish(message, queues, count, confirms, sequence)
+    this.#origin = null
   }
 
   /**
@@ -168,6 +186,8 @@ export class Publishing {
     this.#source = source
     const position =
       this.#durableCount === 0 ? 0 : this.#store(message, this.#durable, this.#durableCount, written, false)
+    if (this.#origin !== null && position !== 0) this.#ports.origins.stored(this.#origin)
+    this.#origin = null
     if (this.#transientCount > 0) this.#store(message, this.#transient, this.#transientCount, written, true)
     return position
   }
@@ -190,7 +210,9 @@ export class Publishing {
     for (let from = 0; from < targetCount; from += targetsMax) {
       const count = Math.min(targetsMax, targetCount - from)
       const isLast = from + count === targetCount
-      this.#stamp.traits.set(message.traits, this.#hash, isLast && !isTransient ? this.#source : null)
+      const isLastStored = isLast && !isTransient
+      const source = isLastStored ? this.#source : null
+      this.#stamp.traits.set(message.traits, this.#hash, source, isLastStored ? this.#origin : null)
       const body = written === null ? null : bodies.named(written)
       let at = appendPublish(log, message, count, body, this.#stamp)
       const buffer = log.buffer

@@ -5,17 +5,20 @@
  *     u8 which of the parts are there, u8 priority, u16 group bytes
  *     [u48 due at] [u48 expiration in ms] [group, UTF-8] [deduplication hash, 16 bytes]
  *     [source: u64 queue id, u64 sequence]       a dead letter: this entry is settled by this record
+ *     [origin: u32 incarnation, u48 number]      another node sent it, as its publish with this number
  *     [u16 bytes, keys of BCC: u8 bytes, key]
  */
 
 import { decodeShortString, encodedBytes, encodeText } from '../../amqp/short-string.ts'
 import { blindKeyBytesMax, groupBytesMax, type MessageTraits } from '../message-traits.ts'
-import { readU16, readU48, readU64, writeU16, writeU48, writeU64 } from './records.ts'
+import type { Origin } from './origins.ts'
+import { readU16, readU32, readU48, readU64, writeU16, writeU32, writeU48, writeU64 } from './records.ts'
 
-const Part = { due: 1, expiration: 2, hash: 4, source: 8, blindKeys: 16 } as const
+const Part = { due: 1, expiration: 2, hash: 4, source: 8, blindKeys: 16, origin: 32 } as const
 const fixedBytes = 4
 const noKeys: readonly string[] = []
 export const hashBytes = 16
+const originBytes = 10
 
 /** The entry that a dead letter comes from, where the log knows it. */
 export interface Source {
@@ -25,16 +28,21 @@ export interface Source {
 
 /** Gathers the bytes for one record; used again and again. */
 export class RecordTraits {
-  bytes: Uint8Array = new Uint8Array(fixedBytes + 12 + groupBytesMax + hashBytes + 16)
+  bytes: Uint8Array = new Uint8Array(fixedBytes + 12 + groupBytesMax + hashBytes + 16 + originBytes)
   length = 0
 
   clear(): void {
     this.length = 0
   }
 
-  set(traits: MessageTraits | null, hash: Uint8Array | null, source: Source | null): void {
+  set(
+    traits: MessageTraits | null,
+    hash: Uint8Array | null,
+    source: Source | null,
+    origin: Origin | null = null,
+  ): void {
     this.length = 0
-    if (traits === null && hash === null && source === null) return
+    if (traits === null && hash === null && source === null && origin === null) return
     const { bytes } = this
     let at = fixedBytes
     let parts = 0
@@ -63,6 +71,12 @@ export class RecordTraits {
       writeU64(bytes, at, source.queueId)
       writeU64(bytes, at + 8, source.sequence)
       at += 16
+    }
+    if (origin !== null) {
+      parts |= Part.origin
+      writeU32(bytes, at, origin.incarnation)
+      writeU48(bytes, at + 4, origin.number)
+      at += originBytes
     }
     if (traits !== null && traits.blindKeys.length > 0) {
       parts |= Part.blindKeys
@@ -103,6 +117,7 @@ export class ReadTraits {
   group = ''
   hash: Uint8Array | null = null
   source: Source | null = null
+  origin: Origin | null = null
   blindKeys: readonly string[] = noKeys
 
   /** Reads `length` bytes at `at`; 0 is nothing at all. */
@@ -113,6 +128,7 @@ export class ReadTraits {
     this.group = ''
     this.hash = null
     this.source = null
+    this.origin = null
     this.blindKeys = noKeys
     if (length === 0) return
     const parts = buffer[at] as number
@@ -136,6 +152,10 @@ export class ReadTraits {
     if ((parts & Part.source) !== 0) {
       this.source = { queueId: readU64(buffer, cursor), sequence: readU64(buffer, cursor + 8) }
       cursor += 16
+    }
+    if ((parts & Part.origin) !== 0) {
+      this.origin = { incarnation: readU32(buffer, cursor), number: readU48(buffer, cursor + 4) }
+      cursor += originBytes
     }
     if ((parts & Part.blindKeys) !== 0) this.blindKeys = readKeys(buffer, cursor)
   }

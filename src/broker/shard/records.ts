@@ -22,6 +22,8 @@ export const RecordKind = {
   failed: 6,
   /** One entry is not ready before a time: it waits to be tried again, or was given another time. */
   waits: 7,
+  /** What other nodes have published here: says again what is in records before it. */
+  origins: 8,
 } as const
 
 export const PublishFlag = {

@@ -5,6 +5,8 @@
 import type { Log, LogListener, Position } from '../../log/log.ts'
 import type { LocalQueue } from '../queue/local-queue.ts'
 import { QueueFeature } from '../queue/queue-features.ts'
+import { Claiming } from './claiming.ts'
+import { CommitWaiters } from './commit-waiters.ts'
 import { Congestion } from './congestion.ts'
 import { Consuming } from './consuming.ts'
 import { DeadLetters } from './dead-letters.ts'
@@ -17,6 +19,7 @@ import { Expiry } from './expiry.ts'
 import { Failing } from './failing.ts'
 import { LargeBodies } from './large-bodies.ts'
 import { Mover } from './mover.ts'
+import { Origins } from './origins.ts'
 import { Paging } from './paging.ts'
 import { PendingConfirms } from './pending-confirms.ts'
 import { Publishing } from './publishing.ts'
@@ -49,12 +52,14 @@ export class ShardParts {
   readonly log: Log & { listener: LogListener | null }
   readonly scratch: Log & { listener: LogListener | null }
   readonly confirms = new PendingConfirms()
+  readonly origins = new Origins()
   readonly congestion: Congestion
   readonly usage: ScratchUsage
   readonly bodies: LargeBodies
   readonly digests: Digests
   readonly settlements: Settlements
   readonly settling: Settling
+  readonly commitWaiters: CommitWaiters
   readonly marks: SentMarks
   readonly stored: StoredEntries
   readonly paging: Paging
@@ -67,6 +72,7 @@ export class ShardParts {
   readonly retiming: Retiming
   readonly scheduled: Scheduled
   readonly consuming: Consuming
+  readonly claiming: Claiming
   readonly publishing: Publishing
   readonly reclaim: Reclaim
   readonly emptying: EmptyingPorts
@@ -82,6 +88,7 @@ export class ShardParts {
     this.usage = new ScratchUsage(scratch, options.scratchSegmentBytes)
     this.bodies = new LargeBodies({ log, scratch, usage: this.usage, appended: () => this.congestion.appended() })
     this.settlements = new Settlements(log, clock, touch)
+    this.commitWaiters = new CommitWaiters(log, this.settlements)
     this.digests = newDigests(this, options, host)
     this.settling = new Settling(this.settlements, this.bodies, this.usage)
     this.marks = new SentMarks(log, touch)
@@ -97,6 +104,7 @@ export class ShardParts {
     this.entering = new Entering({ runQueue, deadlines, delivery, deadLetters, isServing, loadChunk })
     const used = (queue: LocalQueue): void => this.used(queue, clock.now())
     const enforce = (queue: LocalQueue): void => this.entering.enforce(queue)
+    this.claiming = new Claiming({ clock, deadlines, loadChunk: (queue, chunk) => paging.loadNow(queue, chunk) })
     this.consuming = new Consuming({ delivery, settling, clock, deadlines, used, isServing })
     const { failing } = this
     this.scheduled = new Scheduled({ clock, stored, settling, settlements, failing, deadlines, isServing })
@@ -127,9 +135,9 @@ export class ShardParts {
 type Touch = (queue: LocalQueue, position: Position) => void
 
 function newDigests(parts: ShardParts, { log, clock, runQueue, logger }: ShardOptions, host: ShardHost): Digests {
-  const { bodies, settlements } = parts
+  const { bodies, settlements, origins } = parts
   const { digestWritten, failed } = host
-  return new Digests({ log, clock, runQueue, logger, bodies, settlements, written: digestWritten, failed })
+  return new Digests({ log, clock, runQueue, logger, bodies, settlements, origins, written: digestWritten, failed })
 }
 
 function newPaging(parts: ShardParts, options: ShardOptions, { failed }: ShardHost): Paging {
@@ -183,7 +191,7 @@ function newDeadLetters(parts: ShardParts, options: ShardOptions, { isServing, f
 
 function newPublishing(parts: ShardParts, options: ShardOptions, { queues }: ShardHost, touch: Touch): Publishing {
   const { log, scratch, topology, clock } = options
-  const { usage, bodies, delivery, confirms, entering } = parts
+  const { usage, bodies, delivery, confirms, entering, origins } = parts
   return new Publishing({
     log,
     scratch,
@@ -194,6 +202,7 @@ function newPublishing(parts: ShardParts, options: ShardOptions, { queues }: Sha
     topology,
     clock,
     entering,
+    origins,
     touch,
     workOff: () => parts.deadLetters.workOff(workedOffPerPublish),
     refused: (queue, message, body) => parts.deadLetters.refuse(queue, message, body),

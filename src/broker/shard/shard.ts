@@ -29,6 +29,7 @@ import { noQueue, noShard } from './consuming.ts'
 import { Emptying } from './emptying.ts'
 import { LeavingQueues } from './leaving-queues.ts'
 import { Opening } from './opening.ts'
+import type { Origin, Origins } from './origins.ts'
 import type { ShardOptions } from './shard-options.ts'
 import { ShardParts } from './shard-parts.ts'
 
@@ -46,11 +47,13 @@ export class Shard implements ShardCommands {
   readonly #face: ShardCommands
   readonly #leaving: LeavingQueues
   #state: State = 'opening'
+  #awaitsClaims: boolean
   /** What failed while it was opening. */
   #failure: Error | null = null
 
   private constructor(options: ShardOptions) {
     this.#options = options
+    this.#awaitsClaims = options.awaitsClaims ?? false
     this.#face = options.face?.(this) ?? this
     this.#leaving = new LeavingQueues(options.topology, options.runQueue, (queue) => this.#forget(queue))
     this.#parts = new ShardParts(options, {
@@ -89,6 +92,7 @@ export class Shard implements ShardCommands {
       logger: options.logger,
       runQueue: options.runQueue,
       queues: shard.#queues,
+      origins: shard.#parts.origins,
       touch: shard.#parts.digests.touch,
     })
     const withoutDigest = await opening.run()
@@ -103,6 +107,10 @@ export class Shard implements ShardCommands {
     for (const segment of withoutDigest) this.#parts.digests.sealed(segment)
     this.#parts.paging.sweep(this.#queues.values(), this.#parts.digests.digestedBelow)
     this.#parts.reclaim.start()
+    if (!this.#awaitsClaims) this.#watchAll()
+  }
+
+  #watchAll(): void {
     const now = this.#options.clock.now()
     for (const queue of this.#queues.values()) {
       queue.usedAt = now
@@ -168,6 +176,21 @@ export class Shard implements ShardCommands {
     this.#parts.congestion.appended()
   }
 
+  /** Another node's publish, with the number it gave it. Without a number (0) it is like any other. */
+  publishFrom(
+    origin: Origin,
+    message: Message,
+    queues: readonly Queue[],
+    count: number,
+    confirms: ConfirmSink | null,
+    sequence: number,
+  ): void {
+    if (origin.number === 0 || this.#state !== 'serving')
+      return this.publish(message, queues, count, confirms, sequence)
+    this.#parts.publishing.publishFrom(origin, message, queues, count, confirms, sequence)
+    this.#parts.congestion.appended()
+  }
+
   openBody(isPersistent: boolean, bodyBytes: number): BodyWriter {
     return this.#parts.bodies.openWriter(isPersistent, bodyBytes)
   }
@@ -205,6 +228,33 @@ export class Shard implements ShardCommands {
 
   extendLease(queue: Queue, consumer: Consumer | null, sequence: number, ms: number): void {
     this.#parts.consuming.extendLease(queue as LocalQueue, consumer, sequence, ms)
+  }
+
+  // ---------------------------------------------------------------- what an earlier owner did
+
+  get isServing(): boolean {
+    return this.#state === 'serving'
+  }
+
+  /** What other nodes have published here. */
+  get origins(): Origins {
+    return this.#parts.origins
+  }
+
+  /** See `claiming.ts`. Before anything is delivered. */
+  async claim(queue: Queue, consumer: Consumer | null, first: number, last: number): Promise<number> {
+    return this.isServing ? await this.#parts.claiming.claim(queue as LocalQueue, consumer, first, last) : 0
+  }
+
+  /** What nobody has claimed by now is ready: it may expire, and limits hold. */
+  claimsMade(): void {
+    if (this.#awaitsClaims && this.isServing) this.#watchAll()
+    this.#awaitsClaims = false
+  }
+
+  /** Calls back when all that was done so far is committed, perhaps at once; not at all when the shard fails before. */
+  whenCommitted(done: () => void): void {
+    this.#parts.commitWaiters.add(done)
   }
 
   /** A policy gives the queue other settings: what is above a limit goes, what is too old expires. */
@@ -268,6 +318,7 @@ export class Shard implements ShardCommands {
     this.#parts.marks.committed(position, (queue) => this.#parts.delivery.pumpLater(queue))
     this.#parts.digests.committed(position)
     this.#parts.congestion.committed()
+    this.#parts.commitWaiters.committed(position)
   }
 
   #roomChanged(): void {
