@@ -115,6 +115,7 @@ function definitionOf(id: number, name: string, isDurable: boolean): QueueDefini
     isDurable,
     isAutoDelete: false,
     exclusiveOwner: null,
+    shardId: 0,
     arguments: emptyTable,
     settings: plainSettings,
     queue: null,

@@ -252,6 +252,7 @@ export class FakeVhost implements VhostCommands {
           name,
           isDurable: args.isDurable,
           isAutoDelete: false,
+          shardId: 0,
           settings: plainSettings,
         }
         this.queues.set(name, new FakeQueue({ ...definition, exclusiveOwner, arguments: emptyTable, queue: null }))

@@ -132,6 +132,7 @@ export function definitionOf(
     isDurable,
     isAutoDelete: false,
     exclusiveOwner: null,
+    shardId: 0,
     arguments: emptyTable,
     settings: { ...plainSettings, ...settings },
     queue: null,

@@ -17,6 +17,7 @@ export class DeclaredQueue implements QueueDefinition {
   readonly isDurable: boolean
   readonly isAutoDelete: boolean
   readonly exclusiveOwner: number | null
+  readonly shardId: number
   readonly arguments: FieldTable
   settings: QueueSettings
   /** What applies to it of the vhost's policies. */
@@ -30,13 +31,14 @@ export class DeclaredQueue implements QueueDefinition {
   isGone = false
   stored: StoredRecord | null = null
 
-  constructor(id: number, home: VhostState, properties: QueueProperties) {
+  constructor(id: number, home: VhostState, properties: QueueProperties & { readonly shardId?: number }) {
     this.id = id
     this.home = home
     this.name = properties.name
     this.isDurable = properties.isDurable
     this.isAutoDelete = properties.isAutoDelete
     this.exclusiveOwner = properties.exclusiveOwner
+    this.shardId = properties.shardId ?? 0
     this.arguments = properties.arguments
     this.settings = noPolicy.settingsFor(properties.arguments)
     this.applyPolicy()

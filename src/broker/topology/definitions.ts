@@ -11,19 +11,22 @@ import { DeclaredQueue } from './declared-queue.ts'
 import { Detaching, detachedAtOnceMax } from './detaching.ts'
 import { Exchange } from './exchange.ts'
 import { LiveRecords, StoredRecord } from './live-records.ts'
+import type { ClusterNode } from './node-row.ts'
+import { OwnedQueues } from './owned-queues.ts'
 import { ParkedRecords } from './parked-records.ts'
 import type { Policy } from './policy.ts'
 import { predeclaredExchanges } from './predeclared.ts'
-import { recordOf } from './record-of.ts'
 import type {
   BindingRecord,
   DefinitionRecord,
   ExchangeRecord,
+  NodeRecord,
   QueueRecord,
   TopologyRecord,
   VhostRecord,
 } from './records.ts'
 import { needsOf } from './records.ts'
+import { isReplaced } from './said-again.ts'
 import { VhostDefinitions } from './vhost-definitions.ts'
 import type { VhostLimits, VhostMetadata } from './vhost-rows.ts'
 import { VhostState } from './vhost-state.ts'
@@ -37,8 +40,9 @@ import { VhostState } from './vhost-state.ts'
  */
 export class Definitions {
   readonly vhosts = new Map<string, VhostState>()
-  /** Exclusive queues by the session that owns them. */
-  readonly exclusiveQueues = new Map<number, Set<DeclaredQueue>>()
+  readonly ownedQueues = new OwnedQueues()
+  /** The nodes that count, by incarnation. */
+  readonly nodes = new Map<number, ClusterNode>()
   readonly live = new LiveRecords()
   readonly #byId = new Map<number, Definition>()
   readonly #parked = new ParkedRecords()
@@ -152,6 +156,8 @@ export class Definitions {
         return this.#ofVhosts.makeLimits(record)
       case 'vhost-metadata':
         return this.#ofVhosts.makeMetadata(record)
+      case 'node':
+        return this.#makeNode(record)
       default:
         return assertNever(record)
     }
@@ -160,6 +166,12 @@ export class Definitions {
   #makeTerm(id: number, term: number): Term {
     this.#term = { kind: 'term', id, term, stored: null }
     return this.#term
+  }
+
+  #makeNode({ id, incarnation }: NodeRecord): ClusterNode {
+    const node: ClusterNode = { kind: 'node', id, incarnation, stored: null }
+    this.nodes.set(incarnation, node)
+    return node
   }
 
   #makeVhost(record: VhostRecord): VhostState {
@@ -186,11 +198,7 @@ export class Definitions {
     const queue = new DeclaredQueue(record.id, vhost, record)
     vhost.queues.set(queue.name, queue)
     vhost.version++
-    if (queue.exclusiveOwner !== null) {
-      const owned = this.exclusiveQueues.get(queue.exclusiveOwner)
-      if (owned === undefined) this.exclusiveQueues.set(queue.exclusiveOwner, new Set([queue]))
-      else owned.add(queue)
-    }
+    this.ownedQueues.add(queue)
     if (!this.#isReplaying) queue.queue = this.#directory.open(queue)
     return queue
   }
@@ -220,7 +228,7 @@ export class Definitions {
     }
     if (known.kind === 'term' && record.kind === 'term') known.term = record.term
     if (known.kind === 'user' && record.kind === 'user') {
-      if (known.passwordHash !== record.passwordHash) known.upgradedFrom = null
+      if (known.passwordHash !== record.passwordHash) known.upgradedFrom = record.upgradedFrom ?? null
       known.passwordHash = record.passwordHash
       known.tags = record.tags
     }
@@ -283,6 +291,9 @@ export class Definitions {
       case 'vhost-metadata':
         this.#ofVhosts.remove(definition)
         break
+      case 'node':
+        this.nodes.delete(definition.incarnation)
+        break
       default:
         assertNever(definition)
     }
@@ -315,11 +326,7 @@ export class Definitions {
     this.#detachFrom(queue)
     queue.home.queues.delete(queue.name)
     queue.home.version++
-    if (queue.exclusiveOwner !== null) {
-      const owned = this.exclusiveQueues.get(queue.exclusiveOwner)
-      owned?.delete(queue)
-      if (owned?.size === 0) this.exclusiveQueues.delete(queue.exclusiveOwner)
-    }
+    this.ownedQueues.remove(queue)
     if (queue.queue !== null) this.#directory.drop(queue.queue)
   }
 
@@ -367,6 +374,7 @@ export type Definition =
   | Policy
   | VhostLimits
   | VhostMetadata
+  | ClusterNode
 
 interface Term {
   readonly kind: 'term'
@@ -383,14 +391,4 @@ function removeBinding(binding: Binding): void {
   source.home.bindingCount--
   if (destination.isGone) source.goneBindings--
   if (!binding.isGone) source.home.version++
-}
-
-/** These never change. */
-const contentKinds: readonly string[] = ['vhost', 'exchange', 'queue', 'binding']
-
-/** Whether a definition is made anew when its record is said again. Reclaim's moving a policy is no reason to match it. */
-function isReplaced(known: Definition, record: DefinitionRecord): boolean {
-  if (known.kind === 'term' || known.kind === 'user' || contentKinds.includes(known.kind)) return false
-  if (known.kind !== 'policy' && known.kind !== 'operator-policy') return true
-  return JSON.stringify(recordOf(known)) !== JSON.stringify(record)
 }

@@ -8,32 +8,35 @@ import { recordOf } from './record-of.ts'
 import { encodeRecord, type TopologyRecord } from './records.ts'
 
 /**
- * Where topology's changes are made: a record is appended if it is of something durable, and applied in any case, in
- * this order and by nobody else. Gives out the ids.
+ * Where topology's changes are made: a record is appended if it is of something durable, or if other nodes must know it
+ * too, and applied in any case, in this order and by nobody else. Gives out the ids.
  */
 export class Journal {
   readonly #definitions: Definitions
+  readonly #storesAll: boolean
   #log: Log | null = null
   #reclaim: Reclaim | null = null
-  #isClosed = false
   #term = 0
   #idCount = 0
 
-  constructor(definitions: Definitions) {
+  /** With `storesAll` what is transient is appended too. */
+  constructor(definitions: Definitions, storesAll: boolean) {
     this.#definitions = definitions
+    this.#storesAll = storesAll
   }
 
-  /** Everything has been replayed; from now on changes can be made, with the ids of this term. */
+  /** Everything has been replayed, or followed; from now on changes can be made, with the ids of this term. */
   begin(log: Log, reclaim: Reclaim, term: number): void {
     assert(term < termsMax, 'a log can be opened about two million times')
     this.#log = log
     this.#reclaim = reclaim
     this.#term = term
+    this.#idCount = 0
   }
 
-  /** The log cannot go on, or has been closed: what is durable can no more be changed. */
-  close(): void {
-    this.#isClosed = true
+  /** The log cannot go on, is closed, or is another node's: nothing stored can be changed until `begin`. */
+  end(): void {
+    this.#log = null
   }
 
   /** The first of `count` ids. */
@@ -45,7 +48,7 @@ export class Journal {
   }
 
   change(record: TopologyRecord, isDurable: boolean): Position {
-    const position = isDurable ? this.#append(record) : 0
+    const position = isDurable || this.#storesAll ? this.append(record) : 0
     this.#definitions.apply(record, position)
     return position
   }
@@ -55,7 +58,7 @@ export class Journal {
     const stored = ids.filter((id) => this.#definitions.byId(id)?.stored !== null)
     let position: Position = 0
     for (let index = 0; index < stored.length; index += removedIdsMax) {
-      position = this.#append({ kind: 'removed', ids: stored.slice(index, index + removedIdsMax) })
+      position = this.append({ kind: 'removed', ids: stored.slice(index, index + removedIdsMax) })
     }
     this.#definitions.apply({ kind: 'removed', ids }, position)
     this.#reclaim?.consider()
@@ -74,9 +77,10 @@ export class Journal {
     this.change(recordOf(definition), true)
   }
 
-  #append(record: TopologyRecord): Position {
+  /** Appends only. */
+  append(record: TopologyRecord): Position {
     const log = this.#log
-    if (log === null || this.#isClosed) {
+    if (log === null) {
       throw new BrokerError('internal-error', 'definitions cannot be stored at the moment')
     }
     const bytes = encodeRecord(record)

@@ -12,6 +12,11 @@ export interface QueueDefinition {
   readonly isAutoDelete: boolean
   /** Id of the session (connection) that owns an exclusive queue; null for all others. */
   readonly exclusiveOwner: number | null
+  /**
+   * The shard that holds its messages: 0 … 65535 a data shard, chosen when the queue is declared and 0 on a single node; a
+   * node's incarnation × 2^32: that node's own, which ends with it.
+   */
+  readonly shardId: number
   readonly arguments: FieldTable
   /** Arguments and policies put together. Another object when a policy changes. */
   settings: QueueSettings

@@ -21,6 +21,7 @@ export class Reclaim implements Task {
   /** What must be committed before the oldest segment may go; 0 when it is not empty yet. */
   #freeAfter: Position = 0
   #isStopped = false
+  #isPaused = false
 
   constructor(parts: { log: Log; live: LiveRecords; runQueue: RunQueue; rewrite: (id: number) => void }) {
     this.#log = parts.log
@@ -37,7 +38,17 @@ export class Reclaim implements Task {
 
   /** Something happened that may have made room. Cheap. */
   consider(): void {
-    if (!this.#isStopped && this.#canGoOn()) this.#runQueue.add(this)
+    if (!this.#isStopped && !this.#isPaused && this.#canGoOn()) this.#runQueue.add(this)
+  }
+
+  /** While not all records have been counted. */
+  pause(): void {
+    this.#isPaused = true
+  }
+
+  resume(): void {
+    this.#isPaused = false
+    this.consider()
   }
 
   stop(): void {

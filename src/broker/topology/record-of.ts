@@ -34,6 +34,7 @@ export function recordOf(definition: Definition): DefinitionRecord {
         isAutoDelete,
         exclusiveOwner,
         arguments: definition.arguments,
+        ...(definition.shardId === 0 ? {} : { shardId: definition.shardId }),
       }
     }
     case 'binding': {
@@ -69,6 +70,8 @@ export function recordOf(definition: Definition): DefinitionRecord {
       const { kind, id, user, maxConnections, maxChannels } = definition
       return { kind, id, user, maxConnections, maxChannels }
     }
+    case 'node':
+      return { kind: 'node', id: definition.id, incarnation: definition.incarnation }
     default:
       return assertNever(definition)
   }

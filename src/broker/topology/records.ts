@@ -32,6 +32,7 @@ export type DefinitionRecord =
   | VhostLimitsRecord
   | VhostMetadataRecord
   | UserLimitsRecord
+  | NodeRecord
 
 /** The log has been opened for the `term`-th time. */
 export interface TermRecord {
@@ -68,6 +69,8 @@ export interface QueueRecord {
   readonly isAutoDelete: boolean
   readonly exclusiveOwner: number | null
   readonly arguments: FieldTable
+  /** Missing: 0. Written only where there are several shards. */
+  readonly shardId?: number
 }
 
 export interface BindingRecord {
@@ -86,6 +89,8 @@ export interface UserRecord {
   readonly name: string
   readonly passwordHash: string
   readonly tags: readonly string[]
+  /** The hash of the same password that this one replaces; only in a cluster, whose other nodes may be checking it. */
+  readonly upgradedFrom?: string
 }
 
 export interface PermissionRecord {
@@ -146,12 +151,23 @@ export interface UserLimitsRecord {
   readonly maxChannels: number | null
 }
 
+/**
+ * A node counts as part of the cluster from here on, until this is removed: then all it alone had has been removed before.
+ * Only in a cluster.
+ */
+export interface NodeRecord {
+  readonly kind: 'node'
+  readonly id: number
+  readonly incarnation: number
+}
+
 /** What must exist for this to exist. */
 export function needsOf(record: DefinitionRecord): readonly number[] {
   switch (record.kind) {
     case 'term':
     case 'vhost':
     case 'user':
+    case 'node':
       return []
     case 'exchange':
     case 'queue':
@@ -225,6 +241,7 @@ const kinds = [
   'vhost-limits',
   'vhost-metadata',
   'user-limits',
+  'node',
   'removed',
 ]
 

@@ -4,7 +4,6 @@ import type { Random } from '../../base/random.ts'
 import type { RunQueue } from '../../base/run-queue.ts'
 import type { Log, LogListener, Position } from '../../log/log.ts'
 import { topicRow } from '../access/authorise.ts'
-import { guestPasswordHash } from '../access/password-hash.ts'
 import type { User, UserLimits } from '../access/user.ts'
 import type { Route } from '../commands.ts'
 import type { Message } from '../message.ts'
@@ -13,22 +12,17 @@ import type { Binding, BindingEnds } from './binding.ts'
 import type { DeclaredQueue, QueueProperties } from './declared-queue.ts'
 import { type Definition, Definitions } from './definitions.ts'
 import type { Exchange, ExchangeProperties } from './exchange.ts'
-import { Journal } from './journal.ts'
+import type { Journal } from './journal.ts'
+import type { ClusterNode } from './node-row.ts'
 import type { PolicyProperties } from './policy.ts'
 import type { PolicyKind } from './policy-keys.ts'
 import { vhostIds } from './predeclared.ts'
 import type { QueueDefinition } from './queue-definition.ts'
-import { Reclaim } from './reclaim.ts'
 import { recordOf } from './record-of.ts'
-import {
-  decodeRecord,
-  type PolicyRecord,
-  type UserLimitsRecord,
-  type VhostLimitsRecord,
-  type VhostMetadataRecord,
-} from './records.ts'
+import type { PolicyRecord, UserLimitsRecord, VhostLimitsRecord, VhostMetadataRecord } from './records.ts'
 import { removalOf } from './removal.ts'
 import { Router } from './router.ts'
+import { type PositionListener, TopologyLog } from './topology-log.ts'
 import type { VhostLimits, VhostProperties } from './vhost-rows.ts'
 import type { VhostState } from './vhost-state.ts'
 
@@ -47,94 +41,31 @@ export class Topology implements ShardTopology {
   /** For the broker's other long work too, so that it takes turns with this. */
   readonly runQueue: RunQueue
   readonly router: Router
+  /** How far it has come; who has the log. */
+  readonly log: TopologyLog
+  /** Other nodes must know what is transient too. */
+  readonly isShared: boolean
   readonly #definitions: Definitions
   readonly #journal: Journal
   readonly #directory: ShardDirectory
-  readonly #logger: Logger
-  readonly #commitListeners: ((position: Position) => void)[] = []
-  #log: Log | null = null
-  #reclaim: Reclaim | null = null
-  #failure: Error | null = null
-  #opening: { until: Position; done: (error: Error | null) => void } | null = null
+  readonly #placement: Placement
 
   constructor(parts: TopologyParts) {
-    this.runQueue = parts.runQueue
+    const { runQueue, logger, onFailed } = parts
+    this.runQueue = runQueue
     this.#directory = parts.directory
-    this.#logger = parts.logger
+    this.#placement = parts.placement ?? (() => 0)
+    this.isShared = parts.placement !== undefined
     this.router = new Router(parts.random)
-    this.#definitions = new Definitions(parts.directory, parts.runQueue)
-    this.#journal = new Journal(this.#definitions)
-    this.logListener = {
-      committed: (position) => this.#committed(position),
-      failed: (error) => {
-        this.#failed(error)
-        parts.onFailed(error)
-      },
-      sealed: () => this.#reclaim?.consider(),
-      roomChanged: () => {},
-    }
+    this.#definitions = new Definitions(parts.directory, runQueue)
+    this.log = new TopologyLog({ definitions: this.#definitions, runQueue, logger, isShared: this.isShared, onFailed })
+    this.#journal = this.log.journal
+    this.logListener = this.log.listener
   }
 
-  // ---------------------------------------------------------------- open
-
-  /** Replays the log, makes what a first start needs and resolves when that is committed. */
-  async open(log: Log): Promise<void> {
-    assert(this.#log === null, 'a topology is opened once')
-    this.#log = log
-    const definitions = this.#definitions
-    const reclaim = new Reclaim({
-      log,
-      live: definitions.live,
-      runQueue: this.runQueue,
-      rewrite: (id) => this.#journal.rewrite(id),
-    })
-    for (const segment of log.segments) {
-      await log.replay(segment, (position, buffer, start, end) => {
-        definitions.apply(decodeRecord(buffer, start, end), position)
-        reclaim.count(segment.id)
-      })
-    }
-    definitions.finishReplay()
-    this.#reclaim = reclaim
-    this.#journal.begin(log, reclaim, definitions.term + 1)
-    await this.#begin()
-    const { vhosts, term } = definitions
-    this.#logger.info({ term, vhosts: vhosts.size, records: definitions.live.count }, 'topology is open')
-    reclaim.consider()
-  }
-
-  /**
-   * Takes the next term, in which no id has been given yet. Nothing may use an id before the term is committed: a lost
-   * tail could otherwise give it out a second time, and a queue would find entries of another in its shard.
-   */
-  async #begin(): Promise<void> {
-    const { term } = this.#definitions
-    // Last, so that a first start that did not get through is a first start again, with the same ids.
-    if (term === 0) this.#makeDefaults()
-    await this.#whenCommitted(this.#journal.change({ kind: 'term', id: termId, term: term + 1 }, true))
-  }
-
-  /** Whatever of it a start that did not get through has left behind is said again, with the same ids. */
-  #makeDefaults(): void {
-    const vhost = this.#journal.nextId(vhostIds)
-    const user = this.#journal.nextId()
-    const permission = this.#journal.nextId()
-    const all = { configure: '.*', write: '.*', read: '.*' }
-    this.#journal.change({ kind: 'vhost', id: vhost, name: '/' }, true)
-    this.#journal.change(
-      { kind: 'user', id: user, name: 'guest', passwordHash: guestPasswordHash, tags: ['administrator'] },
-      true,
-    )
-    this.#journal.change({ kind: 'permission', id: permission, vhost, user, ...all }, true)
-    this.#logger.info({}, "first start: vhost '/' and user 'guest' (from this machine only) have been made")
-  }
-
-  #whenCommitted(position: Position): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (this.#failure !== null) return reject(this.#failure)
-      if (position <= this.committed) return resolve()
-      this.#opening = { until: position, done: (error) => (error === null ? resolve() : reject(error)) }
-    })
+  /** Replays the log of a node on its own, makes what a first start needs and resolves when that is committed. */
+  open(log: Log): Promise<void> {
+    return this.log.open(log)
   }
 
   // ---------------------------------------------------------------- look
@@ -149,38 +80,63 @@ export class Topology implements ShardTopology {
 
   /** The exclusive queues of one session. */
   exclusiveQueuesOf(session: number): Iterable<DeclaredQueue> {
-    return this.#definitions.exclusiveQueues.get(session) ?? []
+    return this.#definitions.ownedQueues.ofSession(session)
+  }
+
+  /** The queues that live in a node's own shard. */
+  queuesOfNodeShard(shardId: number): Iterable<DeclaredQueue> {
+    return this.#definitions.ownedQueues.ofNodeShard(shardId)
+  }
+
+  /** The nodes of a cluster that count, by incarnation. */
+  get nodes(): ReadonlyMap<number, ClusterNode> {
+    return this.#definitions.nodes
+  }
+
+  /** Whatever has this id. */
+  definition(id: number): Definition | undefined {
+    return this.#definitions.byId(id)
   }
 
   /** Calls back at each commit, in the order of the calls here. Shards first: their confirms wait for it too. */
-  hearCommits(listener: (position: Position) => void): void {
-    this.#commitListeners.push(listener)
+  hearCommits(listener: PositionListener): void {
+    this.log.hearCommits(listener)
+  }
+
+  /** Calls back when more is settled, after those who hear of the commit. */
+  hearSettled(listener: PositionListener): void {
+    this.log.hearSettled(listener)
   }
 
   /** What is routed from now on may depend on everything up to here. */
   get appended(): Position {
-    return this.#log?.appended ?? 0
+    return this.log.appended
   }
 
   /** Everything up to here is on stable storage. */
   get committed(): Position {
-    return this.#log?.committed ?? 0
+    return this.log.committed
+  }
+
+  /** Everything up to here is committed, and known to every node: answers may go out that take it for granted. */
+  get settled(): Position {
+    return this.log.settled
   }
 
   /** What an answer must wait for that takes all that has been said so far for granted; 0: nothing. */
   get pending(): Position {
-    return this.appended > this.committed ? this.appended : 0
+    return this.appended > this.settled ? this.appended : 0
   }
 
   /** The same for an answer that takes one definition for granted. */
   pendingOf(definition: Definition): Position {
     const position = definition.stored?.position ?? 0
-    return position > this.committed ? position : 0
+    return position > this.settled ? position : 0
   }
 
   /** False while only what frees room may be appended. */
   get hasRoom(): boolean {
-    return this.#log?.isFull === false
+    return this.log.hasRoom
   }
 
   // ---------------------------------------------------------------- change
@@ -202,14 +158,14 @@ export class Topology implements ShardTopology {
     return this.#made(id, 'exchange')
   }
 
-  declareQueue(vhost: VhostState, properties: QueueProperties): DeclaredQueue {
+  /** `session` declares it, 0 is nobody's; a queue that is not durable lives where that session is. */
+  declareQueue(vhost: VhostState, properties: QueueProperties, session = 0): DeclaredQueue {
     const id = this.#journal.nextId()
     const { name, isDurable, isAutoDelete, exclusiveOwner } = properties
     const flags = { isDurable, isAutoDelete, exclusiveOwner }
-    this.#journal.change(
-      { kind: 'queue', id, vhost: vhost.id, name, ...flags, arguments: properties.arguments },
-      isDurable,
-    )
+    const shardId = this.#placement(vhost.name, properties, session)
+    const record = { kind: 'queue', id, vhost: vhost.id, name, ...flags, arguments: properties.arguments } as const
+    this.#journal.change(shardId === 0 ? record : { ...record, shardId }, isDurable)
     return this.#made(id, 'queue')
   }
 
@@ -257,10 +213,29 @@ export class Topology implements ShardTopology {
     this.#directory.redeclared(queue)
   }
 
+  /** A node counts from now on. */
+  addNode(incarnation: number): Position {
+    return this.#journal.change({ kind: 'node', id: this.#journal.nextId(), incarnation }, true)
+  }
+
+  /** It counts no more; what it alone had has been removed. */
+  removeNode(node: ClusterNode): Position {
+    return this.#journal.removeIds([node.id])
+  }
+
   /** Makes a user, or gives one a new password and tags. */
   putUser(name: string, passwordHash: string, tags: readonly string[]): Position {
     const id = this.users.get(name)?.id ?? this.#journal.nextId()
     return this.#journal.change({ kind: 'user', id, name, passwordHash, tags }, true)
+  }
+
+  /** Another hash of the password that the user has. */
+  upgradePassword(user: User, passwordHash: string): Position {
+    const { id, name, tags, passwordHash: upgradedFrom } = user
+    const record = { kind: 'user', id, name, passwordHash, tags } as const
+    const position = this.#journal.change(this.isShared ? { ...record, upgradedFrom } : record, true)
+    user.upgradedFrom = upgradedFrom
+    return position
   }
 
   /** With all their rights. */
@@ -338,11 +313,8 @@ export class Topology implements ShardTopology {
   // ---------------------------------------------------------------- close
 
   /** Commits what was appended. Queues and their shards are the directory's. */
-  async close(): Promise<void> {
-    this.#reclaim?.stop()
-    if (this.#failure === null) await this.#log?.close()
-    this.#failure ??= new Error('the topology is closed')
-    this.#journal.close()
+  close(): Promise<void> {
+    return this.log.close()
   }
 
   // ---------------------------------------------------------------- parts of the above
@@ -358,27 +330,8 @@ export class Topology implements ShardTopology {
     assert(user !== undefined, 'rights are given to users that exist')
     return user.id
   }
-
-  #committed(position: Position): void {
-    if (this.#opening !== null && position >= this.#opening.until) {
-      this.#opening.done(null)
-      this.#opening = null
-    }
-    for (const listener of this.#commitListeners) listener(position)
-    this.#reclaim?.consider()
-  }
-
-  #failed(error: Error): void {
-    this.#failure = error
-    this.#journal.close()
-    this.#reclaim?.stop()
-    this.#opening?.done(error)
-    this.#opening = null
-  }
 }
 
-/** Of the term's own record; no term gives it out. */
-const termId = 1
 type RowRecord = PolicyRecord | VhostLimitsRecord | VhostMetadataRecord | UserLimitsRecord
 
 export interface TopologyParts {
@@ -389,7 +342,12 @@ export interface TopologyParts {
   readonly logger: Logger
   /** The log cannot go on: nothing durable can be declared or deleted any more. */
   readonly onFailed: (error: Error) => void
+  /** Only in a cluster: where the messages of a new queue will be. What is transient is then stored and shared as well. */
+  readonly placement?: Placement
 }
+
+/** Gives the `shardId` of a queue that `session` declares (0: nobody). */
+export type Placement = (vhost: string, queue: QueueProperties, session: number) => number
 
 export interface Patterns {
   readonly configure: string

@@ -20,6 +20,7 @@ function queueOf(id: number, count: number): LocalQueue {
     isDurable: true,
     isAutoDelete: false,
     exclusiveOwner: null,
+    shardId: 0,
     arguments: emptyTable,
     settings: plainSettings,
     queue: null,
