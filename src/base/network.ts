@@ -13,7 +13,8 @@ export interface Network {
   readonly arena: Arena
   /** Listens; port 0 takes a free one. Rejects with the system's error (`EADDRINUSE`, `EACCES`, …). */
   listen(address: ListenAddress, accept: (socket: Socket) => void): Promise<Listener>
-  connect(host: string, port: number): Promise<Socket>
+  /** Rejects with the system's error (`ECONNREFUSED`, …), or when `signal` is aborted first. */
+  connect(host: string, port: number, signal?: AbortSignal): Promise<Socket>
 }
 
 export interface ListenAddress {

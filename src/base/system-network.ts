@@ -65,12 +65,18 @@ export class SystemNetwork implements Network {
     })
   }
 
-  connect(host: string, port: number): Promise<Socket> {
+  connect(host: string, port: number, signal?: AbortSignal): Promise<Socket> {
     return new Promise((resolve, reject) => {
       const socket = net.connect({ host, port, noDelay: true, allowHalfOpen: true })
-      socket.once('error', reject)
+      const release = destroyOnAbort(socket, signal)
+      const failed = (error: Error): void => {
+        release()
+        reject(error)
+      }
+      socket.once('error', failed)
       socket.once('connect', () => {
-        socket.removeListener('error', reject)
+        release()
+        socket.removeListener('error', failed)
         socket.pause()
         resolve(new SystemSocket(socket, this.#block, true))
       })
@@ -111,7 +117,19 @@ export class SystemNetwork implements Network {
   }
 }
 
-class SystemSocket implements Socket {
+/** Until the returned function is called. */
+export function destroyOnAbort(socket: net.Socket, signal: AbortSignal | undefined): () => void {
+  if (signal === undefined) return () => {}
+  const destroy = (): void => {
+    socket.destroy(new Error('the connection was given up before it was made'))
+  }
+  if (signal.aborted) destroy()
+  else signal.addEventListener('abort', destroy, { once: true })
+  return () => signal.removeEventListener('abort', destroy)
+}
+
+/** A connected socket, read into the shared buffer. */
+export class SystemSocket implements Socket {
   readonly remoteAddress: string
   readonly remotePort: number
   readonly localAddress: string
