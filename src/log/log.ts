@@ -15,6 +15,9 @@ export type Position = number
 /** No record is longer; larger bodies are split by the shard. */
 export const recordBytesMax = 512 * 1024
 
+/** Positions given to one `gather`. */
+export const gatherRecordsMax = 4_096
+
 /**
  * A run of the log that is freed as a whole. The last one is open, all others are sealed. Segments may be freed in any
  * order; `canFreeAnyOrder` of the log says whether the store then really gets the room back before its predecessors.
@@ -76,6 +79,12 @@ export interface Log {
    * the bytes do not pass their checks. Loads of the same region share one read.
    */
   load(position: Position, loaded: (error: Error | null) => void): void
+  /**
+   * The same for records that are wanted next, in this order, wherever in the log they lie: at least one position, not more
+   * than `gatherRecordsMax`. As many of them as there is room and time for are then in memory, without what follows each.
+   * Only for the first one is what is said of `load` promised, and only of it does the error speak.
+   */
+  gather(positions: readonly Position[], loaded: (error: Error | null) => void): void
 
   // ---- segments
 
@@ -109,9 +118,6 @@ export class LogFailed extends Error {
 }
 
 /** Stored bytes that do not pass their checks. Names file, offset and range. */
-export class LogDamaged extends Error {
-  readonly code = 'LOG_DAMAGED'
-}
 export class LogDamaged extends Error {
   readonly code = 'LOG_DAMAGED'
 }

@@ -184,6 +184,40 @@ function suite(kind: Kind): void {
     await driver.log.close()
   })
 
+  test('gathers records from anywhere, the first of them promised', async () => {
+    const driver = await driven()
+    await fillSegments(driver, 9)
+    const random = new SeededRandom(5)
+    for (let round = 0; round < 20; round++) {
+      const wanted = Array.from({ length: 1 + random.below(60) }, () => pick(driver.records, random))
+      await gather(driver, wanted)
+      for (const { position, bytes } of wanted) {
+        const there = driver.view(position)
+        if (there !== null) assert.deepEqual(there, bytes)
+      }
+    }
+    await driver.log.close()
+  })
+
+  test('gathers for many at once, and beside loads', async () => {
+    const driver = await driven()
+    await fillSegments(driver, 9)
+    const random = new SeededRandom(6)
+    const some = (): Appended[] => Array.from({ length: 20 }, () => pick(driver.records, random))
+    await Promise.all(
+      Array.from({ length: 30 }, async (_, index) => {
+        if (index % 3 === 0) await load(driver.log, pick(driver.records, random).position)
+        else await gather(driver, some())
+      }),
+    )
+    const [freed] = driver.seals
+    assert.ok(freed !== undefined)
+    driver.log.free(freed)
+    const left = driver.records.filter(({ position }) => !holds(freed, position))
+    await gather(driver, [pick(left, random), ...some()])
+    await driver.log.close()
+  })
+
   test('says that a position is in no live segment', async () => {
     const driver = await driven()
     await fillSegments(driver, 2)
@@ -440,6 +474,24 @@ class Trace {
 }
 
 // ---- small things
+
+/** Resolves when the first of them has been seen in memory. */
+function gather(driver: LogDriver, records: readonly Appended[]): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let isCallOver = false
+    driver.log.gather(
+      records.map(({ position }) => position),
+      (error) => {
+        assert.ok(isCallOver, 'gather never calls back at once')
+        if (error !== null) return reject(error)
+        const first = records[0]
+        assert.deepEqual(driver.view(first?.position ?? 0), first?.bytes, 'the first is in memory')
+        resolve()
+      },
+    )
+    isCallOver = true
+  })
+}
 
 function holds(segment: Segment, position: Position): boolean {
   return position >= segment.base && position < segment.end

@@ -63,6 +63,19 @@ export class Lane {
     return hasPaged ? (page.sequences[page.from] as number) : 0
   }
 
+  /**
+   * Adds sequences to `into`, in the order of their keys, until it holds `countMax`; those that are gone are among them,
+   * those that came back are not.
+   */
+  ahead(into: number[], countMax: number): void {
+    for (const { sequences, from, to } of this.#pages) {
+      for (let at = from; at < to; at++) {
+        if (into.length >= countMax) return
+        into.push(sequences[at] as number)
+      }
+    }
+  }
+
   /** Takes out what `first` found. */
   drop(): void {
     if (this.#isFirstOther) return this.#others.pop()

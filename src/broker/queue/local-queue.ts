@@ -49,6 +49,8 @@ export class LocalQueue implements Queue {
 
   /** A chunk or a body is being read for the entry at the head. */
   isLoading = false
+  /** Entries aside that were looked at since the last ones were gathered: how far it pays to look ahead. */
+  asideViews = 0
   /** Its delivery task stands in the run queue. */
   isScheduled = false
   /** What of its settings concerns messages on their way in and out, as `QueueFeature` bits; 0 for a plain queue. */

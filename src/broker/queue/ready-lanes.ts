@@ -47,6 +47,15 @@ export class ReadyLanes {
     return 0
   }
 
+  /** Up to `countMax` sequences that are next, about: some may be gone, and what came back is left out. */
+  ahead(countMax: number): number[] {
+    const sequences: number[] = []
+    for (let index = this.#top; index >= 0 && sequences.length < countMax; index--) {
+      this.#lanes[index]?.ahead(sequences, countMax)
+    }
+    return sequences
+  }
+
   /** The oldest of the lowest lane: what a full queue gives up. 0 when there is none. */
   last(): number {
     for (let index = 0; index <= this.#top; index++) {

@@ -7,7 +7,7 @@
  */
 import type { Clock } from '../../base/clock.ts'
 import type { RunQueue } from '../../base/run-queue.ts'
-import type { Log } from '../../log/log.ts'
+import { gatherRecordsMax, type Log } from '../../log/log.ts'
 import { DeliveryHeaders } from '../dead-letter/delivery-headers.ts'
 import { Message } from '../message.ts'
 import type { Consumer } from '../ports.ts'
@@ -25,6 +25,8 @@ const burstMax = 128
 const readAheadBytes = 4 * 1024 * 1024
 const readAheadEntriesMin = 256
 const readAheadEntriesMax = 16_384
+/** Entries aside whose records are read together, at least. */
+const gatherMin = 64
 /** What a record takes besides its body, about, in bytes. */
 const recordOverheadBytes = 80
 
@@ -209,11 +211,23 @@ export class Delivery {
     const { stored } = this.#ports
     if (!stored.view(this.#message, chunk, sequence, flags)) {
       queue.isLoading = true
-      stored.load(queue, chunk, sequence, () => this.resume(queue))
+      if ((flags & EntryFlag.aside) === 0) stored.load(queue, chunk, sequence, () => this.resume(queue))
+      else this.#gather(queue, chunk, sequence)
       return false
     }
-    if ((sequence & 255) === 0) this.#readAhead(queue, sequence, chunk, stored.logOf(flags))
+    if ((flags & EntryFlag.aside) !== 0) queue.asideViews++
+    // What fell due stands in an order of its own: the entries behind it in the log are not those that come next.
+    if ((sequence & 255) === 0 && chunk.placeOf(sequence) === 0)
+      this.#readAhead(queue, sequence, chunk, stored.logOf(flags))
     return true
+  }
+
+  /** Reads the entry's record, and ahead twice as many as were used of those read last. */
+  #gather(queue: LocalQueue, chunk: EntryChunk, sequence: number): void {
+    const count = Math.min(gatherRecordsMax, Math.max(gatherMin, 2 * queue.asideViews))
+    queue.asideViews = 0
+    const after = queue.entries.aside?.lanes.ahead(count) ?? []
+    this.#ports.stored.gather(queue, chunk, sequence, after, () => this.resume(queue))
   }
 
   /** Whether the entry that was looked at last has been here too long. One that may not wait at all is still given to a consumer that waits. */

@@ -7,6 +7,8 @@
  * still needs it. A body without one (still coming in, or of transient entries only) is known by its chunks alone.
  */
 import type { Clock } from '../../base/clock.ts'
+import type { RunQueue } from '../../base/run-queue.ts'
+import { inSlices } from '../../base/sliced.ts'
 import type { Log, Position, Segment } from '../../log/log.ts'
 import { chunkEntries, type EntryChunk, EntryFlag } from '../queue/entry-chunk.ts'
 import type { LocalQueue } from '../queue/local-queue.ts'
@@ -20,17 +22,18 @@ import { type DigestRow, digestReader, readDigestIndex } from './segment-digest.
 const segmentsBeforeMoving = 4
 /** A segment is moved out of when at most this share of it is live. */
 const liveShareMax = 0.25
-/** Bytes copied between two turns of the event loop. */
+/** Bytes copied between two turns of the event loop. Each record counts for some more, which is what finding it costs. */
 const bytesPerTurn = 256 * 1024
-/** Segments looked at in one round, rows of a digest between two turns. */
+const recordCostBytes = 512
+/** Segments looked at in one round. */
 const segmentsPerRound = 4
-const rowsPerTurn = 1_000
 /** What a record takes besides its body, about, in bytes. */
 const recordOverheadBytes = 80
 
 export interface MoverPorts {
   readonly log: Log
   readonly clock: Clock
+  readonly runQueue: RunQueue
   readonly bodies: LargeBodies
   readonly queues: ReadonlyMap<number, LocalQueue>
   touch(queue: LocalQueue, position: Position): void
@@ -64,35 +67,29 @@ export class Mover {
 
   /** What is live in it; null when it is too much, or when some of the entries may be away. */
   async #findLive(segment: Segment): Promise<LiveRecords | null> {
-    const { log, queues, bodies, clock } = this.#ports
+    const { log, queues, bodies, clock, runQueue } = this.#ports
     const pause = (): Promise<void> => new Promise((resolve) => clock.soon(resolve))
     const index = await readDigestIndex(digestReader(log, segment), pause)
     if (index === null) return null
-    const live = new LiveRecords(segment)
-    for (const body of bodies.chunkedWithin(segment.base, segment.end)) {
-      if (!live.addBody(body)) return null
-    }
-    let rows = 0
-    for (const row of index.rows) {
-      const queue = queues.get(row.queueId)
-      if (queue !== undefined && row.count > 0 && !live.addRow(queue, row)) return null
-      if (++rows % rowsPerTurn === 0) await pause()
-    }
-    return live
+    const live = new LiveRecords(segment, bodies.chunkedWithin(segment.base, segment.end))
+    return (await inSlices(runQueue, live.find(queues, index.rows))) ? live : null
   }
 
   async #moveOut(segment: Segment, { bodies, positions }: LiveRecords): Promise<void> {
+    const { log, clock, isStopped } = this.#ports
     for (const body of bodies) {
       await this.#moveChunks(segment, body)
-      if (this.#isNamedByEntries(body)) await this.#move(body.name)
+      if (!this.#isNamedByEntries(body)) continue
+      this.#move(body.name, await readRecord(log, body.name))
     }
     let copied = 0
-    for (const position of [...positions].sort((a, b) => a - b)) {
-      if (this.#ports.isStopped()) return
-      copied += await this.#move(position)
+    for (const position of Float64Array.from(positions).sort()) {
+      if (isStopped()) return
+      const record = recordInMemory(log, position) ?? (await readRecord(log, position))
+      copied += this.#move(position, record) + recordCostBytes
       if (copied < bytesPerTurn) continue
       copied = 0
-      await new Promise<void>((resolve) => this.#ports.clock.soon(resolve))
+      await new Promise<void>((resolve) => clock.soon(resolve))
     }
   }
 
@@ -106,8 +103,8 @@ export class Mover {
     })
   }
 
-  async #move(position: Position): Promise<number> {
-    const record = await readRecord(this.#ports.log, position)
+  /** Appends the record again, for the entries that are live. Returns its bytes. */
+  #move(position: Position, record: Uint8Array): number {
     if (this.#ports.isStopped()) return 0
     const body = this.#ports.bodies.of(position, false)
     const targets = this.#liveTargets(record, position)
@@ -151,61 +148,82 @@ export class Mover {
   }
 }
 
-/** Gathers what is live in a segment until that is more than moving is worth. */
+/** What is live in a segment, if that is not more than moving is worth. */
 class LiveRecords {
   readonly positions = new Set<Position>()
   /** With chunks in the segment. */
-  readonly bodies: LargeBody[] = []
+  readonly bodies: readonly LargeBody[]
   readonly #segment: Segment
   readonly #bytesMax: number
   #bytes = 0
 
-  constructor(segment: Segment) {
+  constructor(segment: Segment, bodies: readonly LargeBody[]) {
     this.#segment = segment
     this.#bytesMax = (segment.end - segment.base) * liveShareMax
+    this.bodies = bodies
   }
 
-  /** False when it is too much. */
-  addBody(body: LargeBody): boolean {
-    this.bodies.push(body)
-    for (const [index, position] of body.positions.entries()) {
-      if (position >= this.#segment.base && position < this.#segment.end) this.#bytes += body.lengths[index] as number
+  /** Yields after each chunk of entries, and each row. False when it is too much, or when entries are away. */
+  *find(queues: ReadonlyMap<number, LocalQueue>, rows: readonly DigestRow[]): Generator<void, boolean, void> {
+    for (const body of this.bodies) this.#addBody(body)
+    const bytesOfBodies = this.#bytes
+    // What one queue alone has too much of is found out without remembering any of it: so it is mostly.
+    for (const row of rows) {
+      this.#bytes = bytesOfBodies
+      if (!(yield* this.#addRow(queues.get(row.queueId), row, false))) return false
+    }
+    this.#bytes = bytesOfBodies
+    for (const row of rows) {
+      if (!(yield* this.#addRow(queues.get(row.queueId), row, true))) return false
     }
     return this.#bytes <= this.#bytesMax
   }
 
-  /** False when it is too much, or when entries are away. */
-  addRow(queue: LocalQueue, row: DigestRow): boolean {
+  #addBody(body: LargeBody): void {
+    for (const [index, position] of body.positions.entries()) {
+      if (position >= this.#segment.base && position < this.#segment.end) this.#bytes += body.lengths[index] as number
+    }
+  }
+
+  *#addRow(queue: LocalQueue | undefined, row: DigestRow, isKept: boolean): Generator<void, boolean, void> {
+    yield
+    if (queue === undefined || row.count === 0) return true
     for (let first = Math.floor(row.first / chunkEntries) * chunkEntries; first <= row.last; first += chunkEntries) {
       const chunk = queue.entries.chunkOf(first)
       if (chunk === null || chunk.live === 0) continue
-      if (chunk.isAway || !this.#addChunk(chunk)) return false
+      if (chunk.isAway) return false
+      this.#addChunk(chunk, isKept)
+      if (this.#bytes > this.#bytesMax) return false
+      yield
     }
     return true
   }
 
-  #addChunk(chunk: EntryChunk): boolean {
+  #addChunk(chunk: EntryChunk, isKept: boolean): void {
+    const { base, end } = this.#segment
     for (let slot = 0; slot < chunk.flags.length; slot++) {
       const flags = chunk.flags[slot] as number
       const position = chunk.positions[slot] as number
-      if (flags === 0 || (flags & EntryFlag.transient) !== 0) continue
-      if (position < this.#segment.base || position >= this.#segment.end) continue
-      if (this.positions.has(position)) continue
-      this.positions.add(position)
+      if (flags === 0 || (flags & EntryFlag.transient) !== 0 || position < base || position >= end) continue
+      if (isKept && this.positions.has(position)) continue
+      if (isKept) this.positions.add(position)
       this.#bytes += ((flags & EntryFlag.large) === 0 ? (chunk.sizes[slot] as number) : 0) + recordOverheadBytes
-      if (this.#bytes > this.#bytesMax) return false
     }
-    return true
   }
 }
 
 /** A copy of one record's bytes. */
 async function readRecord(log: Log, position: Position): Promise<Uint8Array> {
   // Between a load and its end others may be loaded that take its place in memory.
-  while (!log.view(position)) {
+  for (;;) {
+    const record = recordInMemory(log, position)
+    if (record !== null) return record
     await new Promise<void>((resolve, reject) => {
       log.load(position, (error) => (error === null ? resolve() : reject(error)))
     })
   }
-  return log.viewBuffer.slice(log.viewStart, log.viewEnd)
+}
+
+function recordInMemory(log: Log, position: Position): Uint8Array | null {
+  return log.view(position) ? log.viewBuffer.slice(log.viewStart, log.viewEnd) : null
 }

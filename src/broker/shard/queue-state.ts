@@ -36,7 +36,7 @@ const StatePart = { mark: 1, side: 2 } as const
 const idsMax = 8_000
 const bitmapBytes = 8 + chunkEntries / 8
 /** Entries and missing chunks looked at for one record at most: about a millisecond, and far below `recordBytesMax`. */
-const partCostMax = 64 * chunkEntries
+const partCostMax = 16 * chunkEntries
 /** Numbers that say how entries failed, or until when they wait, with which a record is full. One chunk has 3,072 at most. */
 const numbersMax = 8_000
 

@@ -214,9 +214,9 @@ function newPublishing(parts: ShardParts, options: ShardOptions, { queues }: Sha
 }
 
 function newReclaim(parts: ShardParts, options: ShardOptions, host: ShardHost, touch: Touch): Reclaim {
-  const { log, upkeepClock: clock = options.clock } = options
+  const { log, runQueue, upkeepClock: clock = options.clock } = options
   const { bodies, digests, settlements } = parts
   const { queues, failed, isServing } = host
-  const mover = new Mover({ log, clock, bodies, queues, touch, isStopped: () => !isServing() })
+  const mover = new Mover({ log, clock, runQueue, bodies, queues, touch, isStopped: () => !isServing() })
   return new Reclaim({ log, clock, bodies, digests, settlements, mover, queues, failed })
 }

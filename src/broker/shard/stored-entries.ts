@@ -1,5 +1,5 @@
 /** The records of entries, wherever they are: looked at where they are in memory, else read first. */
-import type { Log } from '../../log/log.ts'
+import { gatherRecordsMax, type Log } from '../../log/log.ts'
 import type { Message } from '../message.ts'
 import { type EntryChunk, EntryFlag } from '../queue/entry-chunk.ts'
 import type { LocalQueue } from '../queue/local-queue.ts'
@@ -67,14 +67,34 @@ export class StoredEntries {
    * have been copied forward, or purged.
    */
   load(queue: LocalQueue, chunk: EntryChunk, sequence: number, loaded: () => void): void {
-    const log = this.logOf(chunk.flagsOf(sequence))
     const position = chunk.positions[sequence - chunk.base] as number
-    log.load(position, (error) => {
+    this.logOf(chunk.flagsOf(sequence)).load(position, this.#answer(queue, sequence, position, loaded))
+  }
+
+  /** The same, with records of entries that come after it and may lie anywhere. */
+  gather(queue: LocalQueue, chunk: EntryChunk, sequence: number, after: readonly number[], loaded: () => void): void {
+    const flags = chunk.flagsOf(sequence)
+    const position = chunk.positions[sequence - chunk.base] as number
+    const positions = [position]
+    for (const next of after) {
+      const there = next === sequence ? null : queue.entries.chunkOf(next)
+      if (there === null || there.isAway || positions.length === gatherRecordsMax) continue
+      const isAlike = (there.flagsOf(next) & gatheredMask) === ((flags & EntryFlag.transient) | EntryFlag.live)
+      if (isAlike) positions.push(there.positions[next - there.base] as number)
+    }
+    this.logOf(flags).gather(positions, this.#answer(queue, sequence, position, loaded))
+  }
+
+  #answer(queue: LocalQueue, sequence: number, position: number, loaded: () => void): (error: Error | null) => void {
+    return (error) => {
       if (error !== null && isStillThere(queue, sequence, position)) this.#ports.damaged(error)
       else loaded()
-    })
+    }
   }
 }
+
+/** What is ready and in the same log. */
+const gatheredMask = EntryFlag.live | EntryFlag.unacked | EntryFlag.waiting | EntryFlag.transient
 
 function isStillThere(queue: LocalQueue, sequence: number, position: number): boolean {
   const chunk = queue.isDropped ? null : queue.entries.chunkOf(sequence)

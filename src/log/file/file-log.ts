@@ -11,6 +11,7 @@
 import { assert } from '../../base/assert.ts'
 import { type Log, LogFailed, type LogListener, type Position, type RecordVisitor, type Segment } from '../log.ts'
 import { Appender } from './appender.ts'
+import { BlockTables } from './block-table.ts'
 import { DigestStore } from './digest-store.ts'
 import { type FileLogOptions, withDefaults } from './file-log-options.ts'
 import { recordHeaderBytes } from './format.ts'
@@ -18,8 +19,10 @@ import { GroupCommit, type WaitingFrame } from './group-commit.ts'
 import { nonceBytes } from './internal-record.ts'
 import { Page, PageCache } from './page-cache.ts'
 import { PageLoader } from './page-loader.ts'
+import { RecordCache } from './record-cache.ts'
 import { type Recovered, recover, type TailReport } from './recovery.ts'
 import { SegmentReplay } from './replay.ts'
+import { ScatteredReads } from './scattered-reads.ts'
 import { findSegment, LogSegment, segmentName } from './segment.ts'
 import { writeIdentity } from './segment-files.ts'
 import { SegmentReader } from './segment-reader.ts'
@@ -56,6 +59,7 @@ export class FileLog implements Log {
   /** What was found at the end of the log when it was opened. */
   readonly tailReport: TailReport
   committed: Position
+  viewBuffer: Uint8Array
   viewStart = 0
   viewEnd = 0
   readonly canFreeAnyOrder = true
@@ -67,8 +71,11 @@ export class FileLog implements Log {
   readonly #recovered: Recovered
   readonly #pageBytes: number
   readonly #cache: PageCache
+  readonly #tables = new BlockTables()
+  readonly #records: RecordCache
   readonly #reader: SegmentReader
   readonly #loader: PageLoader
+  readonly #scattered: ScatteredReads
   readonly #digests: DigestStore
   readonly #supply: SegmentSupply
   readonly #commit: GroupCommit
@@ -97,9 +104,18 @@ export class FileLog implements Log {
     this.committed = tail.lastPosition
     this.#cache = new PageCache(pageBytes, options.cacheBytes)
     this.#reader = new SegmentReader(files, directory)
-    this.#loader = new PageLoader({ reader: this.#reader, cache: this.#cache, clock, logId, pageBytes })
+    this.#records = new RecordCache(Math.max(pageBytes, options.cacheBytes / 4))
+    const reading = { reader: this.#reader, cache: this.#cache, tables: this.#tables, clock, pageBytes }
+    this.#loader = new PageLoader({ ...reading, logId })
+    this.#scattered = new ScatteredReads({
+      ...reading,
+      loader: this.#loader,
+      records: this.#records,
+      segments: () => this.segments,
+    })
     this.#digests = new DigestStore({ files, directory, logId, random })
     this.#viewed = new Page(0)
+    this.viewBuffer = this.#viewed.bytes
     const last = segments.at(-1)
     assert(last !== undefined, 'a log has at least one segment')
     this.#supply = new SegmentSupply({ ...options, logId, pageBytes }, last.id + 1, last.end, {
@@ -228,27 +244,38 @@ export class FileLog implements Log {
 
   // ---- read
 
-  get viewBuffer(): Uint8Array {
-    return this.#viewed.bytes
-  }
-
   view(position: Position): boolean {
     const number = Math.floor(position / this.#pageBytes)
     const start = position - number * this.#pageBytes
     // An evicted page has lost its number; one with damage is looked at anew for each record.
     if (this.#viewed.number !== number || this.#viewed.damage !== null) {
       const page = this.#cache.find(number)
-      if (page === null || !page.isReadable(start)) return false
+      if (page === null || !page.isReadable(start)) return this.#viewSingle(position)
       this.#viewed = page
     }
     if (start >= this.#viewed.verifiedEnd) return false
+    this.viewBuffer = this.#viewed.bytes
     this.viewStart = start + recordHeaderBytes
     this.viewEnd = start + recordHeaderBytes + this.#viewed.view.getUint32(start, true)
     return true
   }
 
+  /** A record in memory whose page is not. */
+  #viewSingle(position: Position): boolean {
+    const records = this.#records
+    if (!records.find(position)) return false
+    this.viewBuffer = records.bytes
+    this.viewStart = records.start
+    this.viewEnd = records.end
+    return true
+  }
+
   load(position: Position, loaded: (error: Error | null) => void): void {
     this.#loader.load(findSegment(this.segments, position), position, loaded)
+  }
+
+  gather(positions: readonly Position[], loaded: (error: Error | null) => void): void {
+    this.#scattered.gather(positions, loaded)
   }
 
   // ---- segments
@@ -304,6 +331,7 @@ export class FileLog implements Log {
     assert(segment !== undefined, 'each committed free has its segment')
     this.#freesDone++
     this.#cache.drop(segment.base / this.#pageBytes, segment.end / this.#pageBytes)
+    this.#tables.drop(segment.base / this.#pageBytes, segment.end / this.#pageBytes)
     this.#reader.forget(segment.id)
     this.#digests
       .remove(segment.id)
@@ -320,6 +348,7 @@ export class FileLog implements Log {
       this.#state = 'closed'
       await this.#commit.stop(new LogFailed(`log '${this.#options.name}' is closed`))
       await this.#supply.stop()
+      await this.#scattered.close()
       await this.#loader.settled()
       await this.#digests.settled()
       await this.#reader.close()

@@ -3,6 +3,7 @@
  */
 import type { Clock } from '../../base/clock.ts'
 import { LogDamaged, LogFailed, type Position } from '../log.ts'
+import { BlockTable, type BlockTables } from './block-table.ts'
 import { blockEntryBytes, frameHeaderBytes, segmentHeaderBytes } from './format.ts'
 import { decodeFrameHeader, FrameHeader, type FramePlace, findFrame, isBlockIntact, isTableIntact } from './frame.ts'
 import type { PageCache } from './page-cache.ts'
@@ -23,6 +24,8 @@ const readsInFlightMax = 2
 export interface PageLoaderOptions {
   readonly reader: SegmentReader
   readonly cache: PageCache
+  /** Gets the table of each page that is read. */
+  readonly tables: BlockTables
   readonly clock: Clock
   readonly logId: Uint8Array
   readonly pageBytes: number
@@ -31,7 +34,7 @@ export interface PageLoaderOptions {
 export class PageLoader {
   readonly #options: PageLoaderOptions
   readonly #requests = new Map<number, Request>()
-  readonly #queue: Request[] = []
+  readonly #queue: (() => Promise<void>)[] = []
   readonly #underWay = new Set<Promise<void>>()
 
   constructor(options: PageLoaderOptions) {
@@ -59,27 +62,34 @@ export class PageLoader {
     }
   }
 
+  /** Reads of others, which take their turn with those of pages. `work` never rejects for reasons of the disk. */
+  inTurn(work: () => Promise<void>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#queue.push(() => work().then(resolve, reject))
+      this.#next()
+    })
+  }
+
   /** Resolves when no read is under way. */
   async settled(): Promise<void> {
     while (this.#underWay.size > 0) await Promise.all(this.#underWay)
   }
 
   #request(segment: LogSegment, page: number, position: Position, loaded: Loaded): void {
-    let request = this.#requests.get(page)
-    if (request === undefined) {
-      request = { segment, page, waiters: [] }
-      this.#requests.set(page, request)
-      this.#queue.push(request)
-      this.#next()
-    }
+    const there = this.#requests.get(page)
+    const request: Request = there ?? { segment, page, waiters: [] }
     request.waiters.push({ position, loaded })
+    if (there !== undefined) return
+    this.#requests.set(page, request)
+    this.#queue.push(() => this.#read(request))
+    this.#next()
   }
 
   #next(): void {
     while (this.#underWay.size < readsInFlightMax) {
-      const request = this.#queue.shift()
-      if (request === undefined) return
-      const work = this.#read(request)
+      const begin = this.#queue.shift()
+      if (begin === undefined) return
+      const work = begin()
       this.#underWay.add(work)
       void work.then(() => {
         this.#underWay.delete(work)
@@ -90,7 +100,7 @@ export class PageLoader {
 
   /** Never rejects for reasons of the disk; those are told to whoever waits. */
   async #read(request: Request): Promise<void> {
-    const { reader, cache, logId, pageBytes } = this.#options
+    const { reader, cache, tables, logId, pageBytes } = this.#options
     const { segment, page: number } = request
     const page = cache.take()
     let failure: LogFailed | null = null
@@ -98,9 +108,10 @@ export class PageLoader {
       const offset = number * pageBytes - segment.base
       const count = await reader.read(segment.id, page.bytes, pageBytes, offset)
       const place = { bytes: page.bytes, view: page.view, position: number * pageBytes, logId }
-      const { verifiedEnd, damage } = verifyPage(place, offset === 0 ? segmentHeaderBytes : 0, count)
+      const { verifiedEnd, damage, table } = verifyPage(place, offset === 0 ? segmentHeaderBytes : 0, count)
       cache.put(page, number, verifiedEnd, damage)
       cache.markLoaded(number)
+      tables.put(number, table)
     } catch (cause) {
       cache.giveBack(page)
       failure = new LogFailed(`${reader.path(segment.id)} could not be read`, { cause })
@@ -133,9 +144,10 @@ export function verifyPage(
   place: FramePlace,
   from: number,
   end: number,
-): { verifiedEnd: number; damage: number[] | null } {
+): { verifiedEnd: number; damage: number[] | null; table: BlockTable } {
   const header = new FrameHeader()
-  const damage: number[] = []
+  const found: Found = { damage: [], intact: [] }
+  const { damage } = found
   /** Behind damage, or where the page begins, any frame may come. */
   let isLinked = false
   let chain = 0
@@ -150,15 +162,22 @@ export function verifyPage(
     }
     // A frame of another history of this log: what it and those behind it say cannot be trusted.
     if (isLinked && header.previousChain !== chain) break
-    verifyBlocks(place, at, header, damage)
+    verifyBlocks(place, at, header, found)
     isLinked = true
     chain = header.chain
     at += header.bytes
   }
-  return { verifiedEnd: at, damage: damage.length > 0 ? damage : null }
+  return { verifiedEnd: at, damage: damage.length > 0 ? damage : null, table: new BlockTable(found.intact) }
 }
 
-function verifyBlocks(place: FramePlace, at: number, header: FrameHeader, damage: number[]): void {
+interface Found {
+  /** Offsets `start, end` in turn. */
+  readonly damage: number[]
+  /** `start, end, crc` in turn. */
+  readonly intact: number[]
+}
+
+function verifyBlocks(place: FramePlace, at: number, header: FrameHeader, { damage, intact }: Found): void {
   let start = at + frameHeaderBytes
   let entry = start + header.payloadBytes
   if (!isTableIntact(place, at, header)) {
@@ -167,7 +186,8 @@ function verifyBlocks(place: FramePlace, at: number, header: FrameHeader, damage
   }
   for (let block = 0; block < header.blocks; block++, entry += blockEntryBytes) {
     const blockEnd = start + place.view.getUint32(entry, true)
-    if (!isBlockIntact(place, entry, start)) damage.push(start, blockEnd)
+    if (isBlockIntact(place, entry, start)) intact.push(start, blockEnd, place.view.getUint32(entry + 4, true))
+    else damage.push(start, blockEnd)
     start = blockEnd
   }
 }

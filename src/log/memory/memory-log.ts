@@ -164,6 +164,11 @@ export class MemoryLog implements Log {
     }
   }
 
+  /** Segments are small, and come back whole: the others have their turn when they are asked for. */
+  gather(positions: readonly Position[], loaded: (error: Error | null) => void): void {
+    this.load(positions[0] as Position, loaded)
+  }
+
   /** Other loads may meanwhile have sent it away. */
   #loadedSoon(segment: MemorySegment, position: Position, loaded: (error: Error | null) => void): void {
     if (segment.bytes === null) {
