@@ -1,0 +1,57 @@
+/**
+ * The shard that a node has for itself: exclusive queues of its connections and those that are not durable. It is in
+ * memory, and gone when the node is. Other nodes know it too, and reach it over the link.
+ */
+import type { Queue, QueueStatus } from '../broker/ports.ts'
+import type { QueueDefinition } from '../broker/topology/queue-definition.ts'
+import type { ShardQueues } from './cluster-shards.ts'
+import type { Placed } from './data-shard.ts'
+import { ServedShard, type ServedShardOptions } from './served-shard.ts'
+
+const nobody: QueueStatus = { ready: 0, unacked: 0, consumers: 0 }
+
+export class NodeShard implements ShardQueues {
+  readonly placed: Placed
+  #served: ServedShard | null = null
+
+  constructor(placed: Placed) {
+    this.placed = placed
+  }
+
+  /** On the node whose shard it is. There is no queue yet. */
+  async serve(options: ServedShardOptions): Promise<void> {
+    this.#served = await ServedShard.open(options)
+    this.placed.servedHere(this.#served)
+  }
+
+  addQueue(definition: QueueDefinition): Queue {
+    this.#served?.open(definition)
+    return this.placed.queueOf(definition)
+  }
+
+  dropQueue(queue: Queue): void {
+    this.#served?.drop(queue)
+  }
+
+  statusNow(queue: Queue): QueueStatus {
+    return this.#served?.statusNow(queue) ?? nobody
+  }
+
+  settingsChanged(queue: Queue): void {
+    this.#served?.settingsChanged(queue)
+  }
+
+  redeclared(queue: Queue): void {
+    this.#served?.redeclared(queue)
+  }
+
+  topologyCommitted(): void {
+    this.#served?.topologyCommitted()
+  }
+
+  async close(): Promise<void> {
+    if (this.#served === null) return
+    this.placed.servedByNobody()
+    await this.#served.close()
+  }
+}
