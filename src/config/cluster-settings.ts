@@ -4,7 +4,7 @@
  *
  * Files are not read here: their paths are handed on.
  */
-import { join } from 'node:path'
+import { resolve } from 'node:path'
 import type { Config } from './options.ts'
 
 /** A node as `--peers` names it. */
@@ -159,7 +159,7 @@ class Checks {
         peers,
         listenHost,
         clientPort: own.port + 2,
-        directory: join(dataDirectory, 'nats'),
+        directory: resolve(dataDirectory, 'nats'),
         program: set(natsProgram),
         ...secret,
         routeTls: tls,

@@ -2,15 +2,25 @@
  * NATS as a node finds it: started or joined, connected and checked. `startNats` is all that the rest of a node calls.
  *
  * In this order: the child process (if the node runs one), a connection, a JetStream leader, the requirements. Only then
- * does it resolve; what cannot be had is a `StartError` with one sentence that says what to mend.
+ * does it resolve; what cannot be had is a `StartError` with one sentence that says what to mend. A server that does not
+ * answer is no reason not to start while a majority does: it is a problem that `problems` names.
  */
 import type { NatsConnection } from '@nats-io/transport-node'
 import type { ChildProcesses } from '../../base/child-processes.ts'
 import type { Clock } from '../../base/clock.ts'
 import type { Files } from '../../base/files.ts'
 import type { Logger } from '../../base/logger.ts'
-import type { Random } from '../../base/random.ts'
-import type { NatsSettings } from './settings.ts'
+import { type Random, randomName } from '../../base/random.ts'
+import { StartError } from '../../start-error.ts'
+import { connectNats, isLoginRefused, type NatsTarget } from './connection.ts'
+import { NatsCheck } from './nats-check.ts'
+import { clientUser, natsConfig, systemUser } from './nats-config.ts'
+import { NatsProcess } from './nats-process.ts'
+import { findNatsProgram } from './nats-program.ts'
+import type { CheckedServer } from './requirements.ts'
+import { readClusterSecret } from './secret.ts'
+import { type AskServers, byMonitors, bySystemAccount } from './server-check.ts'
+import type { ChildNatsSettings, JoinedNatsSettings, NatsLogin, NatsSettings } from './settings.ts'
 
 export interface NatsWorld {
   readonly clock: Clock
@@ -20,31 +30,237 @@ export interface NatsWorld {
   readonly logger: Logger
 }
 
-/** What was found at one server, for status and alarms. */
-export interface NatsServerFacts {
-  readonly name: string
-  /** Such as `2.15.1`; null when it did not answer. */
-  readonly version: string | null
-  /** What it does not give that the contract needs, as sentences; empty when all is well. */
-  readonly problems: readonly string[]
-}
-
 export interface Nats {
   readonly connection: NatsConnection
   /** In how many servers each stream and bucket is to be stored. */
   readonly replicas: number
   /** One line for people: what was started or joined. */
   readonly described: string
-  /** Of the last check. */
-  readonly servers: readonly NatsServerFacts[]
-  /** Process id of the child, null when there is none or it is being started again. */
+  /** As the last check found them. */
+  readonly servers: readonly CheckedServer[]
+  /** Process id of the child; null when there is none, or when it is between two starts. */
   readonly childPid: number | null
-  /** Sentences of the last check; a change is an alarm. Empty when all is well. */
+  /** Sentences of the last check. Empty when all is well. */
   readonly problems: readonly string[]
   /** Called when `problems` has changed. */
   listen(problemsChanged: () => void): void
-  /** Drains the connection, then stops the child. Call it last of all. */
+  /**
+   * Takes a server that has been stopped for good out of the group, so that its copies are made elsewhere and a majority
+   * is counted without it. Rejects with a sentence.
+   */
+  removeServer(name: string): Promise<void>
+  /** Sends what is to be sent, then ends the connections and the child. Last of all. */
   close(): Promise<void>
 }
 
-export type StartNats = (settings: NatsSettings, world: NatsWorld) => Promise<Nats>
+export function startNats(settings: NatsSettings, world: NatsWorld): Promise<Nats> {
+  return settings.kind === 'child' ? startWithChild(settings, world) : joinServers(settings, world)
+}
+
+// ---------------------------------------------------------------- the two ways
+
+async function startWithChild(settings: ChildNatsSettings, world: NatsWorld): Promise<Nats> {
+  const { nodeName, clientPort, directory, peers } = settings
+  const program = await findNatsProgram(world.processes, settings.program)
+  const secret = await readClusterSecret(settings, world.files)
+  const logins = { password: randomName(world.random, 32), systemPassword: randomName(world.random, 32) }
+  const config = natsConfig({ ...settings, secret, logins, storeDirectory: directory })
+  const child = await NatsProcess.start({ ...world, program, directory, config })
+  const parts = new Parts(settings, world, child)
+  try {
+    const target = (user: string, password: string, name: string): NatsTarget => ({
+      servers: [`nats://127.0.0.1:${clientPort}`],
+      login: { ...noLogin, user, password },
+      tls: null,
+      name,
+      learnsServers: false,
+    })
+    const system = await parts.connect(target(systemUser, logins.systemPassword, `warren ${nodeName} checks`))
+    child.proven()
+    const connection = await parts.connect(target(clientUser, logins.password, `warren ${nodeName}`))
+    const check = new NatsCheck(world, settings, bySystemAccount(system), connection)
+    await parts.waitForLeader(
+      check,
+      peers.map(({ name }) => name),
+    )
+    check.start()
+    const { version, path } = program
+    const what = `NATS ${version} (${path}, process ${child.pid}) runs for node ${nodeName}`
+    const described = `${what}: ${copies(settings.replicas)}, each write synced, data in ${directory}`
+    return parts.nats({ connection, system, check, described })
+  } catch (error) {
+    await parts.close()
+    throw error
+  }
+}
+
+async function joinServers(settings: JoinedNatsSettings, world: NatsWorld): Promise<Nats> {
+  const { nodeName, servers, login, tls, systemLogin, monitors, replicas } = settings
+  const parts = new Parts(settings, world, null)
+  try {
+    const target = { servers, tls, learnsServers: true }
+    const connection = await parts.connect({ ...target, login, name: `warren ${nodeName}` })
+    const system =
+      systemLogin === null
+        ? null
+        : await parts.connect({ ...target, login: systemLogin, name: `warren ${nodeName} checks` })
+    const ask: AskServers = system === null ? byMonitors(monitors) : bySystemAccount(system)
+    const check = new NatsCheck(world, settings, ask, connection)
+    await parts.waitForLeader(check, [])
+    check.start()
+    const names = check.servers.map(({ name, version }) => (version === null ? `${name} (down)` : `${name} ${version}`))
+    const described = `node ${nodeName} has joined the NATS servers ${names.join(', ')}: ${copies(replicas)}, each write synced`
+    return parts.nats({ connection, system, check, described })
+  } catch (error) {
+    await parts.close()
+    throw error
+  }
+}
+
+const noLogin: NatsLogin = { credentialsFile: null, user: null, password: null, token: null }
+
+function copies(replicas: number): string {
+  return replicas === 1 ? 'one copy of each message' : `${replicas} copies of each message`
+}
+
+// ---------------------------------------------------------------- their parts
+
+/** How often something is tried again, and how often it is said that one waits, in milliseconds. */
+const retryMs = 250
+const sayMs = 5_000
+const drainMsMax = 5_000
+
+interface Started {
+  readonly connection: NatsConnection
+  readonly system: NatsConnection | null
+  readonly check: NatsCheck
+  readonly described: string
+}
+
+/** What is open so far; closed again when another part cannot be had. */
+class Parts {
+  readonly #settings: NatsSettings
+  readonly #world: NatsWorld
+  readonly #child: NatsProcess | null
+  readonly #connections: NatsConnection[] = []
+  readonly #deadline: number
+  #check: NatsCheck | null = null
+
+  constructor(settings: NatsSettings, world: NatsWorld, child: NatsProcess | null) {
+    this.#settings = settings
+    this.#world = world
+    this.#child = child
+    this.#deadline = world.clock.monotonic() + settings.startMsMax
+  }
+
+  /** Tries until there is a connection, the time is over, or trying on is of no use. */
+  async connect(target: NatsTarget): Promise<NatsConnection> {
+    for (;;) {
+      try {
+        const connection = await this.#orBroken(connectNats(target, this.#world.files, this.#world.logger))
+        this.#connections.push(connection)
+        return connection
+      } catch (error) {
+        if (error instanceof StartError) throw error
+        if (isLoginRefused(error)) throw loginRefused(target, error)
+        if (this.#isLate) throw notReached(target, error)
+      }
+      await this.#pause()
+    }
+  }
+
+  /** Waits for the others, saying now and then for whom. Throws when what answers does not fit. */
+  async waitForLeader(check: NatsCheck, expected: readonly string[]): Promise<void> {
+    const { clock, logger } = this.#world
+    let saidAt = clock.monotonic()
+    for (;;) {
+      const { hasLeader, servers } = await this.#orBroken(check.now())
+      const answering = servers.filter(({ version }) => version !== null)
+      const [problem] = answering.flatMap(({ problems }) => problems)
+      if (problem !== undefined) throw new StartError('cluster', problem)
+      if (hasLeader) return check.throwIfUnfit()
+      const missing = expected.filter((name) => !answering.some((server) => server.name === name))
+      if (this.#isLate) throw noLeader(answering, missing, this.#settings.startMsMax)
+      if (clock.monotonic() - saidAt >= sayMs) {
+        saidAt = clock.monotonic()
+        const forWhom = missing.length === 0 ? 'a leader among them' : `those of ${missing.join(', ')}`
+        logger.info({ answering: answering.map(({ name }) => name) }, `waiting for the NATS servers: ${forWhom}`)
+      }
+      await this.#pause()
+    }
+  }
+
+  nats({ connection, system, check, described }: Started): Nats {
+    const child = this.#child
+    this.#check = check
+    return {
+      connection,
+      replicas: this.#settings.replicas,
+      described,
+      get servers() {
+        return check.servers
+      },
+      get problems() {
+        return check.problems
+      },
+      get childPid() {
+        return child?.pid ?? null
+      },
+      listen: (changed) => check.listen(changed),
+      removeServer: (name) => check.removeServer(system, name),
+      close: () => this.close(),
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#check?.stop()
+    await Promise.all(this.#connections.map((connection) => this.#end(connection)))
+    await this.#child?.stop()
+  }
+
+  /** A server that has gone takes nothing any more: then there is nothing to wait for. */
+  async #end(connection: NatsConnection): Promise<void> {
+    const { clock } = this.#world
+    const late = new Promise<void>((resolve) => clock.after(drainMsMax, resolve))
+    await Promise.race([connection.drain().catch(() => undefined), late])
+    await connection.close().catch(() => undefined)
+  }
+
+  get #isLate(): boolean {
+    return this.#world.clock.monotonic() >= this.#deadline
+  }
+
+  #orBroken<T>(work: Promise<T>): Promise<T> {
+    return this.#child === null ? work : Promise.race([work, this.#child.broken])
+  }
+
+  #pause(): Promise<void> {
+    return this.#orBroken(new Promise<void>((resolve) => this.#world.clock.after(retryMs, resolve)))
+  }
+}
+
+// ---------------------------------------------------------------- sentences
+
+function loginRefused({ servers, name }: NatsTarget, cause: unknown): StartError {
+  const options = name.endsWith('checks')
+    ? 'nats-system-credentials or nats-system-user'
+    : 'nats-credentials or nats-user'
+  return new StartError('cluster', `the NATS servers ${servers.join(', ')} refuse the login; correct ${options}`, cause)
+}
+
+function notReached({ servers }: NatsTarget, cause: unknown): StartError {
+  const why = cause instanceof Error ? cause.message : String(cause)
+  const mend = 'start them, and check the addresses and nats-tls-ca'
+  return new StartError(
+    'cluster',
+    `none of the NATS servers ${servers.join(', ')} can be reached (${why}); ${mend}`,
+    cause,
+  )
+}
+
+function noLeader(answering: readonly CheckedServer[], missing: readonly string[], msMax: number): StartError {
+  const who = answering.length === 0 ? 'none answers' : `only ${answering.map(({ name }) => name).join(', ')} answer`
+  const whom = missing.length === 0 ? 'the others' : missing.join(', ')
+  const sentence = `no majority of the NATS servers after ${msMax / 1_000} s (${who}); start ${whom}`
+  return new StartError('cluster', `${sentence}, and see that their ports can be reached from here`)
+}

@@ -1,0 +1,148 @@
+/**
+ * The check of the NATS servers, once at the start and then each minute: the servers themselves (`requirements.ts`) and
+ * how our streams are stored. What is wrong then is a problem with a sentence; whoever listens makes an alarm of it.
+ */
+import type { NatsConnection } from '@nats-io/transport-node'
+import type { Clock, Timer } from '../../base/clock.ts'
+import type { Logger } from '../../base/logger.ts'
+import { StartError } from '../../start-error.ts'
+import { type CheckedServer, type StoredStream, streamProblems } from './requirements.ts'
+import { type AskServers, type Check, checkServers } from './server-check.ts'
+
+export interface NatsCheckSettings {
+  /** Streams and buckets are ours whose names are it, or begin with it and a `-` or `_`. */
+  readonly clusterName: string
+  readonly replicas: number
+}
+
+/** How often while running, in milliseconds. */
+export const checkEveryMs = 60_000
+const requestMsMax = 5_000
+
+export class NatsCheck {
+  servers: readonly CheckedServer[] = []
+  problems: readonly string[] = []
+  readonly #clock: Clock
+  readonly #logger: Logger
+  readonly #settings: NatsCheckSettings
+  readonly #ask: AskServers
+  readonly #connection: NatsConnection
+  readonly #listeners: (() => void)[] = []
+  #unfit: readonly string[] = []
+  #timer: Timer | null = null
+  #isStopped = false
+
+  constructor(
+    { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
+    settings: NatsCheckSettings,
+    ask: AskServers,
+    connection: NatsConnection,
+  ) {
+    this.#clock = clock
+    this.#logger = logger
+    this.#settings = settings
+    this.#ask = ask
+    this.#connection = connection
+  }
+
+  /** Rejects only if this program is wrong: servers that cannot be asked are a problem. */
+  async now(): Promise<Check> {
+    const check = await this.#asked()
+    const streams = check.hasLeader ? await this.#streamProblems() : []
+    this.servers = check.servers
+    const isSilent = (sentence: string): boolean =>
+      check.servers.some(({ version, problems }) => version === null && problems.includes(sentence))
+    this.#unfit = [...check.problems.filter((sentence) => !isSilent(sentence)), ...streams]
+    this.#set([...check.problems, ...streams])
+    return check
+  }
+
+  /** What no start may go on with. Servers that do not answer are not among it: a majority does. */
+  throwIfUnfit(): void {
+    const [first] = this.#unfit
+    if (first !== undefined) throw new StartError('cluster', first)
+  }
+
+  start(): void {
+    this.#timer = this.#clock.after(checkEveryMs, () => void this.#again())
+  }
+
+  stop(): void {
+    this.#isStopped = true
+    this.#timer?.cancel()
+  }
+
+  listen(problemsChanged: () => void): void {
+    this.#listeners.push(problemsChanged)
+  }
+
+  /** `system` is a connection to the system account. */
+  async removeServer(system: NatsConnection | null, name: string): Promise<void> {
+    const server = (await this.now()).servers.find((one) => one.name === name)
+    if (system === null)
+      throw new Error('only the system account of NATS may remove a server; give nats-system-credentials')
+    if (server === undefined) throw new Error(`there is no NATS server '${name}' in the group`)
+    if (server.version !== null) throw new Error(`the NATS server '${name}' still runs; stop it for good first`)
+    const silent = this.servers.filter(({ version }) => version === null && name !== server.name)
+    if (silent.length > 0) throw new Error(`${silent[0]?.name} does not answer either; remove nothing before it does`)
+    const request = JSON.stringify({ peer: name })
+    const answer = await system.request('$JS.API.SERVER.REMOVE', request, { timeout: requestMsMax })
+    const { error } = answer.json<{ readonly error?: { readonly description?: string } }>()
+    if (error !== undefined) throw new Error(`NATS refuses to remove '${name}' (${error.description})`)
+    await this.now()
+  }
+
+  async #again(): Promise<void> {
+    await this.now()
+    if (!this.#isStopped) this.start()
+  }
+
+  async #asked(): Promise<Check> {
+    const { replicas } = this.#settings
+    try {
+      const check = await checkServers(this.#ask, replicas)
+      if (check.servers.length > 0) return check
+      return unknown(
+        'no NATS server answers to the system account; correct nats-system-credentials or nats-system-user',
+      )
+    } catch (error) {
+      return unknown(`the NATS servers cannot be checked (${error instanceof Error ? error.message : error})`)
+    }
+  }
+
+  async #streamProblems(): Promise<string[]> {
+    const { clusterName, replicas } = this.#settings
+    try {
+      const { jetstreamManager } = await import('@nats-io/jetstream')
+      const manager = await jetstreamManager(this.#connection, { timeout: requestMsMax, checkAPI: false })
+      const ours: StoredStream[] = []
+      for await (const { config } of manager.streams.list()) {
+        if (isOurs(config.name, clusterName)) ours.push(config)
+      }
+      return streamProblems(ours, replicas)
+    } catch (error) {
+      // Whoever cannot be asked for streams cannot store anything either; that shows elsewhere.
+      this.#logger.debug({ error }, 'the streams could not be checked')
+      return []
+    }
+  }
+
+  #set(problems: readonly string[]): void {
+    const before = this.problems
+    this.problems = problems
+    for (const problem of problems) if (!before.includes(problem)) this.#logger.warn({}, problem)
+    if (problems.length === before.length && problems.every((one) => before.includes(one))) return
+    if (problems.length === 0) this.#logger.info({}, 'the NATS servers give again what is needed')
+    for (const changed of this.#listeners) changed()
+  }
+}
+
+function unknown(problem: string): Check {
+  return { servers: [], problems: [problem], hasLeader: false }
+}
+
+/** Streams and buckets of the cluster. */
+function isOurs(stream: string, clusterName: string): boolean {
+  const name = stream.startsWith('KV_') ? stream.slice('KV_'.length) : stream
+  return name === clusterName || name.startsWith(`${clusterName}-`) || name.startsWith(`${clusterName}_`)
+}

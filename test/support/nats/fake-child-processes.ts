@@ -1,0 +1,75 @@
+import type {
+  ChildCommand,
+  ChildEnd,
+  ChildEvents,
+  ChildProcess,
+  ChildProcesses,
+  ChildSignal,
+  ProgramOutput,
+} from '../../../src/base/child-processes.ts'
+
+/** A child that does as the test says. */
+export class FakeChild implements ChildProcess {
+  readonly pid: number
+  readonly command: ChildCommand
+  readonly signals: ChildSignal[] = []
+  readonly #events: ChildEvents
+
+  constructor(pid: number, command: ChildCommand, events: ChildEvents) {
+    this.pid = pid
+    this.command = command
+    this.#events = events
+  }
+
+  signal(name: ChildSignal): void {
+    this.signals.push(name)
+  }
+
+  says(line: string): void {
+    this.#events.line(line)
+  }
+
+  ends(end: Partial<ChildEnd> = {}): void {
+    this.#events.ended({ code: 0, signal: null, error: null, ...end })
+  }
+}
+
+export class FakeChildProcesses implements ChildProcesses {
+  readonly children: FakeChild[] = []
+  /** What `--version` prints, by program; a program that is not here cannot be run. */
+  readonly versions = new Map<string, string>([['nats-server', 'nats-server: v2.15.1\n']])
+  /** Processes that are there, by id. */
+  readonly identities = new Map<number, string>()
+  readonly signals: (readonly [pid: number, name: ChildSignal])[] = []
+  /** What a signal does to a process that is no child. */
+  onSignal: (pid: number, name: ChildSignal) => void = (pid) => this.identities.delete(pid)
+
+  get last(): FakeChild {
+    const child = this.children.at(-1)
+    if (child === undefined) throw new Error('nothing was started')
+    return child
+  }
+
+  start(command: ChildCommand, events: ChildEvents): FakeChild {
+    const child = new FakeChild(100 + this.children.length, command, events)
+    this.children.push(child)
+    this.identities.set(child.pid, `began ${this.children.length}`)
+    return child
+  }
+
+  run(program: string): Promise<ProgramOutput> {
+    const text = this.versions.get(program)
+    if (text !== undefined) return Promise.resolve({ code: 0, text })
+    return Promise.reject(Object.assign(new Error(`spawn ${program} ENOENT`), { code: 'ENOENT' }))
+  }
+
+  identity(pid: number): Promise<string | null> {
+    return Promise.resolve(this.identities.get(pid) ?? null)
+  }
+
+  signal(pid: number, name: ChildSignal): boolean {
+    this.signals.push([pid, name])
+    this.onSignal(pid, name)
+    return true
+  }
+}

@@ -1,0 +1,31 @@
+/**
+ * `startNats` in a process of its own, so that it can be killed: NAME, PEERS and DIRECTORY as arguments. Prints `ready PID`
+ * with the id of the nats-server, or `refused SENTENCE`; ends in order on SIGTERM.
+ */
+import { SystemClock } from '../../../src/base/clock.ts'
+import { silentLogger } from '../../../src/base/logger.ts'
+import { SystemRandom } from '../../../src/base/random.ts'
+import { SystemChildProcesses } from '../../../src/base/system-child-processes.ts'
+import { SystemFiles } from '../../../src/base/system-files.ts'
+import { startNats } from '../../../src/cluster/nats/start-nats.ts'
+import { checkCluster, configWith } from '../../../src/config.ts'
+
+const [nodeName = '', peers = '', dataDirectory = ''] = process.argv.slice(2)
+const { settings } = checkCluster(configWith({ nodeName, peers, dataDirectory, clusterStartMsMax: 60_000 }))
+if (settings === null) throw new Error('no cluster')
+const world = {
+  clock: new SystemClock(),
+  random: new SystemRandom(),
+  files: new SystemFiles(),
+  processes: new SystemChildProcesses(),
+  logger: silentLogger,
+}
+try {
+  const nats = await startNats(settings.nats, world)
+  console.log(`ready ${nats.childPid} ${JSON.stringify({ servers: nats.servers, problems: nats.problems })}`)
+  console.log(nats.described)
+  process.on('SIGTERM', () => void nats.close().then(() => process.exit(0)))
+} catch (error) {
+  console.log(`refused ${error instanceof Error ? error.message : error}`)
+  process.exit(1)
+}
