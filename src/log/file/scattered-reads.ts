@@ -3,8 +3,8 @@
  * that hold them, each verified; the records themselves are kept in the record cache. Blocks of a page that lie near one another
  * are one read.
  *
- *   gather ──few pages──► one page, as `load` does
- *      └──many──► page by page: its table known ──► runs of blocks ──► record cache
+ *   gather ──near one another──► one page, as `load` does
+ *      └──scattered──► page by page: its table known ──► runs of blocks ──► record cache
  *                                    not known ──► the whole page, which also gives the table
  *
  * One gathering is under way at a time, so that what it brings is there when it calls back. What goes wrong is
@@ -20,7 +20,8 @@ import type { RecordCache } from './record-cache.ts'
 import { findSegment, type LogSegment } from './segment.ts'
 import type { SegmentReader } from './segment-reader.ts'
 
-/** Records that lie in no more pages than this are not scattered: pages serve them, and those that follow. */
+/** Where the records that come first lie in few pages, they are not scattered: a page serves them, and those that follow. */
+const nearRecords = 64
 const nearPagesMax = 4
 /** Pages read from at a time. */
 const lanes = 2
@@ -72,8 +73,8 @@ export class ScatteredReads {
   /** See `Log.gather`. */
   gather(positions: readonly Position[], loaded: Loaded): void {
     const first = positions[0] as Position
-    const missing = this.#missing(Float64Array.from(positions).sort())
-    if (this.#isNear(missing)) {
+    const missing = this.#isNear(positions) ? nothing : this.#missing(Float64Array.from(positions).sort())
+    if (missing.length === 0) {
       this.#load(first, loaded)
       return
     }
@@ -109,15 +110,12 @@ export class ScatteredReads {
     return positions.subarray(0, count)
   }
 
-  #isNear(positions: Float64Array): boolean {
-    let pages = 0
-    let last = -1
-    for (let index = 0; index < positions.length; index++) {
-      const page = Math.floor((positions[index] as number) / this.#options.pageBytes)
-      if (page !== last && ++pages > nearPagesMax) return false
-      last = page
+  #isNear(positions: readonly Position[]): boolean {
+    const pages = new Set<number>()
+    for (let index = 0; index < positions.length && index < nearRecords; index++) {
+      pages.add(Math.floor((positions[index] as Position) / this.#options.pageBytes))
     }
-    return true
+    return pages.size <= nearPagesMax
   }
 
   async #run(): Promise<void> {
@@ -254,7 +252,9 @@ export class ScatteredReads {
   }
 }
 
-/** The first and the last block of a run; nothing when it has none. */
+const nothing = new Float64Array(0)
+
+/** The blocks of a run, ascending; one for each position that lies in any. */
 function blocksOf(table: BlockTable, positions: Float64Array, run: PageShare, pagePosition: number): number[] {
   const blocks: number[] = []
   for (let index = run.from; index < run.to; index++) {
