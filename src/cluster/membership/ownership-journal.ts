@@ -30,23 +30,38 @@ export interface OwnershipLine {
   readonly shard: string
   readonly epoch: number
   readonly event: OwnershipEvent
+  /**
+   * With an event that ends serving: since when it certainly did not serve, if that is earlier. A process that was
+   * stopped writes the line when it goes on, but looks at its session before it does anything else.
+   */
+  readonly since?: number
+}
+
+const ends: ReadonlySet<OwnershipEvent> = new Set(['held', 'closed', 'abandoned', 'deposed', 'failed'])
+
+export interface JournalMembers {
+  readonly self: NodeIdentity
+  /** Wall time at which the session stops being current, or stopped, unless it is renewed. */
+  readonly currentUntil: number
 }
 
 export class OwnershipJournal {
   readonly #clock: Clock
-  readonly #self: NodeIdentity
+  readonly #members: JournalMembers
   readonly #write: (line: string) => void
 
   /** `write` gets each line with its line feed, and must not throw. */
-  constructor(clock: Clock, self: NodeIdentity, write: (line: string) => void) {
+  constructor(clock: Clock, members: JournalMembers, write: (line: string) => void) {
     this.#clock = clock
-    this.#self = self
+    this.#members = members
     this.#write = write
   }
 
   note(shard: string, epoch: number, event: OwnershipEvent): void {
-    const { name: node, incarnation } = this.#self
-    const line: OwnershipLine = { at: this.#clock.now(), node, incarnation, shard, epoch, event }
-    this.#write(`${JSON.stringify(line)}\n`)
+    const { self, currentUntil } = this.#members
+    const at = this.#clock.now()
+    const line: OwnershipLine = { at, node: self.name, incarnation: self.incarnation, shard, epoch, event }
+    const isEarlier = ends.has(event) && currentUntil < at
+    this.#write(`${JSON.stringify(isEarlier ? { ...line, since: currentUntil } : line)}\n`)
   }
 }

@@ -1,0 +1,88 @@
+/** The cluster as this node sees it, as plain values: for `warren cluster status` and the management API. */
+
+import type { Membership } from './membership.ts'
+import type { Ownership } from './ownership.ts'
+import type { ClusterSettings } from './settings.ts'
+
+export interface ClusterStatus {
+  readonly clusterId: string
+  /** The node that says so. */
+  readonly node: string
+  /** Of that node: false while it cannot reach the coordination store. */
+  readonly isCurrent: boolean
+  readonly nodes: readonly NodeStatus[]
+  readonly shards: readonly ShardStatus[]
+}
+
+export interface NodeStatus {
+  readonly name: string
+  readonly incarnation: number
+  readonly host: string
+  readonly port: number
+  readonly version: string
+  readonly isDraining: boolean
+  /** Its topology has caught up. */
+  readonly isReady: boolean
+  /** Wall time in milliseconds. */
+  readonly startedAt: number
+  /** Names of shards. */
+  readonly owns: readonly string[]
+}
+
+export interface ShardStatus {
+  readonly shard: string
+  /** Name of the node that holds the lease; null when nobody does, or its session is over. */
+  readonly owner: string | null
+  readonly incarnation: number | null
+  readonly epoch: number
+  /** Wall time in milliseconds at which the lease was taken, or freed. */
+  readonly since: number | null
+  /** Where it should be. */
+  readonly placedOwner: string | null
+  readonly standby: string | null
+  /** Nodes that could not open it. */
+  readonly avoidedNodes: readonly string[]
+  /** What the node that says so does about it. */
+  readonly local: LocalShardStatus
+}
+
+export interface LocalShardStatus {
+  readonly state: 'idle' | 'taking' | 'opening' | 'open' | 'closing' | 'releasing' | 'ended'
+  readonly isFollowing: boolean
+  /** Openings in a row that failed. */
+  readonly failures: number
+}
+
+export function clusterStatus(settings: ClusterSettings, membership: Membership, ownership: Ownership): ClusterStatus {
+  const shards = [...ownership.shards.keys()].map((shard) => shardStatus(shard, membership, ownership))
+  const nodes: NodeStatus[] = []
+  for (const { renewal: _renewal, ...entry } of membership.sessions.values()) {
+    const owned = shards.filter(({ owner, incarnation }) => owner === entry.name && incarnation === entry.incarnation)
+    nodes.push({ ...entry, owns: owned.map(({ shard }) => shard) })
+  }
+  nodes.sort((one, other) => (one.name < other.name ? -1 : 1))
+  return { clusterId: settings.clusterId, node: membership.self.name, isCurrent: membership.isCurrent, nodes, shards }
+}
+
+function shardStatus(shard: string, membership: Membership, ownership: Ownership): ShardStatus {
+  const { holder, epoch, since, avoid } = ownership.leases.find(shard)
+  const isHeld = holder !== null && membership.view.isLive(holder)
+  const place = ownership.place(shard)
+  const hosted = ownership.shards.get(shard)
+  const avoided = [...membership.sessions.values()].filter(({ incarnation }) => avoid.includes(incarnation))
+  return {
+    shard,
+    owner: isHeld ? holder.name : null,
+    incarnation: isHeld ? holder.incarnation : null,
+    epoch,
+    since: epoch === 0 ? null : since,
+    placedOwner: place.owner,
+    standby: place.standby,
+    avoidedNodes: avoided.map(({ name }) => name),
+    local: {
+      state: hosted?.state.name ?? 'idle',
+      isFollowing: hosted?.isFollowing ?? false,
+      failures: hosted?.failures ?? 0,
+    },
+  }
+}

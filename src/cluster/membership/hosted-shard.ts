@@ -1,0 +1,290 @@
+/**
+ * One shard on this node, and what is being done about it: a state machine between the lease, the placement and the
+ * host. `Ownership` calls `act` whenever something may have changed.
+ *
+ *           take                 open                            close             release
+ *   idle ─────────► taking ─────────────► opening ───────► open ───────► closing ─────────► releasing ──► idle
+ *     ▲               │ refused             │ fails          │ lost, overtaken
+ *     └───────────────┴─────────────────────┴────────────────┘
+ *
+ * Invariant: the host is told `open` only with an epoch that the store has just acknowledged, and the lease is freed only
+ * after the host has closed or was told to abandon.
+ */
+import type { Clock, Timer } from '../../base/clock.ts'
+import type { Logger } from '../../base/logger.ts'
+import type { Leases } from './leases.ts'
+import type { OwnershipJournal } from './ownership-journal.ts'
+import type { HostLoss, ShardHost } from './shard-host.ts'
+
+export type HostedState =
+  | { readonly name: 'idle' }
+  | { readonly name: 'taking' }
+  | { readonly name: 'opening'; readonly epoch: number; readonly abort: AbortController }
+  | { readonly name: 'open'; readonly epoch: number; readonly openedAt: number }
+  | { readonly name: 'closing'; readonly epoch: number }
+  | { readonly name: 'releasing' }
+  /** The session is over. */
+  | { readonly name: 'ended' }
+
+/** What is wanted of this node at the moment. */
+export interface Wish {
+  readonly role: 'owner' | 'standby' | 'none'
+  /** The lease may be taken and the shard opened. */
+  readonly mayTake: boolean
+  /** A shard that is open here and not wanted may be handed over now. */
+  readonly mayMove: boolean
+  /** Another node could own it. */
+  readonly hasOthers: boolean
+}
+
+export interface HostedShardOptions {
+  readonly host: ShardHost
+  readonly leases: Leases
+  readonly journal: OwnershipJournal
+  readonly clock: Clock
+  readonly logger: Logger
+  /** Something has changed: call `act` again. */
+  readonly changed: () => void
+}
+
+const retryMsMin = 250
+const retryMsMax = 30_000
+/** Openings that fail before another node is asked. */
+const failuresMax = 3
+/** A shard that was open for so long did not fail to open. */
+const soundMs = 60_000
+/** After so long a node that could not open the shard is tried again. */
+const forgiveMs = 300_000
+
+export class HostedShard {
+  readonly host: ShardHost
+  readonly #options: HostedShardOptions
+  #state: HostedState = { name: 'idle' }
+  #isFollowing = false
+  #isHeld = false
+  #failures = 0
+  #retryAt = Number.NEGATIVE_INFINITY
+  #retryTimer: Timer | null = null
+  /** Of a lease that is still in the store as ours, while we want it no more. */
+  #isAvoided = false
+
+  constructor(options: HostedShardOptions) {
+    this.host = options.host
+    this.#options = options
+  }
+
+  get state(): HostedState {
+    return this.#state
+  }
+
+  get isFollowing(): boolean {
+    return this.#isFollowing
+  }
+
+  /** Openings in a row that failed. */
+  get failures(): number {
+    return this.#failures
+  }
+
+  /** Being handed over at the moment. */
+  get isMoving(): boolean {
+    return this.#state.name === 'closing' || this.#state.name === 'releasing'
+  }
+
+  act(wish: Wish): void {
+    const { leases, clock } = this.#options
+    const { shard } = this.host
+    const state = this.#state
+    switch (state.name) {
+      case 'idle':
+        if (wish.role === 'owner' && wish.mayTake && leases.isForTaking(shard)) this.#takeWhenDue(wish)
+        else if (wish.role !== 'owner' && this.#isDue && leases.isOurs(shard))
+          void this.#release(leases.find(shard).epoch)
+        break
+      case 'opening':
+        if (leases.isOvertaken(shard, state.epoch)) this.#overtaken(state.epoch)
+        else if (wish.role !== 'owner' && wish.mayMove) state.abort.abort(new Error('the shard goes to another node'))
+        break
+      case 'open':
+        if (leases.isOvertaken(shard, state.epoch)) this.#overtaken(state.epoch)
+        else if (wish.role !== 'owner' && wish.mayMove) void this.#handOver(state.epoch)
+        else if (clock.monotonic() - state.openedAt >= forgiveMs) this.#forgive(state.epoch)
+        break
+      case 'taking':
+      case 'closing':
+      case 'releasing':
+      case 'ended':
+        return
+    }
+    if (this.#state.name === 'idle') this.#follow(wish.role !== 'none')
+  }
+
+  /** The host reports that it cannot go on. */
+  lost(loss: HostLoss, reason: string): void {
+    const state = this.#state
+    if (state.name !== 'open' && state.name !== 'closing') return
+    const { journal, logger, clock } = this.#options
+    const { shard } = this.host
+    const { epoch } = state
+    journal.note(shard, epoch, loss)
+    logger.warn({ shard, epoch, loss, reason }, `shard '${shard}' is not served here any more: ${reason}`)
+    const wasSound = state.name === 'open' && clock.monotonic() - state.openedAt >= soundMs
+    this.#failed(wasSound ? 1 : this.#failures + 1)
+  }
+
+  /** The own session has not been renewed for half of its length, or has been again. */
+  hold(isHeld: boolean): void {
+    if (this.#isHeld === isHeld || this.#state.name === 'ended') return
+    this.#isHeld = isHeld
+    if (isHeld) this.host.hold()
+    else this.host.resume()
+    const { journal } = this.#options
+    if (this.#state.name === 'open') journal.note(this.host.shard, this.#state.epoch, isHeld ? 'held' : 'resumed')
+  }
+
+  /** The session is over: nothing here is ours. Last call. */
+  end(): void {
+    const state = this.#state
+    if (state.name === 'ended') return
+    this.#state = { name: 'ended' }
+    this.#retryTimer?.cancel()
+    if (state.name === 'opening') state.abort.abort(new Error('the session of this node is over'))
+    this.host.abandon()
+    if ('epoch' in state) this.#options.journal.note(this.host.shard, state.epoch, 'abandoned')
+  }
+
+  #takeWhenDue(wish: Wish): void {
+    if (!this.#isDue) return
+    const { leases } = this.#options
+    // After repeated failure another node is asked, if the lease is ours to give.
+    if (this.#failures >= failuresMax && wish.hasOthers && leases.isOurs(this.host.shard)) {
+      this.#isAvoided = true
+      void this.#release(leases.find(this.host.shard).epoch)
+    } else void this.#take()
+  }
+
+  get #isDue(): boolean {
+    return this.#options.clock.monotonic() >= this.#retryAt
+  }
+
+  async #take(): Promise<void> {
+    const { leases, logger, journal } = this.#options
+    const { shard } = this.host
+    const taking: HostedState = { name: 'taking' }
+    this.#state = taking
+    this.#follow(true)
+    let epoch: number | null = null
+    try {
+      epoch = await leases.acquire(shard)
+    } catch (error) {
+      logger.debug({ shard, error }, `taking the lease of shard '${shard}' has no known outcome`)
+    }
+    if (this.#state !== taking) return
+    if (epoch === null) this.#retryAfter(retryMsMin)
+    else {
+      journal.note(shard, epoch, 'acquired')
+      await this.#open(epoch)
+    }
+  }
+
+  async #open(epoch: number): Promise<void> {
+    const { logger, journal, clock } = this.#options
+    const { shard } = this.host
+    const abort = new AbortController()
+    const opening: HostedState = { name: 'opening', epoch, abort }
+    this.#state = opening
+    try {
+      await this.host.open(epoch, abort.signal)
+    } catch (error) {
+      if (this.#state !== opening) return
+      journal.note(shard, epoch, abort.signal.aborted ? 'abandoned' : 'failed')
+      if (abort.signal.aborted) return void this.#release(epoch)
+      logger.error({ shard, epoch, error }, `shard '${shard}' could not be opened`)
+      return this.#failed(this.#failures + 1)
+    }
+    if (this.#state !== opening) return
+    journal.note(shard, epoch, 'opened')
+    if (this.#isHeld) journal.note(shard, epoch, 'held')
+    logger.info({ shard, epoch }, `shard '${shard}' is served here`)
+    this.#state = { name: 'open', epoch, openedAt: clock.monotonic() }
+    this.#options.changed()
+  }
+
+  async #handOver(epoch: number): Promise<void> {
+    const { logger, journal } = this.#options
+    const { shard } = this.host
+    const closing: HostedState = { name: 'closing', epoch }
+    this.#state = closing
+    let isClean = true
+    try {
+      await this.host.close()
+    } catch (error) {
+      isClean = false
+      logger.warn({ shard, epoch, error }, `shard '${shard}' could not be closed cleanly`)
+    }
+    if (this.#state !== closing) return
+    journal.note(shard, epoch, isClean ? 'closed' : 'abandoned')
+    this.#failures = 0
+    await this.#release(epoch)
+  }
+
+  /** If it fails the lease still looks ours, and the next `act` tries again. */
+  async #release(epoch: number): Promise<void> {
+    const { leases, logger, journal } = this.#options
+    const { shard } = this.host
+    const releasing: HostedState = { name: 'releasing' }
+    this.#state = releasing
+    try {
+      await leases.release(shard, epoch, this.#isAvoided)
+      journal.note(shard, epoch, 'released')
+      if (this.#isAvoided) this.#failures = 0
+      this.#isAvoided = false
+    } catch (error) {
+      logger.debug({ shard, epoch, error }, `releasing the lease of shard '${shard}' has no known outcome`)
+    }
+    if (this.#state === releasing) this.#retryAfter(retryMsMin)
+  }
+
+  #overtaken(epoch: number): void {
+    const { journal, logger } = this.#options
+    const { shard } = this.host
+    const state = this.#state
+    this.#state = { name: 'idle' }
+    if (state.name === 'opening') state.abort.abort(new Error('another node has taken the lease'))
+    this.host.abandon()
+    journal.note(shard, epoch, 'deposed')
+    logger.warn({ shard, epoch }, `another node has taken the lease of shard '${shard}'`)
+    this.#retryAfter(retryMsMin)
+  }
+
+  #forgive(epoch: number): void {
+    const { leases, logger } = this.#options
+    const { shard } = this.host
+    if (leases.find(shard).avoid.length === 0) return
+    this.#state = { name: 'open', epoch, openedAt: this.#options.clock.monotonic() }
+    leases.forgive(shard, epoch).catch((error) => {
+      logger.debug({ shard, epoch, error }, `the lease of shard '${shard}' could not be changed yet`)
+    })
+  }
+
+  #failed(failures: number): void {
+    this.#failures = failures
+    this.#retryAfter(Math.min(retryMsMax, retryMsMin * 2 ** (failures - 1)))
+  }
+
+  #retryAfter(ms: number): void {
+    const { clock, changed } = this.#options
+    this.#state = { name: 'idle' }
+    this.#retryAt = clock.monotonic() + ms
+    this.#retryTimer?.cancel()
+    this.#retryTimer = clock.after(ms, changed)
+    changed()
+  }
+
+  #follow(isWanted: boolean): void {
+    if (isWanted === this.#isFollowing) return
+    this.#isFollowing = isWanted
+    if (isWanted) this.host.follow()
+    else this.host.unfollow()
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * Who tries to own which shard. A lease decides no more than that: who writes is decided by the epoch record in the
+ * shard's log, for which it gives the number.
+ *
+ * Each opening of a shard needs an epoch of its own, so `acquire` counts up also when the lease is already ours.
+ */
+import type { Clock } from '../../base/clock.ts'
+import type { Coordination } from '../coordination.ts'
+import type { NodeIdentity } from '../node-identity.ts'
+import type { ClusterView, Seen } from './cluster-view.ts'
+import { decodeLease, encodeLease, isSameNode, type LeaseEntry, leaseKey } from './lease-entry.ts'
+
+export class Leases {
+  readonly #self: NodeIdentity
+  readonly #coordination: Coordination
+  readonly #view: ClusterView
+  readonly #clock: Clock
+
+  constructor(self: NodeIdentity, coordination: Coordination, view: ClusterView, clock: Clock) {
+    this.#self = self
+    this.#coordination = coordination
+    this.#view = view
+    this.#clock = clock
+  }
+
+  find(shard: string): LeaseEntry {
+    return this.#view.lease(shard).entry
+  }
+
+  isOurs(shard: string): boolean {
+    return isSameNode(this.find(shard).holder, this.#self)
+  }
+
+  /** It is free, or ours, or the session of its holder is over. */
+  isForTaking(shard: string): boolean {
+    const { holder } = this.find(shard)
+    return holder === null || isSameNode(holder, this.#self) || !this.#view.isLive(holder)
+  }
+
+  /** Another lease than that of this epoch stands there: somebody has overtaken us. */
+  isOvertaken(shard: string, epoch: number): boolean {
+    const lease = this.find(shard)
+    return lease.epoch > epoch || (lease.epoch === epoch && !isSameNode(lease.holder, this.#self))
+  }
+
+  /**
+   * The epoch with which to open the shard; null when somebody else was first or the lease is not for taking. Rejects
+   * when the outcome is not known; what comes of it is told by the view.
+   */
+  async acquire(shard: string): Promise<number | null> {
+    const seen = this.#view.lease(shard)
+    if (!this.isForTaking(shard)) return null
+    const { epoch, avoid } = seen.entry
+    const since = this.#clock.now()
+    const isPut = await this.#put(shard, seen, { holder: this.#self, epoch: epoch + 1, since, avoid })
+    return isPut ? epoch + 1 : null
+  }
+
+  /**
+   * Frees the lease if it is ours with this epoch. `isAvoided`: this incarnation could not open the shard. Rejects when
+   * the outcome is not known.
+   */
+  async release(shard: string, epoch: number, isAvoided: boolean): Promise<void> {
+    const seen = await this.#read(shard)
+    const { entry } = seen
+    if (entry.epoch !== epoch || !isSameNode(entry.holder, this.#self)) return
+    const avoid = entry.avoid.filter((incarnation) => incarnation !== this.#self.incarnation)
+    if (isAvoided) avoid.push(this.#self.incarnation)
+    await this.#put(shard, seen, { holder: null, epoch, since: this.#clock.now(), avoid: this.#live(avoid) })
+  }
+
+  /** Forgets who could not open the shard, which is ours with this epoch. Rejects when the outcome is not known. */
+  async forgive(shard: string, epoch: number): Promise<void> {
+    const seen = await this.#read(shard)
+    if (seen.entry.epoch !== epoch || !isSameNode(seen.entry.holder, this.#self)) return
+    await this.#put(shard, seen, { ...seen.entry, avoid: [] })
+  }
+
+  async #put(shard: string, seen: Seen<LeaseEntry>, entry: LeaseEntry): Promise<boolean> {
+    const revision = await this.#coordination.put(leaseKey(shard), encodeLease(entry), seen.revision)
+    return revision !== null
+  }
+
+  /** What the view knows, or what the store says if that is newer: the view may not have heard of our own write yet. */
+  async #read(shard: string): Promise<Seen<LeaseEntry>> {
+    const found = await this.#coordination.get(leaseKey(shard))
+    const seen = this.#view.lease(shard)
+    const entry = found === null || found.revision <= seen.revision ? null : decodeLease(found.value)
+    return found === null || entry === null ? seen : { entry, revision: found.revision }
+  }
+
+  #live(incarnations: readonly number[]): number[] {
+    const live = new Set([...this.#view.sessions.values()].map(({ entry }) => entry.incarnation))
+    return incarnations.filter((incarnation) => live.has(incarnation))
+  }
+}

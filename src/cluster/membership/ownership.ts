@@ -1,0 +1,242 @@
+/**
+ * Which shards this node serves: follows the placement, takes leases that are free or whose holder's session is over, and
+ * hands over what others should have. It drives one `ShardHost` per shard and knows nothing of logs.
+ *
+ * The topology comes first: data shards are taken only once this node has said that its topology has caught up
+ * (`ready`) and somebody holds the topology shard. A node that is not ready is given no data shards by the others.
+ */
+import type { Clock, Timer } from '../../base/clock.ts'
+import type { Logger } from '../../base/logger.ts'
+import type { Coordination } from '../coordination.ts'
+import type { MembersListener } from '../members.ts'
+import { HostedShard, type Wish } from './hosted-shard.ts'
+import { Leases } from './leases.ts'
+import type { Membership } from './membership.ts'
+import { OwnershipJournal } from './ownership-journal.ts'
+import { type Place, placeShards } from './placement.ts'
+import { SettledNodes } from './settled-nodes.ts'
+import type { HostLoss, ShardHost, ShardHostListener } from './shard-host.ts'
+
+export const topologyShard = 'topology'
+
+export interface OwnershipOptions {
+  readonly membership: Membership
+  readonly coordination: Coordination
+  readonly clock: Clock
+  readonly logger: Logger
+  /** Of every shard of the cluster, the topology among them. */
+  readonly hosts: readonly ShardHost[]
+  /** Resolves when this node's topology has caught up with what the cluster had when it was called. */
+  readonly ready: () => Promise<void>
+  /** Gets the lines of the `OwnershipJournal`. */
+  readonly journal: (line: string) => void
+  /** A node is given shards when it has been live for so long. Default 2,000. */
+  readonly settleMs?: number
+}
+
+/** Shards that this node hands over at the same time, unless it is draining. */
+const movesAtOnceMax = 2
+/** What has no event of its own is looked at so often: nodes that have become settled, sessions seen to be over. */
+const tickMs = 250
+const unplaced: Place = { owner: null, standby: null }
+
+export class Ownership implements MembersListener, ShardHostListener {
+  readonly leases: Leases
+  readonly #options: OwnershipOptions
+  readonly #settled: SettledNodes
+  readonly #shards: ReadonlyMap<string, HostedShard>
+  #places: ReadonlyMap<string, Place> = new Map()
+  /** What `#places` was computed of. */
+  #placedOf = ''
+  #isReady = false
+  #isStopping = false
+  #isEnded = false
+  #isPending = false
+  #timer: Timer | null = null
+  #waiting: (() => void)[] = []
+
+  constructor(options: OwnershipOptions) {
+    const { membership, coordination, clock, logger, hosts, settleMs = 2_000 } = options
+    this.#options = options
+    this.leases = new Leases(membership.self, coordination, membership.view, clock)
+    this.#settled = new SettledNodes(settleMs)
+    const journal = new OwnershipJournal(clock, membership, options.journal)
+    const changed = () => this.#plan()
+    const common = { leases: this.leases, journal, clock, logger, changed }
+    this.#shards = new Map(hosts.map((host) => [host.shard, new HostedShard({ ...common, host })]))
+  }
+
+  start(): void {
+    const { membership } = this.#options
+    membership.listen(this)
+    membership.view.listen({ viewChanged: () => this.#plan() })
+    this.currentChanged(membership.isCurrent)
+    this.#tick()
+    void this.#becomeReady()
+  }
+
+  /** By shard. */
+  get shards(): ReadonlyMap<string, HostedShard> {
+    return this.#shards
+  }
+
+  place(shard: string): Place {
+    return this.#places.get(shard) ?? unplaced
+  }
+
+  /** Resolves when this node, which is draining, serves nothing any more. */
+  drained(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve)
+      this.#plan()
+    })
+  }
+
+  /** Planned: closes and frees everything. What has not been closed after `graceMs` milliseconds is abandoned. */
+  async stop(graceMs = 10_000): Promise<void> {
+    this.#isStopping = true
+    const timer = this.#options.clock.after(graceMs, () => this.#end())
+    await this.drained()
+    timer.cancel()
+    this.#end()
+  }
+
+  hostLost(shard: string, loss: HostLoss, reason: string): void {
+    this.#shards.get(shard)?.lost(loss, reason)
+  }
+
+  membersChanged(): void {
+    this.#plan()
+  }
+
+  currentChanged(isCurrent: boolean): void {
+    for (const shard of this.#shards.values()) shard.hold(!isCurrent)
+    this.#plan()
+  }
+
+  sessionLost(): void {
+    this.#end()
+  }
+
+  #end(): void {
+    this.#isEnded = true
+    this.#timer?.cancel()
+    for (const shard of this.#shards.values()) shard.end()
+    this.#tellDrained()
+  }
+
+  async #becomeReady(): Promise<void> {
+    try {
+      await this.#options.ready()
+      await this.#options.membership.setReady()
+    } catch (error) {
+      this.#options.logger.error({ error }, 'this node is not given data shards: its topology has not caught up')
+      return
+    }
+    this.#isReady = true
+    this.#plan()
+  }
+
+  #tick(): void {
+    this.#timer = this.#options.clock.after(tickMs, () => this.#tick())
+    this.#act()
+  }
+
+  /** At the end of this turn. */
+  #plan(): void {
+    if (this.#isPending || this.#isEnded) return
+    this.#isPending = true
+    this.#options.clock.soon(() => {
+      this.#isPending = false
+      this.#act()
+    })
+  }
+
+  #act(): void {
+    if (this.#isEnded) return
+    this.#placeAll()
+    for (const [name, shard] of this.#shards) shard.act(this.#wishFor(name))
+    this.#tellDrained()
+  }
+
+  #wishFor(shard: string): Wish {
+    const { self, isCurrent } = this.#options.membership
+    const { owner, standby } = this.place(shard)
+    const isLeaving = this.#isLeaving
+    const role = isLeaving ? 'none' : owner === self.name ? 'owner' : standby === self.name ? 'standby' : 'none'
+    return {
+      role,
+      mayTake: isCurrent && (shard === topologyShard || (this.#isReady && this.#isTopologyOwned)),
+      // A shard that nobody else is to own stays where it is.
+      mayMove: isLeaving || (isCurrent && owner !== null && owner !== self.name && this.#moves < movesAtOnceMax),
+      hasOthers: standby !== null,
+    }
+  }
+
+  get #isLeaving(): boolean {
+    const { membership } = this.#options
+    return this.#isStopping || membership.sessions.get(membership.self.name)?.isDraining === true
+  }
+
+  get #isTopologyOwned(): boolean {
+    const own = this.#shards.get(topologyShard)
+    if (own?.state.name === 'open') return true
+    const { holder } = this.leases.find(topologyShard)
+    const { membership } = this.#options
+    return holder !== null && holder.name !== membership.self.name && membership.view.isLive(holder)
+  }
+
+  get #moves(): number {
+    let moves = 0
+    for (const shard of this.#shards.values()) if (shard.isMoving) moves++
+    return moves
+  }
+
+  /** The topology has a placement of its own, so that the node that has it does not get fewer data shards. */
+  #placeAll(): void {
+    const settled: string[] = []
+    const ready: string[] = []
+    const now = this.#options.clock.monotonic()
+    for (const [name, entry] of this.#options.membership.sessions) {
+      const isSettled = this.#settled.isSettled(entry, now)
+      if (!isSettled || entry.isDraining) continue
+      settled.push(name)
+      if (entry.isReady) ready.push(name)
+    }
+    const avoid = this.#avoided()
+    const of = JSON.stringify([settled, ready, [...avoid].map(([shard, names]) => [shard, [...names]])])
+    if (of === this.#placedOf) return
+    this.#placedOf = of
+    const data = [...this.#shards.keys()].filter((shard) => shard !== topologyShard)
+    const places = new Map(placeShards({ shards: data, nodes: ready, avoid }))
+    const topology = placeShards({ shards: [topologyShard], nodes: settled, avoid })
+    for (const [shard, place] of topology) places.set(shard, place)
+    this.#places = places
+  }
+
+  /** Names of the nodes that could not open a shard, by shard. */
+  #avoided(): Map<string, ReadonlySet<string>> {
+    const avoided = new Map<string, ReadonlySet<string>>()
+    for (const shard of this.#shards.keys()) {
+      const { avoid } = this.leases.find(shard)
+      if (avoid.length === 0) continue
+      const names = new Set<string>()
+      for (const [name, { incarnation }] of this.#options.membership.sessions) {
+        if (avoid.includes(incarnation)) names.add(name)
+      }
+      avoided.set(shard, names)
+    }
+    return avoided
+  }
+
+  #tellDrained(): void {
+    if (this.#waiting.length === 0) return
+    for (const [name, shard] of this.#shards) {
+      if (this.#isEnded) break
+      if (shard.state.name !== 'idle' || this.leases.isOurs(name)) return
+    }
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const resolve of waiting) resolve()
+  }
+}

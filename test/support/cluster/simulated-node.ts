@@ -1,0 +1,147 @@
+import type { ManualClock } from '../../../src/base/clock.ts'
+import { silentLogger } from '../../../src/base/logger.ts'
+import type { SeededRandom } from '../../../src/base/random.ts'
+import { LeaseOwners } from '../../../src/cluster/membership/lease-owners.ts'
+import { Membership } from '../../../src/cluster/membership/membership.ts'
+import { Ownership } from '../../../src/cluster/membership/ownership.ts'
+import { type CoordinationFaults, MemoryCoordination, type MemoryStore, noFaults } from './memory-coordination.ts'
+import { ModelHost, type ModelLog } from './model-host.ts'
+import { NodeClock } from './node-clock.ts'
+
+export interface SimulatedClusterParts {
+  readonly world: ManualClock
+  readonly random: SeededRandom
+  readonly store: MemoryStore
+  readonly logs: ReadonlyMap<string, ModelLog>
+  /** Lines of all nodes. */
+  readonly journal: string[]
+}
+
+export interface SimulatedNodeOptions {
+  readonly rate?: number
+  readonly faults?: CoordinationFaults
+  readonly hostMsMax?: number
+}
+
+/** One node's membership and ownership, over a store and logs in memory. It lives on over several processes. */
+export class SimulatedNode {
+  readonly name: string
+  readonly #parts: SimulatedClusterParts
+  readonly #options: SimulatedNodeOptions
+  /** Kept in the data directory. */
+  #predecessor: number | null = null
+  #process: SimulatedProcess | null = null
+
+  constructor(name: string, parts: SimulatedClusterParts, options: SimulatedNodeOptions = {}) {
+    this.name = name
+    this.#parts = parts
+    this.#options = options
+  }
+
+  get process(): SimulatedProcess | null {
+    return this.#process
+  }
+
+  get incarnation(): number {
+    return this.#predecessor ?? 0
+  }
+
+  /** Does nothing while a process runs. A process whose session is lost is followed by another. */
+  start(): void {
+    if (this.#process !== null) return
+    const process = new SimulatedProcess(this.name, this.#parts, this.#options, {
+      predecessor: this.#predecessor,
+      remember: (incarnation) => {
+        this.#predecessor = incarnation
+      },
+      ended: () => {
+        if (this.#process !== process) return
+        process.kill()
+        this.#process = null
+        this.start()
+      },
+    })
+    this.#process = process
+    process.start()
+  }
+
+  kill(): void {
+    this.#process?.kill()
+    this.#process = null
+  }
+}
+
+interface ProcessLife {
+  readonly predecessor: number | null
+  readonly remember: (incarnation: number) => void
+  /** Its session is lost. */
+  readonly ended: () => void
+}
+
+export class SimulatedProcess {
+  readonly clock: NodeClock
+  readonly coordination: MemoryCoordination
+  readonly hosts: readonly ModelHost[]
+  membership: Membership | null = null
+  ownership: Ownership | null = null
+  owners: LeaseOwners | null = null
+  /** Why it could not become a node. */
+  failure: unknown = null
+  readonly #name: string
+  readonly #parts: SimulatedClusterParts
+  readonly #life: ProcessLife
+  readonly #abort = new AbortController()
+  #isDead = false
+
+  constructor(name: string, parts: SimulatedClusterParts, options: SimulatedNodeOptions, life: ProcessLife) {
+    const { world, random, store, logs } = parts
+    this.#name = name
+    this.#parts = parts
+    this.#life = life
+    this.clock = new NodeClock(world, options.rate)
+    this.coordination = new MemoryCoordination(store, this.clock, random, options.faults ?? noFaults)
+    const takesMs = () => random.below((options.hostMsMax ?? 0) + 1)
+    this.hosts = [...logs].map(([shard, log]) => new ModelHost(shard, log, this.clock, takesMs))
+  }
+
+  start(): void {
+    this.#run().catch((error) => {
+      this.failure = error
+    })
+  }
+
+  kill(): void {
+    this.#isDead = true
+    this.clock.kill()
+    this.coordination.kill()
+    this.#abort.abort(new Error('killed'))
+  }
+
+  /** It would answer a client or deliver to it, were it to do so now. */
+  serves(host: ModelHost): boolean {
+    return !this.#isDead && host.isOpen && (this.membership?.isCurrent ?? false)
+  }
+
+  async #run(): Promise<void> {
+    const { clock, coordination, hosts } = this
+    const node = { name: this.#name, host: '127.0.0.1', port: 4370, version: '0.1.0' }
+    const { predecessor } = this.#life
+    const remember = async (incarnation: number) => this.#life.remember(incarnation)
+    const { signal } = this.#abort
+    const common = { coordination, clock, logger: silentLogger }
+    const membership = await Membership.start({ ...common, signal, node, predecessor, remember })
+    if (this.#isDead) return
+    const journal = (line: string) => void this.#parts.journal.push(line)
+    const ready = () => new Promise<void>((resolve) => clock.after(100, resolve))
+    const ownership = new Ownership({ ...common, membership, hosts, ready, journal })
+    this.membership = membership
+    this.ownership = ownership
+    this.owners = new LeaseOwners(membership.view, [...this.#parts.logs.keys()])
+    ownership.start()
+    membership.listen({
+      membersChanged: () => {},
+      currentChanged: () => {},
+      sessionLost: () => this.#life.ended(),
+    })
+  }
+}
