@@ -11,7 +11,10 @@ import { startNats } from '../../../src/cluster/nats/start-nats.ts'
 import { checkCluster, configWith } from '../../../src/config.ts'
 
 const [nodeName = '', peers = '', dataDirectory = ''] = process.argv.slice(2)
-const { settings } = checkCluster(configWith({ nodeName, peers, dataDirectory, clusterStartMsMax: 60_000 }))
+const natsProgram = process.env['WARREN_NATS_SERVER'] ?? 'none'
+const { settings } = checkCluster(
+  configWith({ nodeName, peers, dataDirectory, clusterStartMsMax: 60_000, natsProgram }),
+)
 if (settings === null) throw new Error('no cluster')
 const world = {
   clock: new SystemClock(),
