@@ -39,7 +39,8 @@ export interface Session {
   readonly channelLimitReached: number | null
 }
 
-export type AlarmReason = 'memory' | 'disk'
+/** `cluster`: this node cannot reach a majority, or its log waits for one. */
+export type AlarmReason = 'memory' | 'disk' | 'cluster'
 
 /** What the server wants to hear. */
 export interface BrokerListener {

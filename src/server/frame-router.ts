@@ -1,7 +1,7 @@
 import { type FrameDecoder, FrameTypes } from '../amqp/frame-decoder.ts'
 import { Methods } from '../amqp/methods.generated.ts'
 import type { Timer } from '../base/clock.ts'
-import type { Session } from '../broker/commands.ts'
+import type { AlarmReason, Session } from '../broker/commands.ts'
 import type { Channel } from './channel.ts'
 import { allowanceBytes } from './congestion.ts'
 import type { Connection } from './connection.ts'
@@ -9,6 +9,13 @@ import { connectionMethod } from './connection-methods.ts'
 import type { ConnectionOwner } from './connection-parts.ts'
 import type { PublishTaker } from './frame-loop.ts'
 import type { InputFlow } from './input-flow.ts'
+
+/** What clients are told in `connection.blocked`; the first two as RabbitMQ says them. */
+const blockedReasons: Readonly<Record<AlarmReason, string>> = {
+  memory: 'low on memory',
+  disk: 'low on disk',
+  cluster: 'no majority of the cluster',
+}
 
 /**
  * Where the frames of an open connection go, and what holds them up: a full output, the publish gate, a parked channel,
@@ -110,7 +117,7 @@ export class FrameRouter {
     this.#owner.waitsForGate(connection)
     if (gate === 'blocked' && !this.#wasToldBlocked && connection.client.takesBlocked) {
       this.#wasToldBlocked = true
-      const reason = connection.broker.alarms.map((alarm) => `low on ${alarm}`).join(' & ')
+      const reason = connection.broker.alarms.map((alarm) => blockedReasons[alarm]).join(' & ')
       connection.send({ id: Methods.ConnectionBlocked, name: 'connection.blocked', reason })
     }
     return false

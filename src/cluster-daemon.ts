@@ -1,0 +1,106 @@
+/**
+ * A node of a cluster as a process has it: its NATS, and the node itself, which is begun anew when its session ended or
+ * what it knows of the topology may be wrong. NATS goes on meanwhile: it is what the others live on too.
+ */
+
+import type { Clock } from './base/clock.ts'
+import type { Logger } from './base/logger.ts'
+import type { Socket } from './base/network.ts'
+import type { Nats } from './cluster/nats/start-nats.ts'
+import type { Daemon } from './daemon.ts'
+import { StartError } from './start-error.ts'
+
+/** The node must be begun anew; its clients connect again, to it or to others. */
+export class NodeOutdated extends Error {
+  readonly code = 'NODE_OUTDATED'
+}
+
+export interface ClusterDaemonParts {
+  readonly nats: Nats
+  readonly clock: Clock
+  readonly logger: Logger
+  /** Starts a node on it. Rejects with `StartError` when it cannot begin as things are. */
+  startNode(nats: Nats): Promise<Daemon>
+}
+
+/** Before a node is begun anew, in milliseconds; twice as long after each failure. */
+const restartMs = { first: 500, most: 10_000 } as const
+
+export class ClusterDaemon implements Daemon {
+  readonly failed: Promise<Error>
+  readonly #parts: ClusterDaemonParts
+  #fail: (error: Error) => void = () => {}
+  #node: Daemon | null = null
+  #isStopping = false
+  #restarting: Promise<void> = Promise.resolve()
+  #addresses: readonly string[] = []
+  #dataDirectory: string | null = null
+
+  private constructor(parts: ClusterDaemonParts) {
+    this.#parts = parts
+    this.failed = new Promise((resolve) => {
+      this.#fail = resolve
+    })
+  }
+
+  static async start(parts: ClusterDaemonParts): Promise<ClusterDaemon> {
+    const daemon = new ClusterDaemon(parts)
+    try {
+      await daemon.#begin()
+    } catch (error) {
+      await parts.nats.close()
+      throw error
+    }
+    return daemon
+  }
+
+  get addresses(): readonly string[] {
+    return this.#addresses
+  }
+
+  get dataDirectory(): string | null {
+    return this.#dataDirectory
+  }
+
+  async #begin(): Promise<void> {
+    const node = await this.#parts.startNode(this.#parts.nats)
+    this.#node = node
+    this.#addresses = node.addresses
+    this.#dataDirectory = node.dataDirectory
+    void node.failed.then((error) => {
+      if (this.#node !== node || this.#isStopping) return
+      if (error instanceof NodeOutdated) this.#restarting = this.#restart(node, error)
+      else this.#fail(error)
+    })
+  }
+
+  async #restart(node: Daemon, reason: Error): Promise<void> {
+    const { logger, clock } = this.#parts
+    logger.warn({ reason: reason.message }, 'the node is begun anew; its clients connect again, here or elsewhere')
+    this.#node = null
+    await node.stop(0).catch((error: unknown) => logger.warn({ error }, 'the node did not end in good order'))
+    for (let wait: number = restartMs.first; !this.#isStopping; wait = Math.min(wait * 2, restartMs.most)) {
+      try {
+        await this.#begin()
+        return
+      } catch (error) {
+        if (!(error instanceof StartError)) return this.#fail(error instanceof Error ? error : new Error(String(error)))
+        logger.warn({ error: error.message, againInMs: wait }, 'the node cannot begin anew yet')
+      }
+      await new Promise<void>((resolve) => clock.after(wait, resolve))
+    }
+  }
+
+  accept(socket: Socket): void {
+    if (this.#node === null) socket.destroy()
+    else this.#node.accept(socket)
+  }
+
+  async stop(drainMsMax: number): Promise<boolean> {
+    this.#isStopping = true
+    await this.#restarting
+    const isDrained = (await this.#node?.stop(drainMsMax)) ?? true
+    await this.#parts.nats.close()
+    return isDrained
+  }
+}

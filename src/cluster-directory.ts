@@ -1,0 +1,107 @@
+/**
+ * The data directory of a node of a cluster. What confirms promise is in the streams of NATS; here are copies of them, and
+ * which cluster they are of.
+ *
+ *     DATA/cluster.json       whose directory this is: format, cluster, node, and the node's last incarnation
+ *     DATA/lock               held by the process that uses it
+ *     DATA/copies/            a directory for each log that this node follows or owns; can be lost
+ *     DATA/scratch/           logs of transient messages; emptied at each start
+ *     DATA/nats/              of the NATS server that the node runs, if it does: what confirms promise
+ *     DATA/ownership.jsonl    which shards this node served and when
+ */
+import { join, resolve } from 'node:path'
+import type { Files } from './base/files.ts'
+import { readSmallFile, writeSmallFile } from './cluster/nats/small-file.ts'
+import { errorName, StartError } from './start-error.ts'
+
+export const clusterDirectoryFormat = 1
+const fileName = 'cluster.json'
+/** What may stand in a directory in which a node begins. */
+const harmlessNames = new Set(['lock', 'nats', 'copies', 'scratch', 'ownership.jsonl', `${fileName}.new`, 'lost+found'])
+
+export interface ClusterDirectoryFacts {
+  readonly clusterId: string
+  readonly node: string
+  /** Of the last process that used it. */
+  readonly incarnation: number
+}
+
+export class ClusterDirectory {
+  readonly root: string
+  readonly #files: Files
+
+  constructor(files: Files, directory: string) {
+    this.#files = files
+    this.root = resolve(directory)
+  }
+
+  /** Of the copy of a log. */
+  copy(name: string): string {
+    return join(this.root, 'copies', name)
+  }
+
+  scratch(name: string): string {
+    return join(this.root, 'scratch', name)
+  }
+
+  get journal(): string {
+    return join(this.root, 'ownership.jsonl')
+  }
+
+  /** Makes it where there is none; null when a node begins in it. Throws `StartError` when it is of somebody else. */
+  async open(node: string): Promise<ClusterDirectoryFacts | null> {
+    const names = await this.#make()
+    if (!names.includes(fileName)) {
+      const found = names.find((name) => !harmlessNames.has(name))
+      if (found !== undefined) throw new StartError('data-directory', foreignSentence(this.root, found))
+      return null
+    }
+    const facts = factsOf(await readSmallFile(this.#files, join(this.root, fileName)))
+    if (facts === null) {
+      const mend = 'put it back from a copy, or begin with an empty directory: the messages are in the streams of NATS'
+      throw new StartError('data-directory', `${join(this.root, fileName)} cannot be read; ${mend}`)
+    }
+    if (facts.node !== node) {
+      const sentence = `the data directory ${this.root} is of node '${facts.node}', not of '${node}'`
+      throw new StartError('data-directory', `${sentence}; give each node a directory of its own with --data`)
+    }
+    return facts
+  }
+
+  async #make(): Promise<string[]> {
+    try {
+      await this.#files.makeDirectory(this.root)
+      return await this.#files.list(this.root)
+    } catch (error) {
+      const sentence = `the data directory ${this.root} cannot be made (${errorName(error)})`
+      throw new StartError('data-directory', `${sentence}; give --data a directory that this user may write to`, error)
+    }
+  }
+
+  /** Synced, before anybody hears of the incarnation. */
+  async remember(facts: ClusterDirectoryFacts): Promise<void> {
+    const text = JSON.stringify({ format: clusterDirectoryFormat, ...facts })
+    await writeSmallFile(this.#files, join(this.root, fileName), `${text}\n`)
+  }
+}
+
+function factsOf(text: string): ClusterDirectoryFacts | null {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    return null
+  }
+  if (typeof value !== 'object' || value === null) return null
+  const { format, clusterId, node, incarnation } = value as Record<string, unknown>
+  if (format !== clusterDirectoryFormat || typeof clusterId !== 'string' || typeof node !== 'string') return null
+  return typeof incarnation === 'number' && Number.isSafeInteger(incarnation) ? { clusterId, node, incarnation } : null
+}
+
+function foreignSentence(root: string, found: string): string {
+  if (found === 'format' || found === 'topology') {
+    const mend = 'start the node with an empty one, then move what is in it with `warren migrate`'
+    return `the data directory ${root} is of a broker on its own, not of a node of a cluster; ${mend}`
+  }
+  return `the directory ${root} is not empty (there is ${found}) and not Warren's; give --data an empty or a new one`
+}
