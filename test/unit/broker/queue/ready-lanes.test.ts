@@ -92,6 +92,23 @@ describe('ready lanes', () => {
     assert.ok(late.memoryBytes < 100_000 * 17, `${late.memoryBytes} bytes`)
   })
 
+  it('say what comes next, the highest lane first, as far as they are asked', () => {
+    const lanes = new ReadyLanes(() => true)
+    for (let sequence = 1; sequence <= 1_000; sequence++) lanes.add(sequence % 2, sequence, sequence)
+    lanes.first()
+    lanes.drop()
+    const next: number[] = []
+    for (const sequence of lanes.ahead(700)) {
+      assert.equal(lanes.first(), sequence)
+      lanes.drop()
+      next.push(sequence)
+    }
+    assert.equal(next.length, 700)
+    assert.deepEqual([next[0], next[498], next[499]], [3, 999, 2])
+    assert.equal(lanes.ahead(700).length, 299)
+    assert.deepEqual(new ReadyLanes(() => true).ahead(5), [])
+  })
+
   it('let go of what is gone before anyone comes to it', () => {
     let isThere = (_sequence: number): boolean => true
     const lanes = new ReadyLanes((sequence) => isThere(sequence))
