@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what the tests need besides Node: AMQP clients in other languages, and a browser, from Debian.
-# Only what is missing, and only where that is possible: on Debian (or a relative of it) and as root.
+# Installs what the tests need besides Node: AMQP clients in other languages, a browser and nats-server, from Debian.
+# Only what is missing, and only where that is possible: on Debian (or a relative of it) and, but for nats-server, as root.
 # What stays missing is named loudly, and the exit status is 1. Under CI=true the tests that need it fail;
 # elsewhere they say what they left out.
 set -u
@@ -28,8 +28,12 @@ apt_install() {
   DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing </dev/null >"$log" 2>&1
 }
 
+# Not with the others: Debian's own is too old on most machines, and no root is needed.
+nats=0
+sh "$(dirname "$0")/install-nats.sh" >/dev/null || nats=1
+
 find_missing
-[ -z "$missing" ] && exit 0
+[ -z "$missing" ] && exit $nats
 
 reason=''
 if ! command -v apt-get >/dev/null 2>&1; then
@@ -43,7 +47,7 @@ else
   apt_install || { apt-get update -q </dev/null >/dev/null 2>&1; apt_install; } || reason=$(grep '^E:' "$log" | head -n 5)
   rm -f "$log"
   find_missing
-  [ -z "$missing" ] && exit 0
+  [ -z "$missing" ] && exit $nats
 fi
 
 {

@@ -13,8 +13,8 @@
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join, relative } from 'node:path'
+import { homedir, tmpdir } from 'node:os'
+import { delimiter, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -22,8 +22,8 @@ const built = join(root, 'dist', 'test')
 
 /** What should follow every change. A kind is a folder of `test/`. */
 const fastKinds = ['unit', 'tidy']
-/** Kinds that drive foreign clients. */
-const foreignKinds = ['conformance', 'crash']
+/** Kinds that drive foreign clients, or a nats-server. */
+const foreignKinds = ['conformance', 'contract', 'crash']
 /** Kinds that measure time: their files run before the others, one at a time. */
 const aloneKinds = ['fairness']
 
@@ -107,6 +107,8 @@ function build() {
 
 /** What cannot be installed is named by the script; the tests fail for it in CI and say it loudly elsewhere. */
 function installForeignClients() {
+  // Where nats-server goes for those who are not root.
+  process.env.PATH = [process.env.PATH, join(homedir(), '.local', 'bin')].join(delimiter)
   spawnSync('sh', [join(root, 'scripts', 'install-test-dependencies.sh')], { stdio: ['ignore', 'inherit', 'inherit'] })
 }
 
