@@ -6,7 +6,7 @@ export interface LinkLimits {
   readonly handshakesMax: number
   readonly handshakesPerAddressMax: number
 
-  /** How often a link shows that it is alive when it has nothing else to say, in milliseconds. */
+  /** How often a link shows that it is alive, unless something waits to be written anyway, in milliseconds. */
   readonly heartbeatMs: number
   /** Silence of the peer, in milliseconds, counted in heartbeats of our own. Then the link is down. */
   readonly silenceMsMax: number

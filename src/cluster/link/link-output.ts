@@ -74,7 +74,8 @@ export class LinkOutput {
   heartbeat(): void {
     if (this.#waitingBytes > 0 || this.#isClosed) return
     const lane = this.#lanes[0]
-    writeFrameHeader(lane.buffer, lane.reserve(frameHeaderBytes), heartbeatService, 0)
+    const at = lane.reserve(frameHeaderBytes)
+    writeFrameHeader(lane.buffer, at, heartbeatService, 0)
     this.#waits(frameHeaderBytes)
   }
 

@@ -198,7 +198,7 @@ export class Link implements Peer, SocketReader {
     if (this.#quietBeats * heartbeatMs >= silenceMsMax) this.cut(`nothing has come for ${silenceMsMax} ms`)
     else if (this.#stuckBeats * heartbeatMs >= stuckMsMax) {
       this.cut(`the other node has taken nothing for ${stuckMsMax} ms`)
-    } else if (this.#output.bytesWritten === this.#bytesWrittenBefore) this.#output.heartbeat()
+    } else this.#output.heartbeat()
     this.#bytesWrittenBefore = this.#output.bytesWritten
   }
 }
