@@ -20,6 +20,9 @@ export interface AppenderOptions {
   readonly cache: PageCache
   readonly supply: SegmentSupply
   readonly commit: GroupCommit
+  readonly frameBytesMax: number
+  /** The term of the epoch that begins is not lower. */
+  readonly termMin: number
 }
 
 export class Appender {
@@ -54,14 +57,18 @@ export class Appender {
     this.#supply = options.supply
     this.#commit = options.commit
     this.#page = this.#cache.take()
-    this.#builder = new FrameBuilder(logId, this.#page, tail.walk)
-    this.#term = tail.term
+    this.#builder = new FrameBuilder(logId, this.#page, tail.walk, options.frameBytesMax)
+    this.#term = Math.max(tail.term, options.termMin - 1)
     this.#open = open
     this.segments = recovered.segments
     this.appended = tail.lastPosition
   }
 
   // ---- open
+
+  get term(): number {
+    return this.#term
+  }
 
   get open(): LogSegment {
     return this.#open
@@ -173,6 +180,12 @@ export class Appender {
   /** This page has no more room: closes the frame and goes on in the next page, perhaps of the next segment. */
   #reserveElsewhere(byteLength: number, flag: number): number {
     assert(byteLength <= this.#recordBytesMax, 'a record is at most recordBytesMax long')
+    // Where the open frame is as large as it may be, its page may still have room for another.
+    if (this.#builder.isOpen) {
+      this.closeFrame()
+      const at = this.#builder.reserve(byteLength, flag)
+      if (at >= 0) return at
+    }
     // A segment begins with a list that may leave no room for a large record in the first page.
     for (let pages = 0; pages < 2; pages++) {
       this.#nextPage()

@@ -5,6 +5,7 @@ import type { Files } from '../../base/files.ts'
 import { type Logger, silentLogger } from '../../base/logger.ts'
 import type { Random } from '../../base/random.ts'
 import { pageBytesDefault, pageBytesMin } from './format.ts'
+import type { FrameStore } from './frame-store.ts'
 
 export interface FileLogOptions {
   readonly files: Files
@@ -24,6 +25,12 @@ export interface FileLogOptions {
   readonly roomBytesMin?: number
   /** Only for a new log: one that exists keeps its own. A record is at most half a page long. */
   readonly pageBytes?: number
+  /** A frame is closed when it would become larger, in bytes; a longer record has one of its own. */
+  readonly frameBytesMax?: number
+  /** The term of the epoch that begins is not lower. */
+  readonly termMin?: number
+  /** Where frames are stored before they are written to the directory, which then need not outlive a crash. */
+  readonly frameStore?: FrameStore | null
   /** Only for repair: all segments that are there are live, and are listed anew. */
   readonly isAfterRepair?: boolean
 }
@@ -47,6 +54,9 @@ export function withDefaults(options: FileLogOptions): Required<FileLogOptions> 
     cacheBytes: options.cacheBytes ?? cacheBytesDefault,
     roomBytesMin: options.roomBytesMin ?? roomBytesMinDefault,
     pageBytes: options.pageBytes ?? pageBytesDefault,
+    frameBytesMax: options.frameBytesMax ?? Number.POSITIVE_INFINITY,
+    termMin: options.termMin ?? 0,
+    frameStore: options.frameStore ?? null,
     isAfterRepair: options.isAfterRepair ?? false,
   }
   const { pageBytes } = full

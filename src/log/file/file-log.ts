@@ -62,7 +62,7 @@ export class FileLog implements Log {
   viewBuffer: Uint8Array
   viewStart = 0
   viewEnd = 0
-  readonly canFreeAnyOrder = true
+  readonly canFreeAnyOrder: boolean = true
   /** Frames stored since the log was opened, and their bytes. */
   framesStored = 0
   bytesStored = 0
@@ -118,17 +118,26 @@ export class FileLog implements Log {
     this.viewBuffer = this.#viewed.bytes
     const last = segments.at(-1)
     assert(last !== undefined, 'a log has at least one segment')
-    this.#supply = new SegmentSupply({ ...options, logId, pageBytes }, last.id + 1, last.end, {
+    const isSparse = options.frameStore !== null
+    this.#supply = new SegmentSupply({ ...options, logId, pageBytes, isSparse }, last.id + 1, last.end, {
       prepared: () => this.#commit.pump(),
       roomChanged: () => this.listener?.roomChanged(),
       failed: (error, what) => this.#fail(what, error),
     })
-    this.#commit = new GroupCommit(this.#supply, pageBytes, {
+    const { frameStore, frameBytesMax, termMin } = options
+    this.#commit = new GroupCommit(this.#supply, { pageBytes, frameStore }, {
       closeOpenFrame: () => this.#appender.closeFrame(),
       stored: (frame) => this.#stored(frame),
       failed: (what, cause) => this.#fail(what, cause),
     })
-    this.#appender = new Appender({ recovered, cache: this.#cache, supply: this.#supply, commit: this.#commit })
+    this.#appender = new Appender({
+      recovered,
+      cache: this.#cache,
+      supply: this.#supply,
+      commit: this.#commit,
+      frameBytesMax,
+      termMin,
+    })
   }
 
   // ---- open
@@ -165,6 +174,16 @@ export class FileLog implements Log {
 
   get buffer(): Uint8Array {
     return this.#appender.buffer
+  }
+
+  /** Why the log cannot go on; null while it can, and after it was closed whole. */
+  get failure(): LogFailed | null {
+    return this.#failure
+  }
+
+  /** Of the epoch that this log began. */
+  get term(): number {
+    return this.#appender.term
   }
 
   get appended(): Position {
@@ -228,10 +247,12 @@ export class FileLog implements Log {
     if (this.#state === 'failed' || this.#state === 'closed') return
     const { name, logger } = this.#options
     this.#state = 'failed'
-    this.#failure = new LogFailed(
-      `log '${name}': ${what} failed: ${cause instanceof Error ? cause.message : String(cause)}`,
-      { cause },
-    )
+    this.#failure =
+      cause instanceof LogFailed
+        ? cause
+        : new LogFailed(`log '${name}': ${what} failed: ${cause instanceof Error ? cause.message : String(cause)}`, {
+            cause,
+          })
     logger.error({ error: cause, log: name, what }, 'the log has failed')
     void this.#commit.stop(this.#failure)
     void this.#supply.stop()
@@ -336,6 +357,7 @@ export class FileLog implements Log {
     this.#digests
       .remove(segment.id)
       .catch((error: unknown) => this.#warn(error, 'a digest could not be removed', segment))
+    this.#options.frameStore?.freed(segment.id)
     this.#supply.addSpare({ name: segmentName(segment.id), bytes: segment.span })
   }
 

@@ -43,6 +43,9 @@ export class FrameBuilder {
   #used = 0
   /** Frames of this page end here at the latest; a multiple of 8. */
   #end = 0
+  readonly #frameBytesMax: number
+  /** The same, but for the frames that end a segment. */
+  #frameLimit: number
   /** Up to here the open block takes records without a further look; 0 while no frame is open. */
   #softLimit = 0
   #frameStart = -1
@@ -57,8 +60,11 @@ export class FrameBuilder {
   /** Position of the record reserved last. */
   position: Position = 0
 
-  constructor(logId: Uint8Array, page: Page, state: ChainState) {
+  /** A frame takes no further record that makes it larger than `frameBytesMax`. */
+  constructor(logId: Uint8Array, page: Page, state: ChainState, frameBytesMax = Number.POSITIVE_INFINITY) {
     this.#logId = logId
+    this.#frameBytesMax = frameBytesMax
+    this.#frameLimit = frameBytesMax
     this.#page = page
     this.#epoch = state.epoch
     this.#k = state.k
@@ -95,11 +101,13 @@ export class FrameBuilder {
     this.#pagePosition = pagePosition
     this.#used = from
     this.#end = end
+    this.#frameLimit = this.#frameBytesMax
   }
 
-  /** Lets the frames that come use more of the page. */
+  /** Lets the frames that come use more of the page, and be larger: what ends a segment always finds its place. */
   extendTo(end: number): void {
     this.#end = end
+    this.#frameLimit = Number.POSITIVE_INFINITY
   }
 
   /** The next frame is the first of a new epoch. */
@@ -121,7 +129,8 @@ export class FrameBuilder {
 
   #makeRoom(need: number): boolean {
     if (this.isOpen) {
-      if (alignUp(this.#used + need + (this.#blocks + 1) * blockEntryBytes) > this.#end) return false
+      const end = alignUp(this.#used + need + (this.#blocks + 1) * blockEntryBytes)
+      if (end > this.#end || end - this.#frameStart > this.#frameLimit) return false
       this.#closeBlock()
     } else {
       const start = alignUp(this.#used)

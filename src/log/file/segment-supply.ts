@@ -43,6 +43,8 @@ export interface SupplyOptions {
   readonly segmentBytes: number
   readonly firstSegmentBytes: number
   readonly roomBytesMin: number
+  /** Files need not be filled ahead: their writes are not synced. */
+  readonly isSparse: boolean
 }
 
 /** What the supply tells the log. */
@@ -260,6 +262,7 @@ export class SegmentSupply {
 
   async #fill(file: File, header: Uint8Array, span: number): Promise<void> {
     await file.write(header, 0, segmentHeaderBytes, 0)
+    if (this.#options.isSparse) return await file.truncate(span)
     const zeros = new Uint8Array(Math.min(sliceBytes, span))
     let unsynced = 0
     for (let at = segmentHeaderBytes; at < span; at += zeros.byteLength) {

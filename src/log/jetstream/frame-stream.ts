@@ -40,13 +40,16 @@ export interface StreamState {
 }
 
 export interface FollowListener {
-  /** In order of sequence. A gap is told by the sequence alone. */
-  frame(frame: StreamFrame): void
+  /** In order of sequence; a gap shows in the sequence alone. The next one is told when what this returns has resolved. */
+  frame(frame: StreamFrame): Promise<void>
+  /** All frames that have come in so far have been told. */
+  idle(): Promise<void>
   /** Following has ended and does not begin again by itself: the stream is gone, or holds what is no frame. Last call. */
   ended(error: Error): void
 }
 
 export interface Following {
+  /** Nothing more is told once it has been called; resolves when the last telling has ended. */
   stop(): Promise<void>
 }
 

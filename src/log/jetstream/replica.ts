@@ -1,6 +1,6 @@
 /**
- * A node's copy of a replicated log: a local directory kept level with the log's stream, from which the log is opened when
- * this node becomes its owner.
+ * What a node may do with a replicated log: have a copy, a local directory kept level with the log's stream (`Replica`), and
+ * own it (`ReplicatedLog`).
  */
 import type { Clock } from '../../base/clock.ts'
 import type { Files } from '../../base/files.ts'
@@ -8,6 +8,8 @@ import type { Logger } from '../../base/logger.ts'
 import type { Random } from '../../base/random.ts'
 import type { Log, LogListener, Position } from '../log.ts'
 import type { FrameStream } from './frame-stream.ts'
+
+export { openReplica } from './following-replica.ts'
 
 /** A frame that a majority has stored. Who knows one knows the log up to it: the chain binds all frames before. */
 export interface FrameMark {
@@ -56,11 +58,15 @@ export interface ReplicatedLog extends Log {
   /** Above the terms of all owners before. */
   readonly term: number
   readonly lastCommitted: FrameMark
-  /** Rejects with `LogWentBack` when the log does not hold this frame, which was once committed. */
+  /**
+   * Rejects with `LogWentBack` when the log does not hold this frame, which was known to be committed before this owner took
+   * over; with `LogDeposed` when another owner has written since.
+   */
   verify(mark: FrameMark): Promise<void>
   /**
-   * Gives up: what is not committed is not waited for any more and may be stored or not; `failed` is called. While an
-   * append's outcome is unknown, the log otherwise waits for as long as it takes. `close` afterwards.
+   * Gives up: what is not committed is not waited for any more and may be stored or not; an append that is under way or
+   * comes later fails the log. While an append's outcome is unknown, the log otherwise waits for as long as it takes,
+   * but for `close`, which gives up after 15 s.
    */
   abandon(reason: string): void
   /** True while the outcome of an append is unknown, or the stream has no room for it: for alarms. */
@@ -77,17 +83,10 @@ export interface Replica {
   verify(mark: FrameMark): Promise<void>
   /**
    * Stops following and becomes the owner, with a term of at least `term`. When it resolves, its epoch is committed and read
-   * back and all records before it have been told. Rejects with `LogDeposed` when another owner was faster. The replica is then
-   * closed, whatever the outcome; the directory is the log's until that is closed.
+   * back and all records before it have been told. Rejects with `LogDeposed` when another owner was faster. Of the replica
+   * only `close` may be used then, which gives up a take-over that is under way; the directory belongs to the log.
    */
   takeOver(term: number): Promise<ReplicatedLog>
   /** Use nothing afterwards. */
   close(): Promise<void>
 }
-
-/**
- * Opens the copy in a directory, or makes one, and follows the stream. Resolves when what was there has been checked and
- * told; `caughtUp` says when it is level. What is there is discarded and read again from the stream when it is
- * damaged or of another log. Rejects with `LogWentBack` when it holds committed frames that the stream does not have.
- */
-export declare function openReplica(options: ReplicaOptions): Promise<Replica>
