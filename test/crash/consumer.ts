@@ -9,8 +9,9 @@ import { createHash } from 'node:crypto'
 import type { Address, Arrival, RawClient } from '../support/amqp/raw-client.ts'
 import type { Dice } from './dice.ts'
 import { type History, sharedNow } from './history.ts'
-import { reconnect } from './reconnect.ts'
-import { markerQueue, queues } from './stage.ts'
+import { isFarewell, nextOrEnd, reconnect } from './reconnect.ts'
+import { markerExchange, queues } from './stage.ts'
+import type { Task } from './worker.ts'
 
 const prefetchCount = 100
 
@@ -25,6 +26,7 @@ export class Consumer {
   readonly #history: History
   readonly #dice: Dice
   readonly #isDraining: boolean
+  readonly #isTolerant: boolean
   #sessions = 0
   #session = ''
   #acks = 0
@@ -37,11 +39,12 @@ export class Consumer {
   #client: RawClient | null = null
 
   /** A draining consumer only acknowledges, and ends when all queues are empty. */
-  constructor(name: string, history: History, dice: Dice, isDraining: boolean) {
+  constructor(name: string, history: History, dice: Dice, { role, isTolerant }: Pick<Task, 'role' | 'isTolerant'>) {
     this.#name = name
     this.#history = history
     this.#dice = dice
-    this.#isDraining = isDraining
+    this.#isDraining = role === 'drain'
+    this.#isTolerant = isTolerant
   }
 
   stop(): void {
@@ -50,9 +53,9 @@ export class Consumer {
     this.#client?.destroy()
   }
 
-  async run(address: Address): Promise<void> {
+  async run(addresses: readonly Address[]): Promise<void> {
     while (!this.#isStopping) {
-      const client = await reconnect(address)
+      const client = await reconnect(this.#dice.pick(addresses))
       if (client === null) continue
       this.#client = client
       this.#begin()
@@ -82,7 +85,8 @@ export class Consumer {
     this.#sendMarker(client)
     const endsAfter = this.#dice.chance(0.3) ? this.#dice.between(1, 200) : Number.POSITIVE_INFINITY
     for (let batch = 0; batch < endsAfter || this.#isDraining; batch += 1) {
-      const arrived = [await client.next(1, 60_000), ...client.takeWaiting(1)]
+      const first = await nextOrEnd(client, this.#isTolerant)
+      const arrived = [first, ...client.takeWaiting(1)]
       if (this.#take(client, arrived)) return false
       if (this.#isDraining && (await isEmpty(client, this.#held.size, arrived))) return true
     }
@@ -95,7 +99,7 @@ export class Consumer {
     for (const one of arrived) {
       if (one.name === 'basic.deliver') fresh.push(this.#delivered(one))
       else if (one.name === 'basic.ack') this.#marked()
-      else if (one.name === 'end') return true
+      else if (one.name === 'end' || (this.#isTolerant && isFarewell(one))) return true
       else if (!one.name.endsWith('-ok')) throw new Error(`${this.#name} got ${one.name} ${JSON.stringify(one.args)}`)
     }
     this.#history.sync()
@@ -153,7 +157,7 @@ export class Consumer {
     this.#isMarkerDue = false
     this.#marker = { sent: sharedNow(), acksBefore: this.#acksAtMarker }
     this.#acksAtMarker = this.#acks
-    client.publish(1, { routingKey: markerQueue, body: 'marker', properties: { deliveryMode: 2 } })
+    client.publish(1, { exchange: markerExchange, routingKey: '', body: 'marker', properties: { deliveryMode: 2 } })
   }
 
   #marked(): void {

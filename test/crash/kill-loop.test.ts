@@ -8,27 +8,23 @@
  * Against a broker of WARREN_TEST_URL nothing is killed: that shows that the workers and the checker raise no false alarm.
  */
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
 import { randomInt } from 'node:crypto'
-import { createReadStream, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
-import { RawClient } from '../support/amqp/raw-client.ts'
+import { type Address, RawClient } from '../support/amqp/raw-client.ts'
 import { BrokerProcess } from '../support/broker-process.ts'
-import { Checker, type Verdict } from './checker.ts'
+import type { Verdict } from './checker.ts'
 import { Dice } from './dice.ts'
-import { declareStage, markerQueue, queues } from './stage.ts'
+import { judgeFolder } from './judge-folder.ts'
+import { declareStage, queues } from './stage.ts'
 import type { Task } from './worker.ts'
+import { WorkerProcess as Worker } from './worker-process.ts'
 
 const cycles = Number(process.env['WARREN_CRASH_CYCLES'] ?? 50)
 const seed = Number(process.env['WARREN_CRASH_SEED'] ?? randomInt(1_000_000_000))
-const workerProgram = fileURLToPath(new URL('worker.js', import.meta.url))
-/** How long workers may take to end, and a drain. */
-const finishMsMax = 60_000
 /** Of the faults, this many are shown. */
 const faultsShown = 20
 
@@ -76,7 +72,8 @@ async function killLoop(times: number, isLying: boolean): Promise<Outcome> {
         folder,
         isLying,
         seed: seed + workers.length * 100,
-        address: addressOf(broker),
+        addresses: [addressOf(broker)],
+        isTolerant: false,
       })
       workers.push(worker)
       return worker
@@ -161,65 +158,10 @@ async function makePromise(broker: BrokerProcess, cycle: number): Promise<{ chec
 async function prepare(broker: BrokerProcess): Promise<void> {
   const client = await RawClient.withChannel(addressOf(broker))
   await declareStage(client)
-  for (const queue of [...queues, markerQueue]) await client.call(1, 'queue.purge', { queue })
+  for (const queue of queues) await client.call(1, 'queue.purge', { queue })
   await client.close()
 }
 
-/** Publishers first, as the checker wants it. */
-async function judgeFolder(folder: string): Promise<Verdict> {
-  const checker = new Checker()
-  const files = readdirSync(folder).filter((name) => name.endsWith('.jsonl'))
-  const isPublisher = (name: string): boolean => name.startsWith('publish-')
-  for (const name of [...files.filter(isPublisher), ...files.filter((name) => !isPublisher(name))]) {
-    for await (const line of createInterface({ input: createReadStream(join(folder, name)) })) checker.read(line)
-  }
-  return checker.verdict()
-}
-
-function addressOf({ host, port, user, password }: BrokerProcess): Task['address'] {
+function addressOf({ host, port, user, password }: BrokerProcess): Address {
   return { host, port, user, password }
-}
-
-/** A worker's process. */
-class Worker {
-  readonly #name: string
-  readonly #child: ChildProcess
-  readonly #ended: Promise<number | null>
-  #stderr = ''
-
-  constructor(task: Task) {
-    this.#name = `${task.role} ${task.name}`
-    const child = spawn(process.execPath, [workerProgram, JSON.stringify(task)], { stdio: ['pipe', 'inherit', 'pipe'] })
-    this.#child = child
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      this.#stderr += text
-    })
-    this.#ended = new Promise((resolve) => child.once('close', resolve))
-  }
-
-  mustRun(): void {
-    const { exitCode, signalCode } = this.#child
-    assert.ok(
-      exitCode === null && signalCode === null,
-      `worker ${this.#name} ended (${exitCode ?? signalCode}): ${this.#stderr}`,
-    )
-  }
-
-  /** Tells it to finish, and waits. */
-  async finish(): Promise<void> {
-    this.mustRun()
-    this.#child.stdin?.end()
-    await this.end()
-  }
-
-  async end(): Promise<void> {
-    const timer = setTimeout(() => this.kill(), finishMsMax)
-    const code = await this.#ended
-    clearTimeout(timer)
-    assert.equal(code, 0, `worker ${this.#name} did not finish in order: ${this.#stderr}`)
-  }
-
-  kill(): void {
-    this.#child.kill('SIGKILL')
-  }
 }

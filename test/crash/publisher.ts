@@ -6,8 +6,9 @@ import { createHash, randomBytes } from 'node:crypto'
 import type { Address, Arrival, RawClient } from '../support/amqp/raw-client.ts'
 import type { Dice } from './dice.ts'
 import type { History } from './history.ts'
-import { reconnect } from './reconnect.ts'
+import { isFarewell, nextOrEnd, reconnect } from './reconnect.ts'
 import { routes } from './stage.ts'
+import type { Task } from './worker.ts'
 
 /** At most this many publishes wait for their confirm. */
 const inFlightMax = 200
@@ -31,13 +32,20 @@ export class Publisher {
   #nextSeq = 1
   #isStopping = false
   readonly #isLying: boolean
+  readonly #isTolerant: boolean
 
   /** A lying publisher notes as persistent what it sends as transient: the control that must be found to lose. */
-  constructor(name: string, history: History, dice: Dice, isLying: boolean) {
+  constructor(
+    name: string,
+    history: History,
+    dice: Dice,
+    { isLying, isTolerant }: Pick<Task, 'isLying' | 'isTolerant'>,
+  ) {
     this.#name = name
     this.#history = history
     this.#dice = dice
     this.#isLying = isLying
+    this.#isTolerant = isTolerant
   }
 
   /** No new messages; `run` ends when all are answered. */
@@ -45,9 +53,9 @@ export class Publisher {
     this.#isStopping = true
   }
 
-  async run(address: Address): Promise<void> {
+  async run(addresses: readonly Address[]): Promise<void> {
     while (!this.#isStopping || this.#outstanding.size > 0) {
-      const client = await reconnect(address)
+      const client = await reconnect(this.#dice.pick(addresses))
       if (client === null) continue
       await client.call(1, 'confirm.select').catch(() => undefined)
       this.#nextConfirm = 1
@@ -62,9 +70,10 @@ export class Publisher {
   async #publishOver(client: RawClient): Promise<void> {
     while (!this.#isStopping || this.#outstanding.size > 0) {
       if (!this.#isStopping && this.#outstanding.size < inFlightMax) this.#sendBatch(client)
-      const arrived = [await client.next(1, 60_000), ...client.takeWaiting(1)]
+      const first = await nextOrEnd(client, this.#isTolerant)
+      const arrived = [first, ...client.takeWaiting(1)]
       for (const one of arrived) {
-        if (one.name === 'end') return
+        if (one.name === 'end' || (this.#isTolerant && isFarewell(one))) return
         this.#answered(one)
       }
     }

@@ -15,9 +15,12 @@ export interface Task {
   readonly actors: number
   readonly seed: number
   readonly folder: string
-  readonly address: Address
+  /** One broker, or the nodes of a cluster: each connection goes to one of them. */
+  readonly addresses: readonly Address[]
   /** For the control: see `Publisher`. */
   readonly isLying: boolean
+  /** Whatever the broker closes or cancels ends the connection, and another is made: nodes come and go. */
+  readonly isTolerant: boolean
 }
 
 const task: Task = JSON.parse(process.argv[2] ?? '')
@@ -25,15 +28,13 @@ const history = new History(join(task.folder, `${task.role}-${task.name}.jsonl`)
 const actors = Array.from({ length: task.actors }, (_, index) => {
   const name = `${task.name}${index}`
   const dice = new Dice(task.seed + index)
-  return task.role === 'publish'
-    ? new Publisher(name, history, dice, task.isLying)
-    : new Consumer(name, history, dice, task.role === 'drain')
+  return task.role === 'publish' ? new Publisher(name, history, dice, task) : new Consumer(name, history, dice, task)
 })
 if (task.role !== 'drain') {
   process.stdin.resume().on('end', () => {
     for (const actor of actors) actor.stop()
   })
 }
-await Promise.all(actors.map((actor) => actor.run(task.address)))
+await Promise.all(actors.map((actor) => actor.run(task.addresses)))
 history.close()
 process.exit(0)
