@@ -4,30 +4,23 @@ import type { Random } from '../base/random.ts'
 import { inSlices } from '../base/sliced.ts'
 import type { Position } from '../log/log.ts'
 import { Logins } from './access/logins.ts'
-import {
-  hashPassword,
-  isPasswordHash,
-  isWeak,
-  type PasswordVerifier,
-  ThreadedPasswordVerifier,
-} from './access/password-hash.ts'
-import { Pattern } from './access/pattern.ts'
+import { hashPassword, isWeak, type PasswordVerifier, ThreadedPasswordVerifier } from './access/password-hash.ts'
 import type { User } from './access/user.ts'
+import { TopologyChanges } from './changes.ts'
 import type { AlarmReason, BrokerCommands, BrokerListener, Principal, Session } from './commands.ts'
-import type { JsonObject } from './definitions/entry.ts'
+import { DefinitionsError, type JsonObject } from './definitions/entry.ts'
 import { exportDefinitions, exportVhost, type ProductNames } from './definitions/export-definitions.ts'
-import { type Imported, importDefinitions } from './definitions/import-definitions.ts'
+import type { Imported } from './definitions/import-definitions.ts'
 import { BrokerError } from './errors.ts'
-import { checkedLimits, userLimitNames, vhostLimitNames } from './limits.ts'
-import { deletePolicy, type GivenPolicy, listPolicies, putPolicy, type ShownPolicy } from './policies.ts'
+import { type GivenPolicy, listPolicies, type ShownPolicy } from './policies.ts'
 import { BrokerSession } from './session.ts'
 import { SessionCounts } from './session-counts.ts'
 import { checkNameForm } from './topology/names.ts'
 import type { PolicyKind } from './topology/policy-keys.ts'
-import { RemoveQueues } from './topology/remove-queues.ts'
 import type { Patterns, Topology } from './topology/topology.ts'
 import type { VhostProperties } from './topology/vhost-rows.ts'
 import type { VhostState } from './topology/vhost-state.ts'
+import type { AdminChange, ChangeResult, GivenLimits, TopologyAuthority } from './topology-authority.ts'
 import { Vhost } from './vhost.ts'
 
 /**
@@ -39,21 +32,24 @@ export class Broker implements BrokerCommands {
   readonly #parts: BrokerParts
   readonly #topology: Topology
   readonly #logins: Logins
-  readonly #vhosts = new Map<VhostState, Vhost>()
+  readonly #authority: TopologyAuthority
+  readonly #vhosts = new WeakMap<VhostState, Vhost>()
   readonly #loopbackUsers: ReadonlySet<string>
   readonly #alarms = new Set<AlarmReason>()
   #isCongested = false
   readonly #sessions = new SessionCounts()
-  #sessionCount = 0
+  #nextSessionId: number
   #consumerCount = 0
 
   constructor(parts: BrokerParts) {
     this.#parts = parts
     this.#topology = parts.topology
     this.#loopbackUsers = new Set(parts.loopbackUsers ?? ['guest'])
-    const { clock, random, verifier = new ThreadedPasswordVerifier(parts.clock) } = parts
+    const { topology, clock, random, logger, verifier = new ThreadedPasswordVerifier(parts.clock) } = parts
+    this.#authority = parts.authority ?? new TopologyChanges({ topology, random, logger })
+    this.#nextSessionId = parts.firstSessionId ?? 1
     this.#logins = new Logins({ clock, random, verifier })
-    parts.topology.hearCommits((position) => this.listener?.topologyCommitted(position))
+    topology.hearSettled((position) => this.listener?.topologyCommitted(position))
   }
 
   // ---------------------------------------------------------------- sessions
@@ -83,8 +79,7 @@ export class Broker implements BrokerCommands {
     try {
       const passwordHash = await hashPassword(password, this.#parts.random)
       if (this.#topology.users.get(user.name) !== user || user.passwordHash !== stored) return
-      this.#topology.putUser(user.name, passwordHash, user.tags)
-      user.upgradedFrom = stored
+      await this.#change({ kind: 'upgrade-password', name: user.name, from: stored, passwordHash })
     } catch (error) {
       this.#parts.logger.warn({ error }, `the password hash of user '${user.name}' could not be made stronger`)
     }
@@ -100,15 +95,16 @@ export class Broker implements BrokerCommands {
     }
     const channelLimitReached = (username: string): number | null => this.#channelLimitReached(username)
     const opened = { vhost: this.#vhost(state), state, channelLimitReached }
-    const session = new BrokerSession(++this.#sessionCount, principal, opened)
+    const session = new BrokerSession(this.#nextSessionId++, principal, opened)
     this.#sessions.add(session, state)
     return session
   }
 
   closeSession(session: Session, done: () => void): void {
     if (session instanceof BrokerSession) this.#sessions.remove(session, session.state)
-    const queues = this.#topology.exclusiveQueuesOf(session.id)
-    this.#topology.runQueue.add(new RemoveQueues(this.#topology, queues, this.#parts.logger, done))
+    // Nobody is waited for who has nothing: most sessions own no queue.
+    if (session instanceof BrokerSession && !session.mayOwnQueues) return this.#parts.clock.soon(done)
+    this.#authority.ask({ kind: 'close-session', session: session.id }, { done, failed: done })
   }
 
   #channelLimitReached(username: string): number | null {
@@ -121,7 +117,7 @@ export class Broker implements BrokerCommands {
     if (vhost === undefined) {
       const { topology, random } = this.#parts
       const nextConsumerId = (): number => ++this.#consumerCount
-      vhost = new Vhost(state, { topology, random, nextConsumerId })
+      vhost = new Vhost(state, { topology, random, authority: this.#authority, nextConsumerId })
       this.#vhosts.set(state, vhost)
     }
     return vhost
@@ -130,7 +126,7 @@ export class Broker implements BrokerCommands {
   // ---------------------------------------------------------------- gate
 
   get topologyCommitted(): Position {
-    return this.#topology.committed
+    return this.#topology.settled
   }
 
   get topologyPending(): Position {
@@ -173,42 +169,26 @@ export class Broker implements BrokerCommands {
     return this.#topology
   }
 
-  /** Nothing happens when it exists. The position is what must be committed before anyone is told. */
-  createVhost(name: string): Position {
-    checkNameForm('vhost', name)
-    const known = this.#topology.vhosts.get(name)
-    if (known !== undefined) return this.#topology.pendingOf(known)
-    return this.#topology.declareVhost(name).stored?.position ?? 0
+  /** Nothing happens when it exists. As all that follow, resolves with what must be settled before anyone is told. */
+  createVhost(name: string): Promise<Position> {
+    return this.#change({ kind: 'create-vhost', name })
   }
 
-  /** At once nobody can open or use it; its queues go in slices, then itself, then `done` hears the position. */
-  deleteVhost(name: string, done: (position: Position) => void): void {
-    const state = this.#topology.vhosts.get(name)
-    if (state === undefined || state.isClosed) throw new BrokerError('not-found', `no vhost '${name}'`)
-    state.isClosed = true
-    state.version++
-    const end = (): void => {
-      this.#vhosts.delete(state)
-      done(this.#topology.removeVhost(state))
-    }
-    this.#topology.runQueue.add(new RemoveQueues(this.#topology, state.queues.values(), this.#parts.logger, end))
+  /** At once nobody can open or use it, at the latest when it is gone; its queues go in slices, then itself. */
+  deleteVhost(name: string): Promise<Position> {
+    return this.#change({ kind: 'delete-vhost', name })
   }
 
   /** Makes a user, or gives one a new password and tags. */
   async putUser(name: string, password: string, tags: readonly string[]): Promise<Position> {
     checkNameForm('user', name)
     if (password === '') throw new BrokerError('precondition-failed', `the password of user '${name}' is empty`)
-    const passwordHash = await hashPassword(password, this.#parts.random)
-    return this.#topology.putUser(name, passwordHash, tags)
+    return await this.putUserHash(name, await hashPassword(password, this.#parts.random), tags)
   }
 
   /** The same with what is to be kept of the password (`access/password-hash.ts`). */
-  putUserHash(name: string, passwordHash: string, tags: readonly string[]): Position {
-    checkNameForm('user', name)
-    if (!isPasswordHash(passwordHash)) {
-      throw new BrokerError('precondition-failed', `the password hash of user '${name}' cannot be read`)
-    }
-    return this.#topology.putUser(name, passwordHash, tags)
+  putUserHash(name: string, passwordHash: string, tags: readonly string[]): Promise<Position> {
+    return this.#change({ kind: 'put-user', name, passwordHash, tags })
   }
 
   /**
@@ -216,8 +196,9 @@ export class Broker implements BrokerCommands {
    * name no vhost go into `vhost`. Rejects with a `DefinitionsError` that names the entry.
    */
   async importDefinitions(document: unknown, vhost = '/'): Promise<Imported> {
-    const hash = (password: string): Promise<string> => hashPassword(password, this.#parts.random)
-    return await importDefinitions({ broker: this, topology: this.#topology, hash }, document, vhost)
+    const { result, position } = await this.#ask({ kind: 'import-definitions', document, vhost })
+    if (result.refusal !== null) throw new DefinitionsError(result.refusal)
+    return { position, warnings: result.warnings }
   }
 
   /** Of everything, or of one vhost; with password hashes, so for administrators only. Collected in slices: what changes meanwhile may be in it or not. */
@@ -227,52 +208,44 @@ export class Broker implements BrokerCommands {
     return await inSlices(this.#topology.runQueue, work)
   }
 
-  deleteUser(name: string): Position {
-    return this.#topology.removeUser(this.#user(name))
+  deleteUser(name: string): Promise<Position> {
+    return this.#change({ kind: 'delete-user', name })
   }
 
-  putPermission(username: string, vhost: string, patterns: Patterns): Position {
-    for (const right of ['configure', 'write', 'read'] as const) checkPattern(right, patterns[right])
-    const state = this.#rowOf(username, vhost)
-    return this.#topology.putPermission(username, state, patterns)
+  putPermission(username: string, vhost: string, patterns: Patterns): Promise<Position> {
+    return this.#change({ kind: 'put-permission', username, vhost, patterns })
   }
 
   putTopicPermission(
     username: string,
     vhost: string,
     permission: { exchange: string; write: string; read: string },
-  ): Position {
-    for (const right of ['write', 'read'] as const) checkPattern(right, permission[right])
-    return this.#topology.putTopicPermission(username, this.#rowOf(username, vhost), permission)
+  ): Promise<Position> {
+    return this.#change({ kind: 'put-topic-permission', username, vhost, permission })
   }
 
-  clearPermission(username: string, vhost: string): Position {
-    const permission = this.#rowOf(username, vhost).permissions.get(username)
-    return permission === undefined ? this.#topology.pending : this.#topology.removePermission(permission)
+  clearPermission(username: string, vhost: string): Promise<Position> {
+    return this.#change({ kind: 'clear-permission', username, vhost })
   }
 
   /** Those on all exchanges. */
-  clearTopicPermissions(username: string, vhost: string): Position {
-    const { topicPermissions } = this.#rowOf(username, vhost)
-    const theirs = [...topicPermissions.values()].filter((permission) => permission.username === username)
-    let position = this.#topology.pending
-    for (const permission of theirs) position = this.#topology.removePermission(permission)
-    return position
+  clearTopicPermissions(username: string, vhost: string): Promise<Position> {
+    return this.#change({ kind: 'clear-topic-permissions', username, vhost })
   }
 
   /** Description, tags and default queue type: all of them, what was said before is forgotten. */
-  putVhostMetadata(name: string, properties: VhostProperties): Position {
-    return this.#topology.putVhostMetadata(this.#vhostNamed(name), properties)
+  putVhostMetadata(vhost: string, properties: VhostProperties): Promise<Position> {
+    return this.#change({ kind: 'put-vhost-metadata', vhost, properties })
   }
 
   /** Makes a policy, or changes the one of that name; applied soon after. `precondition-failed` with RabbitMQ's texts. */
-  putPolicy(vhost: string, name: string, policy: GivenPolicy, kind: PolicyKind = 'policy'): Position {
-    return putPolicy(this.#topology, kind, { vhost: this.#vhostNamed(vhost), name }, policy)
+  putPolicy(vhost: string, name: string, policy: GivenPolicy, policyKind: PolicyKind = 'policy'): Promise<Position> {
+    return this.#change({ kind: 'put-policy', policyKind, vhost, name, policy })
   }
 
   /** `not-found` when there is none of that name. */
-  deletePolicy(vhost: string, name: string, kind: PolicyKind = 'policy'): Position {
-    return deletePolicy(this.#topology, kind, { vhost: this.#vhostNamed(vhost), name })
+  deletePolicy(vhost: string, name: string, policyKind: PolicyKind = 'policy'): Promise<Position> {
+    return this.#change({ kind: 'delete-policy', policyKind, vhost, name })
   }
 
   listPolicies(vhost: string, kind: PolicyKind = 'policy'): ShownPolicy[] {
@@ -280,11 +253,11 @@ export class Broker implements BrokerCommands {
   }
 
   /** The same for the policies that only bound what the others set. */
-  putOperatorPolicy(vhost: string, name: string, policy: GivenPolicy): Position {
+  putOperatorPolicy(vhost: string, name: string, policy: GivenPolicy): Promise<Position> {
     return this.putPolicy(vhost, name, policy, 'operator-policy')
   }
 
-  deleteOperatorPolicy(vhost: string, name: string): Position {
+  deleteOperatorPolicy(vhost: string, name: string): Promise<Position> {
     return this.deletePolicy(vhost, name, 'operator-policy')
   }
 
@@ -293,45 +266,37 @@ export class Broker implements BrokerCommands {
   }
 
   /** `max-connections` and `max-queues`, negative for none; what is not named has none from now on. */
-  putVhostLimits(vhost: string, limits: Readonly<Record<string, unknown>>): Position {
-    const checked = checkedLimits(vhostLimitNames, limits)
-    const [maxConnections, maxQueues] = [checked['max-connections'], checked['max-queues']]
-    return this.#topology.putVhostLimits(this.#vhostNamed(vhost), { maxConnections, maxQueues })
+  putVhostLimits(vhost: string, limits: GivenLimits): Promise<Position> {
+    return this.#change({ kind: 'put-vhost-limits', vhost, limits })
   }
 
-  clearVhostLimits(vhost: string): Position {
-    const { limits } = this.#vhostNamed(vhost)
-    return limits === null ? this.#topology.pending : this.#topology.removeRow(limits)
+  clearVhostLimits(vhost: string): Promise<Position> {
+    return this.#change({ kind: 'clear-vhost-limits', vhost })
   }
 
   /** `max-connections` and `max-channels`, in the same way. Those who are there stay. */
-  putUserLimits(username: string, limits: Readonly<Record<string, unknown>>): Position {
-    const checked = checkedLimits(userLimitNames, limits)
-    const [maxConnections, maxChannels] = [checked['max-connections'], checked['max-channels']]
-    return this.#topology.putUserLimits(this.#user(username), { maxConnections, maxChannels })
+  putUserLimits(username: string, limits: GivenLimits): Promise<Position> {
+    return this.#change({ kind: 'put-user-limits', username, limits })
   }
 
-  clearUserLimits(username: string): Position {
-    const { limits } = this.#user(username)
-    return limits === null ? this.#topology.pending : this.#topology.removeRow(limits)
+  clearUserLimits(username: string): Promise<Position> {
+    return this.#change({ kind: 'clear-user-limits', username })
   }
 
-  #rowOf(username: string, vhost: string): VhostState {
-    const state = this.#vhostNamed(vhost)
-    this.#user(username)
-    return state
+  async #change(change: AdminChange): Promise<Position> {
+    return (await this.#ask(change)).position
+  }
+
+  #ask(change: AdminChange): Promise<{ result: ChangeResult; position: Position }> {
+    return new Promise((resolve, reject) => {
+      this.#authority.ask(change, { done: (result, position) => resolve({ result, position }), failed: reject })
+    })
   }
 
   #vhostNamed(name: string): VhostState {
     const state = this.#topology.vhosts.get(name)
     if (state === undefined || state.isClosed) throw new BrokerError('not-found', `no vhost '${name}'`)
     return state
-  }
-
-  #user(name: string): User {
-    const user = this.#topology.users.get(name)
-    if (user === undefined) throw new BrokerError('not-found', `no user '${name}'`)
-    return user
   }
 }
 
@@ -344,9 +309,8 @@ export interface BrokerParts {
   readonly verifier?: PasswordVerifier
   /** Users who may log in from this machine only; default `guest`. */
   readonly loopbackUsers?: readonly string[]
-}
-
-function checkPattern(right: string, text: string): void {
-  const { error } = new Pattern(text)
-  if (error !== null) throw new BrokerError('precondition-failed', `the ${right} pattern '${text}' ${error}`)
+  /** Who makes changes; default: this node, at once. */
+  readonly authority?: TopologyAuthority
+  /** Sessions are numbered from here on; default 1. In a cluster no two nodes give out the same numbers. */
+  readonly firstSessionId?: number
 }

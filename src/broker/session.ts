@@ -10,6 +10,8 @@ export class BrokerSession implements Session {
   readonly vhost: Vhost
   readonly rights: SessionRights
   channels: { readonly count: number } | null = null
+  /** It has asked for exclusive queues, which go when it is closed. */
+  mayOwnQueues = false
   readonly #state: VhostState
   readonly #channelLimitReached: (username: string) => number | null
 

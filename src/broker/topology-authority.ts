@@ -19,11 +19,23 @@ export interface TopologyAuthority {
   ask(change: TopologyChange, reply: Reply<ChangeResult>): void
 }
 
+/** For those who only want to know that it was done. */
+export function withoutResult(reply: Reply<void>): Reply<ChangeResult> {
+  return withResult(reply, undefined)
+}
+
+/** The same with a result that is known already. */
+export function withResult<T>(reply: Reply<T>, result: T): Reply<ChangeResult> {
+  return { done: (_, position) => reply.done(result, position), failed: (error) => reply.failed(error) }
+}
+
 export interface ChangeResult {
   /** Of a declare: it was not there before. */
   readonly isNew: boolean
   /** Of an import: what was left out, and what is there in another form and was kept. */
   readonly warnings: readonly string[]
+  /** Of an import: the sentence that says what cannot be imported; what stood before it has been. */
+  readonly refusal: string | null
 }
 
 /** For whom a change in a vhost is made. */
@@ -37,14 +49,15 @@ export interface Actor {
 
 export type TopologyChange = VhostChange | AdminChange
 
-/** What sessions ask for. Names have no line breaks, and an empty queue name has been replaced. */
+/** What sessions ask for. Names have no line breaks. */
 export type VhostChange =
   | { readonly kind: 'declare-exchange'; readonly by: Actor; readonly args: ExchangeArguments }
   | {
       readonly kind: 'declare-queue'
       readonly by: Actor
+      /** Chosen by the node that asks where none was given: `args.name` is empty then. */
+      readonly name: string
       readonly args: QueueArguments
-      readonly isServerNamed: boolean
     }
   | { readonly kind: 'bind'; readonly by: Actor; readonly to: 'queue' | 'exchange'; readonly args: BindArguments }
   /** A queue, an exchange or a binding, by id: what has gone meanwhile is as good as removed. */

@@ -1,45 +1,47 @@
-import type { Position } from '../log/log.ts'
 import type { SessionRights } from './access/authorise.ts'
-import type { BindArguments, Session } from './commands.ts'
+import type { BindArguments } from './commands.ts'
 import type { Reply } from './ports.ts'
-import { bindingIdentity, type Destination } from './topology/binding.ts'
+import { type Binding, bindingIdentity, type Destination } from './topology/binding.ts'
 import type { Exchange } from './topology/exchange.ts'
 import { withoutLineBreaks } from './topology/names.ts'
 import type { Topology } from './topology/topology.ts'
 import type { VhostState } from './topology/vhost-state.ts'
+import { type Actor, type TopologyAuthority, withoutResult } from './topology-authority.ts'
 import * as rules from './vhost-rules.ts'
 
 /** The bindings of one vhost: who may make and take away which, and that each is there once. Part of `Vhost`. */
 export class VhostBindings {
   readonly #state: VhostState
   readonly #topology: Topology
+  readonly #authority: TopologyAuthority
 
-  constructor(state: VhostState, topology: Topology) {
+  constructor(state: VhostState, { topology, authority }: { topology: Topology; authority: TopologyAuthority }) {
     this.#state = state
     this.#topology = topology
+    this.#authority = authority
   }
 
-  bindExchange(rights: SessionRights, args: BindArguments, reply: Reply<void>): void {
-    const { source, destination } = this.#authorised(rights, 'exchange', args)
+  bindExchange(by: Actor, args: BindArguments, reply: Reply<void>): void {
+    const { source, destination } = this.#authorised(by.rights, 'exchange', args)
     const from = rules.existingExchange(this.#state, source)
-    this.#bind(from, rules.existingExchange(this.#state, destination), args, reply)
+    this.#bind(by, from, rules.existingExchange(this.#state, destination), args, reply)
   }
 
-  unbindExchange(rights: SessionRights, args: BindArguments, reply: Reply<void>): void {
+  unbindExchange({ rights }: Actor, args: BindArguments, reply: Reply<void>): void {
     const { source, destination } = this.#authorised(rights, 'exchange', args)
     this.#unbind(source, this.#state.exchanges.get(destination), args, reply)
   }
 
-  bindQueue(rights: SessionRights, session: Session, args: BindArguments, reply: Reply<void>): void {
-    const { source, destination } = this.#authorised(rights, 'queue', args)
+  bindQueue(by: Actor, args: BindArguments, reply: Reply<void>): void {
+    const { source, destination } = this.#authorised(by.rights, 'queue', args)
     const from = rules.existingExchange(this.#state, source)
-    this.#bind(from, rules.usableQueue(this.#state, session, destination), args, reply)
+    this.#bind(by, from, rules.usableQueue(this.#state, by, destination), args, reply)
   }
 
-  unbindQueue(rights: SessionRights, session: Session, args: BindArguments, reply: Reply<void>): void {
-    const { source, destination } = this.#authorised(rights, 'queue', args)
+  unbindQueue(by: Actor, args: BindArguments, reply: Reply<void>): void {
+    const { source, destination } = this.#authorised(by.rights, 'queue', args)
     const queue = this.#state.queues.get(destination)
-    if (queue !== undefined) rules.checkOwner(session, queue)
+    if (queue !== undefined) rules.checkOwner(by, queue)
     this.#unbind(source, queue, args, reply)
   }
 
@@ -56,28 +58,27 @@ export class VhostBindings {
     return { source, destination }
   }
 
-  #bind(source: Exchange, destination: Destination, args: BindArguments, reply: Reply<void>): void {
-    const ends = { source, destination, key: args.bindingKey, arguments: args.arguments }
+  #bind(by: Actor, source: Exchange, destination: Destination, given: BindArguments, reply: Reply<void>): void {
+    const ends = { source, destination, key: given.bindingKey, arguments: given.arguments }
     const known = source.outgoing.get(bindingIdentity(ends))
     if (known !== undefined) {
       reply.done(undefined, this.#topology.pendingOf(known))
       return
     }
-    rules.checkNewBinding(this.#state, ends)
-    rules.checkRoom(this.#topology, source.isDurable && destination.isDurable)
-    reply.done(undefined, rules.positionOf(this.#topology.bind(ends)))
+    const args = { ...given, source: source.name, destination: destination.name }
+    this.#authority.ask({ kind: 'bind', by, to: destination.kind, args }, withoutResult(reply))
   }
 
   /** What is not there is as good as unbound. */
   #unbind(source: string, destination: Destination | undefined, args: BindArguments, reply: Reply<void>): void {
-    reply.done(undefined, this.#remove(source, destination, args))
+    const binding = destination === undefined ? undefined : this.#binding(source, destination, args)
+    if (binding === undefined) reply.done(undefined, this.#topology.pending)
+    else this.#authority.ask({ kind: 'remove', id: binding.id, ifUnused: false }, withoutResult(reply))
   }
 
-  #remove(source: string, destination: Destination | undefined, args: BindArguments): Position {
-    if (destination === undefined) return this.#topology.pending
+  #binding(source: string, destination: Destination, args: BindArguments): Binding | undefined {
     const identity = bindingIdentity({ destination, key: args.bindingKey, arguments: args.arguments })
-    const binding = this.#state.exchanges.get(source)?.outgoing.get(identity)
-    return binding === undefined ? this.#topology.pending : this.#topology.remove(binding)
+    return this.#state.exchanges.get(source)?.outgoing.get(identity)
   }
 }
 

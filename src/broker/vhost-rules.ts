@@ -45,7 +45,7 @@ export function existingQueue(vhost: VhostState, name: string): DeclaredQueue {
 }
 
 /** A queue that exists and is not another session's own. */
-export function usableQueue(vhost: VhostState, session: Session, name: string): DeclaredQueue {
+export function usableQueue(vhost: VhostState, session: SessionId, name: string): DeclaredQueue {
   const queue = existingQueue(vhost, name)
   checkOwner(session, queue)
   return queue
@@ -76,15 +76,23 @@ export function locked(queue: DeclaredQueue): BrokerError {
 }
 
 /** An exclusive queue is for the session that declared it. */
-export function checkOwner(session: Session, queue: DeclaredQueue): void {
+export function checkOwner(session: SessionId, queue: DeclaredQueue): void {
   if (queue.exclusiveOwner !== null && queue.exclusiveOwner !== session.id) throw locked(queue)
 }
 
+/** A queue that is declared again as what it is: exclusive or not, and by whom. */
+export function checkSameOwner(known: DeclaredQueue, properties: QueueProperties): void {
+  if (known.exclusiveOwner !== properties.exclusiveOwner) throw locked(known)
+}
+
 /** Asked before anything durable is made; what is there may always be removed. */
-export function checkRoom(topology: { readonly hasRoom: boolean }, isDurable: boolean): void {
-  if (!isDurable || topology.hasRoom) return
+export function checkRoom(topology: { readonly hasRoom: boolean }, isStored: boolean): void {
+  if (!isStored || topology.hasRoom) return
   throw new BrokerError('precondition-failed', 'no room is left on disk to store new definitions')
 }
+
+/** Which session it is. */
+type SessionId = Pick<Session, 'id'>
 
 /** Whose rights a new thing needs. */
 type Rights = Pick<SessionRights, 'authorise'>
@@ -132,7 +140,7 @@ export function checkNewExchange(vhost: VhostState, exchange: ExchangeProperties
 export function queueProperties(
   name: string,
   args: QueueArguments,
-  { session, vhost }: { session: Session; vhost: VhostState },
+  { session, vhost }: { session: SessionId; vhost: VhostState },
 ): QueueProperties {
   const type = vhost.metadata?.defaultQueueType ?? null
   return {

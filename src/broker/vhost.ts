@@ -35,6 +35,7 @@ import { shown, withoutLineBreaks } from './topology/names.ts'
 import { consumerPriority, consumerTimeoutMs } from './topology/queue-arguments.ts'
 import type { Topology } from './topology/topology.ts'
 import type { VhostState } from './topology/vhost-state.ts'
+import { type TopologyAuthority, withoutResult, withResult } from './topology-authority.ts'
 import { VhostBindings } from './vhost-bindings.ts'
 import * as rules from './vhost-rules.ts'
 
@@ -55,7 +56,7 @@ export class Vhost implements VhostCommands {
     this.#parts = parts
     this.#state = state
     this.#topology = parts.topology
-    this.#bindings = new VhostBindings(state, parts.topology)
+    this.#bindings = new VhostBindings(state, parts)
   }
 
   get name(): string {
@@ -81,10 +82,8 @@ export class Vhost implements VhostCommands {
     const properties = rules.exchangeProperties(name, args)
     const known = this.#state.exchanges.get(name)
     if (known === undefined) {
-      rules.checkNewExchange(this.#state, properties, rights)
-      rules.checkRoom(this.#topology, properties.isDurable)
-      const made = this.#topology.declareExchange(this.#state, properties)
-      reply.done(undefined, rules.positionOf(made))
+      const change = { kind: 'declare-exchange', by: this.#actor(session), args: { ...args, name } } as const
+      this.#parts.authority.ask(change, withoutResult(reply))
     } else {
       checkSameExchange(known, properties)
       reply.done(undefined, this.#topology.pendingOf(known))
@@ -101,15 +100,16 @@ export class Vhost implements VhostCommands {
     if (ifUnused && exchange !== undefined && exchange.bindingCount > 0) {
       throw new BrokerError('precondition-failed', `${shown('exchange', stripped, this.name)} in use`)
     }
-    reply.done(undefined, this.#removeIfThere(exchange))
+    if (exchange === undefined) reply.done(undefined, this.#topology.pending)
+    else this.#parts.authority.ask({ kind: 'remove', id: exchange.id, ifUnused }, withoutResult(reply))
   }
 
   bindExchange(session: Session, args: BindArguments, reply: Reply<void>): void {
-    this.#bindings.bindExchange(this.#rightsOf(session), args, reply)
+    this.#bindings.bindExchange(this.#actor(session), args, reply)
   }
 
   unbindExchange(session: Session, args: BindArguments, reply: Reply<void>): void {
-    this.#bindings.unbindExchange(this.#rightsOf(session), args, reply)
+    this.#bindings.unbindExchange(this.#actor(session), args, reply)
   }
 
   // ---------------------------------------------------------------- queues
@@ -127,15 +127,28 @@ export class Vhost implements VhostCommands {
     const properties = rules.queueProperties(name, args, { session, vhost: this.#state })
     const known = this.#state.queues.get(name)
     if (known === undefined) {
-      rules.checkNewQueue(this.#state, properties, { rights, isServerNamed: given === '' })
-      rules.checkRoom(this.#topology, properties.isDurable)
-      const made = this.#topology.declareQueue(this.#state, properties)
-      reply.done({ name, ready: 0, unacked: 0, consumers: 0 }, rules.positionOf(made))
+      this.#declareNewQueue(this.#actor(session), name, { ...args, name: given }, reply)
       return
     }
-    if (known.exclusiveOwner !== properties.exclusiveOwner) throw rules.locked(known)
+    rules.checkSameOwner(known, properties)
     checkSameQueue(known, properties)
     this.#status(known, reply)
+  }
+
+  #declareNewQueue(by: BrokerSession, name: string, args: QueueArguments, reply: Reply<Declared>): void {
+    if (args.isExclusive) by.mayOwnQueues = true
+    this.#parts.authority.ask(
+      { kind: 'declare-queue', by, name, args },
+      {
+        done: ({ isNew }, position) => {
+          const queue = isNew ? undefined : this.#state.queues.get(name)
+          // Somebody else was a little faster.
+          if (queue !== undefined) this.#status(queue, reply)
+          else reply.done({ name, ready: 0, unacked: 0, consumers: 0 }, position)
+        },
+        failed: (error) => reply.failed(error),
+      },
+    )
   }
 
   deleteQueue(
@@ -173,7 +186,9 @@ export class Vhost implements VhostCommands {
       reply.failed(new BrokerError('precondition-failed', `${what} in use`))
     } else if (conditions.ifEmpty && ready > 0) {
       reply.failed(new BrokerError('precondition-failed', `${what} not empty`))
-    } else reply.done(ready, this.#topology.remove(queue))
+    } else {
+      this.#parts.authority.ask({ kind: 'remove', id: queue.id, ifUnused: false }, withResult(reply, ready))
+    }
   }
 
   purgeQueue(session: Session, name: string, reply: Reply<number>): void {
@@ -184,11 +199,11 @@ export class Vhost implements VhostCommands {
   }
 
   bindQueue(session: Session, args: BindArguments, reply: Reply<void>): void {
-    this.#bindings.bindQueue(this.#rightsOf(session), session, args, reply)
+    this.#bindings.bindQueue(this.#actor(session), args, reply)
   }
 
   unbindQueue(session: Session, args: BindArguments, reply: Reply<void>): void {
-    this.#bindings.unbindQueue(this.#rightsOf(session), session, args, reply)
+    this.#bindings.unbindQueue(this.#actor(session), args, reply)
   }
 
   // ---------------------------------------------------------------- publish
@@ -317,9 +332,13 @@ export class Vhost implements VhostCommands {
   // ---------------------------------------------------------------- parts of the above
 
   #rightsOf(session: Session): SessionRights {
+    return this.#actor(session).rights
+  }
+
+  #actor(session: Session): BrokerSession {
     assert(session instanceof BrokerSession && session.vhost === this, 'a session is used in the vhost it opened')
     if (this.#state.isClosed) throw new BrokerError('not-allowed', `vhost ${this.name} not found`)
-    return session.rights
+    return session
   }
 
   #status(queue: DeclaredQueue, reply: Reply<Declared>): void {
@@ -333,10 +352,6 @@ export class Vhost implements VhostCommands {
       },
       failed: (error) => reply.failed(error),
     })
-  }
-
-  #removeIfThere(definition: Exchange | undefined): Position {
-    return definition === undefined ? this.#topology.pending : this.#topology.remove(definition)
   }
 
   #freeName(): string {
@@ -356,7 +371,9 @@ export class Vhost implements VhostCommands {
     queue.shard.status(queue, {
       done: ({ consumers }) => {
         const unused = consumers === 0 ? this.#autoDeleteQueue(queue) : null
-        answer(unused === null ? 0 : this.#topology.remove(unused))
+        if (unused === null) return answer(0)
+        const change = { kind: 'remove', id: unused.id, ifUnused: false } as const
+        this.#parts.authority.ask(change, { done: (_, removed) => answer(removed), failed: () => answer(0) })
       },
       failed: () => answer(0),
     })
@@ -371,6 +388,7 @@ export class Vhost implements VhostCommands {
 
 export interface VhostParts {
   readonly topology: Topology
+  readonly authority: TopologyAuthority
   readonly random: Random
   /** One sequence for the whole broker. */
   readonly nextConsumerId: () => number

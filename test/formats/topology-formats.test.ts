@@ -65,7 +65,7 @@ describe('a saved topology log', () => {
     assert.deepEqual([messageTtlMs, maxLength, retry?.backoff], [9_000, 50, 1.5])
     assert.equal(vhost?.queues.get('log')?.settings.maxAgeMs, 604_800_000)
     assert.equal(topology.users.get('shop')?.limits?.maxChannels, 50)
-    broker.putPermission('guest', 'shop', { configure: '.*', write: '.*', read: '.*' })
+    await broker.putPermission('guest', 'shop', { configure: '.*', write: '.*', read: '.*' })
     const session = broker.openSession({ username: 'guest', tags: [] }, 'shop')
     assert.deepEqual(routed(session, 'late', 'a.b'), ['orders'])
     assert.deepEqual(routed(session, 'x-consistent-hash', 'any'), ['orders'])

@@ -78,7 +78,7 @@ export class BrokerHarness {
   sessionWith(configure: string, write: string, read: string): BrokerSession {
     const name = `user-${this.topology.users.size}`
     this.topology.putUser(name, 'plain$secret', [])
-    this.broker.putPermission(name, '/', { configure, write, read })
+    void this.broker.putPermission(name, '/', { configure, write, read })
     return this.session(name)
   }
 

@@ -2,7 +2,7 @@ import { inSlices } from '../../base/sliced.ts'
 import type { Position } from '../../log/log.ts'
 import { topicRow } from '../access/authorise.ts'
 import { nobodysPasswordHash } from '../access/password-hash.ts'
-import type { Broker } from '../broker.ts'
+import type { Administration } from '../administration.ts'
 import { BrokerError } from '../errors.ts'
 import { bindingIdentity } from '../topology/binding.ts'
 import { checkSameExchange, checkSameQueue } from '../topology/equivalence.ts'
@@ -30,7 +30,7 @@ export interface Imported {
 }
 
 export interface ImportParts {
-  readonly broker: Broker
+  readonly administration: Administration
   readonly topology: Topology
   readonly hash: (password: string) => Promise<string>
 }
@@ -61,14 +61,18 @@ const allRights = { authorise: (): void => {} }
 
 class Import {
   readonly warnings: string[]
-  readonly #broker: Broker
+  readonly #administration: Administration
   readonly #topology: Topology
   readonly #definitions: Definitions
   readonly #hashes: ReadonlyMap<UserEntry, string>
 
-  constructor({ broker, topology }: ImportParts, definitions: Definitions, hashes: ReadonlyMap<UserEntry, string>) {
+  constructor(
+    { administration, topology }: ImportParts,
+    definitions: Definitions,
+    hashes: ReadonlyMap<UserEntry, string>,
+  ) {
     this.warnings = [...definitions.warnings]
-    this.#broker = broker
+    this.#administration = administration
     this.#topology = topology
     this.#definitions = definitions
     this.#hashes = hashes
@@ -83,8 +87,12 @@ class Import {
     yield* this.#each(permissions, (rights) => this.#rights(rights))
     yield* this.#each(topicPermissions, (rights) => this.#topicRights(rights))
     yield* this.#each(exchanges, (exchange) => this.#exchange(exchange))
-    yield* this.#each(policies, ({ vhost, name, given, kind }) => this.#broker.putPolicy(vhost, name, given, kind))
-    yield* this.#each(vhostLimits, ({ vhost, limits }) => this.#broker.putVhostLimits(vhost, limits))
+    yield* this.#each(policies, ({ vhost, name, given: policy, kind: policyKind }) =>
+      this.#administration.execute({ kind: 'put-policy', policyKind, vhost, name, policy }),
+    )
+    yield* this.#each(vhostLimits, ({ vhost, limits }) =>
+      this.#administration.execute({ kind: 'put-vhost-limits', vhost, limits }),
+    )
     yield* this.#each(queues, (queue) => this.#queue(queue))
     yield* this.#each(bindings, (binding) => this.#binding(binding))
   }
@@ -111,31 +119,35 @@ class Import {
       (known.upgradedFrom !== hash && known.passwordHash !== hash) ||
       isOther(tags, known.tags)
     ) {
-      this.#broker.putUserHash(name, known?.upgradedFrom === hash ? known.passwordHash : hash, tags)
+      const passwordHash = known?.upgradedFrom === hash ? known.passwordHash : hash
+      this.#administration.execute({ kind: 'put-user', name, passwordHash, tags })
     }
-    if (Object.keys(limits).length > 0) this.#broker.putUserLimits(name, limits)
+    if (Object.keys(limits).length === 0) return
+    this.#administration.execute({ kind: 'put-user-limits', username: name, limits })
   }
 
   #vhost({ name, description, tags, defaultQueueType, limits }: VhostEntry): void {
-    this.#broker.createVhost(name)
+    this.#administration.execute({ kind: 'create-vhost', name })
     const { metadata } = this.#topology.vhosts.get(name) ?? {}
     const isSaid = description !== '' || tags.length > 0 || defaultQueueType !== null
     if (isSaid || (metadata !== undefined && metadata !== null)) {
-      this.#broker.putVhostMetadata(name, { description, tags, defaultQueueType })
+      const properties = { description, tags, defaultQueueType }
+      this.#administration.execute({ kind: 'put-vhost-metadata', vhost: name, properties })
     }
-    if (Object.keys(limits).length > 0) this.#broker.putVhostLimits(name, limits)
+    if (Object.keys(limits).length === 0) return
+    this.#administration.execute({ kind: 'put-vhost-limits', vhost: name, limits })
   }
 
   #rights({ user, vhost, patterns }: RightsEntry): void {
     const known = this.#topology.vhosts.get(vhost)?.permissions.get(user)
     const isKnown = (['configure', 'write', 'read'] as const).every((right) => known?.[right].text === patterns[right])
-    if (!isKnown) this.#broker.putPermission(user, vhost, patterns)
+    if (!isKnown) this.#administration.execute({ kind: 'put-permission', username: user, vhost, patterns })
   }
 
   #topicRights({ user, vhost, permission }: TopicRightsEntry): void {
     const known = this.#topology.vhosts.get(vhost)?.topicPermissions.get(topicRow(user, permission.exchange))
     if (known?.writeText === permission.write && known.readText === permission.read) return
-    this.#broker.putTopicPermission(user, vhost, permission)
+    this.#administration.execute({ kind: 'put-topic-permission', username: user, vhost, permission })
   }
 
   #exchange({ entry, vhost, ...args }: ExchangeEntry): void {

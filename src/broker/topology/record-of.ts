@@ -1,6 +1,7 @@
 import { assertNever } from '../../base/assert.ts'
+import type { DeclaredQueue } from './declared-queue.ts'
 import type { Definition } from './definitions.ts'
-import type { DefinitionRecord } from './records.ts'
+import type { DefinitionRecord, QueueRecord } from './records.ts'
 
 /** The record that says all of a definition: applied to an empty topology that has what it needs, it makes the same. */
 export function recordOf(definition: Definition): DefinitionRecord {
@@ -23,20 +24,8 @@ export function recordOf(definition: Definition): DefinitionRecord {
         arguments: definition.arguments,
       }
     }
-    case 'queue': {
-      const { kind, id, home, name, isDurable, isAutoDelete, exclusiveOwner } = definition
-      return {
-        kind,
-        id,
-        vhost: home.id,
-        name,
-        isDurable,
-        isAutoDelete,
-        exclusiveOwner,
-        arguments: definition.arguments,
-        ...(definition.shardId === 0 ? {} : { shardId: definition.shardId }),
-      }
-    }
+    case 'queue':
+      return recordOfQueue(definition)
     case 'binding': {
       const { kind, id, source, destination, key } = definition
       return { kind, id, source: source.id, destination: destination.id, key, arguments: definition.arguments }
@@ -75,4 +64,11 @@ export function recordOf(definition: Definition): DefinitionRecord {
     default:
       return assertNever(definition)
   }
+}
+
+function recordOfQueue(queue: DeclaredQueue): QueueRecord {
+  const { kind, id, home, name, isDurable, isAutoDelete, exclusiveOwner, arguments: table, shardId } = queue
+  const flags = { isDurable, isAutoDelete, exclusiveOwner }
+  const record: QueueRecord = { kind, id, vhost: home.id, name, ...flags, arguments: table }
+  return shardId === 0 ? record : { ...record, shardId }
 }

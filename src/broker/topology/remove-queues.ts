@@ -1,17 +1,23 @@
 import type { Logger } from '../../base/logger.ts'
 import type { Task } from '../../base/run-queue.ts'
+import { BrokerError } from '../errors.ts'
 import type { DeclaredQueue } from './declared-queue.ts'
 import type { Topology } from './topology.ts'
 
-/** Deletes many queues in slices: those of a session that ended, those of a vhost. Then says that it is done. */
+/** Deletes many queues in slices: those of a session or node that ended, those of a vhost. Then says that it is done, or why not. */
 export class RemoveQueues implements Task {
   readonly #topology: Topology
   readonly #queues: Iterable<DeclaredQueue>
   readonly #logger: Logger
-  readonly #done: () => void
+  readonly #done: (error: BrokerError | null) => void
 
   /** `queues` is a live view: what has been deleted, here or by others, is no longer in it. */
-  constructor(topology: Topology, queues: Iterable<DeclaredQueue>, logger: Logger, done: () => void) {
+  constructor(
+    topology: Topology,
+    queues: Iterable<DeclaredQueue>,
+    logger: Logger,
+    done: (error: BrokerError | null) => void,
+  ) {
     this.#topology = topology
     this.#queues = queues
     this.#logger = logger
@@ -25,10 +31,13 @@ export class RemoveQueues implements Task {
         if (shouldYield()) return true
       }
     } catch (error) {
-      // Only a log that cannot go on: the node is about to end, and what is transient ends with it.
-      this.#logger.error({ error }, 'queues could not be deleted')
+      if (!(error instanceof BrokerError)) throw error
+      // The log cannot go on, or is another node's now, which will be asked for the rest.
+      this.#logger.warn({ error }, 'queues could not be deleted')
+      this.#done(error)
+      return false
     }
-    this.#done()
+    this.#done(null)
     return false
   }
 }

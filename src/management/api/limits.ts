@@ -59,14 +59,14 @@ function* userRows(users: Iterable<User>): Generator<Row> {
 async function putVhostLimit(api: Api, request: ApiRequest, value: number | null): Promise<Answer> {
   const vhost = vhostOf(request)
   const limits = { ...ofVhostJson(vhost), [param(request, 'name')]: value ?? (await limitValue(request)) }
-  await api.commits.until(api.broker.putVhostLimits(vhost.name, limits))
+  await api.commits.until(await api.broker.putVhostLimits(vhost.name, limits))
   return noContent
 }
 
 async function putUserLimit(api: Api, request: ApiRequest, value: number | null): Promise<Answer> {
   const user = userOf(api, request)
   const limits = { ...ofUserJson(user), [param(request, 'name')]: value ?? (await limitValue(request)) }
-  await api.commits.until(api.broker.putUserLimits(user.name, limits))
+  await api.commits.until(await api.broker.putUserLimits(user.name, limits))
   return noContent
 }
 

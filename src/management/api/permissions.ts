@@ -35,7 +35,7 @@ export const permissionRoutes: readonly Route[] = [
     '/permissions/{vhost}/{user}',
     async (api, request) => {
       const { username } = permissionOf(request)
-      await api.commits.until(api.broker.clearPermission(username, vhostOf(request).name))
+      await api.commits.until(await api.broker.clearPermission(username, vhostOf(request).name))
       return noContent
     },
     ofVhost,
@@ -67,7 +67,7 @@ export const permissionRoutes: readonly Route[] = [
     'DELETE',
     '/topic-permissions/{vhost}/{user}',
     async (api, request) => {
-      await api.commits.until(api.broker.clearTopicPermissions(param(request, 'user'), vhostOf(request).name))
+      await api.commits.until(await api.broker.clearTopicPermissions(param(request, 'user'), vhostOf(request).name))
       return noContent
     },
     ofVhost,
@@ -113,7 +113,7 @@ async function put(api: Api, request: ApiRequest): Promise<Answer> {
   const [vhost, user] = [param(request, 'vhost'), param(request, 'user')]
   const isNew = api.broker.topology.vhosts.get(vhost)?.permissions.has(user) !== true
   const patterns = { configure: fields.text('configure'), write: fields.text('write'), read: fields.text('read') }
-  await api.commits.until(api.broker.putPermission(user, vhost, patterns))
+  await api.commits.until(await api.broker.putPermission(user, vhost, patterns))
   api.logger.info({ user, vhost, ...patterns, by: request.caller.username }, 'permission given')
   return isNew ? created() : noContent
 }
@@ -122,7 +122,7 @@ async function putTopic(api: Api, request: ApiRequest): Promise<Answer> {
   const fields = await fieldsOf(api, request, ['exchange', 'write', 'read'])
   const [vhost, user] = [param(request, 'vhost'), param(request, 'user')]
   const permission = { exchange: fields.text('exchange'), write: fields.text('write'), read: fields.text('read') }
-  await api.commits.until(api.broker.putTopicPermission(user, vhost, permission))
+  await api.commits.until(await api.broker.putTopicPermission(user, vhost, permission))
   api.logger.info({ user, vhost, ...permission, by: request.caller.username }, 'topic permission given')
   return created()
 }

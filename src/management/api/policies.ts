@@ -54,7 +54,7 @@ function routesOf(path: string, kind: PolicyKind, changes: Level): Route[] {
       names,
       async (api, request) => {
         const { vhost, name } = policyOf(request, kind)
-        await api.commits.until(api.broker.deletePolicy(vhost, name, kind))
+        await api.commits.until(await api.broker.deletePolicy(vhost, name, kind))
         return noContent
       },
       { level: changes },
@@ -89,7 +89,7 @@ async function put(api: Api, request: ApiRequest, kind: PolicyKind): Promise<Ans
     ...(fields.has('priority') ? { priority: numberOf(fields.value('priority')) } : {}),
     ...(fields.has('apply-to') ? { applyTo: fields.value('apply-to') } : {}),
   }
-  await api.commits.until(api.broker.putPolicy(vhost, name, given, kind))
+  await api.commits.until(await api.broker.putPolicy(vhost, name, given, kind))
   return isNew ? created() : noContent
 }
 

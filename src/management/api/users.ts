@@ -30,8 +30,9 @@ export const userRoutes: readonly Route[] = [
     '/users/bulk-delete',
     async (api, request) => {
       const names = (await request.fields()).words('users')
-      for (const name of names) if (api.broker.topology.users.has(name)) await deleteUser(api, request, name)
-      await api.commits.until(api.broker.topologyPending)
+      for (const name of names) {
+        if (api.broker.topology.users.has(name)) await api.commits.until(await deleteUser(api, request, name))
+      }
       return noContent
     },
     forAdministrators,
@@ -86,7 +87,7 @@ function hasRights({ broker }: Api, { name }: User): boolean {
 
 /** With the connections of the user, who is nobody any more. */
 async function deleteUser(api: Api, request: ApiRequest, name: string): Promise<Position> {
-  const position = api.broker.deleteUser(name)
+  const position = await api.broker.deleteUser(name)
   const isTheirs = ({ username }: { username: string }): boolean => username === name
   await inSlices(api.runQueue, closing(api.connections.openConnections, isTheirs, `user '${name}' was deleted`))
   api.logger.info({ user: name, by: request.caller.username }, 'user deleted')
@@ -104,7 +105,7 @@ async function put(api: Api, request: ApiRequest): Promise<Answer> {
   }
   const position = fields.has('password')
     ? await api.broker.putUser(name, fields.text('password'), tags)
-    : api.broker.putUserHash(name, hashOf(fields), tags)
+    : await api.broker.putUserHash(name, hashOf(fields), tags)
   await api.commits.until(position)
   api.logger.info({ user: name, tags, by: request.caller.username }, isNew ? 'user made' : 'user changed')
   return isNew ? created() : noContent

@@ -25,13 +25,15 @@ export const vhostRoutes: readonly Route[] = [
     '/vhosts/{vhost}',
     async (api, request) => {
       const { name } = vhostOf(request)
-      const deleted = new Promise<number>((resolve) => api.broker.deleteVhost(name, resolve))
       const reason = `vhost '${name}' is deleted`
-      await inSlices(
-        api.runQueue,
-        closing(api.connections.openConnections, ({ vhost }) => vhost === name, reason),
-      )
-      await api.commits.until(await deleted)
+      const [position] = await Promise.all([
+        api.broker.deleteVhost(name),
+        inSlices(
+          api.runQueue,
+          closing(api.connections.openConnections, ({ vhost }) => vhost === name, reason),
+        ),
+      ])
+      await api.commits.until(position)
       api.logger.info({ vhost: name, by: request.caller.username }, 'vhost deleted')
       return noContent
     },
@@ -76,11 +78,12 @@ async function put(api: Api, request: ApiRequest): Promise<Answer> {
   const { broker } = api
   const known = broker.topology.vhosts.get(name)
   if (known?.isClosed === true) throw notFound()
-  broker.createVhost(name)
-  if (properties !== null) broker.putVhostMetadata(name, properties)
+  const all = { configure: '.*', write: '.*', read: '.*' }
   const isNew = known === undefined
-  if (isNew) broker.putPermission(request.caller.username, name, { configure: '.*', write: '.*', read: '.*' })
-  await api.commits.until(broker.topologyPending)
+  let position = await broker.createVhost(name)
+  if (properties !== null) position = await broker.putVhostMetadata(name, properties)
+  if (isNew) position = await broker.putPermission(request.caller.username, name, all)
+  await api.commits.until(position)
   return isNew ? created() : noContent
 }
 

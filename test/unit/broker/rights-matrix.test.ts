@@ -327,7 +327,7 @@ describe('an operation is done exactly when the table says so', () => {
       const names = [...new Set(needs.map(([, name]) => name))]
       for (const patterns of rightSets(names)) {
         furnish()
-        harness.broker.putPermission('u', '/', patterns)
+        void harness.broker.putPermission('u', '/', patterns)
         const isAllowed =
           operation.all.every((need) => isGiven(patterns, need)) &&
           (operation.any === undefined || operation.any.some((need) => isGiven(patterns, need)))

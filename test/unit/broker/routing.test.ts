@@ -348,7 +348,7 @@ describe('a route', () => {
       ['unbinding', () => unbind('new', 'new')],
       ['deleted queue', () => answer<number>((r) => session.vhost.deleteQueue(session, 'new', noConditions, r))],
       ['deleted exchange', () => answer<void>((r) => session.vhost.deleteExchange(session, 'new', false, r))],
-      ['right', () => harness.broker.putPermission('guest', '/', { configure: '.*', write: '.*', read: '.*' })],
+      ['right', () => void harness.broker.putPermission('guest', '/', { configure: '.*', write: '.*', read: '.*' })],
       ['shard opened again', () => harness.broker.shardsReopened()],
     ]
     for (const [name, change] of changes) {

@@ -68,7 +68,7 @@ describe('a first start', () => {
 
   it('does not happen twice: what an administrator has deleted stays deleted', async () => {
     const first = await BrokerHarness.open()
-    first.broker.deleteUser('guest')
+    await first.broker.deleteUser('guest')
     const again = await BrokerHarness.open(first.log.afterCrash())
     assert.equal(again.topology.users.size, 0)
     assert.equal(again.topology.vhosts.size, 1)
@@ -309,13 +309,17 @@ async function take(step: Step, harness: BrokerHarness, session: BrokerSession):
         topology.putUser(`u${step.name}`, `plain$${Math.round(performance.now())}`, [])
         return
       case 'delete-user':
-        harness.broker.deleteUser(`u${step.name}`)
+        await harness.broker.deleteUser(`u${step.name}`)
         return
       case 'permission':
-        harness.broker.putPermission(`u${step.name}`, '/', { configure: '', write: `${topology.appended}`, read: '.*' })
+        await harness.broker.putPermission(`u${step.name}`, '/', {
+          configure: '',
+          write: `${topology.appended}`,
+          read: '.*',
+        })
         return
       case 'vhost':
-        harness.broker.createVhost(`v${step.name}`)
+        await harness.broker.createVhost(`v${step.name}`)
         return
       case 'commit':
         harness.log.commit()

@@ -97,7 +97,7 @@ describe('connections of others', () => {
 
   it('end with their user, and with their vhost', async () => {
     const { api, closed } = await withConnections()
-    api.broker.broker.createVhost('other')
+    await api.broker.broker.createVhost('other')
     api.connections.push(connectionOf('somebody', closed, 'other'))
     await api.json('DELETE', '/api/users/nobody')
     await api.json('DELETE', '/api/vhosts/other')

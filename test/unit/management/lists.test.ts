@@ -122,7 +122,7 @@ describe('lists', () => {
   })
 
   it('shows who may not see all vhosts what is in their own', async () => {
-    api.broker.broker.createVhost('hidden')
+    await api.broker.broker.createVhost('hidden')
     for (const user of ['management', 'monitoring']) {
       const { json } = await api.send('GET', '/api/exchanges?columns=vhost', { user })
       const vhosts = new Set((json as { vhost: string }[]).map(({ vhost }) => vhost))

@@ -160,7 +160,7 @@ describe('tags and vhosts', () => {
       for (const isOwn of path.includes('{vhost}') ? [true, false] : [true]) {
         for (const tag of tags) {
           const api = await ApiHarness.open()
-          api.broker.broker.createVhost('other')
+          await api.broker.broker.createVhost('other')
           const { status, json } = await api.send(method, pathOf(path, isOwn ? '/' : 'other'), { user: tag })
           const wasLetIn = status !== 401
           assert.equal(wasLetIn, isExpected(row, tag, isOwn), `${tag}, ${isOwn ? 'own' : 'other'} vhost: ${status}`)
@@ -251,7 +251,7 @@ describe('permission patterns', () => {
 
   it('asks for rights on topics too', async () => {
     const api = await ApiHarness.open()
-    api.broker.broker.putTopicPermission('management', '/', { exchange: 'amq.topic', write: '^a', read: '^a' })
+    await api.broker.broker.putTopicPermission('management', '/', { exchange: 'amq.topic', write: '^a', read: '^a' })
     const publish = (key: string, headers: object = {}): Promise<{ status: number }> =>
       api.send('POST', '/api/exchanges/%2F/amq.topic/publish', {
         user: 'management',

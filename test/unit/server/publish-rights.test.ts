@@ -28,20 +28,20 @@ describe('the rights of a publish', () => {
 
   it('are asked for before anything that exists or that the message says', async () => {
     const { broker, client } = await withBroker()
-    broker.putPermission('guest', '/', { ...all, write: '^amq\\.topic$' })
+    await broker.putPermission('guest', '/', { ...all, write: '^amq\\.topic$' })
     const text = "ACCESS_REFUSED - write access to exchange 'missing' in vhost '/' refused for user 'guest'"
     await isRefused(client, { exchange: 'missing', routingKey: 'k', properties: wrong }, text)
   })
 
   it('are those of the default exchange for replies and leases, which nothing else needs', async () => {
     const { broker, client } = await withBroker()
-    broker.putPermission('guest', '/', { configure: '^$', write: '^$', read: '^$' })
+    await broker.putPermission('guest', '/', { configure: '^$', write: '^$', read: '^$' })
     await client.consume(1, 'amq.rabbitmq.reply-to', 'replies', { noAck: true })
     const text = "ACCESS_REFUSED - write access to exchange 'amq.default' in vhost '/' refused for user 'guest'"
     for (const routingKey of ['amq.rabbitmq.reply-to.x', 'amq.warren.lease']) {
       await isRefused(client, { routingKey, properties: { headers: tableOf({ 'x-delivery-tag': 0 }) } }, text)
     }
-    broker.putPermission('guest', '/', { configure: '^$', write: '^amq\\.default$', read: '^$' })
+    await broker.putPermission('guest', '/', { configure: '^$', write: '^amq\\.default$', read: '^$' })
     client.publish(1, { routingKey: 'amq.warren.lease', properties: { headers: tableOf({ 'x-delivery-tag': 0 }) } }, '')
     client.methods(1, basicQos(1))
     await client.next('basic.qos-ok')
@@ -49,7 +49,7 @@ describe('the rights of a publish', () => {
 
   it('on a topic are asked for each key of CC and BCC, also when the first one went through before', async () => {
     const { broker, client } = await withBroker()
-    broker.putTopicPermission('guest', '/', { exchange: 'amq.topic', write: '^ok', read: '.*' })
+    await broker.putTopicPermission('guest', '/', { exchange: 'amq.topic', write: '^ok', read: '.*' })
     const publish = { exchange: 'amq.topic', routingKey: 'ok.1' }
     client.publish(1, publish, 'x')
     for (const name of ['CC', 'BCC']) {
@@ -65,7 +65,7 @@ describe('the rights of a publish', () => {
 
   it('on a topic come after expiration and CC, and before the user id', async () => {
     const { broker, client } = await withBroker()
-    broker.putTopicPermission('guest', '/', { exchange: 'amq.topic', write: '^ok', read: '.*' })
+    await broker.putTopicPermission('guest', '/', { exchange: 'amq.topic', write: '^ok', read: '.*' })
     const publish = { exchange: 'amq.topic', routingKey: 'bad' }
     const expiration = "PRECONDITION_FAILED - invalid expiration 'soon': no_integer"
     await isRefused(client, { ...publish, properties: { expiration: 'soon' } }, expiration, 406)

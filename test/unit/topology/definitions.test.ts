@@ -124,7 +124,7 @@ describe('RabbitMQ’s definitions', () => {
     const { maxLength, messageTtlMs, deadLetterExchange } = orders?.settings ?? {}
     assert.deepEqual([maxLength, messageTtlMs, deadLetterExchange], [50, 60_000, 'dead'])
     assert.deepEqual(orders?.arguments.fields.get('x-max-length'), { tag: 'l', value: 100 })
-    harness.broker.putPermission('guest', 'shop', { configure: '.*', write: '.*', read: '.*' })
+    await harness.broker.putPermission('guest', 'shop', { configure: '.*', write: '.*', read: '.*' })
     assert.deepEqual(routed(harness.session('guest', 'shop'), 'events', 'order.7'), ['orders'])
     assert.deepEqual(routed(harness.session('guest', 'shop'), 'amq.fanout', 'order.7'), ['orders'])
   })
@@ -166,7 +166,7 @@ describe('RabbitMQ’s definitions', () => {
     const { harness } = await importing(rabbitsDefinitions())
     const one = await harness.broker.exportDefinitions(names, 'shop')
     assert.equal('users' in one, false)
-    harness.broker.createVhost('copy')
+    await harness.broker.createVhost('copy')
     await harness.broker.importDefinitions(JSON.parse(JSON.stringify(one)), 'copy')
     const [shop, copy] = ['shop', 'copy'].map((name) => harness.topology.vhosts.get(name))
     assert.deepEqual([...(copy?.queues.keys() ?? [])], ['orders'])

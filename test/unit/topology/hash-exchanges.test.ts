@@ -227,7 +227,7 @@ describe('an exchange for delayed messages', () => {
     const { harness, add } = await withQueues('x-delayed-message', ['a.*'], { 'x-delayed-type': 'topic' })
     const text = "Topic binding key '#.#.#' uses 3 '#' wildcards, at most 2 are allowed"
     assert.throws(() => add('q', '#.#.#'), refusal('precondition-failed', text))
-    harness.broker.putTopicPermission('guest', '/', { exchange: 'x', write: '^b', read: '.*' })
+    await harness.broker.putTopicPermission('guest', '/', { exchange: 'x', write: '^b', read: '.*' })
     const refused = "write access to topic 'a.1' in exchange 'x' in vhost '/' refused for user 'guest'"
     assert.throws(() => routed(harness.session(), 'x', 'a.1'), refusal('access-refused', refused))
   })

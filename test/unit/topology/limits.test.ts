@@ -21,33 +21,33 @@ function declare(harness: BrokerHarness, name: string, table: Table = {}, more: 
 describe('max-queues of a vhost', () => {
   it('refuses a further queue, not one that is there', async () => {
     const harness = await BrokerHarness.open()
-    harness.broker.putVhostLimits('/', { 'max-queues': 2 })
+    await harness.broker.putVhostLimits('/', { 'max-queues': 2 })
     declare(harness, 'a')
     declare(harness, 'b')
     const text = "cannot declare queue 'c': queue limit in vhost '/' (2) is reached"
     assert.throws(() => declare(harness, 'c'), refusal('precondition-failed', text))
     declare(harness, 'b')
-    harness.broker.putVhostLimits('/', { 'max-queues': -1 })
+    await harness.broker.putVhostLimits('/', { 'max-queues': -1 })
     declare(harness, 'c')
   })
 
   it('of 0 lets none be declared; cleared it lets all', async () => {
     const harness = await BrokerHarness.open()
-    harness.broker.putVhostLimits('/', { 'max-queues': 0 })
+    await harness.broker.putVhostLimits('/', { 'max-queues': 0 })
     const text = "cannot declare queue 'q': queue limit in vhost '/' (0) is reached"
     assert.throws(() => declare(harness, 'q'), refusal('precondition-failed', text))
-    harness.broker.clearVhostLimits('/')
+    await harness.broker.clearVhostLimits('/')
     declare(harness, 'q')
-    harness.broker.clearVhostLimits('/')
+    await harness.broker.clearVhostLimits('/')
   })
 })
 
 describe('max-connections', () => {
   it('of a vhost counts its sessions', async () => {
     const harness = await BrokerHarness.open()
-    harness.broker.createVhost('v')
-    harness.broker.putPermission('guest', 'v', { configure: '', write: '', read: '' })
-    harness.broker.putVhostLimits('v', { 'max-connections': 2 })
+    await harness.broker.createVhost('v')
+    await harness.broker.putPermission('guest', 'v', { configure: '', write: '', read: '' })
+    await harness.broker.putVhostLimits('v', { 'max-connections': 2 })
     harness.session()
     const first = harness.session('guest', 'v')
     harness.session('guest', 'v')
@@ -61,22 +61,23 @@ describe('max-connections', () => {
 
   it('of a user counts that user’s sessions in all vhosts', async () => {
     const harness = await BrokerHarness.open()
-    harness.broker.createVhost('v')
-    for (const vhost of ['/', 'v']) harness.broker.putPermission('guest', vhost, { configure: '', write: '', read: '' })
-    harness.broker.putUserLimits('guest', { 'max-connections': 1 })
+    await harness.broker.createVhost('v')
+    for (const vhost of ['/', 'v'])
+      await harness.broker.putPermission('guest', vhost, { configure: '', write: '', read: '' })
+    await harness.broker.putUserLimits('guest', { 'max-connections': 1 })
     const only = harness.session()
     const text = "connection refused for user 'guest': user connection limit (1) is reached"
     assert.throws(() => harness.session('guest', 'v'), refusal('not-allowed', text))
     harness.sessionWith('', '', '')
     harness.broker.closeSession(only, () => {})
     harness.session('guest', 'v')
-    harness.broker.clearUserLimits('guest')
+    await harness.broker.clearUserLimits('guest')
     harness.session()
   })
 
   it('of 0 lets nobody in', async () => {
     const harness = await BrokerHarness.open()
-    harness.broker.putUserLimits('guest', { 'max-connections': 0 })
+    await harness.broker.putUserLimits('guest', { 'max-connections': 0 })
     const text = "connection refused for user 'guest': user connection limit (0) is reached"
     assert.throws(() => harness.session(), refusal('not-allowed', text))
   })
@@ -93,7 +94,7 @@ describe('max-channels of a user', () => {
       sessions.map((session) => session.channelLimitReached),
       [null, null],
     )
-    harness.broker.putUserLimits('guest', { 'max-channels': 3 })
+    await harness.broker.putUserLimits('guest', { 'max-channels': 3 })
     assert.deepEqual(
       sessions.map((session) => session.channelLimitReached),
       [null, null],
@@ -122,18 +123,18 @@ describe('limits', () => {
     it(`are refused: ${JSON.stringify(given)}`, async () => {
       const { broker } = await BrokerHarness.open()
       const whole = `Validation failed\n\n${text}\n`
-      assert.throws(() => broker.putVhostLimits('/', given), refusal('precondition-failed', whole))
+      await assert.rejects(broker.putVhostLimits('/', given), refusal('precondition-failed', whole))
     })
   }
 
   it('are there after a restart, and go with their user', async () => {
     const first = await BrokerHarness.open()
     first.topology.putUser('u', 'plain$p', [])
-    first.broker.putUserLimits('u', { 'max-channels': 3 })
-    first.broker.putUserLimits('guest', { 'max-connections': 4, 'max-channels': 5 })
-    first.broker.putVhostLimits('/', { 'max-queues': 6 })
-    first.broker.putVhostLimits('/', { 'max-queues': 7, 'max-connections': 8 })
-    first.broker.deleteUser('u')
+    await first.broker.putUserLimits('u', { 'max-channels': 3 })
+    await first.broker.putUserLimits('guest', { 'max-connections': 4, 'max-channels': 5 })
+    await first.broker.putVhostLimits('/', { 'max-queues': 6 })
+    await first.broker.putVhostLimits('/', { 'max-queues': 7, 'max-connections': 8 })
+    await first.broker.deleteUser('u')
     const again = await BrokerHarness.open(first.log.afterCrash())
     assert.deepEqual(durableDump(again.topology), durableDump(first.topology))
     const { limits } = again.topology.vhosts.get('/') ?? {}
@@ -145,7 +146,7 @@ describe('limits', () => {
 describe('the default queue type of a vhost', () => {
   async function withDefault(defaultQueueType: 'classic' | 'quorum' | 'stream' | null): Promise<BrokerHarness> {
     const harness = await BrokerHarness.open()
-    harness.broker.putVhostMetadata('/', { description: '', tags: [], defaultQueueType })
+    await harness.broker.putVhostMetadata('/', { description: '', tags: [], defaultQueueType })
     return harness
   }
   const typeOf = (harness: BrokerHarness, name: string): unknown =>
@@ -190,7 +191,7 @@ describe('the default queue type of a vhost', () => {
     const again = await BrokerHarness.open(harness.log.afterCrash())
     declare(again, 'q')
     assert.equal(typeOf(again, 'q'), 'quorum')
-    again.broker.putVhostMetadata('/', { description: 'd', tags: ['t'], defaultQueueType: null })
+    await again.broker.putVhostMetadata('/', { description: 'd', tags: ['t'], defaultQueueType: null })
     declare(again, 'plain')
     assert.equal(typeOf(again, 'plain'), undefined)
     const third = await BrokerHarness.open(again.log.afterCrash())

@@ -41,8 +41,8 @@ function policy(definition: Table, more: GivenPolicy = {}): GivenPolicy {
 /** What a queue with these arguments has under a policy and an operator policy. */
 async function settingsUnder(table: Table, user: Table | null, operator: Table | null = null): Promise<QueueSettings> {
   const harness = await BrokerHarness.open()
-  if (user !== null) harness.broker.putPolicy('/', 'p', policy(user))
-  if (operator !== null) harness.broker.putOperatorPolicy('/', 'o', policy(operator))
+  if (user !== null) await harness.broker.putPolicy('/', 'p', policy(user))
+  if (operator !== null) await harness.broker.putOperatorPolicy('/', 'o', policy(operator))
   return declare(harness, 'q', table).settings
 }
 
@@ -51,13 +51,17 @@ describe('a policy', () => {
     const harness = await BrokerHarness.open()
     const [orders, other] = [declare(harness, 'orders.eu'), declare(harness, 'other')]
     const before = orders.settings
-    harness.broker.putPolicy('/', 'ttl', policy({ 'message-ttl': 100 }, { pattern: '^orders', applyTo: 'queues' }))
+    await harness.broker.putPolicy(
+      '/',
+      'ttl',
+      policy({ 'message-ttl': 100 }, { pattern: '^orders', applyTo: 'queues' }),
+    )
     await harness.idle()
     assert.equal(orders.settings.messageTtlMs, 100)
     assert.notEqual(orders.settings, before)
     assert.equal(other.settings.messageTtlMs, null)
     assert.deepEqual(harness.shards.changed, ['orders.eu'])
-    harness.broker.deletePolicy('/', 'ttl')
+    await harness.broker.deletePolicy('/', 'ttl')
     await harness.idle()
     assert.equal(orders.settings.messageTtlMs, null)
     assert.deepEqual(harness.shards.changed, ['orders.eu', 'orders.eu'])
@@ -65,7 +69,7 @@ describe('a policy', () => {
 
   it('gives them to queues that are declared later', async () => {
     const harness = await BrokerHarness.open()
-    harness.broker.putPolicy('/', 'p', policy({ 'max-length': 5 }))
+    await harness.broker.putPolicy('/', 'p', policy({ 'max-length': 5 }))
     assert.equal(declare(harness, 'q').settings.maxLength, 5)
     await harness.idle()
     assert.deepEqual(harness.shards.changed, [])
@@ -74,10 +78,10 @@ describe('a policy', () => {
   it('tells no queue for which nothing has changed', async () => {
     const harness = await BrokerHarness.open()
     declare(harness, 'q')
-    harness.broker.putPolicy('/', 'p', policy({ 'max-length': 5 }))
+    await harness.broker.putPolicy('/', 'p', policy({ 'max-length': 5 }))
     await harness.idle()
-    harness.broker.putPolicy('/', 'p', policy({ 'max-length': 5 }, { priority: 7 }))
-    harness.broker.putPolicy('/', 'none', policy({ 'max-length': 6 }))
+    await harness.broker.putPolicy('/', 'p', policy({ 'max-length': 5 }, { priority: 7 }))
+    await harness.broker.putPolicy('/', 'none', policy({ 'max-length': 6 }))
     await harness.idle()
     assert.deepEqual(harness.shards.changed, ['q'])
   })
@@ -85,11 +89,11 @@ describe('a policy', () => {
   it('is the only one: of those that match the highest priority, of equals the first by name; nothing is merged', async () => {
     const harness = await BrokerHarness.open()
     const queue = declare(harness, 'q')
-    harness.broker.putPolicy('/', 'b', policy({ 'max-length': 1 }))
-    harness.broker.putPolicy('/', 'a', policy({ expires: 2 }))
+    await harness.broker.putPolicy('/', 'b', policy({ 'max-length': 1 }))
+    await harness.broker.putPolicy('/', 'a', policy({ expires: 2 }))
     await harness.idle()
     assert.deepEqual([queue.settings.maxLength, queue.settings.expiresMs], [null, 2])
-    harness.broker.putPolicy('/', 'c', policy({ 'message-ttl': 3 }, { priority: 1 }))
+    await harness.broker.putPolicy('/', 'c', policy({ 'message-ttl': 3 }, { priority: 1 }))
     await harness.idle()
     assert.deepEqual([queue.settings.expiresMs, queue.settings.messageTtlMs], [null, 3])
     assert.equal(queue.applied.policy?.name, 'c')
@@ -100,7 +104,7 @@ describe('a policy', () => {
     const types = ['classic', 'quorum', 'stream']
     const queues = types.map((type) => declare(harness, type, { 'x-queue-type': type }))
     const matched = async (applyTo: string): Promise<string[]> => {
-      harness.broker.putPolicy('/', 'p', policy({ 'max-length-bytes': 9 }, { applyTo }))
+      await harness.broker.putPolicy('/', 'p', policy({ 'max-length-bytes': 9 }, { applyTo }))
       await harness.idle()
       return queues.filter(({ settings }) => settings.maxLengthBytes === 9).map(({ name }) => name)
     }
@@ -116,8 +120,8 @@ describe('a policy', () => {
     const harness = await BrokerHarness.open()
     const stream = declare(harness, 's', { 'x-queue-type': 'stream' })
     const queue = declare(harness, 'q')
-    harness.broker.putPolicy('/', 'p', policy({ 'max-length-bytes': 9, 'message-ttl': 1 }, { priority: 1 }))
-    harness.broker.putPolicy('/', 'age', policy({ 'max-age': '1h', 'max-length-bytes': 7 }))
+    await harness.broker.putPolicy('/', 'p', policy({ 'max-length-bytes': 9, 'message-ttl': 1 }, { priority: 1 }))
+    await harness.broker.putPolicy('/', 'age', policy({ 'max-age': '1h', 'max-length-bytes': 7 }))
     await harness.idle()
     assert.deepEqual([stream.settings.maxAgeMs, stream.settings.maxLengthBytes], [3_600_000, 7])
     assert.deepEqual([queue.settings.maxAgeMs, queue.settings.maxLengthBytes], [null, 9])
@@ -125,7 +129,7 @@ describe('a policy', () => {
 
   it('is not compared when a queue is declared again', async () => {
     const harness = await BrokerHarness.open()
-    harness.broker.putPolicy('/', 'p', policy({ 'message-ttl': 100 }))
+    await harness.broker.putPolicy('/', 'p', policy({ 'message-ttl': 100 }))
     declare(harness, 'q')
     declare(harness, 'q')
     const text =
@@ -138,7 +142,7 @@ describe('a policy', () => {
     for (let index = 0; index < 100; index++) declare(harness, `q${index}`)
     const vhost = harness.topology.vhosts.get('/')
     assert.ok(vhost !== undefined)
-    harness.broker.putPolicy('/', 'p', policy({ 'message-ttl': 5 }, { pattern: '[0-4]$' }))
+    await harness.broker.putPolicy('/', 'p', policy({ 'message-ttl': 5 }, { pattern: '[0-4]$' }))
     const task = new ApplyPolicies(new RunQueue(harness.clock), harness.shards)
     task.changed(vhost)
     let slices = 1
@@ -152,8 +156,8 @@ describe('a policy', () => {
   it('that changes while it is applied is applied as it is then', async () => {
     const harness = await BrokerHarness.open()
     const queues = Array.from({ length: 500 }, (_, index) => declare(harness, `q${index}`))
-    harness.broker.putPolicy('/', 'p', policy({ 'message-ttl': 5 }))
-    harness.broker.putPolicy('/', 'p', policy({ 'message-ttl': 6 }))
+    await harness.broker.putPolicy('/', 'p', policy({ 'message-ttl': 5 }))
+    await harness.broker.putPolicy('/', 'p', policy({ 'message-ttl': 6 }))
     await harness.idle()
     assert.ok(queues.every(({ settings }) => settings.messageTtlMs === 6))
   })
@@ -240,18 +244,22 @@ describe('an alternate exchange by policy', () => {
     const { harness, to } = await prepared()
     assert.deepEqual(to(), [])
     const { routingVersion } = harness.session().vhost
-    harness.broker.putPolicy('/', 'p', policy({ 'alternate-exchange': 'a' }, { applyTo: 'exchanges', pattern: '^x$' }))
+    await harness.broker.putPolicy(
+      '/',
+      'p',
+      policy({ 'alternate-exchange': 'a' }, { applyTo: 'exchanges', pattern: '^x$' }),
+    )
     await harness.idle()
     assert.deepEqual(to(), ['a-queue'])
     assert.notEqual(harness.session().vhost.routingVersion, routingVersion)
-    harness.broker.deletePolicy('/', 'p')
+    await harness.broker.deletePolicy('/', 'p')
     await harness.idle()
     assert.deepEqual(to(), [])
   })
 
   it('does not stand before the argument', async () => {
     const { harness, to } = await prepared({ 'alternate-exchange': 'b' })
-    harness.broker.putPolicy('/', 'p', policy({ 'alternate-exchange': 'a' }))
+    await harness.broker.putPolicy('/', 'p', policy({ 'alternate-exchange': 'a' }))
     await harness.idle()
     assert.deepEqual(to(), ['b-queue'])
   })
@@ -292,7 +300,7 @@ describe('a policy is refused', () => {
     it(`with ${JSON.stringify(given)}`, async () => {
       const { broker } = await BrokerHarness.open()
       const whole = `Validation failed\n\n${text}\n`
-      assert.throws(() => broker.putPolicy('/', 'p', given), refusal('precondition-failed', whole))
+      await assert.rejects(broker.putPolicy('/', 'p', given), refusal('precondition-failed', whole))
       assert.deepEqual(broker.listPolicies('/'), [])
     })
   }
@@ -301,21 +309,21 @@ describe('a policy is refused', () => {
     const { broker } = await BrokerHarness.open()
     const text = 'Validation failed\n\n[{<<"overflow">>,<<"drop-head">>}] are not recognised policy settings\n'
     const given = policy({ overflow: 'drop-head' })
-    assert.throws(() => broker.putOperatorPolicy('/', 'p', given), refusal('precondition-failed', text))
+    await assert.rejects(broker.putOperatorPolicy('/', 'p', given), refusal('precondition-failed', text))
   })
 
   it('in a vhost that is not there, and when it is not there itself', async () => {
     const { broker } = await BrokerHarness.open()
-    assert.throws(() => broker.putPolicy('v', 'p', policy({ expires: 1 })), refusal('not-found', "no vhost 'v'"))
-    assert.throws(() => broker.deletePolicy('/', 'p'), refusal('not-found', "no policy 'p' in vhost '/'"))
+    await assert.rejects(broker.putPolicy('v', 'p', policy({ expires: 1 })), refusal('not-found', "no vhost 'v'"))
+    await assert.rejects(broker.deletePolicy('/', 'p'), refusal('not-found', "no policy 'p' in vhost '/'"))
   })
 
   it('when a vhost has a thousand of them', async () => {
     const { broker } = await BrokerHarness.open()
-    for (let index = 0; index < 1_000; index++) broker.putPolicy('/', `p${index}`, policy({ expires: 1 }))
+    for (let index = 0; index < 1_000; index++) await broker.putPolicy('/', `p${index}`, policy({ expires: 1 }))
     const text = "cannot add policy: policy limit in vhost '/' (1000) is reached"
-    assert.throws(() => broker.putPolicy('/', 'more', policy({ expires: 1 })), refusal('precondition-failed', text))
-    broker.putPolicy('/', 'p7', policy({ expires: 2 }))
+    await assert.rejects(broker.putPolicy('/', 'more', policy({ expires: 1 })), refusal('precondition-failed', text))
+    await broker.putPolicy('/', 'p7', policy({ expires: 2 }))
   })
 })
 
@@ -323,11 +331,11 @@ describe('policies after a restart', () => {
   it('are there, and apply to what was declared before and after them', async () => {
     const first = await BrokerHarness.open()
     declare(first, 'before')
-    first.broker.putPolicy('/', 'p', policy({ 'message-ttl': 1 }, { pattern: 'before|after', priority: 3 }))
-    first.broker.putPolicy('/', 'p', policy({ 'message-ttl': 2 }, { pattern: 'before|after', priority: 3 }))
-    first.broker.putOperatorPolicy('/', 'o', policy({ 'max-length': 3 }))
-    first.broker.putPolicy('/', 'gone', policy({ 'max-length': 4 }))
-    first.broker.deletePolicy('/', 'gone')
+    await first.broker.putPolicy('/', 'p', policy({ 'message-ttl': 1 }, { pattern: 'before|after', priority: 3 }))
+    await first.broker.putPolicy('/', 'p', policy({ 'message-ttl': 2 }, { pattern: 'before|after', priority: 3 }))
+    await first.broker.putOperatorPolicy('/', 'o', policy({ 'max-length': 3 }))
+    await first.broker.putPolicy('/', 'gone', policy({ 'max-length': 4 }))
+    await first.broker.deletePolicy('/', 'gone')
     declare(first, 'after')
     const again = await BrokerHarness.open(first.log.afterCrash())
     assert.deepEqual(durableDump(again.topology), durableDump(first.topology))
@@ -343,10 +351,10 @@ describe('policies after a restart', () => {
 
   it('go with their vhost', async () => {
     const first = await BrokerHarness.open()
-    first.broker.createVhost('v')
-    first.broker.putPolicy('v', 'p', policy({ expires: 1 }))
-    first.broker.putVhostLimits('v', { 'max-queues': 1 })
-    await new Promise<number>((resolve) => first.broker.deleteVhost('v', resolve))
+    await first.broker.createVhost('v')
+    await first.broker.putPolicy('v', 'p', policy({ expires: 1 }))
+    await first.broker.putVhostLimits('v', { 'max-queues': 1 })
+    await first.broker.deleteVhost('v')
     const again = await BrokerHarness.open(first.log.afterCrash())
     assert.deepEqual(durableDump(again.topology), durableDump(first.topology))
     assert.equal(again.topology.vhosts.size, 1)
@@ -355,8 +363,8 @@ describe('policies after a restart', () => {
   it('survive their log being rewritten, which changes nothing for anyone', async () => {
     const first = await BrokerHarness.open(new TestLog({ segmentRecordsMax: 20 }))
     declare(first, 'q')
-    first.broker.putPolicy('/', 'p', policy({ expires: 1 }))
-    first.broker.putVhostLimits('/', { 'max-queues': 9 })
+    await first.broker.putPolicy('/', 'p', policy({ expires: 1 }))
+    await first.broker.putVhostLimits('/', { 'max-queues': 9 })
     await first.idle()
     const { settings } = found(first, 'q')
     for (let index = 0; index < 200; index++) {
