@@ -159,6 +159,7 @@ export class NodeSession {
     this.#entry = { ...this.#entry, renewal: this.#entry.renewal + 1 }
     const { renewal } = this.#entry
     const sentAt = instantOf(this.#options.clock)
+    const revisionBefore = this.#revision
     try {
       const revision = await this.#options.coordination.put(this.#key, encodeSession(this.#entry), this.#revision)
       if (revision !== null) this.#acknowledged(revision, renewal, sentAt)
@@ -167,7 +168,10 @@ export class NodeSession {
       this.#options.logger.debug({ error }, 'a renewal of the session of this node has no known outcome')
     }
     this.#isRenewing = false
-    if (this.#waiting.some((waiting) => waiting.renewal > renewal)) void this.#renew()
+    // Something was changed meanwhile, or an earlier write stood in the way.
+    const isOld = this.#waiting.some((waiting) => waiting.renewal > renewal)
+    const isLate = this.#revision !== revisionBefore && this.#renewedAt !== sentAt
+    if (isOld || isLate) void this.#renew()
   }
 
   #acknowledged(revision: number, renewal: number, sentAt: Instant): void {

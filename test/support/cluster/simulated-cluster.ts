@@ -5,18 +5,26 @@ import { MemoryStore } from './memory-coordination.ts'
 import { ModelLog } from './model-host.ts'
 import { type SimulatedClusterParts, SimulatedNode, type SimulatedNodeOptions } from './simulated-node.ts'
 
+export interface SimulatedClusterOptions extends Omit<SimulatedNodeOptions, 'rate'> {
+  /** How fast the nodes' clocks run, in turn. */
+  readonly rates?: readonly number[]
+}
+
 /** Several nodes over one store, in a time that only the test moves. */
 export class SimulatedCluster {
   readonly parts: SimulatedClusterParts
   readonly nodes: readonly SimulatedNode[]
 
-  constructor(names: readonly string[], shards: number, seed: number, options: SimulatedNodeOptions = {}) {
+  constructor(names: readonly string[], shards: number, seed: number, options: SimulatedClusterOptions = {}) {
     const world = new ManualClock()
     const random = new SeededRandom(seed)
     const shardNames = [topologyShard, ...Array.from({ length: shards }, (_, index) => `shard-${index}`)]
     const logs = new Map(shardNames.map((shard) => [shard, new ModelLog()]))
     this.parts = { world, random, store: new MemoryStore(world), logs, journal: [] }
-    this.nodes = names.map((name) => new SimulatedNode(name, this.parts, options))
+    const { rates = [1] } = options
+    this.nodes = names.map((name, index) => {
+      return new SimulatedNode(name, this.parts, { ...options, rate: rates[index % rates.length] ?? 1 })
+    })
   }
 
   node(name: string): SimulatedNode {

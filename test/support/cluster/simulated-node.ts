@@ -26,6 +26,8 @@ export interface SimulatedNodeOptions {
 /** One node's membership and ownership, over a store and logs in memory. It lives on over several processes. */
 export class SimulatedNode {
   readonly name: string
+  /** Of the store as the next process sees it. */
+  faults: CoordinationFaults
   readonly #parts: SimulatedClusterParts
   readonly #options: SimulatedNodeOptions
   /** Kept in the data directory. */
@@ -36,6 +38,7 @@ export class SimulatedNode {
     this.name = name
     this.#parts = parts
     this.#options = options
+    this.faults = options.faults ?? noFaults
   }
 
   get process(): SimulatedProcess | null {
@@ -49,18 +52,23 @@ export class SimulatedNode {
   /** Does nothing while a process runs. A process whose session is lost is followed by another. */
   start(): void {
     if (this.#process !== null) return
-    const process = new SimulatedProcess(this.name, this.#parts, this.#options, {
-      predecessor: this.#predecessor,
-      remember: (incarnation) => {
-        this.#predecessor = incarnation
+    const process = new SimulatedProcess(
+      this.name,
+      this.#parts,
+      { ...this.#options, faults: this.faults },
+      {
+        predecessor: this.#predecessor,
+        remember: (incarnation) => {
+          this.#predecessor = incarnation
+        },
+        ended: () => {
+          if (this.#process !== process) return
+          process.kill()
+          this.#process = null
+          this.start()
+        },
       },
-      ended: () => {
-        if (this.#process !== process) return
-        process.kill()
-        this.#process = null
-        this.start()
-      },
-    })
+    )
     this.#process = process
     process.start()
   }
