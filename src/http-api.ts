@@ -13,6 +13,7 @@ import type { ConnectionDirectory } from './broker/connection-directory.ts'
 import type { Config } from './config.ts'
 import type { ApiHandler } from './management/api/api.ts'
 import type { ApiParts, ListenerFacts } from './management/api/route.ts'
+import type { ClusterFacts } from './management/cluster-facts.ts'
 import { version } from './version.ts'
 
 export interface ApiNode {
@@ -26,6 +27,8 @@ export interface ApiNode {
   readonly runQueue: RunQueue
   /** As URLs; looked at when somebody asks. */
   readonly addresses: readonly string[]
+  /** Left out: the node is on its own. */
+  readonly cluster?: ClusterFacts
 }
 
 export type AnswerRequest = (incoming: IncomingMessage, outgoing: ServerResponse) => void
@@ -54,6 +57,7 @@ const nodeName = 'warren@localhost'
 function partsOf(node: ApiNode, startedAt: number): ApiParts {
   const { broker, connections, config, clock, random, memory, logger, runQueue, addresses } = node
   return {
+    cluster: node.cluster ?? null,
     broker,
     connections,
     clock,

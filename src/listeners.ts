@@ -32,7 +32,7 @@ export async function listen(
   server: Server,
   config: Config,
   world: ListeningWorld,
-  { listensForAmqp, ...node }: { readonly listensForAmqp: boolean } & Pick<ApiNode, 'broker' | 'runQueue'>,
+  { listensForAmqp, ...node }: { readonly listensForAmqp: boolean } & Pick<ApiNode, 'broker' | 'runQueue' | 'cluster'>,
 ): Promise<Listening> {
   const { host } = config
   const addresses: string[] = []

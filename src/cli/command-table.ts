@@ -19,6 +19,7 @@ export const clientCommands = {
   declare: 'make a queue, exchange or binding',
   delete: 'delete a queue, exchange or binding',
   definitions: 'export or import all that exists',
+  cluster: 'look at the nodes of a cluster, drain one, remove one',
   top: 'watch the queues',
   bench: 'measure a broker, or two side by side',
   completion: 'print a completion script for bash, zsh or fish',

@@ -70,7 +70,7 @@ export interface ClusterSettings {
   readonly listenHost: string
   /** Empty when the nodes find each other by NATS. */
   readonly peers: readonly PeerAddress[]
-  /** What all nodes know; empty when it is in `secretFile`, or when all are on this machine. */
+  /** What all nodes know; empty when it is in `secretFile`. */
   readonly secret: string
   readonly secretFile: string | null
   /** For links between nodes; null: no TLS. */
@@ -88,6 +88,9 @@ export interface CheckedCluster {
 
 /** Of a secret, in characters. */
 export const secretLengthMin = 16
+
+/** Where all nodes are on this machine and nobody gave a secret. It keeps nobody out who is on it too. */
+const localSecret = 'all nodes are on this machine'
 
 const nodeNames = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/
 const clusterNames = /^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$/
@@ -275,7 +278,7 @@ class Checks {
         `cluster-secret is missing; give all nodes the same, of at least ${secretLengthMin} characters, by cluster-secret-file or WARREN_CLUSTER_SECRET`,
       )
     }
-    return { secret: secret ?? '', secretFile }
+    return { secret: secret ?? (secretFile === null ? localSecret : ''), secretFile }
   }
 
   #login(prefix: 'nats' | 'nats-system'): LoginSettings | null {

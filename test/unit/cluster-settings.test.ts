@@ -35,7 +35,7 @@ describe('the options of a cluster', () => {
 
   it('need no secret where all nodes are on this machine', () => {
     const settings = settingsOf({ nodeName: 'n1', peers: local })
-    assert.deepEqual([settings.secret, settings.listenHost], ['', '127.0.0.1'])
+    assert.deepEqual([settings.secret, settings.listenHost], ['all nodes are on this machine', '127.0.0.1'])
   })
 
   it('join NATS servers that somebody runs', () => {

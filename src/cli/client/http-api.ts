@@ -46,6 +46,14 @@ export class HttpApi {
     await this.#call('POST', path, body)
   }
 
+  async put(path: string, body: JsonObject): Promise<void> {
+    await this.#call('PUT', path, Buffer.from(JSON.stringify(body)))
+  }
+
+  async delete(path: string): Promise<void> {
+    await this.#call('DELETE', path)
+  }
+
   async #call(method: string, path: string, body?: Uint8Array): Promise<string> {
     const { clock, stop } = this.#run
     const attempt = new AbortController()

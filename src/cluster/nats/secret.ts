@@ -6,12 +6,12 @@ import { readSmallFile } from './small-file.ts'
 const lengthMin = 16
 
 export interface SecretSource {
-  /** Empty when it is in a file, or when there is none. */
+  /** Empty when it is in `secretFile`. */
   readonly secret: string
   readonly secretFile: string | null
 }
 
-/** What all nodes know; empty when all nodes are on this machine and there is none. Throws `StartError`. */
+/** What all nodes know. Throws `StartError`. */
 export async function readClusterSecret({ secret, secretFile }: SecretSource, files: Files): Promise<string> {
   if (secretFile === null) return secret
   const mend = `give cluster-secret-file a file with at least ${lengthMin} characters that this user may read`

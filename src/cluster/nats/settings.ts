@@ -41,9 +41,9 @@ export interface ChildNatsSettings {
   readonly directory: string
   /** Path of the program; null: looked for. */
   readonly program: string | null
-  /** What all nodes share; empty on loopback only. */
+  /** What all nodes know; empty when it is in `secretFile`. */
   readonly secret: string
-  /** A file with the secret, instead of `secret`. */
+
   readonly secretFile: string | null
   /** For routes between machines; null: none. Both sides show a certificate. */
   readonly routeTls: TlsFiles | null

@@ -5,6 +5,7 @@ import type { RunQueue } from '../../base/run-queue.ts'
 import type { Broker } from '../../broker/broker.ts'
 import type { ConnectionDirectory } from '../../broker/connection-directory.ts'
 import type { ProductNames } from '../../broker/definitions/export-definitions.ts'
+import type { ClusterFacts } from '../cluster-facts.ts'
 import type { Answer } from './answer.ts'
 import type { Level, VhostUse } from './caller.ts'
 import type { Commits } from './commits.ts'
@@ -21,6 +22,8 @@ export interface ApiParts {
   readonly runQueue: RunQueue
   readonly names: ProductNames
   readonly node: NodeFacts
+  /** Null for a node on its own. */
+  readonly cluster: ClusterFacts | null
 }
 
 /** What is told of the node. */

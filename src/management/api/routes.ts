@@ -1,4 +1,5 @@
 import { bindingRoutes } from './bindings.ts'
+import { clusterRoutes } from './cluster.ts'
 import { connectionRoutes } from './connections.ts'
 import { definitionRoutes } from './definitions.ts'
 import { exchangeRoutes } from './exchanges.ts'
@@ -28,4 +29,5 @@ export const routes: readonly Route[] = [
   ...limitRoutes,
   ...definitionRoutes,
   ...healthRoutes,
+  ...clusterRoutes,
 ]

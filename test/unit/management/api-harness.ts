@@ -5,6 +5,7 @@ import { SeededRandom } from '../../../src/base/random.ts'
 import type { OpenConnection } from '../../../src/broker/connection-directory.ts'
 import { type ApiHandler, createApi } from '../../../src/management/api/api.ts'
 import type { NodeFacts } from '../../../src/management/api/route.ts'
+import type { ClusterFacts } from '../../../src/management/cluster-facts.ts'
 import { BrokerHarness, NotedShard } from '../../support/broker-harness.ts'
 
 export interface Sent {
@@ -38,13 +39,14 @@ export class ApiHarness {
   }
 
   /** Users `administrator`, `monitoring`, `policymaker`, `management` and `nobody` have the tag of that name and all rights in `/`. */
-  static async open(facts: Partial<NodeFacts> = {}): Promise<ApiHarness> {
+  static async open(facts: Partial<NodeFacts> = {}, cluster: ClusterFacts | null = null): Promise<ApiHarness> {
     const broker = await BrokerHarness.open()
     broker.shards.shards[0] = new ConfirmingShard()
     const connections: OpenConnection[] = []
     const errors: string[] = []
     const handler = await createApi({
       broker: broker.broker,
+      cluster,
       connections: { openConnections: connections },
       clock: broker.clock,
       random: new SeededRandom(5),

@@ -1,0 +1,101 @@
+import type { JsonObject } from '../../broker/definitions/entry.ts'
+import type { ClusterStatus } from '../../cluster/membership/cluster-status.ts'
+import type { ClusterFacts, ClusterReport, NatsReport } from '../cluster-facts.ts'
+import { type Answer, ApiError, badRequest, noContent, ok } from './answer.ts'
+import { type ApiRequest, param } from './request.ts'
+import { type Api, type Route, route } from './route.ts'
+
+/** The cluster this node belongs to, if any: Warren's own. */
+export const clusterRoutes: readonly Route[] = [
+  route('GET', '/warren/cluster', status, { level: 'monitoring' }),
+  route('PUT', '/warren/cluster/drain', drain, { level: 'administrator' }),
+  route('DELETE', '/warren/cluster/nodes/{node}', remove, { level: 'administrator' }),
+]
+
+async function status({ cluster, node }: Api): Promise<Answer> {
+  if (cluster === null) return ok({ is_cluster: false, node: node.name })
+  return ok(reportJson(await cluster.report()))
+}
+
+/** `{"draining": false}` takes it back. */
+async function drain(api: Api, request: ApiRequest): Promise<Answer> {
+  const cluster = clusterOf(api)
+  const isDraining = (await request.fields()).flag('draining', true)
+  await done(() => cluster.setDraining(isDraining))
+  api.logger.info(
+    { by: request.caller.username, isDraining },
+    'this node was asked to give its shards away, or to stay',
+  )
+  return noContent
+}
+
+async function remove(api: Api, request: ApiRequest): Promise<Answer> {
+  const cluster = clusterOf(api)
+  const name = param(request, 'node')
+  await done(() => cluster.removeNode(name))
+  api.logger.info({ by: request.caller.username, removed: name }, 'a node was removed from the cluster')
+  return noContent
+}
+
+function clusterOf({ cluster, node }: Api): ClusterFacts {
+  if (cluster !== null) return cluster
+  throw badRequest(`${node.name} is a single node and belongs to no cluster`)
+}
+
+/** What it rejects with is a sentence for whoever asked. */
+async function done(work: () => Promise<void>): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    throw new ApiError(503, 'service_unavailable', error instanceof Error ? error.message : String(error))
+  }
+}
+
+// ---------------------------------------------------------------- JSON
+
+function reportJson({ name, status: seen, positions, nats }: ClusterReport): JsonObject {
+  const { clusterId, node, isCurrent, nodes, shards } = seen
+  return {
+    is_cluster: true,
+    name,
+    cluster_id: clusterId,
+    node,
+    is_current: isCurrent,
+    nodes: nodes.map(nodeJson),
+    shards: shards.map((shard) => shardJson(shard, positions)),
+    nats: natsJson(nats),
+  }
+}
+
+function nodeJson(node: ClusterStatus['nodes'][number]): JsonObject {
+  const { name, incarnation, host, port, version, isDraining, isReady, startedAt, owns } = node
+  const state = isDraining ? 'draining' : isReady ? 'running' : 'starting'
+  return { name, incarnation, host, port, version, state, started_at: startedAt, owns: [...owns] }
+}
+
+function shardJson(shard: ClusterStatus['shards'][number], positions: ClusterReport['positions']): JsonObject {
+  const { owner, incarnation, epoch, since, placedOwner, standby, avoidedNodes, local } = shard
+  const own = positions.filter((position) => position.shard === shard.shard)
+  return {
+    name: shard.shard,
+    owner,
+    incarnation,
+    epoch,
+    since,
+    placed_owner: placedOwner,
+    standby,
+    avoided_nodes: [...avoidedNodes],
+    local: { state: local.state, is_following: local.isFollowing, failures: local.failures },
+    positions: Object.fromEntries(own.map(({ node, position }) => [node, position])),
+  }
+}
+
+function natsJson({ servers, problems, progressAgeMs, progressAgeMsMax }: NatsReport): JsonObject {
+  return {
+    is_healthy: problems.length === 0 && progressAgeMs <= progressAgeMsMax,
+    progress_age_ms: Math.round(progressAgeMs),
+    progress_age_ms_max: progressAgeMsMax,
+    problems: [...problems],
+    servers: servers.map(({ name, version }) => ({ name, version })),
+  }
+}

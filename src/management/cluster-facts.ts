@@ -1,0 +1,47 @@
+/** What the management interface is told of a cluster, and what it may ask of the node it runs on. */
+import type { ClusterStatus } from '../cluster/membership/cluster-status.ts'
+
+/** How far a node's copy of a shard's log has come. */
+export interface LogPosition {
+  readonly shard: string
+  readonly node: string
+  /** Ordinal of the last frame; counts up. */
+  readonly position: number
+}
+
+export interface NatsServerReport {
+  readonly name: string
+  /** Null: it did not answer when it was last asked. */
+  readonly version: string | null
+}
+
+export interface NatsReport {
+  readonly servers: readonly NatsServerReport[]
+  /** Sentences on what the servers do not give that is needed; empty when all is well. */
+  readonly problems: readonly string[]
+  /** Milliseconds since something of ours was last stored by a majority. */
+  readonly progressAgeMs: number
+  /** Longer than that is no progress, in milliseconds. */
+  readonly progressAgeMsMax: number
+}
+
+export interface ClusterReport {
+  /** As the operator calls it. */
+  readonly name: string
+  readonly status: ClusterStatus
+  /** As far as this node knows them. */
+  readonly positions: readonly LogPosition[]
+  readonly nats: NatsReport
+}
+
+export interface ClusterFacts {
+  /** The cluster as this node sees it. */
+  report(): ClusterReport | Promise<ClusterReport>
+  /** This node gives its shards away and takes none, or takes some again. Resolves when the others have been told. */
+  setDraining(isDraining: boolean): Promise<void>
+  /**
+   * Forgets a node that has been stopped for good: its NATS server no longer counts for a majority. Rejects with a
+   * sentence when it may not be done.
+   */
+  removeNode(name: string): Promise<void>
+}
