@@ -118,6 +118,10 @@ export class StreamTail {
       throw this.#damaged(frame, this.#isOfAnotherLog(bytes) ? 'is of another log' : 'is no intact frame')
     }
     if (!isFrameIntact(place, 0, header)) throw this.#damaged(frame, 'does not pass its checks')
+    const { base, span } = frame.segment
+    if (header.position < base + segmentHeaderBytes || header.position + header.bytes > base + span) {
+      throw this.#damaged(frame, `says that it is of segment ${frame.segment.id}, in which its place is not`)
+    }
     const isFirst = header.k === 0 && header.epoch === header.position
     const term = isFirst ? termOf(place, header) : 0
     if (!this.isStarted) {

@@ -1,0 +1,102 @@
+/**
+ * One log's stream in JetStream. An append is one request and one attempt; reads of single frames are answered by the
+ * stream's leader, never by a replica that may lag behind.
+ */
+import { JetStreamApiError } from '@nats-io/jetstream'
+import { headers, type MsgHdrs } from '@nats-io/transport-node'
+import type {
+  AppendOutcome,
+  DigestStream,
+  Following,
+  FollowListener,
+  FrameStream,
+  SegmentPlace,
+  StreamFrame,
+  StreamState,
+} from './frame-stream.ts'
+import { NatsFollowing } from './nats-following.ts'
+import type { NatsParts } from './nats-streams.ts'
+
+export interface NatsFrameStreamNames {
+  readonly stream: string
+  readonly subject: string
+  readonly name: string
+  readonly logId: Uint8Array
+  readonly bytesMax: number
+  readonly digests: DigestStream
+}
+
+/** An append that was not answered is looked for after this, in milliseconds. */
+const appendTimeoutMs = 2_000
+const segmentHeader = 'Warren-Segment'
+/** Of the largest message, for headers and subject, in bytes. */
+const headerBytesMax = 1024
+/** JetStream's codes for: maximum bytes exceeded, insufficient resources, insufficient storage. */
+const fullCodes: readonly number[] = [10_077, 10_023, 10_047]
+
+export class NatsFrameStream implements FrameStream {
+  readonly name: string
+  readonly logId: Uint8Array
+  readonly bytesMax: number
+  readonly frameBytesMax: number
+  readonly digests: DigestStream
+  readonly #parts: NatsParts
+  readonly #names: NatsFrameStreamNames
+
+  constructor(parts: NatsParts, names: NatsFrameStreamNames) {
+    this.#parts = parts
+    this.#names = names
+    this.name = names.name
+    this.logId = names.logId
+    this.bytesMax = names.bytesMax
+    this.digests = names.digests
+    this.frameBytesMax = (parts.connection.info?.max_payload ?? 1024 * 1024) - headerBytesMax
+  }
+
+  async append(expectedLast: number, segment: SegmentPlace, frame: Uint8Array): Promise<AppendOutcome> {
+    const { subject, stream } = this.#names
+    const { id, base, span, pageBytes } = segment
+    const fields = headers()
+    fields.set(segmentHeader, `${id} ${base} ${span} ${pageBytes}`)
+    try {
+      // While it reconnects, the client library keeps what it was given, and the log may be gone by the time it is sent.
+      const ack = await this.#parts.client.publish(subject, frame.slice(), {
+        headers: fields,
+        expect: { lastSequence: expectedLast, streamName: stream },
+        timeout: appendTimeoutMs,
+        retries: 1,
+      })
+      if (ack.stream === stream && ack.duplicate !== true) return { kind: 'stored', sequence: ack.seq }
+      return { kind: 'unknown', reason: `acknowledged as sequence ${ack.seq} of ${ack.stream}`, isFull: false }
+    } catch (error) {
+      const isFull = error instanceof JetStreamApiError && fullCodes.includes(error.code)
+      return { kind: 'unknown', reason: error instanceof Error ? error.message : String(error), isFull }
+    }
+  }
+
+  async read(sequence: number): Promise<StreamFrame | null> {
+    const message = await this.#parts.manager.streams.getMessage(this.#names.stream, { seq: sequence })
+    if (message === null) return null
+    return { sequence: message.seq, segment: segmentOf(message.header), bytes: message.data }
+  }
+
+  async state(): Promise<StreamState> {
+    const { state } = await this.#parts.manager.streams.info(this.#names.stream)
+    const { first_seq: first, last_seq: last, messages, bytes } = state
+    return { first: messages === 0 ? last + 1 : first, last, bytes }
+  }
+
+  async purge(below: number): Promise<void> {
+    await this.#parts.manager.streams.purge(this.#names.stream, { seq: below })
+  }
+
+  follow(from: number, listener: FollowListener): Following {
+    return new NatsFollowing(this.#parts, this.#names.stream, from, listener)
+  }
+}
+
+/** All zeros where there is none: no frame fits into such a segment. */
+export function segmentOf(fields: MsgHdrs | undefined): SegmentPlace {
+  const [id = 0, base = 0, span = 0, pageBytes = 0] = (fields?.get(segmentHeader) ?? '').split(' ').map(Number)
+  return { id, base, span, pageBytes }
+}

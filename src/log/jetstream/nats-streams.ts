@@ -1,0 +1,224 @@
+/**
+ * The streams of one cluster on a NATS server with JetStream. Loading this module loads the client library.
+ *
+ *   stream PREFIX-log-NAME    subject PREFIX.log.NAME                        one message per frame
+ *   stream PREFIX-digests     subjects PREFIX.digest.NAME.SEGMENT.PART       the last digest of each sealed segment
+ */
+import {
+  DiscardPolicy,
+  JetStreamApiError,
+  type JetStreamClient,
+  type JetStreamManager,
+  jetstream,
+  jetstreamManager,
+  PersistMode,
+  RetentionPolicy,
+  StorageType,
+  type StreamConfig,
+  type StreamInfo,
+} from '@nats-io/jetstream'
+import type { NatsConnection } from '@nats-io/transport-node'
+import type { Clock } from '../../base/clock.ts'
+import { type Logger, silentLogger } from '../../base/logger.ts'
+import type { Random } from '../../base/random.ts'
+import { type FrameStream, type FrameStreams, type StreamSettings, StreamUnfit } from './frame-stream.ts'
+import { NatsDigestStream } from './nats-digest-stream.ts'
+import { NatsFrameStream } from './nats-frame-stream.ts'
+
+export interface NatsStreamsOptions {
+  readonly connection: NatsConnection
+  /** What the names of all streams of this cluster begin with: letters, digits, `-` and `_`, at most 64. */
+  readonly prefix: string
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger?: Logger
+  /** Copies of the digests. */
+  readonly replicas: 1 | 3 | 5
+  /** Bytes for the digests of all logs; the oldest go first. Default 1 GiB. */
+  readonly digestBytesMax?: number
+}
+
+/** What the clients of JetStream need to reach it and to make themselves understood. */
+export interface NatsParts {
+  readonly connection: NatsConnection
+  readonly client: JetStreamClient
+  readonly manager: JetStreamManager
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+/** Version of what is in a log's messages. */
+const formatVersion = '1'
+const logIdKey = 'warren-log-id'
+const formatKey = 'warren-format'
+const digestBytesMaxDefault = 1024 * 1024 * 1024
+const apiTimeoutMs = 5_000
+/** JetStream's codes for a stream that is not there, and for one that is there with other settings. */
+const codes = { streamNotFound: 10_059, nameInUse: 10_058 } as const
+const namePattern = /^[A-Za-z0-9_-]{1,64}$/
+
+/** Rejects when the servers do not answer, or have no JetStream. */
+export async function openNatsStreams(options: NatsStreamsOptions): Promise<NatsFrameStreams> {
+  checkName(options.prefix)
+  const { connection, clock } = options
+  const manager = await jetstreamManager(connection, { timeout: apiTimeoutMs })
+  const client = jetstream(connection, { timeout: apiTimeoutMs })
+  const parts = { connection, client, manager, clock, logger: options.logger ?? silentLogger }
+  const streams = new NatsFrameStreams(options, parts)
+  await streams.openDigests()
+  return streams
+}
+
+export class NatsFrameStreams implements FrameStreams {
+  readonly #options: NatsStreamsOptions
+  readonly #parts: NatsParts
+
+  constructor(options: NatsStreamsOptions, parts: NatsParts) {
+    this.#options = options
+    this.#parts = parts
+  }
+
+  async open(name: string, settings: StreamSettings): Promise<FrameStream> {
+    checkName(name)
+    const { prefix, random } = this.#options
+    const wanted = {
+      ...logSettings(settings),
+      name: `${prefix}-log-${name}`,
+      subjects: [`${prefix}.log.${name}`],
+      metadata: { [logIdKey]: Buffer.from(random.bytes(16)).toString('hex'), [formatKey]: formatVersion },
+    }
+    const { config } = await this.#openOrAdd(wanted)
+    checkSettings(config, wanted)
+    const grown = config.max_bytes > 0 && settings.bytesMax > config.max_bytes
+    if (grown) await this.#parts.manager.streams.update(wanted.name, { ...config, max_bytes: settings.bytesMax })
+    return new NatsFrameStream(this.#parts, {
+      stream: wanted.name,
+      subject: wanted.subjects[0] as string,
+      name,
+      logId: logIdOf(config),
+      bytesMax: grown ? settings.bytesMax : config.max_bytes > 0 ? config.max_bytes : Number.MAX_SAFE_INTEGER,
+      digests: new NatsDigestStream(this.#parts, { stream: this.#digestStream, subject: `${prefix}.digest.${name}` }),
+    })
+  }
+
+  async list(prefix: string): Promise<string[]> {
+    const names: string[] = []
+    const before = `${this.#options.prefix}-log-`
+    for await (const name of this.#parts.manager.streams.names(`${this.#options.prefix}.log.>`)) {
+      if (name.startsWith(before + prefix)) names.push(name.slice(before.length))
+    }
+    return names
+  }
+
+  async remove(name: string): Promise<void> {
+    checkName(name)
+    const { prefix } = this.#options
+    const { streams } = this.#parts.manager
+    try {
+      await streams.delete(`${prefix}-log-${name}`)
+    } catch (error) {
+      if (!isCode(error, codes.streamNotFound)) throw error
+    }
+    await streams.purge(this.#digestStream, { filter: `${prefix}.digest.${name}.>` })
+  }
+
+  async openDigests(): Promise<void> {
+    const { prefix, replicas, digestBytesMax = digestBytesMaxDefault } = this.#options
+    await this.#openOrAdd({
+      name: this.#digestStream,
+      subjects: [`${prefix}.digest.>`],
+      storage: StorageType.File,
+      retention: RetentionPolicy.Limits,
+      num_replicas: replicas,
+      max_msgs_per_subject: 1,
+      discard: DiscardPolicy.Old,
+      max_bytes: digestBytesMax,
+      deny_delete: true,
+      allow_direct: false,
+    })
+  }
+
+  get #digestStream(): string {
+    return `${this.#options.prefix}-digests`
+  }
+
+  /** Of two nodes that make it at once, one finds it made. */
+  async #openOrAdd(wanted: Partial<StreamConfig> & { name: string }): Promise<StreamInfo> {
+    const { streams } = this.#parts.manager
+    try {
+      return await streams.info(wanted.name)
+    } catch (error) {
+      if (!isCode(error, codes.streamNotFound)) throw error
+    }
+    try {
+      return await streams.add(wanted)
+    } catch (error) {
+      if (!isCode(error, codes.nameInUse)) throw error
+      return await streams.info(wanted.name)
+    }
+  }
+}
+
+/** Nothing ever leaves the stream by itself, and what is full refuses: a gap always means that something was lost. */
+function logSettings({ replicas, bytesMax }: StreamSettings): Partial<StreamConfig> {
+  return {
+    storage: StorageType.File,
+    retention: RetentionPolicy.Limits,
+    discard: DiscardPolicy.New,
+    num_replicas: replicas,
+    max_bytes: bytesMax,
+    max_msgs: -1,
+    max_msgs_per_subject: -1,
+    max_age: 0,
+    deny_delete: true,
+    deny_purge: false,
+    allow_direct: false,
+    allow_rollup_hdrs: false,
+  }
+}
+
+/** What of the settings must be as wanted. */
+const binding = [
+  'storage',
+  'retention',
+  'discard',
+  'num_replicas',
+  'max_msgs',
+  'max_msgs_per_subject',
+  'max_age',
+  'deny_delete',
+  'deny_purge',
+] as const
+
+function checkSettings(config: StreamConfig, wanted: Partial<StreamConfig>): void {
+  const unfit = (what: string): StreamUnfit => new StreamUnfit(`the stream '${config.name}' cannot keep a log: ${what}`)
+  if (config.persist_mode === PersistMode.Async) throw unfit('its persist_mode is async, which acknowledges too early')
+  for (const key of binding) {
+    if (config[key] !== wanted[key]) throw unfit(`its ${key} is ${config[key]} and has to be ${wanted[key]}`)
+  }
+  if (config.subjects.join() !== wanted.subjects?.join()) {
+    throw unfit(`its subjects are ${config.subjects.join(', ')} and have to be ${wanted.subjects?.join(', ')}`)
+  }
+  if (config.mirror !== undefined || (config.sources ?? []).length > 0)
+    throw unfit('it takes messages from other streams')
+  if (config.sealed) throw unfit('it is sealed')
+  const format = config.metadata?.[formatKey]
+  if (format !== formatVersion) {
+    throw unfit(`its format is ${format ?? 'not given'}; this program reads and writes format ${formatVersion}`)
+  }
+  if (!/^[0-9a-f]{32}$/.test(config.metadata?.[logIdKey] ?? '')) throw unfit('its metadata name no log')
+}
+
+function logIdOf(config: StreamConfig): Uint8Array {
+  return Uint8Array.from(Buffer.from(config.metadata?.[logIdKey] ?? '', 'hex'))
+}
+
+function checkName(name: string): void {
+  if (!namePattern.test(name)) {
+    throw new TypeError(`'${name}' is no name of a stream: letters, digits, - and _, at most 64`)
+  }
+}
+
+function isCode(error: unknown, code: number): boolean {
+  return error instanceof JetStreamApiError && error.code === code
+}
