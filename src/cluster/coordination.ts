@@ -13,7 +13,10 @@ export interface CoordinationEntry {
 export interface CoordinationWatch {
   entry(entry: CoordinationEntry): void
   removed(key: string, revision: number): void
-  /** What was there when the watch began has been told. Called again after the watch was broken and begun anew. */
+  /**
+   * What was there when the watch began has been told, in one turn. Called again after the watch was broken and begun
+   * anew; what was changed or removed meanwhile has then been told.
+   */
   current(): void
 }
 
@@ -27,6 +30,9 @@ export interface Coordination {
   put(key: string, value: string, revision: number): Promise<number | null>
   /** Removes the key if it still has this revision; false when it has not. Rejects as `put`. */
   remove(key: string, revision: number): Promise<boolean>
-  /** Tells all keys that begin with `prefix`, then each change in order. The result ends it. */
+  /**
+   * Tells all keys that begin with `prefix`, then changes in order; values that were overwritten soon may be left out. At
+   * the end of each turn what has been told is a state that the store was in. The result ends the watch.
+   */
   watch(prefix: string, watch: CoordinationWatch): () => void
 }

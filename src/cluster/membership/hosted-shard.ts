@@ -60,6 +60,8 @@ export class HostedShard {
   readonly host: ShardHost
   readonly #options: HostedShardOptions
   #state: HostedState = { name: 'idle' }
+  /** An `open` or `close` of the host has not been answered yet, be it that we have abandoned it meanwhile. */
+  #isHostBusy = false
   #isFollowing = false
   #isHeld = false
   #failures = 0
@@ -116,7 +118,7 @@ export class HostedShard {
       case 'ended':
         return
     }
-    if (this.#state.name === 'idle') this.#follow(wish.role !== 'none')
+    if (this.#state.name === 'idle' && !this.#isHostBusy) this.#follow(wish.role !== 'none')
   }
 
   /** The host reports that it cannot go on. */
@@ -154,7 +156,7 @@ export class HostedShard {
   }
 
   #takeWhenDue(wish: Wish): void {
-    if (!this.#isDue) return
+    if (!this.#isDue || this.#isHostBusy) return
     const { leases } = this.#options
     // After repeated failure another node is asked, if the lease is ours to give.
     if (this.#failures >= failuresMax && wish.hasOthers && leases.isOurs(this.host.shard)) {
@@ -194,7 +196,7 @@ export class HostedShard {
     const opening: HostedState = { name: 'opening', epoch, abort }
     this.#state = opening
     try {
-      await this.host.open(epoch, abort.signal)
+      await this.#waitForHost(this.host.open(epoch, abort.signal))
     } catch (error) {
       if (this.#state !== opening) return
       journal.note(shard, epoch, abort.signal.aborted ? 'abandoned' : 'failed')
@@ -207,7 +209,6 @@ export class HostedShard {
     if (this.#isHeld) journal.note(shard, epoch, 'held')
     logger.info({ shard, epoch }, `shard '${shard}' is served here`)
     this.#state = { name: 'open', epoch, openedAt: clock.monotonic() }
-    this.#options.changed()
   }
 
   async #handOver(epoch: number): Promise<void> {
@@ -217,7 +218,7 @@ export class HostedShard {
     this.#state = closing
     let isClean = true
     try {
-      await this.host.close()
+      await this.#waitForHost(this.host.close())
     } catch (error) {
       isClean = false
       logger.warn({ shard, epoch, error }, `shard '${shard}' could not be closed cleanly`)
@@ -226,6 +227,16 @@ export class HostedShard {
     journal.note(shard, epoch, isClean ? 'closed' : 'abandoned')
     this.#failures = 0
     await this.#release(epoch)
+  }
+
+  async #waitForHost(call: Promise<void>): Promise<void> {
+    this.#isHostBusy = true
+    try {
+      await call
+    } finally {
+      this.#isHostBusy = false
+      this.#options.changed()
+    }
   }
 
   /** If it fails the lease still looks ours, and the next `act` tries again. */
