@@ -1,11 +1,11 @@
 /**
  * The other nodes as one talks to them: one authenticated connection per pair of nodes, on which messages of several
- * services go in order. A message arrives whole, once and in order, or the link is down; what was not answered by then
- * is for the service to say again.
+ * services go. A message arrives whole, once and in the order of its service, or the link is down; what was not answered
+ * by then is for the service to say again. One service may overtake another: control goes ahead of data.
  */
 import type { NodeIdentity } from './node-identity.ts'
 
-/** Who a message is for. Control goes ahead of data. */
+/** Who a message is for. Gossip and topology go ahead of shards, replies and management, and those ahead of bodies. */
 export const services = {
   /** Liveness, gossip of log positions and alarms. */
   gossip: 1,

@@ -134,7 +134,8 @@ export function decodeGreeting(payload: Uint8Array): Greeting {
   const clusterId = readShortText(payload, clusterIdAt)
   const incarnation = readUint32(payload, greetingFixedBytes - 4)
   const isWhole = clusterIdAt + 1 + clusterId.length === payload.length
-  if (!isWhole || !isNodeName(name) || incarnation < 1 || incarnation > incarnationMax) {
+  const isNamed = isNodeName(name) && isClusterId(clusterId)
+  if (!isWhole || !isNamed || incarnation < 1 || incarnation > incarnationMax) {
     throw new LinkProtocolError('the greeting is damaged: name, incarnation or cluster id make no sense')
   }
   return {

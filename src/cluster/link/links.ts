@@ -36,6 +36,13 @@ export interface LinksOptions {
   readonly limits?: Partial<LinkLimits>
 }
 
+export interface Reach {
+  /** Its published address is known to lead to it. */
+  readonly isVerified: boolean
+  /** Why it cannot be reached, as far as the last try tells; empty when it can. */
+  readonly trouble: string
+}
+
 /**
  * All links of a node: one connection to each other live member, and the port on which those arrive.
  *
@@ -98,6 +105,12 @@ export class Links implements Peers, LinkOwner, DialerOwner, MembersListener {
 
   get all(): Iterable<Link> {
     return this.#links.values()
+  }
+
+  /** How this member is reached, for people; null for one that is not live. */
+  reach(name: string): Reach | null {
+    const dialer = this.#dialers.get(name)
+    return dialer === undefined ? null : { isVerified: dialer.isVerified, trouble: dialer.trouble }
   }
 
   // ---------------------------------------------------------------- close

@@ -1,8 +1,9 @@
 import type { Clock, Timer } from '../../base/clock.ts'
 import type { Logger } from '../../base/logger.ts'
-import { type Network, plainAddress, type Socket, type SocketReader } from '../../base/network.ts'
+import type { Network, Socket, SocketReader } from '../../base/network.ts'
 import type { Member } from '../members.ts'
 import type { NodeIdentity } from '../node-identity.ts'
+import { isRefusalBy } from './connection-refused.ts'
 import { HandshakeSocket } from './handshake-socket.ts'
 import type { Intent } from './link-codec.ts'
 import { DialingSide, type HandshakeResult, type HandshakeSelf } from './link-handshake.ts'
@@ -65,9 +66,20 @@ export class MemberDialer {
     this.#after(this.#pauseMs)
   }
 
+  /** Whether the member's address is known to lead to it: only then a refusal there proves anything. */
+  get isVerified(): boolean {
+    return this.#verifiedAddress !== null
+  }
+
+  /** Why the member cannot be reached, as far as the last try tells; empty when it can. */
+  get trouble(): string {
+    return this.#lastReason
+  }
+
   /** The link is down. A link that lasted begins with short pauses again. */
   linkDown(lastedMs: number): void {
-    if (lastedMs >= this.#parts.limits.silenceMsMax) this.#pauseMs = this.#parts.limits.redialMsMin
+    const { silenceMsMax, redialMsMin, redialMsMax } = this.#parts.limits
+    this.#pauseMs = lastedMs >= silenceMsMax ? redialMsMin : Math.min(this.#pauseMs, redialMsMax)
     this.#after(this.#pauseMs)
   }
 
@@ -108,7 +120,7 @@ export class MemberDialer {
         abort.signal.throwIfAborted()
       }
     } catch (error) {
-      if (isRefusal(error, this.#verifiedAddress)) this.#refused()
+      if (isRefusalBy(this.#verifiedAddress, error)) this.#refused()
       else this.#failed(abort.signal.aborted ? `no connection within ${limits.handshakeMsMax} ms` : messageOf(error))
     } finally {
       timer.cancel()
@@ -186,16 +198,16 @@ export class MemberDialer {
     if (this.#isStopped) return
     const { clock, limits } = this.#parts
     const now = clock.monotonic()
-    const since = this.#refusedAt
     this.#say('its address refuses connections')
-    if (this.#verifiedAddress === null || this.#owner.isLinked(this.member)) this.#tryAgain()
-    else if (since === null) {
-      this.#refusedAt = now
+    if (this.#verifiedAddress === null || this.#owner.isLinked(this.member)) {
+      this.#tryAgain()
+    } else if (this.#refusedAt === null || now - this.#refusedAt < limits.refusedAgainMs) {
+      this.#refusedAt ??= now
       this.#isTrying = false
       this.#after(limits.refusedAgainMs)
     } else {
       this.#tryAgain()
-      if (now - since >= limits.refusedAgainMs) this.#owner.provedDead(this.member, 'its address refuses connections')
+      this.#owner.provedDead(this.member, 'its address refuses connections')
     }
   }
 
@@ -206,16 +218,6 @@ export class MemberDialer {
     const { name, incarnation, host, port } = this.member
     this.#parts.logger.info({ node: name, incarnation, host, port }, `node '${name}' cannot be reached: ${reason}`)
   }
-}
-
-/**
- * Whether an address refused the connection, and nothing else came of it: a host name can have several addresses, of
- * which some refuse and others do not answer. `expected` is the one that counts, where the error tells.
- */
-function isRefusal(error: unknown, expected: string | null): boolean {
-  if (error instanceof AggregateError) return error.errors.every((each) => isRefusal(each, expected))
-  if (!(error instanceof Error) || !('code' in error) || error.code !== 'ECONNREFUSED') return false
-  return !('address' in error) || expected === null || plainAddress(String(error.address)) === expected
 }
 
 function messageOf(error: unknown): string {
