@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
+import type { OwnershipLine } from '../../src/cluster/membership/ownership-journal.ts'
 import type { Verdict } from '../crash/checker.ts'
 import { Dice } from '../crash/dice.ts'
 import { judgeFolder } from '../crash/judge-folder.ts'
@@ -22,8 +23,8 @@ import type { Task } from '../crash/worker.ts'
 import { WorkerProcess } from '../crash/worker-process.ts'
 import { type Address, RawClient } from '../support/amqp/raw-client.ts'
 import { type ClusterNode, ClusterProcesses } from '../support/cluster/cluster-processes.ts'
+import { judgeOwnership } from '../support/cluster/ownership-judge.ts'
 import { type Fault, faults } from './faults.ts'
-import { overlapsIn } from './ownership-lines.ts'
 
 const seconds = Number(process.env['WARREN_CHAOS_SECONDS'] ?? 150)
 const seed = Number(process.env['WARREN_CHAOS_SEED'] ?? randomInt(1_000_000_000))
@@ -50,7 +51,8 @@ void test(`${seconds} s of faults lose, invent, alter and double nothing that wa
     for (const worker of publishers) await worker.finish()
     for (const worker of consumers) await worker.finish()
     await start('drain', 'z').end()
-    const overlaps = overlapsIn(cluster.nodes.map(journalOf))
+    const lines = cluster.nodes.flatMap(journalOf)
+    const overlaps = judgeOwnership(lines, lastWords(lines))
     await cluster.stop()
     const verdict = await judgeFolder(folder)
     report(verdict, counts, t.diagnostic.bind(t))
@@ -140,8 +142,19 @@ function report({ faults: found, ...counts }: Verdict, chosen: Map<string, numbe
   assert.ok(queues.length > 0 && counts.redelivered > 0, 'no fault ever met an unacknowledged message')
 }
 
-function journalOf({ broker }: ClusterNode): string {
-  return readFileSync(join(broker.dataDirectory, 'ownership.jsonl'), 'utf8')
+function journalOf({ broker }: ClusterNode): string[] {
+  const text = readFileSync(join(broker.dataDirectory, 'ownership.jsonl'), 'utf8')
+  return text.split('\n').filter((line) => line !== '')
+}
+
+/** A process that was killed says nothing of its end: what it served is taken to have ended with its last line. */
+function lastWords(lines: readonly string[]): { incarnation: number; at: number }[] {
+  const last = new Map<number, number>()
+  for (const text of lines) {
+    const { incarnation, at }: OwnershipLine = JSON.parse(text)
+    last.set(incarnation, Math.max(at, last.get(incarnation) ?? 0))
+  }
+  return [...last].map(([incarnation, at]) => ({ incarnation, at }))
 }
 
 function addressOf({ broker: { host, port, user, password } }: ClusterNode): Address {
