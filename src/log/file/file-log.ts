@@ -118,26 +118,20 @@ export class FileLog implements Log {
     this.viewBuffer = this.#viewed.bytes
     const last = segments.at(-1)
     assert(last !== undefined, 'a log has at least one segment')
-    const isSparse = options.frameStore !== null
-    this.#supply = new SegmentSupply({ ...options, logId, pageBytes, isSparse }, last.id + 1, last.end, {
+    const supplying = { ...options, logId, pageBytes, isSparse: options.frameStore !== null }
+    this.#supply = new SegmentSupply(supplying, last.id + 1, last.end, {
       prepared: () => this.#commit.pump(),
       roomChanged: () => this.listener?.roomChanged(),
       failed: (error, what) => this.#fail(what, error),
     })
-    const { frameStore, frameBytesMax, termMin } = options
-    this.#commit = new GroupCommit(this.#supply, { pageBytes, frameStore }, {
+    const storing = { pageBytes, frameStore: options.frameStore }
+    this.#commit = new GroupCommit(this.#supply, storing, {
       closeOpenFrame: () => this.#appender.closeFrame(),
       stored: (frame) => this.#stored(frame),
       failed: (what, cause) => this.#fail(what, cause),
     })
-    this.#appender = new Appender({
-      recovered,
-      cache: this.#cache,
-      supply: this.#supply,
-      commit: this.#commit,
-      frameBytesMax,
-      termMin,
-    })
+    const filling = { cache: this.#cache, supply: this.#supply, commit: this.#commit }
+    this.#appender = new Appender({ ...options, ...filling, recovered })
   }
 
   // ---- open
@@ -247,12 +241,7 @@ export class FileLog implements Log {
     if (this.#state === 'failed' || this.#state === 'closed') return
     const { name, logger } = this.#options
     this.#state = 'failed'
-    this.#failure =
-      cause instanceof LogFailed
-        ? cause
-        : new LogFailed(`log '${name}': ${what} failed: ${cause instanceof Error ? cause.message : String(cause)}`, {
-            cause,
-          })
+    this.#failure = failureOf(name, `${what} failed`, cause)
     logger.error({ error: cause, log: name, what }, 'the log has failed')
     void this.#commit.stop(this.#failure)
     void this.#supply.stop()
@@ -317,9 +306,7 @@ export class FileLog implements Log {
     try {
       await this.#digests.write(segment.id, digest)
     } catch (cause) {
-      throw new LogFailed(`log '${this.#options.name}': the digest of segment ${segment.id} could not be written`, {
-        cause,
-      })
+      throw failureOf(this.#options.name, `the digest of segment ${segment.id} could not be written`, cause)
     }
   }
 
@@ -327,9 +314,7 @@ export class FileLog implements Log {
     try {
       return await this.#digests.read(segment.id, offset, byteLength)
     } catch (cause) {
-      throw new LogFailed(`log '${this.#options.name}': the digest of segment ${segment.id} could not be read`, {
-        cause,
-      })
+      throw failureOf(this.#options.name, `the digest of segment ${segment.id} could not be read`, cause)
     }
   }
 
@@ -400,6 +385,12 @@ export class FileLog implements Log {
       logger.warn({ error, log: name }, 'the end of the log could not be noted')
     }
   }
+}
+
+/** What is a `LogFailed` already says itself why. */
+function failureOf(name: string, what: string, cause: unknown): LogFailed {
+  if (cause instanceof LogFailed) return cause
+  return new LogFailed(`log '${name}': ${what}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
 }
 
 function own(segment: Segment): LogSegment {
