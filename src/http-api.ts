@@ -14,6 +14,7 @@ import type { Config } from './config.ts'
 import type { ApiHandler } from './management/api/api.ts'
 import type { ApiParts, ListenerFacts } from './management/api/route.ts'
 import type { ClusterFacts } from './management/cluster-facts.ts'
+import { Sampler } from './management/statistics/sampler.ts'
 import { version } from './version.ts'
 
 export interface ApiNode {
@@ -33,14 +34,23 @@ export interface ApiNode {
 
 export type AnswerRequest = (incoming: IncomingMessage, outgoing: ServerResponse) => void
 
-export function httpApi(node: ApiNode): AnswerRequest {
+export interface HttpApi {
+  readonly answer: AnswerRequest
+  /** Ends what goes on without requests. */
+  stop(): void
+}
+
+export function httpApi(node: ApiNode): HttpApi {
   const startedAt = node.clock.now()
+  const { broker, connections, clock, runQueue, memory } = node
+  const sampler = new Sampler({ broker, connections, clock, runQueue, memoryBytes: () => memory.usedBytes() })
+  sampler.start()
   let handler: Promise<ApiHandler> | null = null
   const load = async (): Promise<ApiHandler> => {
     const { createApi } = await import('./management/api/api.ts')
-    return await createApi(partsOf(node, startedAt))
+    return await createApi(partsOf(node, startedAt, sampler))
   }
-  return (incoming, outgoing) => {
+  const answer: AnswerRequest = (incoming, outgoing) => {
     handler ??= load()
     handler
       .then((made) => made.handle(incoming, outgoing))
@@ -49,12 +59,13 @@ export function httpApi(node: ApiNode): AnswerRequest {
         outgoing.destroy()
       })
   }
+  return { answer, stop: () => sampler.stop() }
 }
 
 /** There is one node, and this is its name. */
 const nodeName = 'warren@localhost'
 
-function partsOf(node: ApiNode, startedAt: number): ApiParts {
+function partsOf(node: ApiNode, startedAt: number, sampler: Sampler): ApiParts {
   const { broker, connections, config, clock, random, memory, logger, runQueue, addresses } = node
   return {
     cluster: node.cluster ?? null,
@@ -64,6 +75,7 @@ function partsOf(node: ApiNode, startedAt: number): ApiParts {
     random,
     logger,
     runQueue,
+    sampler,
     names: { rabbitVersion: config.toldVersion, productVersion: version },
     node: {
       name: nodeName,

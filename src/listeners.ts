@@ -8,7 +8,7 @@ import type { Memory } from './base/memory.ts'
 import type { Network } from './base/network.ts'
 import type { Random } from './base/random.ts'
 import type { Config } from './config.ts'
-import { type AnswerRequest, type ApiNode, httpApi } from './http-api.ts'
+import { type ApiNode, type HttpApi, httpApi } from './http-api.ts'
 import type { HttpServer } from './management/http-server.ts'
 import type { Server } from './server/listener.ts'
 import { errorName, StartError } from './start-error.ts'
@@ -36,14 +36,18 @@ export async function listen(
 ): Promise<Listening> {
   const { host } = config
   const addresses: string[] = []
+  let stop = (): void => {}
   try {
     if (listensForAmqp) addresses.push(urlOf('amqp', host, await listenForAmqp(server, config)))
     const { machineClock: clock, ...rest } = world
+    if (config.httpPort === 'none') return { addresses, http: null }
     const api = httpApi({ ...node, ...rest, clock, config, connections: server, addresses })
-    const http = await listenForHttp(server, config, world, api)
-    if (http !== null) addresses.push(urlOf('http', host, http.port))
-    return { addresses, http: http?.server ?? null }
+    stop = api.stop
+    const http = await listenForHttp(server, config.httpPort, config, world, api)
+    addresses.push(urlOf('http', host, http.port))
+    return { addresses, http: http.server }
   } catch (error) {
+    stop()
     await server.close(0)
     throw error
   }
@@ -59,12 +63,12 @@ async function listenForAmqp(server: Server, { host, port }: Config): Promise<nu
 
 async function listenForHttp(
   server: Server,
+  httpPort: number,
   config: Config,
   { machineClock, network, logger }: ListeningWorld,
-  api: AnswerRequest,
-): Promise<{ server: HttpServer; port: number } | null> {
-  const { host, httpPort } = config
-  if (httpPort === 'none') return null
+  api: HttpApi,
+): Promise<{ server: HttpServer; port: number }> {
+  const { host } = config
   const { HttpServer } = await import('./management/http-server.ts')
   const http = new HttpServer({
     clock: machineClock,
@@ -75,7 +79,8 @@ async function listenForHttp(
       return () => connection?.principal === null
     },
     strangerBytesMax: config.loginBytesMax,
-    api,
+    api: api.answer,
+    stopping: api.stop,
     origins: config.httpOrigins,
     connectionsMax: config.connectionsMax,
     requestMsMax: config.handshakeMsMax,

@@ -21,6 +21,7 @@ import type {
   ScheduledMessage,
   SharedCredit,
 } from './ports.ts'
+import type { ExchangeCounts, MessageCounts } from './statistics/message-counts.ts'
 
 /** Who acts: a user that has logged in. Rights are looked up under this name at each operation (cached per epoch). */
 export interface Principal {
@@ -135,12 +136,16 @@ export interface Route {
   version: number
   /** False when the result depends on the message's headers. */
   isCacheable: boolean
+  /** Of the exchange it was resolved for. */
+  exchangeCounts: ExchangeCounts | null
 }
 
 export interface VhostCommands {
   readonly name: string
   /** Changes whenever any exchange, binding, queue or right of this vhost does. */
   readonly routingVersion: number
+  /** What its clients on this node did. Publishes to queues are counted by `publish`, all else by whoever does it. */
+  readonly counts: MessageCounts
 
   declareExchange(session: Session, args: ExchangeArguments, reply: Reply<void>): void
   deleteExchange(session: Session, name: string, ifUnused: boolean, reply: Reply<void>): void

@@ -1,5 +1,7 @@
 import type { FieldTable } from '../amqp/field-table.ts'
 import type { Consumer } from './ports.ts'
+import type { MessageCounts } from './statistics/message-counts.ts'
+import type { Counted } from './statistics/recent.ts'
 
 /**
  * The connections there are, for those who show or close them. Implemented by whoever holds them; nothing is kept for it,
@@ -8,6 +10,19 @@ import type { Consumer } from './ports.ts'
 export interface ConnectionDirectory {
   /** With a vhost open. May be walked in slices: what comes and goes meanwhile may be in it or not. */
   readonly openConnections: Iterable<OpenConnection>
+  /** Since the node started. */
+  readonly totals: ConnectionTotals
+}
+
+export interface ConnectionTotals {
+  /** With a vhost. */
+  connectionsOpened: number
+  connectionsClosed: number
+  channelsOpened: number
+  channelsClosed: number
+  /** Of connections that are gone. */
+  bytesRead: number
+  bytesWritten: number
 }
 
 export interface OpenConnection {
@@ -25,6 +40,8 @@ export interface OpenConnection {
   readonly bytesWritten: number
   /** Bytes that wait for the peer to read. */
   readonly bytesWaiting: number
+  /** For whoever samples the bytes. */
+  readonly traffic: Counted
   readonly channelCount: number
   readonly channelsMax: number
   readonly frameBytesMax: number
@@ -54,4 +71,5 @@ export interface OpenChannel {
   readonly state: 'running' | 'closing'
   readonly consumers: Iterable<Consumer>
   readonly consumerCount: number
+  readonly counts: MessageCounts
 }

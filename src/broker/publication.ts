@@ -2,11 +2,13 @@ import { assert } from '../base/assert.ts'
 import type { Route } from './commands.ts'
 import type { Message } from './message.ts'
 import type { BodyWriter, ConfirmSink, Queue, ShardCommands } from './ports.ts'
+import { countPublish } from './statistics/counting.ts'
+import type { MessageCounts } from './statistics/message-counts.ts'
 
-/** One message for queues in several shards. With one shard, the common case, nothing here is used. */
+/** One message for the queues of a route, which may be in several shards. */
 
 /** Whether more than the first queue's shard is concerned. */
-export function isOnSeveralShards(route: Route): boolean {
+function isOnSeveralShards(route: Route): boolean {
   const first = route.queues[0]?.shard
   for (let index = 1; index < route.count; index++) {
     if (route.queues[index]?.shard !== first) return true
@@ -14,7 +16,27 @@ export function isOnSeveralShards(route: Route): boolean {
   return false
 }
 
-export function publishToShards(route: Route, message: Message, confirms: ConfirmSink | null, sequence: number): void {
+export function publishRouted(
+  counts: MessageCounts,
+  route: Route,
+  message: Message,
+  confirms: ConfirmSink | null,
+  sequence: number,
+): void {
+  countPublish(counts, route)
+  if (isOnSeveralShards(route)) publishToShards(route, message, confirms, sequence)
+  else route.queues[0]?.shard.publish(message, route.queues, route.count, confirms, sequence)
+}
+
+/** For at least one queue. */
+export function openRoutedBody(route: Route, isPersistent: boolean, bodyBytes: number): BodyWriter {
+  if (isOnSeveralShards(route)) return openBodyOnShards(route, isPersistent, bodyBytes)
+  const shard = route.queues[0]?.shard
+  assert(shard !== undefined, 'a body is opened for at least one queue')
+  return shard.openBody(isPersistent, bodyBytes)
+}
+
+function publishToShards(route: Route, message: Message, confirms: ConfirmSink | null, sequence: number): void {
   const groups = queuesByShard(route)
   const sink = confirms === null ? null : new CountedConfirms(confirms, groups.size)
   const { chunks } = message
@@ -25,7 +47,7 @@ export function publishToShards(route: Route, message: Message, confirms: Confir
   message.chunks = chunks
 }
 
-export function openBodyOnShards(route: Route, isPersistent: boolean, bodyBytes: number): BodyWriter {
+function openBodyOnShards(route: Route, isPersistent: boolean, bodyBytes: number): BodyWriter {
   const parts = new Map<ShardCommands, BodyWriter>()
   for (const shard of queuesByShard(route).keys()) parts.set(shard, shard.openBody(isPersistent, bodyBytes))
   return new BodyOnShards(parts)

@@ -26,7 +26,7 @@ import type {
   Reply,
   ScheduledMessage,
 } from './ports.ts'
-import { isOnSeveralShards, openBodyOnShards, publishToShards } from './publication.ts'
+import { openRoutedBody, publishRouted } from './publication.ts'
 import { BrokerSession } from './session.ts'
 import type { DeclaredQueue } from './topology/declared-queue.ts'
 import { checkSameExchange, checkSameQueue } from './topology/equivalence.ts'
@@ -48,6 +48,7 @@ import * as rules from './vhost-rules.ts'
  */
 export class Vhost implements VhostCommands {
   readonly #parts: VhostParts
+  readonly counts: VhostState['counts']
   readonly #state: VhostState
   readonly #topology: Topology
   readonly #bindings: VhostBindings
@@ -55,6 +56,7 @@ export class Vhost implements VhostCommands {
   constructor(state: VhostState, parts: VhostParts) {
     this.#parts = parts
     this.#state = state
+    this.counts = state.counts
     this.#topology = parts.topology
     this.#bindings = new VhostBindings(state, parts)
   }
@@ -126,6 +128,7 @@ export class Vhost implements VhostCommands {
     rights.authorise('configure', 'queue', name)
     const properties = rules.queueProperties(name, args, { session, vhost: this.#state })
     const known = this.#state.queues.get(name)
+    this.#state.churn.declared++
     if (known === undefined) {
       this.#declareNewQueue(this.#actor(session), name, { ...args, name: given }, reply)
       return
@@ -239,15 +242,11 @@ export class Vhost implements VhostCommands {
   }
 
   publish(route: Route, message: Message, confirms: ConfirmSink | null, sequence: number): void {
-    if (isOnSeveralShards(route)) publishToShards(route, message, confirms, sequence)
-    else route.queues[0]?.shard.publish(message, route.queues, route.count, confirms, sequence)
+    publishRouted(this.counts, route, message, confirms, sequence)
   }
 
   openBody(route: Route, isPersistent: boolean, bodyBytes: number): BodyWriter {
-    if (isOnSeveralShards(route)) return openBodyOnShards(route, isPersistent, bodyBytes)
-    const shard = route.queues[0]?.shard
-    assert(shard !== undefined, 'a body is opened for at least one queue')
-    return shard.openBody(isPersistent, bodyBytes)
+    return openRoutedBody(route, isPersistent, bodyBytes)
   }
 
   // ---------------------------------------------------------------- consume

@@ -25,6 +25,8 @@ export interface HttpServerOptions {
   readonly strangerBytesMax: number
   /** Answers what is below `/api`. */
   api(request: http.IncomingMessage, response: http.ServerResponse): void
+  /** The node stops: what goes on without requests is to end. */
+  stopping(): void
   /** Pages that may connect by WebSocket: `same-host`, `*`, or their origins with commas between them. */
   readonly origins: string
   /** TCP connections in all; a further one is closed at once. */
@@ -93,6 +95,7 @@ export class HttpServer {
   stopping(): void {
     this.#isStopping = true
     this.#upgrades.stopping()
+    this.#options.stopping()
   }
 
   /** Closes the port and all connections that are no WebSockets. */

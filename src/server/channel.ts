@@ -2,7 +2,8 @@ import { type Method, Methods } from '../amqp/methods.generated.ts'
 import { ProtocolError, ReplyCodes } from '../amqp/reply-codes.ts'
 import type { Session, VhostCommands } from '../broker/commands.ts'
 import { BrokerError } from '../broker/errors.ts'
-import type { Outcome, Position, Queue, Reply, SharedCredit } from '../broker/ports.ts'
+import type { Consumer, Outcome, Position, Queue, Reply, SharedCredit } from '../broker/ports.ts'
+import { countsOf, MessageCounts } from '../broker/statistics/message-counts.ts'
 import type { Connection } from './connection.ts'
 import type { ConsumerSink } from './consumer-sink.ts'
 import type { ReplyConsumer } from './direct-replies.ts'
@@ -14,7 +15,7 @@ import { ParkedInput } from './parked-input.ts'
 import { PendingResult, type ResultOwner } from './pending-result.ts'
 import { Publisher } from './publisher.ts'
 import { replyFor } from './reply-mapping.ts'
-import { Unacked } from './unacked.ts'
+import { type Settler, Unacked } from './unacked.ts'
 
 /**
  *     open ──► closing ──► gone      we sent `channel.close`: all but close and close-ok is dropped (AMQP §1.5.2.5)
@@ -30,7 +31,7 @@ export type ChannelState = 'open' | 'closing' | 'crossed' | 'ending' | 'gone'
  * Invariant: once the channel is not open it writes nothing but its close, and everything it held goes back to the
  * queues, after its consumers have been cancelled, in order.
  */
-export class Channel implements ResultOwner {
+export class Channel implements ResultOwner, Settler {
   readonly id: number
   readonly connection: Connection
   readonly session: Session
@@ -39,6 +40,7 @@ export class Channel implements ResultOwner {
   readonly publisher: Publisher
   readonly unacked: Unacked
   readonly consumers = new Map<string, ConsumerSink>()
+  readonly counts = new MessageCounts()
   /** The one of them that gets direct replies. */
   replyConsumer: ReplyConsumer | null = null
   /** `basic.qos` with `global`; every consumer of the channel shares it, limited or not. */
@@ -68,7 +70,7 @@ export class Channel implements ResultOwner {
     this.vhost = session.vhost
     this.limits = connection.limits
     this.publisher = new Publisher(this)
-    this.unacked = new Unacked(this.vhost)
+    this.unacked = new Unacked(this)
     this.#replies = new HeldReplies((method) => connection.output.method(id, method))
   }
 
@@ -154,6 +156,30 @@ export class Channel implements ResultOwner {
     if (this.unacked.count < this.limits.unackedPerChannelMax && !this.unacked.isRestoring) return true
     this.#isHeldBack = true
     return false
+  }
+
+  delivered({ isNoAck, queue }: Consumer, isRedelivered: boolean): void {
+    this.counts.delivered(isNoAck, isRedelivered)
+    this.vhost.counts.delivered(isNoAck, isRedelivered)
+    countsOf(queue.definition).delivered(isNoAck, isRedelivered)
+  }
+
+  /** A message by `basic.get`. */
+  got(queue: Queue, isNoAck: boolean, isRedelivered: boolean): void {
+    this.counts.got(isNoAck, isRedelivered)
+    this.vhost.counts.got(isNoAck, isRedelivered)
+    countsOf(queue.definition).got(isNoAck, isRedelivered)
+  }
+
+  /** Hands on what was settled. */
+  settle(queue: Queue, consumer: Consumer | null, first: number, last: number, outcome: Outcome): void {
+    if (outcome === 'ack') {
+      const count = last - first + 1
+      this.counts.ack += count
+      this.vhost.counts.ack += count
+      countsOf(queue.definition).ack += count
+    }
+    this.vhost.settle(queue, consumer, first, last, outcome)
   }
 
   /** Whether the consumer has not ended. */

@@ -59,6 +59,7 @@ export class Channels {
     if (method !== Methods.ChannelOpen) throw notOpened(method)
     const channel = new Channel(this.#connection, session, id)
     this.#channels.set(id, channel)
+    this.#connection.parts.totals.channelsOpened++
     this.#last = channel
     channel.reply({ id: Methods.ChannelOpenOk, name: 'channel.open-ok' })
     return true
@@ -116,7 +117,10 @@ export class Channels {
   }
 
   gone(channel: Channel): void {
-    if (this.#channels.get(channel.id) === channel) this.#channels.delete(channel.id)
+    if (this.#channels.get(channel.id) === channel) {
+      this.#channels.delete(channel.id)
+      this.#connection.parts.totals.channelsClosed++
+    }
     if (this.#last === channel) this.#last = null
   }
 
@@ -181,6 +185,7 @@ export class Channels {
       left++
       channel.end(ended)
     }
+    this.#connection.parts.totals.channelsClosed += this.#channels.size
     this.#channels.clear()
     this.#last = null
     ended()

@@ -1,31 +1,100 @@
+import type { FieldTable } from '../amqp/field-table.ts'
+import type { Session } from '../broker/commands.ts'
 import type { Endpoint, OpenChannel, OpenConnection } from '../broker/connection-directory.ts'
 import type { Consumer } from '../broker/ports.ts'
+import type { MessageCounts } from '../broker/statistics/message-counts.ts'
+import type { Counted } from '../broker/statistics/recent.ts'
 import type { Channel } from './channel.ts'
 import type { Connection } from './connection.ts'
 
-/** What can be said of a connection with an open vhost; null for all others. */
+/** What can be said of a connection with an open vhost; null for all others. Looked up when it is asked for. */
 export function factsOf(connection: Connection): OpenConnection | null {
-  const { session, output, channels, client } = connection
-  if (session === null || connection.stateName === 'closed') return null
-  const [peer = '', local = ''] = connection.name.split(' -> ')
-  return {
-    name: connection.name,
-    username: session.principal.username,
-    vhost: session.vhost.name,
-    peer: endpointOf(peer),
-    local: endpointOf(local),
-    connectedAt: connection.connectedAt,
-    state: stateOf(connection),
-    clientProperties: client.properties,
-    bytesRead: connection.bytesRead,
-    bytesWritten: output.bytesWritten,
-    bytesWaiting: output.waitingBytes,
-    channelCount: channels.count,
-    channelsMax: channels.countMax,
-    frameBytesMax: output.frameBytesMax,
-    heartbeatSeconds: connection.heartbeat?.intervalSeconds ?? 0,
-    channels: () => channelsOf(connection),
-    close: (reason) => connection.contain(() => connection.closeForced(reason)),
+  const { session } = connection
+  return session === null || connection.stateName === 'closed' ? null : new ConnectionFacts(connection, session)
+}
+
+class ConnectionFacts implements OpenConnection {
+  readonly #connection: Connection
+  readonly #session: Session
+
+  constructor(connection: Connection, session: Session) {
+    this.#connection = connection
+    this.#session = session
+  }
+
+  get name(): string {
+    return this.#connection.name
+  }
+
+  get username(): string {
+    return this.#session.principal.username
+  }
+
+  get vhost(): string {
+    return this.#session.vhost.name
+  }
+
+  get peer(): Endpoint {
+    return endpointOf(this.name.split(' -> ')[0] ?? '')
+  }
+
+  get local(): Endpoint {
+    return endpointOf(this.name.split(' -> ')[1] ?? '')
+  }
+
+  get connectedAt(): number {
+    return this.#connection.connectedAt
+  }
+
+  /** A publisher that an alarm holds back is `blocked`. */
+  get state(): OpenConnection['state'] {
+    const { stateName, broker, publishedBytes } = this.#connection
+    if (stateName !== 'running') return 'closing'
+    return broker.publishGate === 'blocked' && publishedBytes > 0 ? 'blocked' : 'running'
+  }
+
+  get clientProperties(): FieldTable {
+    return this.#connection.client.properties
+  }
+
+  get bytesRead(): number {
+    return this.#connection.bytesRead
+  }
+
+  get bytesWritten(): number {
+    return this.#connection.output.bytesWritten
+  }
+
+  get bytesWaiting(): number {
+    return this.#connection.output.waitingBytes
+  }
+
+  get channelCount(): number {
+    return this.#connection.channels.count
+  }
+
+  get channelsMax(): number {
+    return this.#connection.channels.countMax
+  }
+
+  get frameBytesMax(): number {
+    return this.#connection.output.frameBytesMax
+  }
+
+  get heartbeatSeconds(): number {
+    return this.#connection.heartbeat?.intervalSeconds ?? 0
+  }
+
+  get traffic(): Counted {
+    return this.#connection.output.traffic
+  }
+
+  *channels(): Generator<OpenChannel> {
+    for (const channel of this.#connection.channels.values()) yield new ChannelFacts(channel)
+  }
+
+  close(reason: string): void {
+    this.#connection.contain(() => this.#connection.closeForced(reason))
   }
 }
 
@@ -35,29 +104,55 @@ function endpointOf(text: string): Endpoint {
   return { address: text.slice(0, at), port: Number(text.slice(at + 1)) }
 }
 
-/** A publisher that an alarm holds back is `blocked`. */
-function stateOf({ stateName, broker, publishedBytes }: Connection): OpenConnection['state'] {
-  if (stateName !== 'running') return 'closing'
-  return broker.publishGate === 'blocked' && publishedBytes > 0 ? 'blocked' : 'running'
-}
+class ChannelFacts implements OpenChannel {
+  readonly #channel: Channel
 
-function* channelsOf({ channels }: Connection): Generator<OpenChannel> {
-  for (const channel of channels.values()) yield channelFacts(channel)
-}
+  constructor(channel: Channel) {
+    this.#channel = channel
+  }
 
-function channelFacts(channel: Channel): OpenChannel {
-  const { confirms, transaction } = channel.publisher
-  return {
-    number: channel.id,
-    prefetchCount: channel.prefetchCount,
-    sharedPrefetchCount: channel.sharedCredit.limit,
-    unacked: channel.unacked.count,
-    unconfirmed: confirms?.waiting ?? 0,
-    isConfirming: confirms !== null,
-    isTransactional: transaction !== null,
-    state: channel.isOpen ? 'running' : 'closing',
-    consumers: consumersOf(channel),
-    consumerCount: channel.consumers.size,
+  get number(): number {
+    return this.#channel.id
+  }
+
+  get prefetchCount(): number {
+    return this.#channel.prefetchCount
+  }
+
+  get sharedPrefetchCount(): number {
+    return this.#channel.sharedCredit.limit
+  }
+
+  get unacked(): number {
+    return this.#channel.unacked.count
+  }
+
+  get unconfirmed(): number {
+    return this.#channel.publisher.confirms?.waiting ?? 0
+  }
+
+  get isConfirming(): boolean {
+    return this.#channel.publisher.confirms !== null
+  }
+
+  get isTransactional(): boolean {
+    return this.#channel.publisher.transaction !== null
+  }
+
+  get state(): OpenChannel['state'] {
+    return this.#channel.isOpen ? 'running' : 'closing'
+  }
+
+  get counts(): MessageCounts {
+    return this.#channel.counts
+  }
+
+  get consumers(): Iterable<Consumer> {
+    return consumersOf(this.#channel)
+  }
+
+  get consumerCount(): number {
+    return this.#channel.consumers.size
   }
 }
 

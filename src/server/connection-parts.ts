@@ -4,6 +4,7 @@ import type { Logger } from '../base/logger.ts'
 import type { Random } from '../base/random.ts'
 import type { RunQueue } from '../base/run-queue.ts'
 import type { BrokerCommands } from '../broker/commands.ts'
+import type { ConnectionTotals } from '../broker/connection-directory.ts'
 import type { Congestion } from './congestion.ts'
 import type { Connection } from './connection.ts'
 import type { DirectReplies } from './direct-replies.ts'
@@ -23,6 +24,7 @@ export interface ConnectionParts {
   readonly turnEnd: TurnEnd
   readonly arena: Arena
   readonly directReplies: DirectReplies
+  readonly totals: ConnectionTotals
   readonly limits: ServerLimits
   readonly identity: ServerIdentity
 }

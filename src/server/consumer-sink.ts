@@ -78,6 +78,7 @@ export class ConsumerSink implements DeliverySink {
       const holder = this.#holder
       assert(holder !== null, 'nothing is delivered before the consumer is activated')
       const deliveryTag = channel.nextDeliveryTag++
+      channel.delivered(consumer, isRedelivered)
       if (!consumer.isNoAck) channel.unacked.add(deliveryTag, holder, sequence)
       // A closing channel gives it back when the consumer's end has been confirmed.
       if (channel.isOpen) this.#write(message, deliveryTag, isRedelivered)

@@ -4,7 +4,7 @@ import type { ListenAddress, Listener, Network, Socket } from '../base/network.t
 import type { Random } from '../base/random.ts'
 import { RunQueue } from '../base/run-queue.ts'
 import type { BrokerCommands, BrokerListener } from '../broker/commands.ts'
-import type { ConnectionDirectory, OpenConnection } from '../broker/connection-directory.ts'
+import type { ConnectionDirectory, ConnectionTotals, OpenConnection } from '../broker/connection-directory.ts'
 import type { Position } from '../broker/ports.ts'
 import type { ReplyRelay } from '../broker/reply-relay.ts'
 import { Congestion } from './congestion.ts'
@@ -41,6 +41,14 @@ export interface ServerOptions {
 export class Server implements ConnectionOwner, BrokerListener, ConnectionDirectory {
   readonly congestion = new Congestion()
   readonly #options: ServerOptions
+  readonly totals: ConnectionTotals = {
+    connectionsOpened: 0,
+    connectionsClosed: 0,
+    channelsOpened: 0,
+    channelsClosed: 0,
+    bytesRead: 0,
+    bytesWritten: 0,
+  }
   readonly #parts: ConnectionParts
   readonly #listeners: Listener[] = []
   readonly #connections = new Set<Connection>()
@@ -65,6 +73,7 @@ export class Server implements ConnectionOwner, BrokerListener, ConnectionDirect
       arena: network.arena,
       directReplies: new DirectReplies(random, options.replyRelay ?? null),
       runQueue: options.runQueue ?? new RunQueue(clock),
+      totals: this.totals,
       inputTurn: new InputTurn(clock),
       turnEnd: new TurnEnd(clock),
       identity: {
@@ -125,11 +134,15 @@ export class Server implements ConnectionOwner, BrokerListener, ConnectionDirect
   }
 
   opened(connection: Connection): void {
+    this.totals.connectionsOpened++
     this.#noStranger(connection)
   }
 
   closed(connection: Connection): void {
     if (connection.session === null) this.#noStranger(connection)
+    else this.totals.connectionsClosed++
+    this.totals.bytesRead += connection.bytesRead
+    this.totals.bytesWritten += connection.output.bytesWritten
     this.#connections.delete(connection)
     this.#waitingForTopology.delete(connection)
     this.#waitingForGate.delete(connection)

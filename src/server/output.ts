@@ -7,6 +7,7 @@ import { blockClasses, copyBytes } from '../base/arena.ts'
 import { assert } from '../base/assert.ts'
 import type { Socket } from '../base/network.ts'
 import type { Chunks } from '../broker/message.ts'
+import type { Counted } from '../broker/statistics/recent.ts'
 import type { ServerLimits } from './limits.ts'
 
 /** Hears what the output cannot settle by itself. */
@@ -36,6 +37,8 @@ export class Output {
   frameBytesMax: number
   /** Bytes the socket has taken over so far. */
   bytesWritten = 0
+  /** For whoever samples what the connection reads and writes. */
+  readonly traffic: Counted = { recent: null }
   /** Another number for each block: while it is the same, what was written before is still in `buffer`. */
   stamp = 0
   readonly #socket: Socket

@@ -5,6 +5,7 @@ import { ProtocolError, ReplyCodes } from '../amqp/reply-codes.ts'
 import { MessageCopy, propertiesOf } from '../broker/dead-letter/message-copy.ts'
 import { chunkBytes, Message } from '../broker/message.ts'
 import type { BodyWriter, ConfirmSink, Position } from '../broker/ports.ts'
+import { countUnroutable } from '../broker/statistics/counting.ts'
 import type { Channel } from './channel.ts'
 import type { Confirms, ConfirmWriter } from './confirms.ts'
 import { Content } from './content.ts'
@@ -238,6 +239,7 @@ export class Publisher implements ConfirmSink, ConfirmWriter {
     }
     const { route } = target
     const sequence = this.#number()
+    this.#channel.counts.publish++
     if (route.count === 0) {
       this.passBesides(message, target)
       this.#confirmLater(sequence)
@@ -251,6 +253,9 @@ export class Publisher implements ConfirmSink, ConfirmWriter {
   /** A message that no queue gets: to those who wait for it as a reply, else back to its publisher if that was asked for. */
   passBesides(message: Message, target: ReplyTarget): void {
     const wasTaken = target.replyNames.length > 0 && this.#reply(message, target)
+    const { counts, vhost } = this.#channel
+    vhost.counts.publish++
+    if (!wasTaken) countUnroutable([counts, vhost.counts], target.route, target.isMandatory)
     this.#giveBack(message, target.isMandatory && !wasTaken)
   }
 
@@ -298,6 +303,8 @@ export class Publisher implements ConfirmSink, ConfirmWriter {
   }
 
   confirm(sequence: number): void {
+    this.#channel.counts.confirm++
+    this.#channel.vhost.counts.confirm++
     this.confirms?.confirm(sequence)
     if (!this.#isDirty) this.#waitForTurnEnd()
   }
@@ -340,7 +347,7 @@ export class Publisher implements ConfirmSink, ConfirmWriter {
 }
 
 /** What of a target concerns those besides queues. */
-export type ReplyTarget = Pick<PublishTarget, 'replyNames' | 'isMandatory'>
+export type ReplyTarget = Pick<PublishTarget, 'replyNames' | 'isMandatory' | 'route'>
 
 const persistentMode = 2
 /** Gets one message at a time, which is passed on at once. */

@@ -118,7 +118,7 @@ export class ManyKeysTarget implements PublishTarget {
 }
 
 function emptyRoute(): Route {
-  return { queues: [], count: 0, hasDurable: false, version: -1, isCacheable: false }
+  return { queues: [], count: 0, hasDurable: false, version: -1, isCacheable: false, exchangeCounts: null }
 }
 
 /** Each name once. */

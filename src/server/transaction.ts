@@ -119,6 +119,7 @@ export class Transaction implements Task, ConfirmSink {
     const channel = this.#channel
     const message = view(this.#message, kept)
     kept.chunks = null
+    channel.counts.publish++
     if (kept.route.count === 0) {
       channel.publisher.passBesides(message, kept)
       this.#committedWith = channel.connection.broker.topologyPending

@@ -133,6 +133,55 @@ describe('connections', () => {
   })
 })
 
+describe('statistics', () => {
+  it('count what channels do, and tell rates when they were looked at twice', async () => {
+    interface Stats {
+      readonly [name: string]: number | { readonly rate: number }
+    }
+    const statsOf = async (path: string): Promise<Stats> => {
+      const { json } = await send('GET', path)
+      return (json as { message_stats?: Stats }).message_stats ?? {}
+    }
+    const connection = await amqplib.connect(broker.url)
+    const channel = await connection.createConfirmChannel()
+    await channel.assertQueue('counted')
+    for (let sent = 0; sent < 20; sent++) channel.sendToQueue('counted', Buffer.from('x'))
+    channel.publish('', 'nowhere', Buffer.from('x'))
+    channel.publish('', 'nowhere', Buffer.from('x'), { mandatory: true })
+    await channel.waitForConfirms()
+    await channel.get('counted', { noAck: true })
+    const kept = await channel.get('counted')
+    assert(kept !== false)
+    channel.ack(kept)
+    await channel.prefetch(5)
+    const { consumerTag } = await channel.consume('counted', (message) => {
+      if (message !== null && message.fields.deliveryTag % 2 === 0) channel.ack(message)
+    })
+    while (Number((await queue('counted'))['messages_ready']) > 9);
+    await channel.cancel(consumerTag)
+    channel.nackAll()
+    await channel.get('counted')
+    const name = (await list('/channels'))[0]?.['name']
+    const [ofQueue, ofChannel] = [
+      await statsOf('/queues/%2F/counted'),
+      await statsOf(`/channels/${encodeURIComponent(String(name))}`),
+    ]
+    assert.deepEqual([ofQueue['publish'], ofQueue['get_no_ack'], ofQueue['get']], [20, 1, 2])
+    const [{ deliver = 0, ack = 0, redeliver = 0 }] = [ofQueue as Record<string, number>]
+    assert(deliver >= 9 && ack >= 4 && redeliver >= 1, JSON.stringify(ofQueue))
+    assert.equal(ofQueue['deliver_get'], deliver + 3)
+    const { publish: published, confirm, return_unroutable, drop_unroutable } = ofChannel
+    assert.deepEqual([published, confirm, return_unroutable, drop_unroutable], [22, 22, 1, 1])
+    const isMoving = async (): Promise<boolean> => {
+      const stats = await statsOf('/queues/%2F/counted')
+      return (stats['publish_details'] as { rate: number }).rate > 0
+    }
+    while (!(await isMoving())) await new Promise((resolve) => setTimeout(resolve, 100))
+    assert(((await statsOf('/overview'))['publish_details'] as { rate: number }).rate > 0)
+    await connection.close()
+  })
+})
+
 describe('connections of a vhost', () => {
   it('end with it', async () => {
     await send('PUT', '/vhosts/gone', {})

@@ -119,5 +119,6 @@ function definitionOf(id: number, name: string, isDurable: boolean): QueueDefini
     arguments: emptyTable,
     settings: plainSettings,
     queue: null,
+    counts: null,
   }
 }

@@ -307,7 +307,7 @@ export function refusal(kind: BrokerError['kind'], text: string): (error: unknow
 }
 
 export function newRoute(): Route {
-  return { queues: [], count: 0, hasDurable: false, version: -1, isCacheable: true }
+  return { queues: [], count: 0, hasDurable: false, version: -1, isCacheable: true, exchangeCounts: null }
 }
 
 /** The names of the queues a message with these headers goes to, in order of name. */

@@ -33,6 +33,7 @@ import type {
   ShardCommands,
 } from '../../src/broker/ports.ts'
 import { plainSettings } from '../../src/broker/queue/queue-settings.ts'
+import { MessageCounts } from '../../src/broker/statistics/message-counts.ts'
 import type { QueueDefinition } from '../../src/broker/topology/queue-definition.ts'
 
 export class FakeBroker implements BrokerCommands {
@@ -161,6 +162,7 @@ export class FakeQueue implements Queue {
 export class FakeVhost implements VhostCommands {
   readonly name = '/'
   routingVersion = 1
+  readonly counts = new MessageCounts()
   /** What the server did, in words. */
   readonly calls: string[] = []
   readonly queues = new Map<string, FakeQueue>()
@@ -255,7 +257,10 @@ export class FakeVhost implements VhostCommands {
           shardId: 0,
           settings: plainSettings,
         }
-        this.queues.set(name, new FakeQueue({ ...definition, exclusiveOwner, arguments: emptyTable, queue: null }))
+        this.queues.set(
+          name,
+          new FakeQueue({ ...definition, exclusiveOwner, arguments: emptyTable, queue: null, counts: null }),
+        )
       }
       return this.#declared(this.queue(name))
     })

@@ -136,6 +136,7 @@ export function definitionOf(
     arguments: emptyTable,
     settings: { ...plainSettings, ...settings },
     queue: null,
+    counts: null,
   }
 }
 

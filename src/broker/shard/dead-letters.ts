@@ -68,7 +68,14 @@ export class DeadLetters {
   #isCircle = false
   /** Targets that other shards hold. */
   readonly #elsewhere: Queue[] = []
-  readonly #route: Route = { queues: [], count: 0, hasDurable: false, version: -1, isCacheable: false }
+  readonly #route: Route = {
+    queues: [],
+    count: 0,
+    hasDurable: false,
+    version: -1,
+    isCacheable: false,
+    exchangeCounts: null,
+  }
 
   constructor(ports: DeadLettersPorts) {
     this.#ports = ports

@@ -1,6 +1,7 @@
 import type { FieldTable } from '../../amqp/field-table.ts'
 import type { Queue } from '../ports.ts'
 import type { QueueSettings } from '../queue/queue-settings.ts'
+import type { MessageCounts } from '../statistics/message-counts.ts'
 import { IncomingBindings } from './binding.ts'
 import type { StoredRecord } from './live-records.ts'
 import { queueTypeOf } from './queue-arguments.ts'
@@ -23,6 +24,7 @@ export class DeclaredQueue implements QueueDefinition {
   /** What applies to it of the vhost's policies. */
   applied: AppliedPolicy = noPolicy
   queue: Queue | null = null
+  counts: MessageCounts | null = null
   /** Bindings that lead here. */
   readonly incoming = new IncomingBindings()
   /** The last routing that reached it (`router.ts`). */

@@ -4,6 +4,7 @@ import { LogDamaged, type Position } from '../../log/log.ts'
 import type { Permission, TopicPermission } from '../access/permission.ts'
 import type { User, UserLimits } from '../access/user.ts'
 import type { ShardDirectory } from '../ports.ts'
+import { FormerCounts } from '../statistics/queue-churn.ts'
 import { AccessDefinitions } from './access-definitions.ts'
 import { ApplyPolicies } from './apply-policies.ts'
 import { Binding, type Destination } from './binding.ts'
@@ -40,6 +41,7 @@ import { VhostState } from './vhost-state.ts'
  */
 export class Definitions {
   readonly vhosts = new Map<string, VhostState>()
+  readonly former = new FormerCounts()
   readonly ownedQueues = new OwnedQueues()
   /** The nodes that count, by incarnation. */
   readonly nodes = new Map<number, ClusterNode>()
@@ -308,6 +310,7 @@ export class Definitions {
     for (const policy of vhost.policies.list('operator-policy')) this.#remove(policy.id)
     for (const row of [vhost.limits, vhost.metadata]) if (row !== null) this.#remove(row.id)
     this.vhosts.delete(vhost.name)
+    this.former.add(vhost)
     vhost.isClosed = true
     vhost.version++
   }
@@ -325,6 +328,7 @@ export class Definitions {
     queue.isGone = true
     this.#detachFrom(queue)
     queue.home.queues.delete(queue.name)
+    if (!this.#isReplaying) queue.home.churn.deleted++
     queue.home.version++
     this.ownedQueues.remove(queue)
     if (queue.queue !== null) this.#directory.drop(queue.queue)

@@ -1,6 +1,7 @@
 import type { FieldTable } from '../../amqp/field-table.ts'
 import { assert, assertNever } from '../../base/assert.ts'
 import type { Message } from '../message.ts'
+import { ExchangeCounts } from '../statistics/message-counts.ts'
 import { type Binding, IncomingBindings } from './binding.ts'
 import { ConsistentHashMatcher } from './consistent-hash-matcher.ts'
 import { DefaultMatcher } from './default-matcher.ts'
@@ -79,6 +80,7 @@ export class Exchange {
   /** What applies to it of the vhost's policies. */
   applied: AppliedPolicy = noPolicy
   readonly matcher: Matcher
+  readonly counts = new ExchangeCounts()
   /** Bindings from here, by identity. */
   readonly outgoing = new Map<string, Binding>()
   /** Bindings that lead here. */

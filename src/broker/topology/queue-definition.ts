@@ -1,6 +1,7 @@
 import type { FieldTable } from '../../amqp/field-table.ts'
 import type { Queue } from '../ports.ts'
 import type { QueueSettings } from '../queue/queue-settings.ts'
+import type { MessageCounts } from '../statistics/message-counts.ts'
 
 /** What a queue was declared as. What it holds is the shard's. */
 export interface QueueDefinition {
@@ -22,4 +23,6 @@ export interface QueueDefinition {
   settings: QueueSettings
   /** The handle through which its messages are reached; set once, when the definition is applied. */
   queue: Queue | null
+  /** Of what clients of this node did with it; null: nothing yet. */
+  counts: MessageCounts | null
 }

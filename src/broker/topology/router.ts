@@ -36,6 +36,7 @@ export class Router {
     route.count = 0
     route.hasDurable = false
     route.isCacheable = true
+    route.exchangeCounts = from.counts
     this.#exchanges.length = 0
     this.#pass(from)
     try {

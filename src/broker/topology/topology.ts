@@ -8,6 +8,7 @@ import type { User, UserLimits } from '../access/user.ts'
 import type { Route } from '../commands.ts'
 import type { Message } from '../message.ts'
 import type { Queue, QueueStatus, ShardDirectory, ShardTopology } from '../ports.ts'
+import type { FormerCounts } from '../statistics/queue-churn.ts'
 import type { Binding, BindingEnds } from './binding.ts'
 import type { DeclaredQueue, QueueProperties } from './declared-queue.ts'
 import { type Definition, Definitions } from './definitions.ts'
@@ -69,6 +70,11 @@ export class Topology implements ShardTopology {
   }
 
   // ---------------------------------------------------------------- look
+
+  /** Of vhosts that are gone. */
+  get former(): FormerCounts {
+    return this.#definitions.former
+  }
 
   get vhosts(): ReadonlyMap<string, VhostState> {
     return this.#definitions.vhosts
@@ -163,6 +169,7 @@ export class Topology implements ShardTopology {
     const id = this.#journal.nextId()
     const { name, isDurable, isAutoDelete, exclusiveOwner } = properties
     const flags = { isDurable, isAutoDelete, exclusiveOwner }
+    vhost.churn.created++
     const shardId = this.#placement(vhost.name, properties, session)
     const record = { kind: 'queue', id, vhost: vhost.id, name, ...flags, arguments: properties.arguments } as const
     this.#journal.change(shardId === 0 ? record : { ...record, shardId }, isDurable)

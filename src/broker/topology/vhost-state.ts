@@ -1,5 +1,7 @@
 import type { Permissions } from '../access/authorise.ts'
 import type { Permission, TopicPermission } from '../access/permission.ts'
+import { MessageCounts } from '../statistics/message-counts.ts'
+import { QueueChurn } from '../statistics/queue-churn.ts'
 import type { DeclaredQueue } from './declared-queue.ts'
 import type { Exchange } from './exchange.ts'
 import type { StoredRecord } from './live-records.ts'
@@ -23,6 +25,8 @@ export class VhostState implements Permissions {
   /** Changes with every exchange, queue, binding and right. */
   version = 0
   bindingCount = 0
+  readonly counts = new MessageCounts()
+  readonly churn = new QueueChurn()
   /** It is being deleted or has been: nothing can be done in it any more. */
   isClosed = false
   stored: StoredRecord | null = null

@@ -4,16 +4,21 @@ import type { JsonObject } from '../../broker/definitions/entry.ts'
 import { jsonOfTable } from '../../broker/definitions/json-table.ts'
 import type { Consumer } from '../../broker/ports.ts'
 import type { VhostState } from '../../broker/topology/vhost-state.ts'
+import { trafficColumns } from '../statistics/columns.ts'
 import { noContent, notAuthorised, notFound } from './answer.ts'
 import { listed, one, type Row } from './list.ts'
+import { channelStats } from './message-stats.ts'
+import { details, type Spans, spansOf } from './rates.ts'
 import { type ApiRequest, param, vhostOf } from './request.ts'
 import { type Api, type Route, route } from './route.ts'
 
 /** Connections, their channels and consumers. Who does not monitor sees those of their own. */
 export const connectionRoutes: readonly Route[] = [
-  route('GET', '/connections', (api, request) => listed(api, request, connectionRows(api, visible(request)))),
+  route('GET', '/connections', (api, request) =>
+    listed(api, request, connectionRows(api, spansOf(api, request), visible(request))),
+  ),
   route('GET', '/connections/{name}', async (api, request) =>
-    one(request, connectionJson(api, await found(api, request))),
+    one(request, connectionJson(api, await found(api, request), spansOf(api, request))),
   ),
   route('DELETE', '/connections/{name}', async (api, request) => {
     const connection = await found(api, request)
@@ -26,7 +31,7 @@ export const connectionRoutes: readonly Route[] = [
   route('GET', '/connections/username/{user}', (api, request) => {
     const user = param(request, 'user')
     const isTheirs = (connection: OpenConnection): boolean => connection.username === user
-    return listed(api, request, connectionRows(api, visible(request, isTheirs)))
+    return listed(api, request, connectionRows(api, spansOf(api, request), visible(request, isTheirs)))
   }),
   route(
     'DELETE',
@@ -43,18 +48,23 @@ export const connectionRoutes: readonly Route[] = [
     { level: 'administrator' },
   ),
   route('GET', '/connections/{name}/channels', async (api, request) =>
-    listed(api, request, channelsOfConnection(api, await found(api, request))),
+    listed(api, request, channelsOfConnection(api, await found(api, request), spansOf(api, request))),
   ),
   route('GET', '/vhosts/{vhost}/connections', (api, request) =>
-    listed(api, request, connectionRows(api, visible(request, isIn(vhostOf(request))))),
+    listed(api, request, connectionRows(api, spansOf(api, request), visible(request, isIn(vhostOf(request))))),
   ),
-  route('GET', '/channels', (api, request) => listed(api, request, channelRows(api, visible(request)))),
+  route('GET', '/channels', (api, request) =>
+    listed(api, request, channelRows(api, spansOf(api, request), visible(request))),
+  ),
   route('GET', '/vhosts/{vhost}/channels', (api, request) =>
-    listed(api, request, channelRows(api, visible(request, isIn(vhostOf(request))))),
+    listed(api, request, channelRows(api, spansOf(api, request), visible(request, isIn(vhostOf(request))))),
   ),
   route('GET', '/channels/{name}', async (api, request) => {
     const name = param(request, 'name')
-    const channel = await inSlices(api.runQueue, firstNamed(channelRows(api, visible(request)), name))
+    const channel = await inSlices(
+      api.runQueue,
+      firstNamed(channelRows(api, spansOf(api, request), visible(request)), name),
+    )
     return one(request, channel.json())
   }),
   route('GET', '/consumers', (api, request) => {
@@ -128,21 +138,21 @@ export function* closing(
 
 // ---------------------------------------------------------------- rows
 
-function* connectionRows(api: Api, isWanted: Wanted): Generator<Row> {
+function* connectionRows(api: Api, spans: Spans, isWanted: Wanted): Generator<Row> {
   for (const connection of api.connections.openConnections) {
-    if (isWanted(connection)) yield { name: connection.name, json: () => connectionJson(api, connection) }
+    if (isWanted(connection)) yield { name: connection.name, json: () => connectionJson(api, connection, spans) }
   }
 }
 
-function* channelRows(api: Api, isWanted: Wanted): Generator<Row> {
+function* channelRows(api: Api, spans: Spans, isWanted: Wanted): Generator<Row> {
   for (const connection of api.connections.openConnections) {
-    if (isWanted(connection)) yield* channelsOfConnection(api, connection)
+    if (isWanted(connection)) yield* channelsOfConnection(api, connection, spans)
   }
 }
 
-function* channelsOfConnection(api: Api, connection: OpenConnection): Generator<Row> {
+function* channelsOfConnection(api: Api, connection: OpenConnection, spans: Spans): Generator<Row> {
   for (const channel of connection.channels()) {
-    yield { name: channelName(connection, channel), json: () => channelJson(api, connection, channel) }
+    yield { name: channelName(connection, channel), json: () => channelJson(api, { connection, channel }, spans) }
   }
 }
 
@@ -181,8 +191,8 @@ function* collected(
 
 // ---------------------------------------------------------------- JSON
 
-function connectionJson(api: Api, connection: OpenConnection): JsonObject {
-  const { peer, local } = connection
+function connectionJson(api: Api, connection: OpenConnection, spans: Spans): JsonObject {
+  const { peer, local, traffic } = connection
   return {
     name: connection.name,
     node: api.node.name,
@@ -205,9 +215,9 @@ function connectionJson(api: Api, connection: OpenConnection): JsonObject {
     channels: connection.channelCount,
     client_properties: jsonOfTable(connection.clientProperties),
     recv_oct: connection.bytesRead,
-    recv_oct_details: { rate: 0 },
+    recv_oct_details: details([traffic], trafficColumns.recv_oct, spans.data),
     send_oct: connection.bytesWritten,
-    send_oct_details: { rate: 0 },
+    send_oct_details: details([traffic], trafficColumns.send_oct, spans.data),
     send_pend: connection.bytesWaiting,
   }
 }
@@ -216,7 +226,11 @@ function channelName({ name }: OpenConnection, { number }: OpenChannel): string 
   return `${name} (${number})`
 }
 
-function channelJson(api: Api, connection: OpenConnection, channel: OpenChannel): JsonObject {
+function channelJson(
+  api: Api,
+  { connection, channel }: { connection: OpenConnection; channel: OpenChannel },
+  spans: Spans,
+): JsonObject {
   return {
     name: channelName(connection, channel),
     number: channel.number,
@@ -239,6 +253,7 @@ function channelJson(api: Api, connection: OpenConnection, channel: OpenChannel)
     messages_unconfirmed: channel.unconfirmed,
     messages_uncommitted: 0,
     acks_uncommitted: 0,
+    ...channelStats(channel.counts, spans.rates),
   }
 }
 

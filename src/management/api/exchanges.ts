@@ -6,16 +6,26 @@ import { type Answer, created, noContent, notFound } from './answer.ts'
 import { bindingJson, bindingsFrom } from './bindings.ts'
 import { command } from './in-session.ts'
 import { listed, one, type Row, rowsOf } from './list.ts'
+import { exchangeStats } from './message-stats.ts'
+import { type Spans, spansOf } from './rates.ts'
 import { type ApiRequest, exchangeParam, isSet, vhostOf } from './request.ts'
 import { type Api, type Route, route } from './route.ts'
 import { tableField } from './tables.ts'
 
 /** Exchanges: listed, shown, declared and deleted, by the commands that channels use. */
 export const exchangeRoutes: readonly Route[] = [
-  route('GET', '/exchanges', (api, request) => listed(api, request, rows(request.caller.visibleVhosts()))),
-  route('GET', '/exchanges/{vhost}', (api, request) => listed(api, request, rows([vhostOf(request)]))),
-  route('GET', '/exchanges/{vhost}/{name}', (_api, request) =>
-    one(request, { ...exchangeJson(exchangeOf(request)), incoming: [], outgoing: [] }),
+  route('GET', '/exchanges', (api, request) =>
+    listed(api, request, rows(spansOf(api, request), request.caller.visibleVhosts())),
+  ),
+  route('GET', '/exchanges/{vhost}', (api, request) =>
+    listed(api, request, rows(spansOf(api, request), [vhostOf(request)])),
+  ),
+  route('GET', '/exchanges/{vhost}/{name}', (api, request) =>
+    one(request, {
+      ...exchangeJson(exchangeOf(request), spansOf(api, request)),
+      incoming: [],
+      outgoing: [],
+    }),
   ),
   route('PUT', '/exchanges/{vhost}/{name}', declare),
   route('DELETE', '/exchanges/{vhost}/{name}', async (api, request) => {
@@ -36,8 +46,9 @@ export const exchangeRoutes: readonly Route[] = [
   ),
 ]
 
-function* rows(vhosts: Iterable<VhostState>): Generator<Row> {
-  for (const { exchanges } of vhosts) yield* rowsOf(exchanges.values(), ({ name }) => name, exchangeJson)
+function* rows(spans: Spans, vhosts: Iterable<VhostState>): Generator<Row> {
+  const show = (exchange: Exchange): JsonObject => exchangeJson(exchange, spans)
+  for (const { exchanges } of vhosts) yield* rowsOf(exchanges.values(), ({ name }) => name, show)
 }
 
 export function exchangeOf(request: ApiRequest): Exchange {
@@ -46,7 +57,7 @@ export function exchangeOf(request: ApiRequest): Exchange {
   return exchange
 }
 
-function exchangeJson(exchange: Exchange): JsonObject {
+function exchangeJson(exchange: Exchange, spans: Spans): JsonObject {
   return {
     name: exchange.name,
     vhost: exchange.home.name,
@@ -57,6 +68,7 @@ function exchangeJson(exchange: Exchange): JsonObject {
     arguments: jsonOfTable(exchange.arguments),
     policy: exchange.applied.policy?.name ?? null,
     user_who_performed_action: '',
+    ...exchangeStats(exchange.counts, spans.rates),
   }
 }
 

@@ -5,6 +5,8 @@ import { encodeShortString } from '../../amqp/short-string.ts'
 import type { Route, Session } from '../../broker/commands.ts'
 import { chunkBytes, Message } from '../../broker/message.ts'
 import type { Outcome, Queue } from '../../broker/ports.ts'
+import { countUnroutable } from '../../broker/statistics/counting.ts'
+import { countsOf } from '../../broker/statistics/message-counts.ts'
 import { PublishRequest } from '../../server/publish-request.ts'
 import { ApiError, badRequest } from './answer.ts'
 import type { Api } from './route.ts'
@@ -29,16 +31,30 @@ export async function publishTo(api: Api, session: Session, outgoing: Outgoing):
   const route = emptyRoute()
   vhost.resolve(session, outgoing.exchange, outgoing.routingKey, message, route, moreKeys)
   if (route.count === 0) {
+    vhost.counts.publish++
+    countUnroutable([vhost.counts], route, false)
     await api.commits.until(api.broker.topologyPending)
     return false
   }
   if (outgoing.payload.length > chunkBytes) giveInPieces(session, route, message, outgoing.payload)
   return await new Promise<boolean>((resolve) => {
-    vhost.publish(route, message, { confirm: () => resolve(true), refuse: () => resolve(false) }, 1)
+    vhost.publish(route, message, { confirm: () => resolve(confirmed(vhost)), refuse: () => resolve(false) }, 1)
   })
 }
 
-const emptyRoute = (): Route => ({ queues: [], count: 0, hasDurable: false, version: -1, isCacheable: false })
+function confirmed({ counts }: Session['vhost']): true {
+  counts.confirm++
+  return true
+}
+
+const emptyRoute = (): Route => ({
+  queues: [],
+  count: 0,
+  hasDurable: false,
+  version: -1,
+  isCacheable: false,
+  exchangeCounts: null,
+})
 
 /** How often, and in how many milliseconds, it is looked whether publishers may go on. */
 const gateLooks = 500
@@ -150,9 +166,17 @@ export async function takeFrom(api: Api, session: Session, queueName: string, ta
     await api.commits.until(api.broker.topologyPending)
     outcome = taking.outcome
   } finally {
-    for (const { queue, sequence } of held) session.vhost.settle(queue, null, sequence, sequence, outcome)
+    for (const { queue, sequence } of held) {
+      if (outcome === 'ack') countAck(session, queue)
+      session.vhost.settle(queue, null, sequence, sequence, outcome)
+    }
   }
   return taken
+}
+
+function countAck({ vhost }: Session, queue: Queue): void {
+  vhost.counts.ack++
+  countsOf(queue.definition).ack++
 }
 
 async function get(
@@ -165,9 +189,14 @@ async function get(
     session.vhost.get(session, queueName, false, {
       message: (queue, message, sequence, isRedelivered, readyLeft) => {
         hold(queue, sequence)
+        session.vhost.counts.got(false, isRedelivered)
+        countsOf(queue.definition).got(false, isRedelivered)
         takenOf(message, { isRedelivered, readyLeft, bytesMax }, resolve, reject)
       },
-      empty: () => resolve(null),
+      empty: () => {
+        session.vhost.counts.getEmpty++
+        resolve(null)
+      },
       failed: reject,
     })
   })

@@ -2,9 +2,12 @@ import { inSlices } from '../../base/sliced.ts'
 import type { JsonObject } from '../../broker/definitions/entry.ts'
 import { exchangeTypes } from '../../broker/topology/exchange.ts'
 import type { VhostState } from '../../broker/topology/vhost-state.ts'
+import { nodeColumns } from '../statistics/columns.ts'
+import { churnNames, churnOf } from '../statistics/sampler.ts'
 import { notFound, ok } from './answer.ts'
 import { listed, one } from './list.ts'
-import { still } from './queues.ts'
+import { totalStats } from './message-stats.ts'
+import { details, lengthDetails, type Span, spansOf, withDetails } from './rates.ts'
 import { type ApiRequest, param } from './request.ts'
 import { type Api, type Route, route } from './route.ts'
 
@@ -15,15 +18,20 @@ export const overviewRoutes: readonly Route[] = [
   route('GET', '/cluster-name', (api) => ok({ name: api.node.name })),
   route('GET', '/extensions', () => ok([])),
   route('GET', '/auth', () => ok({ enable_uaa: false, uaa_client_id: '', uaa_location: '' })),
-  route('GET', '/nodes', (api, request) => listed(api, request, [{ name: api.node.name, json: () => nodeJson(api) }]), {
-    level: 'monitoring',
-  }),
+  route(
+    'GET',
+    '/nodes',
+    (api, request) => listed(api, request, [{ name: api.node.name, json: () => nodeJson(api, request) }]),
+    {
+      level: 'monitoring',
+    },
+  ),
   route(
     'GET',
     '/nodes/{name}',
     (api, request) => {
       if (param(request, 'name') !== api.node.name) throw notFound()
-      return one(request, nodeJson(api))
+      return one(request, nodeJson(api, request))
     },
     { level: 'monitoring' },
   ),
@@ -31,8 +39,12 @@ export const overviewRoutes: readonly Route[] = [
 
 async function overviewJson(api: Api, request: ApiRequest): Promise<JsonObject> {
   const { rabbitVersion, productVersion } = api.names
-  const totals = await inSlices(api.runQueue, totalled(api, request))
-  const { messages, objects } = totals
+  const spans = spansOf(api, request)
+  const { messages, objects } = await inSlices(api.runQueue, totalled(api, request))
+  const seesAll = request.caller.is('monitoring')
+  const counts = [...request.caller.visibleVhosts()].map((vhost) => vhost.counts)
+  if (seesAll) counts.push(api.broker.topology.former.messages)
+  const places = seesAll ? [api.sampler.node] : counts
   return {
     management_version: rabbitVersion,
     rabbitmq_version: rabbitVersion,
@@ -40,12 +52,14 @@ async function overviewJson(api: Api, request: ApiRequest): Promise<JsonObject> 
     product_version: productVersion,
     cluster_name: api.node.name,
     node: api.node.name,
-    rates_mode: 'none',
+    rates_mode: 'basic',
     disable_stats: false,
     enable_queue_totals: false,
     exchange_types: typesJson(),
     message_stats: {},
-    queue_totals: { ...messages, ...still(Object.keys(messages)) },
+    ...totalStats(counts, spans.rates, places),
+    churn_rates: churnJson(api),
+    queue_totals: { ...messages, ...lengthDetails(places, spans.lengths) },
     object_totals: objects,
     statistics_db_event_queue: 0,
     listeners: listenersJson(api),
@@ -95,17 +109,20 @@ export function* addMessages(api: Api, vhost: VhostState, totals: Totals): Gener
   return count
 }
 
-function nodeJson(api: Api): JsonObject {
+function nodeJson(api: Api, request: ApiRequest): JsonObject {
   const { node, broker, clock } = api
+  const spans = spansOf(api, request)
   return {
     name: node.name,
     type: 'disc',
     running: true,
     os_pid: String(node.processId),
     uptime: Math.max(0, clock.now() - node.startedAt),
-    rates_mode: 'none',
+    rates_mode: 'basic',
+    ...churnJson(api, spans.node),
     partitions: [],
     mem_used: node.memoryBytes(),
+    mem_used_details: details([api.sampler.node], nodeColumns.mem_used, spans.node),
     mem_limit: node.memoryBytesMax,
     mem_alarm: broker.alarms.includes('memory'),
     disk_free_limit: node.diskFreeBytesMin,
@@ -119,6 +136,13 @@ function nodeJson(api: Api): JsonObject {
     config_files: [],
     log_files: [],
   }
+}
+
+/** What came and went; of the whole node, whoever asks. */
+function churnJson({ broker, connections, sampler }: Api, span: Span | null = null): JsonObject {
+  const churn = churnOf(broker, connections)
+  const columns = Object.fromEntries(churnNames.map((name) => [name, nodeColumns[name]]))
+  return withDetails([sampler.node], columns, { now: (name) => churn[name as keyof typeof churn], span })
 }
 
 function typesJson(): JsonObject[] {

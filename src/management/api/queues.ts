@@ -9,18 +9,29 @@ import { bindingJson, defaultBinding } from './bindings.ts'
 import { consumersOf } from './connections.ts'
 import { command } from './in-session.ts'
 import { listed, one, type Row, rowsOf } from './list.ts'
+import { queueStats } from './message-stats.ts'
+import { lengthDetails, type Spans, spansOf } from './rates.ts'
 import { type ApiRequest, isSet, param, vhostOf } from './request.ts'
 import { type Api, type Route, route } from './route.ts'
 import { tableField } from './tables.ts'
 
 /** Queues: listed, shown, declared, purged and deleted, by the commands that channels use. */
 export const queueRoutes: readonly Route[] = [
-  route('GET', '/queues', (api, request) => listed(api, request, rows(api, request.caller.visibleVhosts()))),
-  route('GET', '/queues/{vhost}', (api, request) => listed(api, request, rows(api, [vhostOf(request)]))),
+  route('GET', '/queues', (api, request) =>
+    listed(api, request, rows(api, spansOf(api, request), request.caller.visibleVhosts())),
+  ),
+  route('GET', '/queues/{vhost}', (api, request) =>
+    listed(api, request, rows(api, spansOf(api, request), [vhostOf(request)])),
+  ),
   route('GET', '/queues/{vhost}/{name}', async (api, request) => {
     const queue = queueOf(request)
     const consumers = await consumersOf(api, (consumer) => isOf(consumer, queue))
-    return one(request, { ...queueJson(api, queue), consumer_details: consumers, incoming: [], deliveries: [] })
+    return one(request, {
+      ...queueJson(api, queue, spansOf(api, request)),
+      consumer_details: consumers,
+      incoming: [],
+      deliveries: [],
+    })
   }),
   route('PUT', '/queues/{vhost}/{name}', declare),
   route('DELETE', '/queues/{vhost}/{name}', async (api, request) => {
@@ -41,12 +52,12 @@ export const queueRoutes: readonly Route[] = [
   }),
 ]
 
-function* rows(api: Api, vhosts: Iterable<VhostState>): Generator<Row> {
+function* rows(api: Api, spans: Spans, vhosts: Iterable<VhostState>): Generator<Row> {
   for (const vhost of vhosts) {
     yield* rowsOf(
       vhost.queues.values(),
       ({ name }) => name,
-      (queue) => queueJson(api, queue),
+      (queue) => queueJson(api, queue, spans),
     )
   }
 }
@@ -61,8 +72,8 @@ function isOf({ queue }: Consumer, { id }: DeclaredQueue): boolean {
   return queue.definition.id === id
 }
 
-/** RabbitMQ's fields as far as there is something to say; rates are not kept. */
-function queueJson(api: Api, queue: DeclaredQueue): JsonObject {
+/** RabbitMQ's fields as far as there is something to say. */
+function queueJson(api: Api, queue: DeclaredQueue, spans: Spans): JsonObject {
   const { ready, unacked, consumers } = api.broker.topology.statusNow(queue)
   const { applied } = queue
   return {
@@ -82,13 +93,9 @@ function queueJson(api: Api, queue: DeclaredQueue): JsonObject {
     messages: ready + unacked,
     messages_ready: ready,
     messages_unacknowledged: unacked,
-    ...still(['messages', 'messages_ready', 'messages_unacknowledged']),
+    ...lengthDetails(queue.counts === null ? [] : [queue.counts], spans.lengths),
+    ...queueStats(queue.counts, spans.rates),
   }
-}
-
-/** Rates are not kept: what tools read of them says that nothing moves. */
-export function still(names: readonly string[]): JsonObject {
-  return Object.fromEntries(names.map((name) => [`${name}_details`, { rate: 0 }]))
 }
 
 async function declare(api: Api, request: ApiRequest): Promise<{ status: number }> {

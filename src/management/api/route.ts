@@ -6,6 +6,7 @@ import type { Broker } from '../../broker/broker.ts'
 import type { ConnectionDirectory } from '../../broker/connection-directory.ts'
 import type { ProductNames } from '../../broker/definitions/export-definitions.ts'
 import type { ClusterFacts } from '../cluster-facts.ts'
+import type { Sampler } from '../statistics/sampler.ts'
 import type { Answer } from './answer.ts'
 import type { Level, VhostUse } from './caller.ts'
 import type { Commits } from './commits.ts'
@@ -24,6 +25,7 @@ export interface ApiParts {
   readonly node: NodeFacts
   /** Null for a node on its own. */
   readonly cluster: ClusterFacts | null
+  readonly sampler: Sampler
 }
 
 /** What is told of the node. */

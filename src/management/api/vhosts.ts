@@ -6,18 +6,23 @@ import type { VhostState } from '../../broker/topology/vhost-state.ts'
 import { type Answer, badRequest, created, noContent, notFound } from './answer.ts'
 import { closing } from './connections.ts'
 import { listed, one, type Row } from './list.ts'
+import { totalStats } from './message-stats.ts'
 import { addMessages, noMessages } from './overview.ts'
-import { still } from './queues.ts'
+import { lengthDetails, type Spans, spansOf } from './rates.ts'
 import { type ApiRequest, type Fields, param, vhostOf } from './request.ts'
 import { type Api, type Route, route } from './route.ts'
 
 /** Vhosts; who makes one may do everything in it. */
 export const vhostRoutes: readonly Route[] = [
   route('GET', '/vhosts', async (api, request) =>
-    listed(api, request, await inSlices(api.runQueue, countedRows(api, request.caller.visibleVhosts()))),
+    listed(
+      api,
+      request,
+      await inSlices(api.runQueue, countedRows(api, request.caller.visibleVhosts(), spansOf(api, request))),
+    ),
   ),
   route('GET', '/vhosts/{vhost}', async (api, request) =>
-    one(request, await inSlices(api.runQueue, counted(api, vhostOf(request)))),
+    one(request, await inSlices(api.runQueue, counted(api, vhostOf(request), spansOf(api, request)))),
   ),
   route('PUT', '/vhosts/{vhost}', put, { level: 'administrator', vhost: null }),
   route(
@@ -42,17 +47,17 @@ export const vhostRoutes: readonly Route[] = [
 ]
 
 /** Counts first: a vhost may have very many queues. */
-function* countedRows(api: Api, vhosts: Iterable<VhostState>): Generator<void, Row[]> {
+function* countedRows(api: Api, vhosts: Iterable<VhostState>, spans: Spans): Generator<void, Row[]> {
   const rows: Row[] = []
   for (const vhost of vhosts) {
-    const json = yield* counted(api, vhost)
+    const json = yield* counted(api, vhost, spans)
     rows.push({ name: vhost.name, json: () => json })
     yield
   }
   return rows
 }
 
-function* counted(api: Api, vhost: VhostState): Generator<void, JsonObject> {
+function* counted(api: Api, vhost: VhostState, spans: Spans): Generator<void, JsonObject> {
   const messages = noMessages()
   yield* addMessages(api, vhost, messages)
   const { description = '', tags = [], defaultQueueType } = vhost.metadata ?? {}
@@ -66,7 +71,8 @@ function* counted(api: Api, vhost: VhostState): Generator<void, JsonObject> {
     tracing: false,
     cluster_state: { [api.node.name]: 'running' },
     ...messages,
-    ...still(Object.keys(messages)),
+    ...lengthDetails([vhost.counts], spans.lengths),
+    ...totalStats([vhost.counts], spans.rates),
   }
 }
 

@@ -141,6 +141,7 @@ function getSink(
       channel.contain(() => {
         if (channel.isOpen) {
           const deliveryTag = channel.nextDeliveryTag++
+          channel.got(queue, isNoAck, isRedelivered)
           if (!isNoAck) channel.unacked.add(deliveryTag, channel.getHolder(queue), sequence)
           writeGetOk(channel.connection.output, channel.id, message, { deliveryTag, isRedelivered, readyLeft })
         } else {
@@ -153,6 +154,8 @@ function getSink(
       reply.done('message', 0)
     },
     empty: () => {
+      channel.counts.getEmpty++
+      channel.vhost.counts.getEmpty++
       channel.contain(() => {
         if (channel.isOpen)
           channel.connection.output.method(channel.id, { id: Methods.BasicGetEmpty, name: 'basic.get-empty' })

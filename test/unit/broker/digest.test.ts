@@ -24,6 +24,7 @@ function queueOf(id: number, count: number): LocalQueue {
     arguments: emptyTable,
     settings: plainSettings,
     queue: null,
+    counts: null,
   }
   const queue = new LocalQueue({ id, vhost: '/', name: `q${id}`, ...flags }, {} as ShardCommands)
   for (let index = 0; index < count; index++) push(queue)

@@ -242,6 +242,7 @@ const operations: readonly Operation[] = [
 /** Commands that act on something its holder was given when it had the right: a route, a consumer, a delivery. */
 const withoutRights: readonly (keyof VhostCommands)[] = [
   'name',
+
   'routingVersion',
   'publish',
   'openBody',

@@ -6,6 +6,7 @@ import type { OpenConnection } from '../../../src/broker/connection-directory.ts
 import { type ApiHandler, createApi } from '../../../src/management/api/api.ts'
 import type { NodeFacts } from '../../../src/management/api/route.ts'
 import type { ClusterFacts } from '../../../src/management/cluster-facts.ts'
+import { Sampler } from '../../../src/management/statistics/sampler.ts'
 import { BrokerHarness, NotedShard } from '../../support/broker-harness.ts'
 
 export interface Sent {
@@ -27,12 +28,21 @@ export interface Got {
 
 export class ApiHarness {
   readonly broker: BrokerHarness
+  /** Looks when it is told to. */
+  readonly sampler: Sampler
   readonly connections: OpenConnection[] = []
   readonly errors: string[] = []
   readonly #handler: ApiHandler
 
-  private constructor(broker: BrokerHarness, handler: ApiHandler, connections: OpenConnection[], errors: string[]) {
+  private constructor(
+    broker: BrokerHarness,
+    sampler: Sampler,
+    handler: ApiHandler,
+    connections: OpenConnection[],
+    errors: string[],
+  ) {
     this.broker = broker
+    this.sampler = sampler
     this.#handler = handler
     this.connections = connections
     this.errors = errors
@@ -44,14 +54,19 @@ export class ApiHarness {
     broker.shards.shards[0] = new ConfirmingShard()
     const connections: OpenConnection[] = []
     const errors: string[] = []
-    const handler = await createApi({
+    const parts = {
       broker: broker.broker,
       cluster,
-      connections: { openConnections: connections },
+      connections: { openConnections: connections, totals: noTotals },
       clock: broker.clock,
+      runQueue: broker.topology.runQueue,
+    }
+    const sampler = new Sampler({ ...parts, memoryBytes: () => 1 })
+    const handler = await createApi({
+      ...parts,
+      sampler,
       random: new SeededRandom(5),
       logger: { ...silentLogger, error: (_fields, message) => void errors.push(message) },
-      runQueue: broker.topology.runQueue,
       names: { rabbitVersion: '4.1.0', productVersion: '0.0.0' },
       node: {
         name: 'warren@test',
@@ -66,7 +81,7 @@ export class ApiHarness {
         ...facts,
       },
     })
-    const harness = new ApiHarness(broker, handler, connections, errors)
+    const harness = new ApiHarness(broker, sampler, handler, connections, errors)
     for (const tag of tags) harness.user(tag, tag === 'nobody' ? [] : [tag])
     return harness
   }
@@ -112,6 +127,15 @@ export class ApiHarness {
     const { error, reason } = got.json as { error: unknown; reason: unknown }
     return [got.status, error, reason]
   }
+}
+
+const noTotals = {
+  connectionsOpened: 0,
+  connectionsClosed: 0,
+  channelsOpened: 0,
+  channelsClosed: 0,
+  bytesRead: 0,
+  bytesWritten: 0,
 }
 
 export const tags = ['administrator', 'monitoring', 'policymaker', 'management', 'nobody'] as const

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { emptyTable } from '../../../src/amqp/field-table.ts'
 import type { OpenConnection } from '../../../src/broker/connection-directory.ts'
+import { MessageCounts } from '../../../src/broker/statistics/message-counts.ts'
 import { ApiHarness, type Tag, tags } from './api-harness.ts'
 
 /** A connection that notes why it is closed. */
@@ -19,6 +20,7 @@ function connectionOf(username: string, closed: string[], vhost = '/'): OpenConn
     bytesRead: 0,
     bytesWritten: 0,
     bytesWaiting: 0,
+    traffic: { recent: null },
     channelCount: 1,
     channelsMax: 1,
     frameBytesMax: 4_096,
@@ -35,6 +37,7 @@ function connectionOf(username: string, closed: string[], vhost = '/'): OpenConn
         state: 'running',
         consumers: [],
         consumerCount: 0,
+        counts: new MessageCounts(),
       },
     ],
     close: (reason) => void closed.push(`${username}: ${reason}`),

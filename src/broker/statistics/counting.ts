@@ -1,0 +1,27 @@
+/** How what happens to a message is counted in all the places that it concerns. */
+import type { Route } from '../commands.ts'
+import type { Queue } from '../ports.ts'
+import { countsOf, type MessageCounts } from './message-counts.ts'
+
+/** A message that goes to the queues of a route. */
+export function countPublish(vhost: MessageCounts, { queues, count, exchangeCounts }: Route): void {
+  vhost.publish++
+  if (exchangeCounts !== null) {
+    exchangeCounts.publishIn++
+    exchangeCounts.publishOut += count
+  }
+  for (let index = 0; index < count; index++) countsOf((queues[index] as Queue).definition).publish++
+}
+
+/** A message that no queue is there for, and nobody else. */
+export function countUnroutable(
+  places: readonly MessageCounts[],
+  { exchangeCounts }: Route,
+  isReturned: boolean,
+): void {
+  for (const counts of places) {
+    if (isReturned) counts.returnUnroutable++
+    else counts.dropUnroutable++
+  }
+  if (exchangeCounts !== null) exchangeCounts.publishIn++
+}
