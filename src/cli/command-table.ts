@@ -20,6 +20,7 @@ export const clientCommands = {
   delete: 'delete a queue, exchange or binding',
   definitions: 'export or import all that exists',
   cluster: 'look at the nodes of a cluster, drain one, remove one',
+  migrate: 'move what a single node has stored into a cluster',
   top: 'watch the queues',
   bench: 'measure a broker, or two side by side',
   completion: 'print a completion script for bash, zsh or fish',

@@ -28,8 +28,12 @@ const defaultUrl = 'amqp://guest:guest@localhost:5672'
 const defaultHttpPort = 15672
 
 export function addConnectionOptions(command: Command): Command {
+  return addTlsOptions(command.option('--url <url>', `broker, amqp:// or amqps:// (WARREN_URL, or ${defaultUrl})`))
+}
+
+/** The same without `--url`. */
+export function addTlsOptions(command: Command): Command {
   return command
-    .option('--url <url>', `broker, amqp:// or amqps:// (WARREN_URL, or ${defaultUrl})`)
     .option('--tls-ca <file>', 'amqps: the authority to trust, PEM')
     .option('--tls-cert <file>', 'amqps: certificate of this client, PEM; with --tls-key')
     .option('--tls-key <file>', 'amqps: its key, PEM')
