@@ -60,8 +60,11 @@ export type VhostChange =
       readonly args: QueueArguments
     }
   | { readonly kind: 'bind'; readonly by: Actor; readonly to: 'queue' | 'exchange'; readonly args: BindArguments }
-  /** A queue, an exchange or a binding, by id: what has gone meanwhile is as good as removed. */
-  | { readonly kind: 'remove'; readonly id: number; readonly ifUnused: boolean }
+  /**
+   * A queue, an exchange or a binding, by id: what has gone meanwhile is as good as removed. What is owed was nobody's wish
+   * but is to happen, and is asked for until it has.
+   */
+  | { readonly kind: 'remove'; readonly id: number; readonly ifUnused: boolean; readonly isOwed: boolean }
   /** Removes the exclusive queues of a session. */
   | { readonly kind: 'close-session'; readonly session: number }
 

@@ -73,7 +73,7 @@ export class VhostBindings {
   #unbind(source: string, destination: Destination | undefined, args: BindArguments, reply: Reply<void>): void {
     const binding = destination === undefined ? undefined : this.#binding(source, destination, args)
     if (binding === undefined) reply.done(undefined, this.#topology.pending)
-    else this.#authority.ask({ kind: 'remove', id: binding.id, ifUnused: false }, withoutResult(reply))
+    else this.#authority.ask({ kind: 'remove', id: binding.id, ifUnused: false, isOwed: false }, withoutResult(reply))
   }
 
   #binding(source: string, destination: Destination, args: BindArguments): Binding | undefined {

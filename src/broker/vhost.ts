@@ -103,7 +103,7 @@ export class Vhost implements VhostCommands {
       throw new BrokerError('precondition-failed', `${shown('exchange', stripped, this.name)} in use`)
     }
     if (exchange === undefined) reply.done(undefined, this.#topology.pending)
-    else this.#parts.authority.ask({ kind: 'remove', id: exchange.id, ifUnused }, withoutResult(reply))
+    else this.#parts.authority.ask({ kind: 'remove', id: exchange.id, ifUnused, isOwed: false }, withoutResult(reply))
   }
 
   bindExchange(session: Session, args: BindArguments, reply: Reply<void>): void {
@@ -190,7 +190,10 @@ export class Vhost implements VhostCommands {
     } else if (conditions.ifEmpty && ready > 0) {
       reply.failed(new BrokerError('precondition-failed', `${what} not empty`))
     } else {
-      this.#parts.authority.ask({ kind: 'remove', id: queue.id, ifUnused: false }, withResult(reply, ready))
+      this.#parts.authority.ask(
+        { kind: 'remove', id: queue.id, ifUnused: false, isOwed: false },
+        withResult(reply, ready),
+      )
     }
   }
 
@@ -371,7 +374,7 @@ export class Vhost implements VhostCommands {
       done: ({ consumers }) => {
         const unused = consumers === 0 ? this.#autoDeleteQueue(queue) : null
         if (unused === null) return answer(0)
-        const change = { kind: 'remove', id: unused.id, ifUnused: false } as const
+        const change = { kind: 'remove', id: unused.id, ifUnused: false, isOwed: true } as const
         this.#parts.authority.ask(change, { done: (_, removed) => answer(removed), failed: () => answer(0) })
       },
       failed: () => answer(0),

@@ -170,8 +170,8 @@ export class Definitions {
     return this.#term
   }
 
-  #makeNode({ id, incarnation }: NodeRecord): ClusterNode {
-    const node: ClusterNode = { kind: 'node', id, incarnation, stored: null }
+  #makeNode({ id, incarnation, name }: NodeRecord): ClusterNode {
+    const node: ClusterNode = { kind: 'node', id, incarnation, name, stored: null }
     this.nodes.set(incarnation, node)
     return node
   }

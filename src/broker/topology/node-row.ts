@@ -4,6 +4,8 @@ import type { StoredRecord } from './live-records.ts'
 export interface ClusterNode {
   readonly kind: 'node'
   readonly id: number
+  /** Never given twice. */
   readonly incarnation: number
+  readonly name: string
   stored: StoredRecord | null
 }

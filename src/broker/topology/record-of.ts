@@ -60,7 +60,7 @@ export function recordOf(definition: Definition): DefinitionRecord {
       return { kind, id, user, maxConnections, maxChannels }
     }
     case 'node':
-      return { kind: 'node', id: definition.id, incarnation: definition.incarnation }
+      return { kind: 'node', id: definition.id, incarnation: definition.incarnation, name: definition.name }
     default:
       return assertNever(definition)
   }

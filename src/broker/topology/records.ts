@@ -159,6 +159,7 @@ export interface NodeRecord {
   readonly kind: 'node'
   readonly id: number
   readonly incarnation: number
+  readonly name: string
 }
 
 /** What must exist for this to exist. */

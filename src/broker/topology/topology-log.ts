@@ -78,6 +78,11 @@ export class TopologyLog {
     return this.#state === 'owner' && this.#failure === null && this.#opening === null
   }
 
+  /** Everything that there was has been applied: what the topology knows makes sense. */
+  get isCaughtUp(): boolean {
+    return this.#state === 'owner' ? this.#hasChanged : this.#isCaughtUp
+  }
+
   /** Changes were applied here that never were committed: what this node knows is wrong, and everything must be built anew. */
   get mustRestart(): boolean {
     return this.#mustRestart

@@ -80,6 +80,11 @@ export class Topology implements ShardTopology {
     return this.#definitions.vhosts
   }
 
+  /** How often the log has been opened, or taken over. */
+  get term(): number {
+    return this.#definitions.term
+  }
+
   get users(): ReadonlyMap<string, User> {
     return this.#definitions.users
   }
@@ -221,8 +226,8 @@ export class Topology implements ShardTopology {
   }
 
   /** A node counts from now on. */
-  addNode(incarnation: number): Position {
-    return this.#journal.change({ kind: 'node', id: this.#journal.nextId(), incarnation }, true)
+  addNode(incarnation: number, name: string): Position {
+    return this.#journal.change({ kind: 'node', id: this.#journal.nextId(), incarnation, name }, true)
   }
 
   /** It counts no more; what it alone had has been removed. */

@@ -29,6 +29,8 @@ export interface ClusterTopologyCommands extends TopologyAuthority, ShardTopolog
   becomeOwner(log: Log & { listener: LogListener | null }): Promise<void>
   /** Makes no more changes, commits and closes the log. Then it is a follower once more, unless `mustRestart` was called. */
   stepDown(): Promise<void>
+  /** Give it to the `Topology` as `onFailed`. Calls `mustRestart` when changes were applied that are not in the log. */
+  logFailed(error: Error): void
   /** What is known of who owns the topology: for what is said to those who wait. */
   ownerChanged(owner: NodeIdentity | null): void
   /**
