@@ -1,6 +1,6 @@
 /**
  * What a message from one node to another costs: two processes, one link over loopback, messages of one size as fast as
- * the link takes them. Prints the processor time of each side per message, by the system's count of the whole process.
+ * the link takes them, in one direction and then in the other. Prints the processor time of each side per message, by the system's count of the whole process.
  *
  *     node dist/bench/links.js [bytes per message, default 1024] [messages, default 2000000] [messages per turn, default 64]
  */
@@ -19,6 +19,7 @@ interface Plan {
   readonly messageBytes: number
   readonly messages: number
   readonly messagesPerTurn: number
+  readonly isDialerSending: boolean
 }
 
 /** One side's share, in microseconds of processor time, and what came of it. */
@@ -30,8 +31,8 @@ interface Share {
 
 const clock = new SystemClock()
 
-/** The smaller name dials: the sending side. */
-const names = { sending: 'a', receiving: 'b' } as const
+/** The smaller name dials. */
+const names = { dialing: 'a', listening: 'b' } as const
 
 class Side {
   readonly links: Links
@@ -82,70 +83,84 @@ function shareSince(start: number, before: NodeJS.CpuUsage, messages: number): S
   return { cpuUs: user + system, seconds: (clock.monotonic() - start) / 1000, messages }
 }
 
-/** Receives: counts until all are there, then answers with its share. */
-async function receive(plan: Plan): Promise<void> {
-  const side = new Side(names.receiving, 2)
-  let count = 0
-  let start = 0
-  let before = process.cpuUsage()
-  const noted: ServiceHandler = {
-    up: () => {},
-    down: () => process.disconnect(),
-    drained: () => {},
-    message: (_peer, bytes, at, end) => {
-      if (count++ === 0) {
-        start = clock.monotonic()
-        before = process.cpuUsage()
-      }
-      if (end - at !== plan.messageBytes || bytes[at] !== 7) throw new Error('a message is not what was sent')
-      if (count === plan.messages) process.send?.(shareSince(start, before, count))
-    },
-  }
-  side.links.serve(services.shards, noted)
-  process.send?.(await side.start(names.sending, 1, 1))
+/** Counts until all are there. */
+function receive(side: Side, plan: Plan): Promise<Share> {
+  return new Promise((resolve) => {
+    let count = 0
+    let start = 0
+    let before = process.cpuUsage()
+    const handler: ServiceHandler = {
+      up: () => {},
+      down: () => {},
+      drained: () => {},
+      message: (_peer, bytes, at, end) => {
+        if (count++ === 0) {
+          start = clock.monotonic()
+          before = process.cpuUsage()
+        }
+        if (end - at !== plan.messageBytes || bytes[at] !== 7) throw new Error('a message is not what was sent')
+        if (count === plan.messages) resolve(shareSince(start, before, count))
+      },
+    }
+    side.links.serve(services.shards, handler)
+  })
 }
 
-/** Sends: so many in each turn, as long as the link is not congested. */
-function send(peer: Peer, plan: Plan, drained: { resume: () => void }, done: (share: Share) => void): void {
-  const message = new Uint8Array(plan.messageBytes).fill(7)
-  const start = clock.monotonic()
-  const before = process.cpuUsage()
-  let sent = 0
-  const turn = (): void => {
-    for (let count = 0; count < plan.messagesPerTurn && sent < plan.messages; count++, sent++) {
-      peer.send(services.shards, message, 0, message.length)
+/** Sends so many in each turn, as long as the link is not congested. */
+function send(side: Side, plan: Plan): Promise<Share> {
+  return new Promise((resolve) => {
+    const message = new Uint8Array(plan.messageBytes).fill(7)
+    let start = 0
+    let before = process.cpuUsage()
+    let sent = 0
+    const turn = (peer: Peer): void => {
+      for (let count = 0; count < plan.messagesPerTurn && sent < plan.messages; count++, sent++) {
+        peer.send(services.shards, message, 0, message.length)
+      }
+      if (sent === plan.messages) resolve(shareSince(start, before, sent))
+      else if (!peer.isCongested) clock.soon(() => turn(peer))
     }
-    if (sent === plan.messages) done(shareSince(start, before, sent))
-    else if (!peer.isCongested) clock.soon(turn)
-  }
-  drained.resume = turn
-  turn()
+    const up = (peer: Peer): void => {
+      start = clock.monotonic()
+      before = process.cpuUsage()
+      turn(peer)
+    }
+    side.links.serve(services.shards, { message: () => {}, up, down: () => {}, drained: turn })
+  })
+}
+
+/** The other process: it listens, and does what its parent does not. */
+async function child(plan: Plan): Promise<void> {
+  const side = new Side(names.listening, 2)
+  const share = plan.isDialerSending ? receive(side, plan) : send(side, plan)
+  process.send?.(await side.start(names.dialing, 1, 1))
+  process.send?.(await share)
+  process.once('disconnect', () => process.exit(0))
 }
 
 async function measure(plan: Plan): Promise<void> {
-  const child = fork(fileURLToPath(import.meta.url), [JSON.stringify(plan)])
-  const port = await new Promise<number>((resolve) => child.once('message', (message) => resolve(Number(message))))
-  const received = new Promise<Share>((resolve) => child.once('message', (message) => resolve(message as Share)))
-  const side = new Side(names.sending, 1)
-  const drained = { resume: (): void => {} }
-  const up = new Promise<Peer>((resolve) => {
-    const drain = (): void => drained.resume()
-    side.links.serve(services.shards, { message: () => {}, up: resolve, down: () => {}, drained: drain })
-  })
-  await side.start(names.receiving, 2, port)
-  const peer = await up
-  const sent = await new Promise<Share>((resolve) => send(peer, plan, drained, resolve))
-  print('sending', sent)
-  print('receiving', await received)
+  const other = fork(fileURLToPath(import.meta.url), [JSON.stringify(plan)])
+  const port = await new Promise<number>((resolve) => other.once('message', (message) => resolve(Number(message))))
+  const theirs = new Promise<Share>((resolve) => other.once('message', (message) => resolve(message as Share)))
+  const side = new Side(names.dialing, 1)
+  const ours = plan.isDialerSending ? send(side, plan) : receive(side, plan)
+  await side.start(names.listening, 2, port)
+  const [dialing, listening] = await Promise.all([ours, theirs])
+  print(`dialing, ${plan.isDialerSending ? 'sends' : 'receives'}`, dialing)
+  print(`listening, ${plan.isDialerSending ? 'receives' : 'sends'}`, listening)
+  other.disconnect()
   await side.links.close()
 }
 
 function print(side: string, { cpuUs, seconds, messages }: Share): void {
   const perMessage = (cpuUs / messages).toFixed(2)
   const rate = Math.round(messages / seconds).toLocaleString('en')
-  console.log(`${side.padEnd(10)} ${perMessage} µs of processor time per message, ${rate} messages/s`)
+  console.log(`${side.padEnd(20)} ${perMessage} µs of processor time per message, ${rate} messages/s`)
 }
 
 const [first = '1024', second = '2000000', third = '64'] = process.argv.slice(2)
-if (process.send !== undefined) await receive(JSON.parse(first) as Plan)
-else await measure({ messageBytes: Number(first), messages: Number(second), messagesPerTurn: Number(third) })
+if (process.send !== undefined) await child(JSON.parse(first) as Plan)
+else {
+  const plan = { messageBytes: Number(first), messages: Number(second), messagesPerTurn: Number(third) }
+  for (const isDialerSending of [true, false]) await measure({ ...plan, isDialerSending })
+}

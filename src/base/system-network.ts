@@ -67,7 +67,11 @@ export class SystemNetwork implements Network {
 
   connect(host: string, port: number, signal?: AbortSignal): Promise<Socket> {
     return new Promise((resolve, reject) => {
-      const socket = net.connect({ host, port, noDelay: true, allowHalfOpen: true })
+      let target: SystemSocket | null = null
+      const isShared = this.#mode === 'shared-buffer'
+      const onread = this.#onread((byteCount) => target?.received(byteCount))
+      const options = { host, port, noDelay: true, allowHalfOpen: true }
+      const socket = net.connect(isShared ? { ...options, onread } : options)
       const release = destroyOnAbort(socket, signal)
       const failed = (error: Error): void => {
         release()
@@ -78,9 +82,20 @@ export class SystemNetwork implements Network {
         release()
         socket.removeListener('error', failed)
         socket.pause()
-        resolve(new SystemSocket(socket, this.#block, true))
+        target = new SystemSocket(socket, this.#block, !isShared)
+        resolve(target)
       })
     })
+  }
+
+  /** Reads go to the shared buffer, behind its headroom. */
+  #onread(received: (byteCount: number) => void): HandleOptions['onread'] {
+    const buffer = this.#block.buffer.subarray(this.#block.start + headroomBytes, this.#block.end)
+    const callback = (byteCount: number): boolean => {
+      received(byteCount)
+      return true
+    }
+    return { buffer, callback }
   }
 
   /** Null when the peer has gone already. */
@@ -100,13 +115,7 @@ export class SystemNetwork implements Network {
       handle,
       allowHalfOpen: true,
       pauseOnCreate: true,
-      onread: {
-        buffer: this.#block.buffer.subarray(this.#block.start + headroomBytes, this.#block.end),
-        callback: (byteCount) => {
-          target?.received(byteCount)
-          return true
-        },
-      },
+      onread: this.#onread((byteCount) => target?.received(byteCount)),
     }
     const socket = new net.Socket(options)
     target = new SystemSocket(socket, this.#block, false)
