@@ -175,7 +175,7 @@ export class Migration {
       const { messageCount: after, consumerCount: consumers } = await channel.checkQueue(result.name)
       const [queue, move] =
         [...this.#moves].find(([one]) => one.vhost === result.vhost && one.name === result.name) ?? []
-      const counts = move === undefined ? {} : { moved: move.moved, delayed: move.delayed, left: queue?.waiting() ?? 0 }
+      const counts = move === undefined ? {} : { moved: move.moved, delayed: move.delayed, left: await leftOf(queue) }
       compared.push({ ...result, ...counts, after, consumers })
     }
     return compared
@@ -260,4 +260,8 @@ function byVhost(queues: readonly SourceQueue[]): Map<string, SourceQueue[]> {
     else others.push(queue)
   }
   return found
+}
+
+async function leftOf(queue: SourceQueue | undefined): Promise<number> {
+  return queue === undefined ? 0 : queue.waiting() + (await queue.delayed())
 }

@@ -32,11 +32,14 @@ export interface SourceQueue {
   readonly isStream: boolean
   /** Ready messages and those on their way, now. */
   waiting(): number
+  /** Messages that wait for their time, counted up to 1,000. */
+  delayed(): Promise<number>
 }
 
 /** Nobody has its password but this process; removed at the end, or by the next run. */
 const userPrefix = 'warren-migrate-'
 const stopMsMax = 5_000
+const delayedCountMax = 1_000
 /** A delayed message waits ten years at most. In milliseconds. */
 const horizonMs = 11 * 366 * 24 * 3_600_000
 
@@ -102,7 +105,7 @@ export class StoppedNode {
     this.#user = parts.user
     this.definitions = parts.definitions
     this.failed = parts.daemon.failed
-    this.queues = queuesOf(parts.broker, streamsIn(parts.definitions))
+    this.queues = queuesOf(parts.broker, parts.user.name, streamsIn(parts.definitions))
     const block = new Arena().takeForGood(readBufferBytes)
     let count = 0
     this.#driver = new AmqpClientDriver({
@@ -164,7 +167,8 @@ function streamsIn(definitions: object): ReadonlySet<string> {
   return new Set(streams.map(({ vhost, name }) => keyOf(vhost, name)))
 }
 
-function queuesOf({ topology }: Broker, streams: ReadonlySet<string>): SourceQueue[] {
+function queuesOf(broker: Broker, username: string, streams: ReadonlySet<string>): SourceQueue[] {
+  const { topology } = broker
   return [...topology.vhosts.values()].flatMap((vhost) =>
     [...vhost.queues.values()]
       .filter(({ isDurable, exclusiveOwner }) => isDurable && exclusiveOwner === null)
@@ -176,6 +180,23 @@ function queuesOf({ topology }: Broker, streams: ReadonlySet<string>): SourceQue
           const { ready, unacked } = topology.statusNow(queue)
           return ready + unacked
         },
+        delayed: () => delayedIn(broker, username, vhost.name, queue.name),
       })),
   )
+}
+
+function delayedIn(broker: Broker, username: string, vhost: string, queue: string): Promise<number> {
+  const session = broker.openSession({ username, tags: [] }, vhost)
+  const count = new Promise<number>((resolve, reject) => {
+    session.vhost.listScheduled(
+      session,
+      queue,
+      { after: 0, limit: delayedCountMax },
+      {
+        done: (messages) => resolve(messages.length),
+        failed: reject,
+      },
+    )
+  })
+  return count.finally(() => broker.closeSession(session, () => {}))
 }
