@@ -248,14 +248,14 @@ describe('warren bench', () => {
 
 describe('help and completion', { concurrency: 4 }, () => {
   const commands = ['publish', 'consume', 'get', 'queues', 'exchanges', 'bindings', 'connections', 'purge']
-  for (const name of [...commands, 'declare', 'delete', 'definitions', 'top', 'completion']) {
+  for (const name of [...commands, 'declare', 'delete', 'definitions', 'cluster', 'migrate', 'top', 'completion']) {
     it(`of ${name} has examples that its options allow`, async () => {
       const { code, stdout, stderr } = await runWarren([name, '--help'])
       assert.deepEqual({ code, stderr }, { code: 0, stderr: '' })
       assert.match(stdout, /^Usage: warren \w+ /)
       const [options = '', examples = ''] = stdout.split('\nExamples:\n')
       assert.match(examples, new RegExp(`warren ${name}`))
-      if (['declare', 'delete', 'definitions'].includes(name)) return
+      if (['declare', 'delete', 'definitions', 'cluster'].includes(name)) return
       const used = [...examples.matchAll(new RegExp(`^.*warren ${name} (.*)$`, 'gm'))].flatMap(
         ([, line = '']) => (line.split('|')[0] ?? '').match(/(?<= )--[a-z-]+/g) ?? [],
       )

@@ -22,6 +22,7 @@ export const importTable: Readonly<Record<string, readonly string[]>> = {
     'base',
     'broker',
     'log/log.ts',
+    'start-error.ts',
     'amqp/byte-writer.ts',
     'amqp/content-header.ts',
     'amqp/field-table.ts',
