@@ -2,8 +2,8 @@
  * A stream in memory behind `FrameStream`, for tests: one log's messages as a majority would hold them, and connections to it
  * that do what real ones were seen to do.
  *
- * Faults it can do, each with a chance per call: an append that is lost, stored late (after its sender gave up), stored twice
- * or answered as refused although it is stored; acknowledgements that are odd or do not come; servers without a leader for a
+ * Faults it can do, each with a chance per call: an append that is lost, stored late (after its sender gave up), stored twice,
+ * stored again long after, or answered as refused although it is stored; acknowledgements that are odd or do not come; servers without a leader for a
  * while; reads and states from a replica that lags behind; a follower that lags, repeats and begins anew. As a *liar* it
  * loses messages at its end that it had acknowledged. It does not do: messages that change, gaps, acknowledgements of what
  * is not stored.
@@ -27,6 +27,10 @@ export interface StreamFaults {
   readonly lost: number
   readonly late: number
   readonly doubled: number
+  /** Of a late or second copy: that it is stored whatever sequence it expects, as pipelining makes servers do. */
+  readonly unfenced: number
+  /** That a message of long ago is stored again. */
+  readonly ghost: number
   readonly refusedThoughStored: number
   readonly unanswered: number
   readonly odd: number
@@ -40,6 +44,8 @@ export const noFaults: StreamFaults = {
   lost: 0,
   late: 0,
   doubled: 0,
+  unfenced: 0,
+  ghost: 0,
   refusedThoughStored: 0,
   unanswered: 0,
   odd: 0,
@@ -53,6 +59,8 @@ export const manyFaults: StreamFaults = {
   lost: 0.03,
   late: 0.04,
   doubled: 0.04,
+  unfenced: 0.5,
+  ghost: 0.01,
   refusedThoughStored: 0.04,
   unanswered: 0.04,
   odd: 0.02,
@@ -79,8 +87,8 @@ export class StreamModel {
   bytesMax: number
   /** Nobody answers until then. */
   silentUntil = 0
-  appends = 0
-  purges = 0
+  /** Asked of it, or told by it, so far. */
+  calls = 0
   readonly #messages: StreamFrame[] = []
   #first = 1
   #bytes = 0
@@ -117,7 +125,6 @@ export class StreamModel {
 
   /** What the leader does with an append that reaches it. */
   offer(expectedLast: number, segment: SegmentPlace, bytes: Uint8Array): 'stored' | 'refused' | 'full' {
-    this.appends++
     if (expectedLast !== this.last) return 'refused'
     if (this.#bytes + bytes.byteLength + overheadBytes > this.bytesMax) return 'full'
     this.#messages.push({ sequence: this.last + 1, segment, bytes })
@@ -127,7 +134,6 @@ export class StreamModel {
   }
 
   purge(below: number): void {
-    this.purges++
     while (this.#first < below && this.#messages.length > 0) {
       const gone = this.#messages.shift()
       this.#bytes -= (gone?.bytes.byteLength ?? 0) + overheadBytes
@@ -145,6 +151,12 @@ export class StreamModel {
   /** Puts a message where it does not belong. */
   inject(segment: SegmentPlace, bytes: Uint8Array): void {
     this.offer(this.last, segment, bytes)
+  }
+
+  /** Stores some message again. */
+  haunt(): void {
+    const message = this.#messages[this.random.below(this.#messages.length)]
+    if (message !== undefined) this.inject(message.segment, message.bytes)
   }
 
   /** Loses its leader for a while. */
@@ -195,18 +207,24 @@ export class ModelConnection implements FrameStream {
   async append(expectedLast: number, segment: SegmentPlace, frame: Uint8Array): Promise<AppendOutcome> {
     const bytes = frame.slice()
     const offer = (): 'stored' | 'refused' | 'full' => this.#model.offer(expectedLast, segment, bytes)
+    const isFenced = !this.#happens('unfenced')
+    const again = (): void => {
+      if (isFenced) offer()
+      else this.#model.inject(segment, bytes)
+    }
     await this.#delay()
     if (this.#isSilent || this.#happens('lost')) return await this.#timeout()
     if (this.#happens('late')) {
-      this.#model.clock.after(this.#model.random.below(4 * appendTimeoutMs), offer)
+      this.#model.clock.after(this.#model.random.below(4 * appendTimeoutMs), again)
       return await this.#timeout()
     }
     const result = offer()
-    if (this.#happens('doubled')) this.#model.clock.after(this.#model.random.below(appendTimeoutMs), offer)
+    if (this.#happens('doubled')) this.#model.clock.after(this.#model.random.below(appendTimeoutMs), again)
+    if (this.#happens('ghost')) this.#model.haunt()
     if (this.#happens('unanswered')) return await this.#timeout()
     await this.#delay()
     if (this.#happens('refusedThoughStored')) return unknown('wrong last sequence')
-    if (this.#happens('odd')) return { kind: 'stored', sequence: this.#model.random.below(10) }
+    if (this.#happens('odd')) return { kind: 'stored', sequence: this.#model.random.below(expectedLast + 1) }
     if (result === 'stored') return { kind: 'stored', sequence: expectedLast + 1 }
     return result === 'full' ? unknown('maximum bytes exceeded', true) : unknown('wrong last sequence')
   }
@@ -268,6 +286,7 @@ export class ModelConnection implements FrameStream {
   }
 
   async #delay(): Promise<void> {
+    this.#model.calls++
     if (this.#faults.delayMs > 0) await this.#wait(this.#model.random.below(this.#faults.delayMs))
     else await new Promise<void>((resolve) => this.#model.clock.soon(resolve))
     if (this.#isCut) await new Promise<never>(() => {})
@@ -331,6 +350,7 @@ class ModelFollowing {
       const frame = this.#model.at(this.#next)
       if (frame === null) return
       this.#next++
+      this.#model.calls++
       await this.#listener.frame(frame)
       const isRepeated = this.#faults.doubled > 0 && random.next() < this.#faults.doubled
       if (isRepeated) this.#next = Math.max(this.#model.first, this.#next - random.below(3))

@@ -28,9 +28,6 @@ export interface LocalCopyOptions {
   readonly random: Random
 }
 
-/** Frames that follow one another are written together up to this, in bytes. */
-const gatherBytes = 1024 * 1024
-
 export class LocalCopy {
   readonly #options: LocalCopyOptions
   /** The same files, never synced. */
@@ -132,10 +129,11 @@ export class LocalCopy {
   async write({ segment, bytes }: StreamFrame, position: number): Promise<void> {
     if (segment.id !== this.#fileId) await this.#turnTo(segment)
     const offset = position - segment.base
+    // A frame stays within its page, so as much as a page is written together.
     const isNext = this.#gathered !== null && offset === this.#gatheredTo
-    if (!isNext || offset + bytes.byteLength - this.#gatheredFrom > gatherBytes) {
+    if (!isNext || offset + bytes.byteLength - this.#gatheredFrom > segment.pageBytes) {
       await this.flush()
-      this.#gathered ??= new Uint8Array(gatherBytes)
+      this.#gathered ??= new Uint8Array(segment.pageBytes)
       this.#gatheredFrom = offset
       this.#gatheredTo = offset
     }
