@@ -13,7 +13,7 @@ import { SimulatedCluster } from '../support/cluster/simulated-cluster.ts'
 import type { SimulatedNode } from '../support/cluster/simulated-node.ts'
 
 const seedsPerTest = 10
-const tests = 10
+const tests = 6
 const seedAsked = process.env['SEED']
 const sessionMs = 20_000
 const shards = 6

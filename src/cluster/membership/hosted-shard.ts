@@ -12,7 +12,7 @@
  */
 import type { Clock, Timer } from '../../base/clock.ts'
 import type { Logger } from '../../base/logger.ts'
-import type { Leases } from './leases.ts'
+import type { Blame, Leases } from './leases.ts'
 import type { OwnershipJournal } from './ownership-journal.ts'
 import type { HostLoss, ShardHost } from './shard-host.ts'
 
@@ -33,8 +33,10 @@ export interface Wish {
   readonly mayTake: boolean
   /** A shard that is open here and not wanted may be handed over now. */
   readonly mayMove: boolean
-  /** Another node could own it. */
+  /** Other nodes could own it … */
   readonly hasOthers: boolean
+  /** … one of which has not failed to open it. */
+  readonly hasFreshOthers: boolean
 }
 
 export interface HostedShardOptions {
@@ -49,8 +51,10 @@ export interface HostedShardOptions {
 
 const retryMsMin = 250
 const retryMsMax = 30_000
-/** Openings that fail before another node is asked. */
+/** Openings that fail before another node is asked … */
 const failuresMax = 3
+/** … and before one is asked again that could not open it either. */
+const lastFailuresMax = 8
 /** A shard that was open for so long did not fail to open. */
 const soundMs = 60_000
 /** After so long a node that could not open the shard is tried again. */
@@ -67,8 +71,6 @@ export class HostedShard {
   #failures = 0
   #retryAt = Number.NEGATIVE_INFINITY
   #retryTimer: Timer | null = null
-  /** Of a lease that is still in the store as ours, while we want it no more. */
-  #isAvoided = false
 
   constructor(options: HostedShardOptions) {
     this.host = options.host
@@ -131,7 +133,7 @@ export class HostedShard {
     journal.note(shard, epoch, loss)
     logger.warn({ shard, epoch, loss, reason }, `shard '${shard}' is not served here any more: ${reason}`)
     const wasSound = state.name === 'open' && clock.monotonic() - state.openedAt >= soundMs
-    this.#failed(wasSound ? 1 : this.#failures + 1)
+    this.#failed(wasSound ? 0 : this.#failures + 1)
   }
 
   /** The own session has not been renewed for half of its length, or has been again. */
@@ -158,11 +160,20 @@ export class HostedShard {
   #takeWhenDue(wish: Wish): void {
     if (!this.#isDue || this.#isHostBusy) return
     const { leases } = this.#options
-    // After repeated failure another node is asked, if the lease is ours to give.
-    if (this.#failures >= failuresMax && wish.hasOthers && leases.isOurs(this.host.shard)) {
-      this.#isAvoided = true
-      void this.#release(leases.find(this.host.shard).epoch)
-    } else void this.#take()
+    const { shard } = this.host
+    // The lease must be ours to give.
+    const blame = leases.isOurs(shard) ? this.#blame(wish) : null
+    if (blame === null) void this.#take()
+    else {
+      this.#failures = 0
+      void this.#release(leases.find(shard).epoch, blame)
+    }
+  }
+
+  /** After repeated failure another node is asked; null: not yet. */
+  #blame({ hasOthers, hasFreshOthers }: Wish): Blame | null {
+    if (this.#failures >= failuresMax && hasFreshOthers) return 'us too'
+    return this.#failures >= lastFailuresMax && hasOthers ? 'us alone' : null
   }
 
   get #isDue(): boolean {
@@ -239,17 +250,15 @@ export class HostedShard {
     }
   }
 
-  /** If it fails the lease still looks ours, and the next `act` tries again. */
-  async #release(epoch: number): Promise<void> {
+  /** If it fails the lease still looks ours, and the next `act` sees to it. */
+  async #release(epoch: number, blame: Blame = 'nobody'): Promise<void> {
     const { leases, logger, journal } = this.#options
     const { shard } = this.host
     const releasing: HostedState = { name: 'releasing' }
     this.#state = releasing
     try {
-      await leases.release(shard, epoch, this.#isAvoided)
+      await leases.release(shard, epoch, blame)
       journal.note(shard, epoch, 'released')
-      if (this.#isAvoided) this.#failures = 0
-      this.#isAvoided = false
     } catch (error) {
       logger.debug({ shard, epoch, error }, `releasing the lease of shard '${shard}' has no known outcome`)
     }
@@ -280,7 +289,7 @@ export class HostedShard {
 
   #failed(failures: number): void {
     this.#failures = failures
-    this.#retryAfter(Math.min(retryMsMax, retryMsMin * 2 ** (failures - 1)))
+    this.#retryAfter(Math.min(retryMsMax, retryMsMin * 2 ** Math.max(0, failures - 1)))
   }
 
   #retryAfter(ms: number): void {

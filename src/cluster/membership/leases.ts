@@ -10,6 +10,9 @@ import type { NodeIdentity } from '../node-identity.ts'
 import type { ClusterView, Seen } from './cluster-view.ts'
 import { decodeLease, encodeLease, isSameNode, type LeaseEntry, leaseKey } from './lease-entry.ts'
 
+/** Who could not open a shard that is freed: nobody; this node besides those before; or this one, and the others may try again. */
+export type Blame = 'nobody' | 'us too' | 'us alone'
+
 export class Leases {
   readonly #self: NodeIdentity
   readonly #coordination: Coordination
@@ -57,16 +60,16 @@ export class Leases {
   }
 
   /**
-   * Frees the lease if it is ours with this epoch. `isAvoided`: this incarnation could not open the shard. Rejects when
-   * the outcome is not known.
+   * Frees the lease if it is ours with this epoch. Rejects when the outcome is not known.
    */
-  async release(shard: string, epoch: number, isAvoided: boolean): Promise<void> {
+  async release(shard: string, epoch: number, blame: Blame): Promise<void> {
     const seen = await this.#read(shard)
     const { entry } = seen
     if (entry.epoch !== epoch || !isSameNode(entry.holder, this.#self)) return
-    const avoid = entry.avoid.filter((incarnation) => incarnation !== this.#self.incarnation)
-    if (isAvoided) avoid.push(this.#self.incarnation)
-    await this.#put(shard, seen, { holder: null, epoch, since: this.#clock.now(), avoid: this.#live(avoid) })
+    const { incarnation } = this.#self
+    const others = blame === 'us alone' ? [] : this.#live(entry.avoid).filter((other) => other !== incarnation)
+    const avoid = blame === 'nobody' ? others : [...others, incarnation]
+    await this.#put(shard, seen, { holder: null, epoch, since: this.#clock.now(), avoid })
   }
 
   /** Forgets who could not open the shard, which is ours with this epoch. Rejects when the outcome is not known. */

@@ -38,16 +38,21 @@ export interface OwnershipOptions {
 const movesAtOnceMax = 2
 /** What has no event of its own is looked at so often: nodes that have become settled, sessions seen to be over. */
 const tickMs = 250
+const settleMsDefault = 2_000
+const nobody: ReadonlySet<string> = new Set()
 const unplaced: Place = { owner: null, standby: null }
 
 export class Ownership implements MembersListener, ShardHostListener {
   readonly leases: Leases
   readonly #options: OwnershipOptions
   readonly #settled: SettledNodes
+  readonly #settleMs: number
   readonly #shards: ReadonlyMap<string, HostedShard>
   #places: ReadonlyMap<string, Place> = new Map()
   /** What `#places` was computed of. */
   #placedOf = ''
+  /** Names of those that can own data shards. */
+  #candidates: readonly string[] = []
   #isReady = false
   #isStopping = false
   #isEnded = false
@@ -56,10 +61,11 @@ export class Ownership implements MembersListener, ShardHostListener {
   #waiting: (() => void)[] = []
 
   constructor(options: OwnershipOptions) {
-    const { membership, coordination, clock, logger, hosts, settleMs = 2_000 } = options
+    const { membership, coordination, clock, logger, hosts, settleMs = settleMsDefault } = options
     this.#options = options
     this.leases = new Leases(membership.self, coordination, membership.view, clock)
     this.#settled = new SettledNodes(settleMs)
+    this.#settleMs = settleMs
     const journal = new OwnershipJournal(clock, membership, options.journal)
     const changed = () => this.#plan()
     const common = { leases: this.leases, journal, clock, logger, changed }
@@ -155,22 +161,37 @@ export class Ownership implements MembersListener, ShardHostListener {
   #act(): void {
     if (this.#isEnded) return
     this.#placeAll()
-    for (const [name, shard] of this.#shards) shard.act(this.#wishFor(name))
+    const isBeginning = this.#isBeginning()
+    for (const [name, shard] of this.#shards) shard.act(this.#wishFor(name, isBeginning))
     this.#tellDrained()
   }
 
-  #wishFor(shard: string): Wish {
+  #wishFor(shard: string, isBeginning: boolean): Wish {
     const { self, isCurrent } = this.#options.membership
     const { owner, standby } = this.place(shard)
+    const others = this.#candidates.filter((name) => name !== self.name)
+    const avoided = this.#avoidedBy(shard)
     const isLeaving = this.#isLeaving
     const role = isLeaving ? 'none' : owner === self.name ? 'owner' : standby === self.name ? 'standby' : 'none'
     return {
       role,
-      mayTake: isCurrent && (shard === topologyShard || (this.#isReady && this.#isTopologyOwned)),
+      mayTake: isCurrent && !isBeginning && (shard === topologyShard || (this.#isReady && this.#isTopologyOwned)),
       // A shard that nobody else is to own stays where it is.
       mayMove: isLeaving || (isCurrent && owner !== null && owner !== self.name && this.#moves < movesAtOnceMax),
-      hasOthers: standby !== null,
+      hasOthers: others.length > 0,
+      hasFreshOthers: others.some((name) => !avoided.has(name)),
     }
+  }
+
+  /**
+   * True while this node is new and there are others that are newer: when all nodes of a cluster are started, the first
+   * one does not take everything, to give most of it away a moment later.
+   */
+  #isBeginning(): boolean {
+    const { membership, clock } = this.#options
+    const now = clock.monotonic()
+    if (this.#settled.ageOf(membership.self, now) >= 2 * this.#settleMs) return false
+    return [...membership.sessions.values()].some((entry) => this.#settled.ageOf(entry, now) < this.#settleMs)
   }
 
   get #isLeaving(): boolean {
@@ -207,6 +228,7 @@ export class Ownership implements MembersListener, ShardHostListener {
     const of = JSON.stringify([settled, ready, [...avoid].map(([shard, names]) => [shard, [...names]])])
     if (of === this.#placedOf) return
     this.#placedOf = of
+    this.#candidates = ready
     const data = [...this.#shards.keys()].filter((shard) => shard !== topologyShard)
     const places = new Map(placeShards({ shards: data, nodes: ready, avoid }))
     const topology = placeShards({ shards: [topologyShard], nodes: settled, avoid })
@@ -218,15 +240,20 @@ export class Ownership implements MembersListener, ShardHostListener {
   #avoided(): Map<string, ReadonlySet<string>> {
     const avoided = new Map<string, ReadonlySet<string>>()
     for (const shard of this.#shards.keys()) {
-      const { avoid } = this.leases.find(shard)
-      if (avoid.length === 0) continue
-      const names = new Set<string>()
-      for (const [name, { incarnation }] of this.#options.membership.sessions) {
-        if (avoid.includes(incarnation)) names.add(name)
-      }
-      avoided.set(shard, names)
+      const names = this.#avoidedBy(shard)
+      if (names.size > 0) avoided.set(shard, names)
     }
     return avoided
+  }
+
+  #avoidedBy(shard: string): ReadonlySet<string> {
+    const { avoid } = this.leases.find(shard)
+    if (avoid.length === 0) return nobody
+    const names = new Set<string>()
+    for (const [name, { incarnation }] of this.#options.membership.sessions) {
+      if (avoid.includes(incarnation)) names.add(name)
+    }
+    return names
   }
 
   #tellDrained(): void {

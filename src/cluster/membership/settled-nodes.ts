@@ -32,6 +32,11 @@ export class SettledNodes {
     return now - at >= this.#settleMs * 2 ** Math.min(earlier, doublingsMax)
   }
 
+  /** For how long this node, which is live, has been so. */
+  ageOf({ name, incarnation }: NodeIdentity, now: number): number {
+    return now - this.#comingOf(name, incarnation, now).at
+  }
+
   #comingOf(name: string, incarnation: number, now: number): Coming {
     const known = this.#comings.get(name)
     if (known?.incarnation === incarnation) return known

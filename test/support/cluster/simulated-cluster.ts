@@ -47,6 +47,8 @@ export class SimulatedCluster {
       check()
     }
     world.advance(end - world.now())
+    await new Promise((resolve) => setImmediate(resolve))
+    check()
   }
 
   /** Names of the nodes that serve this shard. */
