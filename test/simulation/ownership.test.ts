@@ -57,7 +57,7 @@ class OwnershipRun {
     // The slowest clock and the fastest are at most a factor of 1.5 apart.
     this.cluster = new SimulatedCluster(names, shards, seed, {
       faults: troubled,
-      hostMsMax: 800,
+      hostMsMax: 3_000,
       rates: [0.85, 1, 1.25],
     })
     this.#random = this.cluster.parts.random
