@@ -17,6 +17,8 @@ import { ServedShard, type ShardWorld } from './served-shard.ts'
 export interface Placed extends ShardCommands, ShardPlacement {
   /** The lasting handle of a queue. */
   queueOf(definition: QueueDefinition): Queue
+  /** The queue is gone. Before the shard that is served here is told. */
+  drop(queue: Queue): void
 }
 
 export interface DataShardParts extends ShardWorld {
@@ -77,6 +79,7 @@ export class DataShard implements ShardHost {
 
   dropQueue(queue: Queue): void {
     this.#definitions.delete(queue.definition.id)
+    this.#parts.placed.drop(queue)
     this.#served?.drop(queue)
   }
 

@@ -30,6 +30,7 @@ export class NodeShard implements ShardQueues {
   }
 
   dropQueue(queue: Queue): void {
+    this.placed.drop(queue)
     this.#served?.drop(queue)
   }
 

@@ -63,6 +63,7 @@ type Part = 'shard' | 'streams'
 export class ServedShard implements ShardDirectory, LocalShard {
   readonly shard: Shard
   readonly epoch: number
+  readonly awaitsClaims: boolean
   readonly #streams: Streams
   /** The handles of what is served here, by the id of the queue. */
   readonly #queues = new Map<number, Queue>()
@@ -70,6 +71,7 @@ export class ServedShard implements ShardDirectory, LocalShard {
   private constructor(shard: Shard, options: ServedShardOptions, parts: Parts) {
     this.shard = shard
     this.epoch = options.epoch
+    this.awaitsClaims = options.awaitsClaims
     const { streamLogs, clock, upkeepClock, runQueue, logger, uncommittedBytesMax } = options
     this.#streams = new Streams({
       queues: shardDirectory(shard),
@@ -184,7 +186,10 @@ export class ServedShard implements ShardDirectory, LocalShard {
   }
 
   claim(queue: Queue, consumer: Consumer | null, first: number, last: number): Promise<number> {
-    return queue instanceof LocalQueue ? this.shard.claim(queue, consumer, first, last) : Promise.resolve(0)
+    if (queue instanceof LocalQueue) return this.shard.claim(queue, consumer, first, last)
+    // Nothing is taken out of a stream: what is held only counts for the consumer's credit.
+    if (consumer !== null) consumer.unacked += last - first + 1
+    return Promise.resolve(last - first + 1)
   }
 
   claimsMade(): void {

@@ -23,6 +23,7 @@ export const importTable: Readonly<Record<string, readonly string[]>> = {
     'broker',
     'log/log.ts',
     'start-error.ts',
+    'amqp/byte-reader.ts',
     'amqp/byte-writer.ts',
     'amqp/content-header.ts',
     'amqp/field-table.ts',

@@ -11,11 +11,14 @@ import type { BodyWriter, ConfirmSink, Consumer, Position, Queue } from '../../b
 import type { Origin, OriginProgress } from '../../broker/shard/origins.ts'
 import type { QueueDefinition } from '../../broker/topology/queue-definition.ts'
 import type { NodeIdentity } from '../node-identity.ts'
+import type { ShardLink } from './shard-link.ts'
 
 /** A shard that this node owns and has open: its queues, streams among them. */
 export interface LocalShard {
   /** Under which it is owned; grows with each owner. */
   readonly epoch: number
+  /** Clients may hold deliveries of an earlier owner. */
+  readonly awaitsClaims: boolean
   /** False once it has failed: what it then refuses or cancels says nothing of the queue. */
   readonly isServing: boolean
   /** Its own handle of a queue: a `LocalQueue`, or a stream's. */
@@ -66,6 +69,8 @@ export interface PlacedShardOptions {
   readonly clock: Clock
   readonly logger: Logger
   readonly limits: PlacedShardLimits
+  /** The ways to the other nodes; the shard is added to it. */
+  readonly link: ShardLink
   /** More (or again less) is held than is good: publishers should pause. */
   congestionChanged(isCongested: boolean): void
   /** How far this node has come with the topology: what was routed under it needs an owner that is as far. */

@@ -1,0 +1,264 @@
+/**
+ * A shard that is served here, as the other nodes see it: who is attached to it, and the time at its beginning in which
+ * all say what their clients hold.
+ *
+ *     claiming ──all live nodes have claimed, or 3 s passed──► serving
+ *
+ * While it is claiming nobody gets or publishes anything. Then consumers are registered, those that hold something first,
+ * so that a single active one stays it; what they hold is taken out of what is ready; and all begin at once.
+ */
+import type { ByteReader } from '../../amqp/byte-reader.ts'
+import { ByteWriter } from '../../amqp/byte-writer.ts'
+import type { Clock, Timer } from '../../base/clock.ts'
+import type { Logger } from '../../base/logger.ts'
+import type { Consumer, Position } from '../../broker/ports.ts'
+import { type Peer, services } from '../peers.ts'
+import { type EntryHost, EntryNode, writeAnswersHeader } from './entry-node.ts'
+import type { HeldSequences } from './held-sequences.ts'
+import { OriginState } from './origin-state.ts'
+import type { PlacedConsumer } from './placed-consumer.ts'
+import type { PlacedQueue } from './placed-queue.ts'
+import type { LocalShard, PlacedShardLimits } from './ports.ts'
+import { leaveAll, reconcile } from './reconcile.ts'
+import type { RemoteConsumer } from './remote-consumer.ts'
+import { Answer } from './wire.ts'
+
+/** What is claimed by clients of this node. */
+export interface OwnClaims {
+  readonly consumers: Iterable<PlacedConsumer>
+  /** Calls back for each run that clients hold; null: taken by `get`. */
+  eachClaim(visit: (queue: PlacedQueue, consumer: PlacedConsumer | null, first: number, last: number) => void): void
+}
+
+export interface ShardServiceOptions {
+  readonly shardId: number
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly limits: PlacedShardLimits
+  readonly local: LocalShard
+  /** Incarnations of the other nodes that are alive. */
+  readonly others: Iterable<number>
+  readonly own: OwnClaims
+  isCurrent(): boolean
+  nextHolder(): number
+  queueOf(id: number): PlacedQueue | null
+  topologyPosition(): Position
+  /** All claims are made. */
+  serving(): void
+}
+
+export class ShardService implements EntryHost {
+  readonly shardId: number
+  readonly clock: Clock
+  readonly local: LocalShard
+  readonly #options: ShardServiceOptions
+  readonly #nodes = new Map<number, EntryNode>()
+  readonly #origins = new Map<number, OriginState>()
+  /** Nodes whose claims are waited for. */
+  readonly #awaited: Set<number>
+  #state: 'claiming' | 'taking' | 'serving' | 'over' = 'claiming'
+  readonly #timer: Timer
+
+  constructor(options: ShardServiceOptions) {
+    this.#options = options
+    this.shardId = options.shardId
+    this.clock = options.clock
+    this.local = options.local
+    this.#awaited = new Set(options.others)
+    this.#timer = options.clock.after(options.limits.claimsMsMax, () => this.#claimsOver())
+    options.clock.soon(() => this.#lookAtClaims())
+  }
+
+  get isServing(): boolean {
+    return this.#state === 'serving' && this.#options.isCurrent()
+  }
+
+  nextHolder(): number {
+    return this.#options.nextHolder()
+  }
+
+  queueOf(id: number): PlacedQueue | null {
+    return this.#options.queueOf(id)
+  }
+
+  topologyPosition(): Position {
+    return this.#options.topologyPosition()
+  }
+
+  // ---------------------------------------------------------------- claims
+
+  attached(node: EntryNode): void {
+    if (this.#state === 'serving') void this.#attachLate(node)
+    this.#awaited.delete(node.peer.incarnation)
+    this.#lookAtClaims()
+  }
+
+  #lookAtClaims(): void {
+    if (this.#state === 'claiming' && this.#awaited.size === 0) this.#take()
+  }
+
+  #claimsOver(): void {
+    if (this.#state !== 'claiming') return
+    const nodes = [...this.#awaited]
+    const { logger, shardId } = this.#options
+    logger.warn({ shard: shardId, incarnations: nodes }, 'nodes have not said in time what their clients hold')
+    this.#take()
+  }
+
+  #take(): void {
+    this.#state = 'taking'
+    this.#timer.cancel()
+    this.#takeClaims().catch((error: unknown) => {
+      if (this.#isOver()) return
+      this.#options.logger.error({ error, shard: this.shardId }, 'what clients hold could not be found again')
+      this.#serve()
+    })
+  }
+
+  async #takeClaims(): Promise<void> {
+    const holding = new Set<Consumer>()
+    const claims: [PlacedQueue, Consumer | null, number, number][] = []
+    this.#options.own.eachClaim((...claim) => claims.push(claim))
+    const nodes = [...this.#nodes.values()].filter((node) => node.isAttached)
+    for (const node of nodes) {
+      node.makeConsumers()
+      for (const { queue, consumer, first, last } of node.takeClaims()) {
+        claims.push([queue, consumer, first, last])
+        addRange(consumer?.held ?? node.heldByGets(queue), first, last)
+      }
+    }
+    for (const [, consumer] of claims) if (consumer !== null) holding.add(consumer)
+    const all: (PlacedConsumer | RemoteConsumer)[] = [...this.#options.own.consumers]
+    for (const node of nodes) all.push(...node.consumers.values())
+    const consumers = all.filter(({ placed }) => !placed.isDropped)
+    for (const consumer of consumers) consumer.queue = consumer.placed.handleIn(this.local)
+    for (const consumer of consumers) if (holding.has(consumer)) consumer.register()
+    for (const consumer of consumers) if (!holding.has(consumer)) consumer.register()
+    for (const [queue, consumer, first, last] of claims) {
+      if (queue.isDropped) continue
+      await this.local.claim(queue.handleIn(this.local), consumer, first, last)
+      if (this.#isOver()) return
+    }
+    this.#serve()
+  }
+
+  #serve(): void {
+    this.#state = 'serving'
+    this.local.claimsMade()
+    this.#options.serving()
+    for (const node of this.#nodes.values()) {
+      if (!node.isAttached) continue
+      // One may have come while claims were taken.
+      if (!node.isTakenIn) void this.#attachLate(node)
+      else this.#begin(node)
+    }
+  }
+
+  /** A node that comes when the shard serves already: again, after its link was cut, or too late. */
+  async #attachLate(node: EntryNode): Promise<void> {
+    try {
+      await reconcile(this.local, node)
+    } catch (error) {
+      this.#options.logger.error({ error, shard: this.shardId }, 'what clients hold could not be found again')
+    }
+    if (this.#isOver() || node.isOver) return
+    this.#begin(node)
+  }
+
+  #begin(node: EntryNode): void {
+    for (const consumer of node.consumers.values()) consumer.activate()
+    node.begin()
+  }
+
+  #isOver(): boolean {
+    return this.#state === 'over'
+  }
+
+  // ---------------------------------------------------------------- messages
+
+  /** A message of another node; the reader stands behind the number of the attachment. */
+  message(peer: Peer, attachment: number, reader: ByteReader): void {
+    const node = this.#nodeFor(peer, attachment)
+    if (node === null) return
+    const topologyPosition = reader.uint64()
+    const below = reader.uint64()
+    const durableBelow = reader.uint64()
+    node.origin.told(below)
+    this.local.originTold(peer.incarnation, durableBelow)
+    node.message(reader.buffer, reader.position, reader.end, topologyPosition)
+  }
+
+  /** Null: it belongs to an attachment that is over. */
+  #nodeFor(peer: Peer, attachment: number): EntryNode | null {
+    const known = this.#nodes.get(peer.incarnation)
+    if (known !== undefined && known.number >= attachment)
+      return known.number > attachment || known.isOver || known.peer !== peer ? null : known
+    const node = new EntryNode(this, peer, attachment, this.#originOf(peer.incarnation))
+    known?.end()
+    // What the last attachment left is compared with what this one claims.
+    node.previous = known === undefined || known.isTakenIn ? (known ?? null) : known.previous
+    this.#nodes.set(peer.incarnation, node)
+    return node
+  }
+
+  #originOf(incarnation: number): OriginState {
+    const origin = this.#origins.get(incarnation) ?? new OriginState(incarnation)
+    this.#origins.set(incarnation, origin)
+    return origin
+  }
+
+  piece(peer: Peer, attachment: number, place: { body: number; index: number }, bytes: Uint8Array): void {
+    const node = this.#nodes.get(peer.incarnation)
+    if (node?.peer === peer && node.number === attachment && !node.isOver) node.piece(place.body, place.index, bytes)
+  }
+
+  down(peer: Peer): void {
+    const node = this.#nodes.get(peer.incarnation)
+    if (node?.peer === peer) node.end()
+  }
+
+  drained(peer: Peer): void {
+    const node = this.#nodes.get(peer.incarnation)
+    if (node?.peer === peer) node.drained()
+  }
+
+  /** The process is gone: what its clients held is given to others. */
+  gone(incarnation: number): void {
+    const node = this.#nodes.get(incarnation)
+    this.#nodes.delete(incarnation)
+    this.#origins.delete(incarnation)
+    this.#awaited.delete(incarnation)
+    if (node !== undefined) {
+      node.end()
+      leaveAll(this.local, node.isTakenIn ? node : (node.previous ?? node))
+    }
+    this.#lookAtClaims()
+  }
+
+  /** Commands may have waited for the topology, or until this node is current. */
+  goOn(): void {
+    for (const node of this.#nodes.values()) {
+      if (!node.isOver) node.goOn()
+      node.drained()
+    }
+  }
+
+  /** The shard is served here no longer: those that are attached look for the next owner. */
+  end(): void {
+    this.#state = 'over'
+    this.#timer.cancel()
+    for (const node of this.#nodes.values()) node.refuse()
+  }
+}
+
+function addRange(held: HeldSequences, first: number, last: number): void {
+  for (let sequence = first; sequence <= last; sequence++) held.add(sequence)
+}
+
+/** Tells a node that it asks the wrong one. */
+export function refuseMessage(peer: Peer, shardId: number, epoch: number, attachment: number): void {
+  const writer = new ByteWriter(32)
+  writeAnswersHeader(writer, shardId, epoch, attachment)
+  writer.uint8(Answer.notOwner)
+  peer.send(services.shards, writer.buffer, 0, writer.length)
+}
