@@ -59,6 +59,8 @@ export class Links implements Peers, LinkOwner, DialerOwner, MembersListener {
   readonly #refusals: RefusalLog
   readonly #links = new Map<string, Link>()
   readonly #dialers = new Map<string, MemberDialer>()
+  /** The last incarnation of each name that was proved gone: said once, however often it is proved. */
+  readonly #provedDead = new Map<string, number>()
   readonly #handshakes = new Set<HandshakeSocket>()
   readonly #handshakesOf = new Map<string, number>()
   /** Links whose socket is not gone yet. */
@@ -253,7 +255,10 @@ export class Links implements Peers, LinkOwner, DialerOwner, MembersListener {
 
   provedDead(member: Member, how: string): void {
     const { name, incarnation } = member
-    this.#options.logger.warn({ node: name, incarnation }, `node '${name}' is gone: ${how}`)
+    if (this.#provedDead.get(name) !== incarnation) {
+      this.#provedDead.set(name, incarnation)
+      this.#options.logger.warn({ node: name, incarnation }, `node '${name}' is gone: ${how}`)
+    }
     this.#links.get(name)?.cut(how)
     this.#options.members.provedDead(name, incarnation)
   }

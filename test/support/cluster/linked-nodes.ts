@@ -92,14 +92,22 @@ export class NotedLog implements Logger {
   debug(): void {}
   info = (_fields: unknown, message: string): void => void this.lines.push(message)
   warn = (_fields: unknown, message: string): void => void this.lines.push(message)
-  error = (_fields: unknown, message: string): void => void this.lines.push(message)
+  /** What our own code has thrown, assertions of noted services among it. Tests that mean it take it out. */
+  readonly mistakes: unknown[] = []
+  error = (fields: Readonly<Record<string, unknown>>, message: string): void => {
+    this.lines.push(message)
+    this.mistakes.push(fields['error'])
+  }
 
   count(pattern: RegExp): number {
     return this.lines.filter((line) => pattern.test(line)).length
   }
 }
 
-/** A network whose wires can be taken down: then nothing arrives and nobody is told. */
+/**
+ * A network whose wires can be taken down: then nothing arrives and nobody is told. A connection on which something was
+ * lost stays silent in that direction: what is lost of a stream is its end, never a piece in the middle.
+ */
 export class FrailNetwork implements Network {
   readonly #network: Network
   /** Nothing gets through, in either direction, as long as it is set. */
@@ -129,30 +137,47 @@ export class FrailNetwork implements Network {
   }
 
   #frail(socket: Socket): Socket {
+    let isDeaf = false
+    let isMute = false
+    let opened: SocketReader | null = null
     const frail: Socket = {
       remoteAddress: socket.remoteAddress,
       remotePort: socket.remotePort,
       localAddress: socket.localAddress,
       localPort: socket.localPort,
-      open: (reader: SocketReader) =>
+      open: (reader: SocketReader) => {
+        opened = reader
         socket.open({
           data: (buffer, start, end) => {
-            if (!this.isSilent) reader.data(buffer, start, end)
+            isDeaf ||= this.isSilent
+            if (!isDeaf) reader.data(buffer, start, end)
           },
           ended: () => {
-            if (!this.isSilent) reader.ended()
+            isDeaf ||= this.isSilent
+            if (!isDeaf) reader.ended()
           },
-          closed: (error) => reader.closed(error),
-        }),
+          closed: (error) => opened?.closed(error),
+        })
+      },
       pause: () => socket.pause(),
       resume: () => socket.resume(),
       write: (bytes, written) => {
         this.writes++
-        if (this.isSilent) setImmediate(() => written(null))
+        isMute ||= this.isSilent
+        if (isMute) setImmediate(() => written(null))
         else socket.write(bytes, written)
       },
       end: () => socket.end(),
-      destroy: () => socket.destroy(),
+      // Where nothing gets through, the other end is not told that this one has gone.
+      destroy: () => {
+        isDeaf ||= this.isSilent
+        if (!isDeaf) socket.destroy()
+        else {
+          const reader = opened
+          opened = null
+          setImmediate(() => reader?.closed(null))
+        }
+      },
     }
     this.sockets.push(socket)
     return frail
@@ -278,5 +303,6 @@ export class LinkWorld {
     const closing = Promise.all(this.#nodes.map((node) => node.links.close()))
     await this.pass(1_100)
     await closing
+    for (const { log } of this.#nodes) assert.deepEqual(log.mistakes, [])
   }
 }

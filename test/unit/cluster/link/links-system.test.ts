@@ -19,7 +19,8 @@ const clock = new SystemClock()
 const nodes: LinkedNode[] = []
 
 afterEach(async () => {
-  await Promise.all(nodes.splice(0).map((node) => node.links.close()))
+  await Promise.all(nodes.map((node) => node.links.close()))
+  for (const { log } of nodes.splice(0)) assert.deepEqual(log.mistakes, [])
 })
 
 async function start(

@@ -28,6 +28,7 @@ beforeEach(async () => {
 
 afterEach(async () => {
   await Promise.all([a.node.links.close(), b.node.links.close(), world.pass(1_100)])
+  assert.deepEqual([...a.node.log.mistakes, ...b.node.log.mistakes], [])
 })
 
 async function asker(name: string, incarnation: number): Promise<Asker> {
