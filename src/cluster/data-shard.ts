@@ -3,29 +3,23 @@
  * Whoever uses the shard holds its lasting face, the placed shard, and is told through it who serves.
  */
 import type { Timer } from '../base/clock.ts'
-import type { Queue, QueueStatus, ShardCommands, ShardTopology } from '../broker/ports.ts'
+import type { Queue, QueueStatus, ShardTopology } from '../broker/ports.ts'
 import type { ShardOptions } from '../broker/shard/shard-options.ts'
 import type { StreamLogs } from '../broker/stream/streams.ts'
 import type { QueueDefinition } from '../broker/topology/queue-definition.ts'
 import type { FrameMark, Replica, ReplicaListener, ReplicatedLog } from '../log/jetstream/replica.ts'
+import type { ShardQueues } from './cluster-shards.ts'
 import type { LogMark } from './membership/log-mark.ts'
 import type { ShardHost, ShardHostListener } from './membership/shard-host.ts'
-import type { ShardPlacement } from './placed-shard/ports.ts'
+import type { PlacedShard } from './placed-shard/placed-shard.ts'
 import { ServedShard, type ShardWorld } from './served-shard.ts'
-
-/** The lasting face of a shard. */
-export interface Placed extends ShardCommands, ShardPlacement {
-  /** The lasting handle of a queue. */
-  queueOf(definition: QueueDefinition): Queue
-  /** The queue is gone. Before the shard that is served here is told. */
-  drop(queue: Queue): void
-}
 
 export interface DataShardParts extends ShardWorld {
   readonly shardId: number
   /** Of its log and its lease. */
   readonly name: string
-  readonly placed: Placed
+  /** The lasting face of the shard on this node. */
+  readonly placed: PlacedShard
   readonly topology: ShardTopology
   readonly listener: ShardHostListener
   openReplica(listener: ReplicaListener): Promise<Replica>
@@ -52,7 +46,7 @@ type State =
   | { readonly kind: 'serving'; readonly log: ReplicatedLog; readonly served: ServedShard }
   | { readonly kind: 'closing' }
 
-export class DataShard implements ShardHost {
+export class DataShard implements ShardHost, ShardQueues {
   readonly shard: string
   readonly #parts: DataShardParts
   readonly #definitions = new Map<number, QueueDefinition>()
@@ -74,7 +68,7 @@ export class DataShard implements ShardHost {
   addQueue(definition: QueueDefinition): Queue {
     this.#definitions.set(definition.id, definition)
     this.#served?.open(definition)
-    return this.#parts.placed.queueOf(definition)
+    return this.#parts.placed.open(definition)
   }
 
   dropQueue(queue: Queue): void {
@@ -104,6 +98,10 @@ export class DataShard implements ShardHost {
   }
 
   // ---------------------------------------------------------------- what is told of it
+
+  get placed(): PlacedShard {
+    return this.#parts.placed
+  }
 
   get isServing(): boolean {
     return this.#state.kind === 'serving'
@@ -202,7 +200,7 @@ export class DataShard implements ShardHost {
       }
       served.hasOnly(this.#definitions)
       this.#state = { kind: 'serving', log, served }
-      this.#parts.placed.servedHere(served)
+      this.#parts.placed.servedHere(served.local)
     } catch (error) {
       await this.#letGo(state, error)
       throw error

@@ -5,28 +5,28 @@
 import type { Queue, QueueStatus } from '../broker/ports.ts'
 import type { QueueDefinition } from '../broker/topology/queue-definition.ts'
 import type { ShardQueues } from './cluster-shards.ts'
-import type { Placed } from './data-shard.ts'
+import type { PlacedShard } from './placed-shard/placed-shard.ts'
 import { ServedShard, type ServedShardOptions } from './served-shard.ts'
 
 const nobody: QueueStatus = { ready: 0, unacked: 0, consumers: 0 }
 
 export class NodeShard implements ShardQueues {
-  readonly placed: Placed
+  readonly placed: PlacedShard
   #served: ServedShard | null = null
 
-  constructor(placed: Placed) {
+  constructor(placed: PlacedShard) {
     this.placed = placed
   }
 
   /** On the node whose shard it is. There is no queue yet. */
   async serve(options: ServedShardOptions): Promise<void> {
     this.#served = await ServedShard.open(options)
-    this.placed.servedHere(this.#served)
+    this.placed.servedHere(this.#served.local)
   }
 
   addQueue(definition: QueueDefinition): Queue {
     this.#served?.open(definition)
-    return this.placed.queueOf(definition)
+    return this.placed.open(definition)
   }
 
   dropQueue(queue: Queue): void {

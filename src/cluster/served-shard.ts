@@ -8,23 +8,14 @@ import type { Clock } from '../base/clock.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Random } from '../base/random.ts'
 import type { RunQueue } from '../base/run-queue.ts'
-import type { Message } from '../broker/message.ts'
-import type {
-  BodyWriter,
-  ConfirmSink,
-  Consumer,
-  Queue,
-  QueueStatus,
-  ShardDirectory,
-  ShardTopology,
-} from '../broker/ports.ts'
+import type { Queue, QueueStatus, ShardDirectory, ShardTopology } from '../broker/ports.ts'
 import { LocalQueue } from '../broker/queue/local-queue.ts'
-import type { Origin, OriginProgress } from '../broker/shard/origins.ts'
 import { Shard } from '../broker/shard/shard.ts'
 import type { ShardOptions } from '../broker/shard/shard-options.ts'
 import { type StreamLogs, Streams } from '../broker/stream/streams.ts'
 import { isStream } from '../broker/topology/queue-arguments.ts'
 import type { QueueDefinition } from '../broker/topology/queue-definition.ts'
+import { localShard } from './placed-shard/local-shard.ts'
 import type { LocalShard } from './placed-shard/ports.ts'
 
 /** What every shard of a node is given. */
@@ -60,18 +51,23 @@ export interface ServedShardOptions extends ShardWorld {
 
 type Part = 'shard' | 'streams'
 
-export class ServedShard implements ShardDirectory, LocalShard {
+export class ServedShard implements ShardDirectory {
   readonly shard: Shard
-  readonly epoch: number
-  readonly awaitsClaims: boolean
+  /** As the placed shard uses it. */
+  readonly local: LocalShard
   readonly #streams: Streams
   /** The handles of what is served here, by the id of the queue. */
   readonly #queues = new Map<number, Queue>()
 
   private constructor(shard: Shard, options: ServedShardOptions, parts: Parts) {
     this.shard = shard
-    this.epoch = options.epoch
-    this.awaitsClaims = options.awaitsClaims
+    const { epoch, awaitsClaims } = options
+    this.local = localShard({
+      shard,
+      epoch,
+      isNew: !awaitsClaims,
+      streamOf: (definition) => this.#handleOf(definition),
+    })
     const { streamLogs, clock, upkeepClock, runQueue, logger, uncommittedBytesMax } = options
     this.#streams = new Streams({
       queues: shardDirectory(shard),
@@ -122,7 +118,7 @@ export class ServedShard implements ShardDirectory, LocalShard {
     return queue
   }
 
-  handleOf(definition: QueueDefinition): Queue {
+  #handleOf(definition: QueueDefinition): Queue {
     const queue = this.#queues.get(definition.id)
     assert(queue !== undefined, 'a queue that exists has its handle where it is served')
     return queue
@@ -154,50 +150,6 @@ export class ServedShard implements ShardDirectory, LocalShard {
   redeclared({ definition }: Queue): void {
     const queue = this.#queues.get(definition.id)
     if (queue !== undefined) this.#streams.redeclared(queue)
-  }
-
-  // ---------------------------------------------------------------- what other nodes do here, and an earlier owner did
-
-  get isServing(): boolean {
-    return this.shard.isServing
-  }
-
-  openBody(isPersistent: boolean, bodyBytes: number): BodyWriter {
-    return this.shard.openBody(isPersistent, bodyBytes)
-  }
-
-  publishFrom(
-    origin: Origin,
-    message: Message,
-    queues: readonly Queue[],
-    count: number,
-    confirms: ConfirmSink | null,
-    sequence: number,
-  ): void {
-    this.shard.publishFrom(origin, message, queues, count, confirms, sequence)
-  }
-
-  originProgress(incarnation: number): OriginProgress {
-    return this.shard.origins.of(incarnation)
-  }
-
-  originTold(incarnation: number, below: number): void {
-    this.shard.origins.told(incarnation, below)
-  }
-
-  claim(queue: Queue, consumer: Consumer | null, first: number, last: number): Promise<number> {
-    if (queue instanceof LocalQueue) return this.shard.claim(queue, consumer, first, last)
-    // Nothing is taken out of a stream: what is held only counts for the consumer's credit.
-    if (consumer !== null) consumer.unacked += last - first + 1
-    return Promise.resolve(last - first + 1)
-  }
-
-  claimsMade(): void {
-    this.shard.claimsMade()
-  }
-
-  whenCommitted(done: () => void): void {
-    this.shard.whenCommitted(done)
   }
 
   // ---------------------------------------------------------------- upkeep

@@ -88,7 +88,7 @@ export class Owner {
       logger,
       limits,
       local,
-      others: local.awaitsClaims ? link.otherNodes() : [],
+      others: local.isNew ? [] : link.otherNodes(),
       own: {
         consumers: this.#members(),
         eachClaim: (visit) => {

@@ -111,7 +111,7 @@ export class PlacedShard implements ShardCommands, ShardPlacement, PlacedConsume
   // ---------------------------------------------------------------- queues
 
   /** The handle of a queue of this shard, the same for as long as the queue exists. */
-  queueOf(definition: QueueDefinition): PlacedQueue {
+  open(definition: QueueDefinition): PlacedQueue {
     let queue = this.#queues.get(definition.id)
     if (queue !== undefined) return queue
     if (isStream(definition)) {

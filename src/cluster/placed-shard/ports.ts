@@ -17,8 +17,8 @@ import type { ShardLink } from './shard-link.ts'
 export interface LocalShard {
   /** Under which it is owned; grows with each owner. */
   readonly epoch: number
-  /** Clients may hold deliveries of an earlier owner. */
-  readonly awaitsClaims: boolean
+  /** Nothing was ever delivered from it: nobody has anything to claim. */
+  readonly isNew: boolean
   /** False once it has failed: what it then refuses or cancels says nothing of the queue. */
   readonly isServing: boolean
   /** Its own handle of a queue: a `LocalQueue`, or a stream's. */

@@ -150,7 +150,7 @@ export class PlacedNode {
       congestionChanged: (isCongested) => this.congestion.push(isCongested),
       topologyPosition: () => this.topologyPosition,
     })
-    for (const definition of cluster.definitions) this.#queues.set(definition.name, this.shard.queueOf(definition))
+    for (const definition of cluster.definitions) this.#queues.set(definition.name, this.shard.open(definition))
   }
 
   async open(epoch: number): Promise<void> {
@@ -175,7 +175,7 @@ export class PlacedNode {
       roomChanged: () => {},
       failed: () => this.shard.servedByNobody(),
     })
-    this.shard.servedHere(this.local)
+    this.shard.servedHere(this.local.local)
   }
 
   /** In good order: what is in the log outlives it. */

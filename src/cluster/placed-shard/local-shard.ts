@@ -1,0 +1,40 @@
+/** A shard that is open here, with the streams of its queues, as a placed shard uses it. */
+import type { Queue } from '../../broker/ports.ts'
+import type { Shard } from '../../broker/shard/shard.ts'
+import { isStream } from '../../broker/topology/queue-arguments.ts'
+import type { QueueDefinition } from '../../broker/topology/queue-definition.ts'
+import type { LocalShard } from './ports.ts'
+
+export interface LocalShardParts {
+  /** Opened with `awaitsClaims`, unless it is new. */
+  readonly shard: Shard
+  readonly epoch: number
+  /** Nothing was ever delivered from it, as from the shard of a node's own queues when it starts. */
+  readonly isNew: boolean
+  /** The handle of a queue of type stream. */
+  streamOf(definition: QueueDefinition): Queue
+}
+
+export function localShard({ shard, epoch, isNew, streamOf }: LocalShardParts): LocalShard {
+  return {
+    epoch,
+    isNew,
+    get isServing() {
+      return shard.isServing
+    },
+    handleOf: (definition) => (isStream(definition) ? streamOf(definition) : shard.queueOf(definition)),
+    openBody: (isPersistent, bodyBytes) => shard.openBody(isPersistent, bodyBytes),
+    publishFrom: (origin, message, queues, count, confirms, sequence) =>
+      shard.publishFrom(origin, message, queues, count, confirms, sequence),
+    originProgress: (incarnation) => shard.origins.of(incarnation),
+    originTold: (incarnation, below) => shard.origins.told(incarnation, below),
+    claim: async (queue, consumer, first, last) => {
+      if (!isStream(queue.definition)) return await shard.claim(queue, consumer, first, last)
+      // Nothing is taken out of a stream: what is held only counts for the consumer's credit.
+      if (consumer !== null) consumer.unacked += last - first + 1
+      return last - first + 1
+    },
+    claimsMade: () => shard.claimsMade(),
+    whenCommitted: (done) => shard.whenCommitted(done),
+  }
+}
