@@ -7,7 +7,7 @@
  *
  * When a node ends by itself, it stays away and is named: that is what a cluster bears. `kill -9` one and see.
  */
-import { spawn, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -22,6 +22,8 @@ const portsPerLink = 3
 /** How long all of them may take to come up, and to go. */
 const startMsMax = 120_000
 const stopMsMax = 60_000
+/** From SIGTERM to SIGKILL, should this program end without a word. */
+const orphanMsMax = 45_000
 
 await main(process.argv.slice(2))
 
@@ -31,12 +33,16 @@ async function main(args) {
   const folder = data ?? mkdtempSync(join(tmpdir(), 'warren-cluster-'))
   const nodes = await plan(folder, hasFreePorts)
   const peers = nodes.map(({ name, linkPort }) => `${name}=127.0.0.1:${linkPort}`).join(',')
-  const running = nodes.map((node) => start(node, peers))
+  const { SystemChildProcesses } = await import(
+    new URL('../dist/src/base/system-child-processes.js', import.meta.url).href
+  )
+  const processes = new SystemChildProcesses()
+  const running = nodes.map((node) => start(processes, node, peers))
   const stop = stopper(running, data === null ? folder : null)
   process.on('SIGINT', () => stop(0))
   process.on('SIGTERM', () => stop(0))
-  for (const { child, node } of running) {
-    child.once('exit', (code, signal) => {
+  for (const { ended, node } of running) {
+    void ended.then(({ code, signal }) => {
       if (!stop.isStopping) console.error(`${node.name} has ended (${signal ?? `exit code ${code}`})`)
       if (running.every((one) => one.hasEnded)) void stop(1)
     })
@@ -78,27 +84,32 @@ async function plan(folder, hasFreePorts) {
   return nodes
 }
 
-function start(node, peers) {
+function start(processes, node, peers) {
   const { name, data, port, httpPort } = node
   const options = { 'node-name': name, peers, data, host: '127.0.0.1', port, 'http-port': httpPort }
   const args = Object.entries(options).flatMap(([option, value]) => [`--${option}`, String(value)])
-  // A group of its own: a Ctrl-C is for this program, which then stops them in order.
-  const child = spawn(process.execPath, ['--single-threaded-gc', warren, 'serve', ...args], {
-    detached: true,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  const running = { node, child, hasEnded: false, listening: null }
-  child.once('exit', () => {
-    running.hasEnded = true
-  })
-  running.listening = new Promise((done) => {
-    child.stdout.setEncoding('utf8').on('data', (text) => {
-      process.stdout.write(text.replaceAll(/^(?=.)/gm, `${name}: `))
-      if (/listens on amqp:/.test(text)) done()
+  const running = { node, child: null, hasEnded: false, listening: null, ended: null }
+  running.ended = new Promise((ended) => {
+    running.listening = new Promise((listening) => {
+      const command = {
+        program: process.execPath,
+        args: ['--single-threaded-gc', warren, 'serve', ...args],
+        orphanMsMax,
+      }
+      // They do not hear a Ctrl-C themselves, and cannot outlive this program.
+      running.child = processes.start(command, {
+        line: (text) => {
+          console.log(`${name}: ${text}`)
+          if (/listens on amqp:/.test(text)) listening()
+        },
+        ended: (end) => {
+          running.hasEnded = true
+          listening()
+          ended(end)
+        },
+      })
     })
-    child.once('exit', done)
   })
-  child.stderr.setEncoding('utf8').on('data', (text) => process.stderr.write(text.replaceAll(/^(?=.)/gm, `${name}: `)))
   return running
 }
 
@@ -108,12 +119,11 @@ function stopper(running, folder) {
     if (stop.isStopping) return
     stop.isStopping = true
     const left = running.filter(({ hasEnded }) => !hasEnded)
-    const ended = left.map(({ child }) => new Promise((done) => child.once('exit', done)))
-    for (const { child } of left) child.kill('SIGTERM')
+    for (const { child } of left) child.signal('SIGTERM')
     const force = setTimeout(() => {
-      for (const { child, hasEnded } of left) if (!hasEnded) child.kill('SIGKILL')
+      for (const { child } of left) child.signal('SIGKILL')
     }, stopMsMax)
-    await Promise.all(ended)
+    await Promise.all(left.map(({ ended }) => ended))
     clearTimeout(force)
     if (folder !== null) rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
     process.exit(code)

@@ -180,7 +180,7 @@ class Parts {
       if (problem !== undefined) throw new StartError('cluster', problem)
       if (hasLeader) return check.throwIfUnfit()
       const missing = expected.filter((name) => !answering.some((server) => server.name === name))
-      if (this.#isLate) throw noLeader(answering, missing, this.#settings.startMsMax)
+      if (this.#isLate) throw noLeader(answering, missing, check.problems, this.#settings.startMsMax)
       if (clock.monotonic() - saidAt >= sayMs) {
         saidAt = clock.monotonic()
         const forWhom = missing.length === 0 ? 'a leader among them' : `those of ${missing.join(', ')}`
@@ -258,7 +258,14 @@ function notReached({ servers }: NatsTarget, cause: unknown): StartError {
   )
 }
 
-function noLeader(answering: readonly CheckedServer[], missing: readonly string[], msMax: number): StartError {
+function noLeader(
+  answering: readonly CheckedServer[],
+  missing: readonly string[],
+  problems: readonly string[],
+  msMax: number,
+): StartError {
+  const [problem] = problems
+  if (answering.length === 0 && problem !== undefined) return new StartError('cluster', problem)
   const who = answering.length === 0 ? 'none answers' : `only ${answering.map(({ name }) => name).join(', ')} answer`
   const whom = missing.length === 0 ? 'the others' : missing.join(', ')
   const sentence = `no majority of the NATS servers after ${msMax / 1_000} s (${who}); start ${whom}`
