@@ -2,7 +2,9 @@
  * Copies the last live entries of a nearly empty segment to the end of the log, so that the segment can be freed.
  *
  * Moving costs writes, so it is done only when the log holds much more than is live, and only for segments of which at
- * most a quarter is live. A copy is the same publish record with the targets that are still live; sequences stay,
+ * most a quarter is live. Where only the oldest segments give their room back (a replicated log), one that holds as much
+ * freed room behind it as is live in all is moved out of, however much of it is live: so the log takes at most
+ * about twice what is live, and what moving writes is at most what has been freed. A copy is the same publish record with the targets that are still live; sequences stay,
  * positions change. Large bodies move chunk by chunk; the record that names them follows, wherever it is, if an entry
  * still needs it. A body without one (still coming in, or of transient entries only) is known by its chunks alone.
  */
@@ -37,6 +39,8 @@ export interface MoverPorts {
   readonly bodies: LargeBodies
   readonly queues: ReadonlyMap<number, LocalQueue>
   touch(queue: LocalQueue, position: Position): void
+  /** Brings back the columns of a chunk that is away. */
+  loadChunk(queue: LocalQueue, chunk: EntryChunk): Promise<void>
   isStopped(): boolean
 }
 
@@ -54,10 +58,17 @@ export class Mover {
    * worth it. Returns that one. A full log is no reason to wait: a segment gives back four times what its copies take.
    */
   async run(blocked: readonly Segment[]): Promise<Segment | null> {
+    const holding = holdingSegment(this.#ports.log)
+    if (holding !== null && blocked.includes(holding)) {
+      const live = await this.#findLive(holding, 1)
+      if (live === null || this.#ports.isStopped()) return null
+      await this.#moveOut(holding, live)
+      return holding
+    }
     if (blocked.length < segmentsBeforeMoving) return null
     for (let count = 0; count < segmentsPerRound; count++) {
       const segment = blocked[this.#next++ % blocked.length] as Segment
-      const live = await this.#findLive(segment)
+      const live = await this.#findLive(segment, liveShareMax)
       if (live === null || this.#ports.isStopped()) continue
       await this.#moveOut(segment, live)
       return segment
@@ -66,13 +77,28 @@ export class Mover {
   }
 
   /** What is live in it; null when it is too much, or when some of the entries may be away. */
-  async #findLive(segment: Segment): Promise<LiveRecords | null> {
+  async #findLive(segment: Segment, liveShare: number): Promise<LiveRecords | null> {
     const { log, queues, bodies, clock, runQueue } = this.#ports
     const pause = (): Promise<void> => new Promise((resolve) => clock.soon(resolve))
     const index = await readDigestIndex(digestReader(log, segment), pause)
     if (index === null) return null
-    const live = new LiveRecords(segment, bodies.chunkedWithin(segment.base, segment.end))
+    if (liveShare === 1) await this.#bringIn(index.rows)
+    const live = new LiveRecords(segment, bodies.chunkedWithin(segment.base, segment.end), liveShare)
     return (await inSlices(runQueue, live.find(queues, index.rows))) ? live : null
+  }
+
+  /** Loads all entries that these rows speak of. They are some megabytes at most: what one segment holds. */
+  async #bringIn(rows: readonly DigestRow[]): Promise<void> {
+    const { queues, loadChunk, isStopped } = this.#ports
+    for (const row of rows) {
+      const queue = queues.get(row.queueId)
+      if (queue === undefined || row.count === 0) continue
+      for (let first = Math.floor(row.first / chunkEntries) * chunkEntries; first <= row.last; first += chunkEntries) {
+        const chunk = queue.entries.chunkOf(first)
+        if (isStopped()) return
+        if (chunk?.isAway === true) await loadChunk(queue, chunk)
+      }
+    }
   }
 
   async #moveOut(segment: Segment, { bodies, positions }: LiveRecords): Promise<void> {
@@ -157,9 +183,10 @@ class LiveRecords {
   readonly #bytesMax: number
   #bytes = 0
 
-  constructor(segment: Segment, bodies: readonly LargeBody[]) {
+  constructor(segment: Segment, bodies: readonly LargeBody[], liveShare: number) {
     this.#segment = segment
-    this.#bytesMax = (segment.end - segment.base) * liveShareMax
+    // All of it is never too much, however the entries' share in it is reckoned.
+    this.#bytesMax = liveShare === 1 ? Number.POSITIVE_INFINITY : (segment.end - segment.base) * liveShare
     this.bodies = bodies
   }
 
@@ -210,6 +237,19 @@ class LiveRecords {
       this.#bytes += ((flags & EntryFlag.large) === 0 ? (chunk.sizes[slot] as number) : 0) + recordOverheadBytes
     }
   }
+}
+
+/**
+ * The oldest segment, if it holds more room that is free than all live ones take: where only what is older than every live
+ * segment is given back. Null when there is no such need.
+ */
+export function holdingSegment({ segments, canFreeAnyOrder }: Log): Segment | null {
+  const oldest = segments[0]
+  const open = segments[segments.length - 1]
+  if (canFreeAnyOrder || oldest === undefined || open === undefined || oldest === open) return null
+  const liveBytes = segments.reduce((sum, { base, end }) => sum + end - base, 0)
+  const heldBytes = open.end - oldest.base - liveBytes
+  return heldBytes > liveBytes ? oldest : null
 }
 
 /** A copy of one record's bytes. */

@@ -215,8 +215,9 @@ function newPublishing(parts: ShardParts, options: ShardOptions, { queues }: Sha
 
 function newReclaim(parts: ShardParts, options: ShardOptions, host: ShardHost, touch: Touch): Reclaim {
   const { log, runQueue, upkeepClock: clock = options.clock } = options
-  const { bodies, digests, settlements } = parts
+  const { bodies, digests, settlements, paging } = parts
   const { queues, failed, isServing } = host
-  const mover = new Mover({ log, clock, runQueue, bodies, queues, touch, isStopped: () => !isServing() })
+  const loadChunk: Paging['loadNow'] = (queue, chunk) => paging.loadNow(queue, chunk)
+  const mover = new Mover({ log, clock, runQueue, bodies, queues, touch, loadChunk, isStopped: () => !isServing() })
   return new Reclaim({ log, clock, bodies, digests, settlements, mover, queues, failed })
 }
