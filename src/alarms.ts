@@ -60,6 +60,12 @@ export class Alarms {
     this.#report()
   }
 
+  /** Those that are on because of this node. */
+  get own(): readonly ('memory' | 'disk')[] {
+    const isDiskOn = this.#isDiskLow || this.#isLogFull
+    return [...(this.#isMemoryLow ? (['memory'] as const) : []), ...(isDiskOn ? (['disk'] as const) : [])]
+  }
+
   stop(): void {
     this.#isStopped = true
     this.#memoryTimer?.cancel()

@@ -3,16 +3,31 @@
  * what it knows of the topology may be wrong. NATS goes on meanwhile: it is what the others live on too.
  */
 
+import type { ChildProcesses } from './base/child-processes.ts'
 import type { Clock } from './base/clock.ts'
+import type { Files } from './base/files.ts'
 import type { Logger } from './base/logger.ts'
 import type { Socket } from './base/network.ts'
-import type { Nats } from './cluster/nats/start-nats.ts'
+import type { Random } from './base/random.ts'
+import { SystemChildProcesses } from './base/system-child-processes.ts'
+import { type Nats, startNats } from './cluster/nats/start-nats.ts'
+import type { ClusterSettings } from './config.ts'
 import type { Daemon } from './daemon.ts'
 import { StartError } from './start-error.ts'
 
 /** The node must be begun anew; its clients connect again, to it or to others. */
 export class NodeOutdated extends Error {
   readonly code = 'NODE_OUTDATED'
+}
+
+/** What of the world outside it touches. */
+export interface ClusterWorld {
+  readonly machineClock: Clock
+  readonly random: Random
+  readonly files: Files
+  readonly logger: Logger
+  /** Default: those of the machine. */
+  readonly processes?: ChildProcesses
 }
 
 export interface ClusterDaemonParts {
@@ -103,4 +118,17 @@ export class ClusterDaemon implements Daemon {
     await this.#parts.nats.close()
     return isDrained
   }
+}
+
+/** Starts or joins NATS, then the node. Rejects with `StartError`. */
+export async function startClusterDaemon(
+  settings: ClusterSettings,
+  world: ClusterWorld,
+  startNode: (nats: Nats) => Promise<Daemon>,
+): Promise<Daemon> {
+  const { machineClock: clock, random, files, logger } = world
+  const processes = world.processes ?? new SystemChildProcesses()
+  const nats = await startNats(settings.nats, { clock, random, files, logger, processes })
+  logger.info({ node: settings.nodeName, cluster: settings.clusterName }, nats.described)
+  return await ClusterDaemon.start({ nats, clock, logger, startNode })
 }

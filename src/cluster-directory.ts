@@ -12,7 +12,7 @@
 import { join, resolve } from 'node:path'
 import type { Files } from './base/files.ts'
 import { readSmallFile, writeSmallFile } from './cluster/nats/small-file.ts'
-import { errorName, StartError } from './start-error.ts'
+import { StartError } from './start-error.ts'
 
 export const clusterDirectoryFormat = 1
 const fileName = 'cluster.json'
@@ -48,9 +48,9 @@ export class ClusterDirectory {
     return join(this.root, 'ownership.jsonl')
   }
 
-  /** Makes it where there is none; null when a node begins in it. Throws `StartError` when it is of somebody else. */
+  /** It has been made and is locked. Null when a node begins in it. Throws `StartError` when it is of somebody else. */
   async open(node: string): Promise<ClusterDirectoryFacts | null> {
-    const names = await this.#make()
+    const names = await this.#files.list(this.root)
     if (!names.includes(fileName)) {
       const found = names.find((name) => !harmlessNames.has(name))
       if (found !== undefined) throw new StartError('data-directory', foreignSentence(this.root, found))
@@ -66,16 +66,6 @@ export class ClusterDirectory {
       throw new StartError('data-directory', `${sentence}; give each node a directory of its own with --data`)
     }
     return facts
-  }
-
-  async #make(): Promise<string[]> {
-    try {
-      await this.#files.makeDirectory(this.root)
-      return await this.#files.list(this.root)
-    } catch (error) {
-      const sentence = `the data directory ${this.root} cannot be made (${errorName(error)})`
-      throw new StartError('data-directory', `${sentence}; give --data a directory that this user may write to`, error)
-    }
   }
 
   /** Synced, before anybody hears of the incarnation. */

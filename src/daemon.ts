@@ -19,19 +19,22 @@ import { SystemNetwork } from './base/system-network.ts'
 import { Broker } from './broker/broker.ts'
 import { DefinitionsError } from './broker/definitions/entry.ts'
 import { definitionsBytesMax, parseDefinitions } from './broker/definitions/import-definitions.ts'
+import type { ReplyRelay } from './broker/reply-relay.ts'
 import { LocalShards, type LocalShardsOptions } from './broker/shard/local-shards.ts'
 import { Streams } from './broker/stream/streams.ts'
 import { Topology } from './broker/topology/topology.ts'
-import type { Config } from './config.ts'
+import type { Nats } from './cluster/nats/start-nats.ts'
+import { type ClusterSettings, type Config, checkCluster } from './config.ts'
 import { listen } from './listeners.ts'
 import { DataDirectoryLocked } from './log/file/data-directory-lock.ts'
 import { FormatUnknown } from './log/file/format.ts'
 import { scratchSegmentBytes } from './log/file/scratch-log.ts'
 import { LogDamaged } from './log/log.ts'
+import type { ClusterFacts } from './management/cluster-facts.ts'
 import { defaultServerLimits, type ServerLimits } from './server/limits.ts'
 import { Server } from './server/listener.ts'
 import { errorName, StartError } from './start-error.ts'
-import { fileStorage, memoryStorage, type Storage } from './storage.ts'
+import { clusterStorage, fileStorage, memoryStorage, type Place, type Storage } from './storage.ts'
 import { version } from './version.ts'
 
 export { StartError } from './start-error.ts'
@@ -80,6 +83,8 @@ export interface NodeParts extends Insertions {
   readonly listens?: boolean
   /** Definitions, as JSON text, imported after those of the file. */
   readonly definitions?: string
+  /** Is given the broker once all is open, before anybody connects: for work that no connection may do. */
+  readonly opened?: (broker: Broker) => Promise<void>
 }
 
 export function systemWorld(logger: Logger): World {
@@ -93,9 +98,30 @@ export function systemWorld(logger: Logger): World {
   }
 }
 
+/** A node on its own, or, where the options say so, one of several. Rejects with `StartError`. */
 export async function startDaemon(config: Config, given: World, parts: NodeParts = {}): Promise<Daemon> {
   const world = { ...given, machineClock: given.machineClock ?? given.clock }
-  const storage = storageOf(config, world, parts)
+  const { settings } = checkCluster(config)
+  if (settings === null) return await startNode(config, world, parts)
+  // Loaded by nodes of clusters only.
+  const { startClusterDaemon } = await import('./cluster-daemon.ts')
+  return await startClusterDaemon(settings, world, (nats) => startNode(config, world, parts, { settings, nats }))
+}
+
+/** What makes a node one of several. */
+interface ClusterPart {
+  readonly settings: ClusterSettings
+  readonly nats: Nats
+}
+
+async function startNode(
+  config: Config,
+  world: MachineWorld,
+  parts: NodeParts,
+  cluster: ClusterPart | null = null,
+): Promise<Daemon> {
+  const own = storageOf(config, world, parts)
+  const storage: Place = cluster === null ? own : clusterStorage(config, world.files)
   const closers: Closer[] = []
   const failure = new Failure()
   const runQueue = new RunQueue(world.machineClock)
@@ -103,9 +129,14 @@ export async function startDaemon(config: Config, given: World, parts: NodeParts
     await storage.open()
     closers.push(() => storage.close())
     const alarms = makeAlarms(config, world, storage)
-    const broker = await openBroker(config, world, storage, { runQueue, closers, failure, alarms, parts })
+    const surroundings = { runQueue, closers, failure, alarms, parts }
+    const core = await (cluster === null
+      ? openBroker(config, world, own, surroundings)
+      : openClusterBroker(config, world, cluster, surroundings))
+    const { broker } = core
     await storage.opened()
     await loadDefinitions(config, world, broker, parts.definitions)
+    await parts.opened?.(broker)
     closers.push(() => alarms.stop())
     await alarms.start(broker)
     const server = new Server({
@@ -116,11 +147,13 @@ export async function startDaemon(config: Config, given: World, parts: NodeParts
       limits: serverLimits(config),
       identity: { version: config.toldVersion },
       version,
+      ...(core.replyRelay === null ? {} : { replyRelay: core.replyRelay }),
     })
     const listening = await listen(server, config, world, {
       listensForAmqp: parts.listens ?? true,
       broker,
       runQueue,
+      ...(core.cluster === null ? {} : { cluster: core.cluster }),
     })
     return {
       addresses: listening.addresses,
@@ -129,6 +162,7 @@ export async function startDaemon(config: Config, given: World, parts: NodeParts
       accept: (socket) => void server.accept(socket),
       stop: async (drainMsMax) => {
         listening.http?.stopping()
+        await core.stopping()
         const isDrained = await server.close(drainMsMax)
         await listening.http?.close()
         await closeAll(closers)
@@ -139,6 +173,29 @@ export async function startDaemon(config: Config, given: World, parts: NodeParts
     await closeAll(closers)
     throw asStartError(error, storage.directory)
   }
+}
+
+/** What a node is on top of what it keeps. */
+interface Core {
+  readonly broker: Broker
+  readonly replyRelay: ReplyRelay | null
+  readonly cluster: ClusterFacts | null
+  /** The node is going to stop: what others could do instead is given to them. */
+  stopping(): Promise<void>
+}
+
+async function openClusterBroker(
+  config: Config,
+  world: MachineWorld,
+  { settings, nats }: ClusterPart,
+  { runQueue, closers, failure, alarms }: BrokerSurroundings,
+): Promise<Core> {
+  const { openClusterNode } = await import('./cluster-node.ts')
+  const { machineClock, ...rest } = world
+  const parts = { ...rest, upkeepClock: machineClock, config, settings, nats, runQueue, alarms }
+  const node = await openClusterNode({ ...parts, failed: failure.set })
+  closers.push(() => node.close())
+  return node
 }
 
 function storageOf(config: Config, world: MachineWorld, { storage }: NodeParts): Storage {
@@ -182,7 +239,7 @@ async function openBroker(
   { clock, machineClock: upkeepClock, random, logger }: MachineWorld,
   storage: Storage,
   { runQueue, closers, failure, alarms, parts: { shardFace } }: BrokerSurroundings,
-): Promise<Broker> {
+): Promise<Core> {
   let broker: Broker | null = null
   const congested = new AnyOf<'shard' | 'streams'>((isAny) => broker?.setCongested(isAny))
   const full = new AnyOf<'shard' | 'streams'>((isAny) => alarms.setLogFull(isAny))
@@ -229,7 +286,7 @@ async function openBroker(
   closers.push(() => streams.close())
   await streams.start(topology)
   broker = new Broker({ topology, clock, random, logger })
-  return broker
+  return { broker, replyRelay: null, cluster: null, stopping: async () => {} }
 }
 
 /** What a file, and whoever starts the node, says there should be; whatever of it is there already stays. */
@@ -277,7 +334,7 @@ async function readText(files: Files, path: string): Promise<string> {
   }
 }
 
-function makeAlarms(config: Config, world: MachineWorld, storage: Storage): Alarms {
+function makeAlarms(config: Config, world: MachineWorld, storage: Place): Alarms {
   return new Alarms({
     ...world,
     clock: world.machineClock,

@@ -76,17 +76,25 @@ export async function standingOf(files: Files, root: string): Promise<Standing> 
 
 /** Makes the directory where there is none. Returns true when a first start begins in it. */
 export async function prepareDataDirectory(files: Files, root: string): Promise<boolean> {
-  const mend = 'give --data a directory that this user may write to'
-  try {
-    await files.makeDirectory(root)
-  } catch (error) {
-    const sentence = `the data directory ${root} cannot be made (${errorName(error)}); ${mend}`
-    throw new StartError('data-directory', sentence, error)
-  }
+  await makeRoot(files, root)
   const standing = await standingOf(files, root)
   if (standing.kind !== 'foreign') return standing.kind === 'new'
   const what = `not empty (there is ${standing.found}) and not Warren's`
   throw new StartError('data-directory', `the directory ${root} is ${what}; give --data an empty or a new one`)
+}
+
+/** Throws `StartError` when it cannot be made. */
+export async function makeRoot(files: Files, root: string): Promise<void> {
+  try {
+    await files.makeDirectory(root)
+  } catch (error) {
+    const mend = 'give --data a directory that this user may write to'
+    throw new StartError(
+      'data-directory',
+      `the data directory ${root} cannot be made (${errorName(error)}); ${mend}`,
+      error,
+    )
+  }
 }
 
 /** Puts our name on the door, once all logs exist and under the lock. The rename makes it all or nothing. */

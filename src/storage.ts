@@ -2,6 +2,7 @@
  * Where a node keeps what it keeps: in a data directory, or in memory. Both give the same logs to the same code; in
  * memory nothing outlives the node.
  */
+import { resolve } from 'node:path'
 import type { Clock } from './base/clock.ts'
 import type { Files } from './base/files.ts'
 import type { Logger } from './base/logger.ts'
@@ -9,7 +10,7 @@ import type { Random } from './base/random.ts'
 import type { LocalShardsOptions } from './broker/shard/local-shards.ts'
 import type { StreamLogs } from './broker/stream/streams.ts'
 import type { Config } from './config.ts'
-import { dataPaths, prepareDataDirectory, writeFormat } from './data-directory.ts'
+import { dataPaths, makeRoot, prepareDataDirectory, writeFormat } from './data-directory.ts'
 import { type DataDirectoryLock, lockDataDirectory } from './log/file/data-directory-lock.ts'
 import { openFileLog } from './log/file/file-log.ts'
 import { roomBytesMinDefault } from './log/file/file-log-options.ts'
@@ -19,16 +20,20 @@ import type { Log, LogListener } from './log/log.ts'
 import { openMemoryLog } from './log/memory/memory-log.ts'
 import { MemoryLogs } from './log/memory/memory-logs.ts'
 
-export interface Storage {
-  /** Absolute path; null when there is none. */
-  readonly directory: string | null
+export interface Storage extends Place {
   readonly streamLogs: StreamLogs
-  /** First of all: takes it for this node alone. */
-  open(): Promise<void>
   openTopologyLog(): Promise<Log & { listener: LogListener | null }>
   /** Called again when the shard has failed. */
   openShardLogs: LocalShardsOptions['openLogs']
-  /** All logs exist. */
+}
+
+/** The directory of a node, whatever is in it. */
+export interface Place {
+  /** Absolute path; null when there is none. */
+  readonly directory: string | null
+  /** First of all: takes it for this node alone. */
+  open(): Promise<void>
+  /** All that is to be there exists. */
   opened(): Promise<void>
   freeBytes(): Promise<number>
   /** Last of all: others may have it. */
@@ -87,6 +92,24 @@ export function fileStorage(config: Config, { files, clock, random, logger }: St
       if (isNew) await writeFormat(files, paths.root)
     },
     freeBytes: () => files.freeBytes(paths.root),
+    close: async () => {
+      await lock?.release()
+    },
+  }
+}
+
+/** What a node of a cluster has of its own; its logs are streams of NATS (`cluster-directory.ts`). */
+export function clusterStorage(config: Config, files: Files): Place {
+  const root = resolve(config.dataDirectory)
+  let lock: DataDirectoryLock | null = null
+  return {
+    directory: root,
+    open: async () => {
+      await makeRoot(files, root)
+      lock = await lockDataDirectory(root)
+    },
+    opened: async () => {},
+    freeBytes: () => files.freeBytes(root),
     close: async () => {
       await lock?.release()
     },

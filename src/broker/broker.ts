@@ -36,6 +36,8 @@ export class Broker implements BrokerCommands {
   readonly #vhosts = new WeakMap<VhostState, Vhost>()
   readonly #loopbackUsers: ReadonlySet<string>
   readonly #alarms = new Set<AlarmReason>()
+  /** Of other nodes. */
+  #remoteAlarms: readonly AlarmReason[] = []
   #isCongested = false
   readonly #sessions = new SessionCounts()
   #nextSessionId: number
@@ -134,24 +136,35 @@ export class Broker implements BrokerCommands {
   }
 
   get publishGate(): 'open' | 'congested' | 'blocked' {
-    if (this.#alarms.size > 0) return 'blocked'
+    if (this.#isBlocked) return 'blocked'
     return this.#isCongested ? 'congested' : 'open'
   }
 
   get alarms(): readonly AlarmReason[] {
-    return [...this.#alarms]
+    return [...new Set([...this.#alarms, ...this.#remoteAlarms])]
   }
 
   /** More is appended than the shards' logs have stored. */
   setCongested(isCongested: boolean): void {
     if (this.#isCongested === isCongested) return
     this.#isCongested = isCongested
-    if (this.#alarms.size === 0) this.listener?.publishGateChanged()
+    if (!this.#isBlocked) this.listener?.publishGateChanged()
   }
 
   /** A shard has been opened again: the handles in the routes that channels keep are void. */
   shardsReopened(): void {
     this.#topology.outdateRoutes()
+  }
+
+  get #isBlocked(): boolean {
+    return this.#alarms.size + this.#remoteAlarms.length > 0
+  }
+
+  /** What is on at other nodes of the cluster blocks publishers here as well. */
+  setRemoteAlarms(alarms: readonly AlarmReason[]): void {
+    this.#remoteAlarms = alarms
+    this.#parts.logger.warn({ alarms }, alarms.length > 0 ? 'alarms of other nodes' : 'alarms of other nodes are over')
+    this.listener?.publishGateChanged()
   }
 
   setAlarm(reason: AlarmReason, isOn: boolean): void {

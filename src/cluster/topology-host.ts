@@ -116,6 +116,21 @@ export class TopologyHost implements ShardHost {
     this.#parts.failed(new Error('this node owned the topology and its session ended'))
   }
 
+  /** The log cannot go on. What was never stored of what was applied makes the node begin anew; else it follows again. */
+  logFailed(error: Error): void {
+    const log = this.#log
+    if (log === null) return
+    this.#log = null
+    const { listener, failed } = this.#parts
+    const loss = 'code' in error && error.code === 'LOG_DEPOSED' ? 'deposed' : 'failed'
+    listener.hostLost(this.shard, loss, error.message)
+    void log
+      .close()
+      .catch(() => {})
+      .then(() => (this.#isClosing ? undefined : this.#follow()))
+      .catch((reason: unknown) => failed(reason instanceof Error ? reason : new Error(String(reason))))
+  }
+
   hold(): void {}
   resume(): void {}
 

@@ -1,0 +1,121 @@
+/** The replicated logs of a node: of the topology, of data shards, of streams; each with a copy in the node's directory. */
+import type { Clock } from './base/clock.ts'
+import type { Files } from './base/files.ts'
+import type { Logger } from './base/logger.ts'
+import type { Random } from './base/random.ts'
+import type { StreamLogs } from './broker/stream/streams.ts'
+import { keepTrying, type Trying } from './cluster/keep-trying.ts'
+import type { Nats } from './cluster/nats/start-nats.ts'
+import { topologyShard } from './cluster/topology-host.ts'
+import type { ClusterDirectory } from './cluster-directory.ts'
+import type { ClusterSettings, Config } from './config.ts'
+import { type FrameStreams, type StreamSettings, StreamUnfit } from './log/jetstream/frame-stream.ts'
+import { openNatsStreams } from './log/jetstream/nats-streams.ts'
+import { openReplica, type Replica, type ReplicaListener } from './log/jetstream/replica.ts'
+import { ReplicatedStreamLogs } from './log/jetstream/replicated-stream-logs.ts'
+import { LogWentBack } from './log/log.ts'
+
+export interface ClusterLogsParts {
+  readonly upkeepClock: Clock
+  readonly random: Random
+  readonly files: Files
+  readonly logger: Logger
+  readonly config: Config
+  readonly settings: ClusterSettings
+  readonly nats: Nats
+}
+
+/** Bytes that the stream of a log may hold. */
+const streamBytesMax = { shard: 64 * 1024 ** 3, topology: 4 * 1024 ** 3 } as const
+/** Sizes of one log's copy, in bytes: a node has many. */
+const shardSizes = {
+  cacheBytes: 16 * 1024 ** 2,
+  segmentBytes: 64 * 1024 ** 2,
+  firstSegmentBytes: 4 * 1024 ** 2,
+} as const
+const topologySizes = { cacheBytes: 8 * 1024 ** 2, segmentBytes: 16 * 1024 ** 2, firstSegmentBytes: 1024 ** 2 } as const
+
+type LogSizes = typeof shardSizes | typeof topologySizes
+
+export class ClusterLogs {
+  readonly #parts: ClusterLogsParts
+  readonly #directory: ClusterDirectory
+  readonly #streams: FrameStreams
+  readonly #replicas: StreamSettings['replicas']
+
+  private constructor(parts: ClusterLogsParts, directory: ClusterDirectory, streams: FrameStreams) {
+    this.#parts = parts
+    this.#directory = directory
+    this.#streams = streams
+    this.#replicas = replicasOf(parts.nats)
+  }
+
+  static async open(parts: ClusterLogsParts, directory: ClusterDirectory): Promise<ClusterLogs> {
+    const { upkeepClock: clock, random, logger, nats, settings } = parts
+    const prefix = `warren-${settings.clusterName}`
+    const { connection } = nats
+    const streams = await keepTrying(
+      'opening the streams of the cluster',
+      () => openNatsStreams({ connection, prefix, clock, random, logger, replicas: replicasOf(nats) }),
+      tryingFor(parts, AbortSignal.timeout(parts.config.clusterStartMsMax)),
+    )
+    return new ClusterLogs(parts, directory, streams)
+  }
+
+  /** Nothing goes without the topology: tries until `signal` ends it. */
+  topology(listener: ReplicaListener, signal: AbortSignal): Promise<Replica> {
+    return keepTrying(
+      'opening the log of the topology',
+      () => this.#open(topologyShard, streamBytesMax.topology, topologySizes, listener),
+      tryingFor(this.#parts, signal),
+    )
+  }
+
+  shard(name: string, listener: ReplicaListener): Promise<Replica> {
+    return this.#open(name, streamBytesMax.shard, shardSizes, listener)
+  }
+
+  async #open(name: string, bytesMax: number, sizes: LogSizes, listener: ReplicaListener): Promise<Replica> {
+    const { upkeepClock: clock, random, files, logger, config } = this.#parts
+    const stream = await this.#streams.open(name, { replicas: this.#replicas, bytesMax })
+    const roomBytesMin = config.diskFreeBytesMin
+    const directory = this.#directory.copy(name)
+    return await openReplica({
+      stream,
+      directory,
+      files,
+      clock,
+      random,
+      logger,
+      name,
+      listener,
+      roomBytesMin,
+      ...sizes,
+    })
+  }
+
+  /** Of the AMQP streams that have this shard as their home. */
+  streams(shard: string): StreamLogs {
+    const { upkeepClock: clock, random, files, logger, config } = this.#parts
+    return new ReplicatedStreamLogs({
+      streams: this.#streams,
+      settings: { replicas: this.#replicas, bytesMax: streamBytesMax.shard },
+      home: shard,
+      files,
+      root: this.#directory.copy(`${shard}-streams`),
+      clock,
+      random,
+      logger,
+      roomBytesMin: config.diskFreeBytesMin,
+    })
+  }
+}
+
+function tryingFor({ upkeepClock: clock, logger }: ClusterLogsParts, signal: AbortSignal): Trying {
+  const isFinal = (error: unknown): boolean => error instanceof StreamUnfit || error instanceof LogWentBack
+  return { clock, logger, signal, isFinal }
+}
+
+function replicasOf({ replicas }: Nats): StreamSettings['replicas'] {
+  return replicas >= 5 ? 5 : replicas >= 3 ? 3 : 1
+}

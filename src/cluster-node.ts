@@ -1,0 +1,399 @@
+/**
+ * Composition root of what makes a node one of several: read the constructor and `open` top to bottom to know what that is.
+ *
+ * Its session and links come first (`cluster-join.ts`), then the topology, which it follows, then the data shards, of which
+ * it is given some, and the broker on top of them all. Clients are let in when the node counts: what is declared anywhere
+ * is then known here.
+ */
+import type { Alarms } from './alarms.ts'
+import { AnyOf } from './base/any-of.ts'
+import type { Clock } from './base/clock.ts'
+import { Broker } from './broker/broker.ts'
+import { TopologyChanges } from './broker/changes.ts'
+import type { ReplyRelay } from './broker/reply-relay.ts'
+import { Topology } from './broker/topology/topology.ts'
+import { ClusterShards, type ShardQueues } from './cluster/cluster-shards.ts'
+import { DataShard } from './cluster/data-shard.ts'
+import { JournalFile } from './cluster/journal-file.ts'
+import type { MembersListener } from './cluster/members.ts'
+import { CannotJoin } from './cluster/membership/cannot-join.ts'
+import { Gossip } from './cluster/membership/gossip.ts'
+import { LeaseOwners } from './cluster/membership/lease-owners.ts'
+import { Ownership } from './cluster/membership/ownership.ts'
+import type { NodeIdentity } from './cluster/node-identity.ts'
+import { incarnationOf } from './cluster/node-identity.ts'
+import { NodeShard } from './cluster/node-shard.ts'
+import { PeerReplies } from './cluster/peer-replies.ts'
+import { PlacedShard } from './cluster/placed-shard/placed-shard.ts'
+import { placedShardLimits } from './cluster/placed-shard/ports.ts'
+import { ShardLink } from './cluster/placed-shard/shard-link.ts'
+import type { ShardWorld } from './cluster/served-shard.ts'
+import { nodeShardOf } from './cluster/shard-homes.ts'
+import { ClusterTopology } from './cluster/topology/cluster-topology.ts'
+import { queuePlacement } from './cluster/topology/queue-placement.ts'
+import { TopologyHost, topologyShard } from './cluster/topology-host.ts'
+import { NodeOutdated } from './cluster-daemon.ts'
+import { type Joined, type JoinParts, join } from './cluster-join.ts'
+import { ClusterLogs } from './cluster-logs.ts'
+import { ClusterReports } from './cluster-reports.ts'
+import { openScratchLog, scratchSegmentBytes } from './log/file/scratch-log.ts'
+import { openMemoryLog } from './log/memory/memory-log.ts'
+import { MemoryLogs } from './log/memory/memory-logs.ts'
+import type { ClusterFacts } from './management/cluster-facts.ts'
+import { StartError } from './start-error.ts'
+
+export interface ClusterNodeParts extends JoinParts {
+  /** What messages go by. */
+  readonly clock: Clock
+  readonly alarms: Alarms
+  /** The node cannot go on: `NodeOutdated`, or what ends the process. */
+  failed(error: Error): void
+}
+
+/** A node of a cluster, from the moment clients may come. */
+export interface ClusterNode {
+  readonly broker: Broker
+  readonly replyRelay: ReplyRelay
+  readonly cluster: ClusterFacts
+  /** The node is going to stop: its shards are given to others, while its clients take their leave. */
+  stopping(): Promise<void>
+  close(): Promise<void>
+}
+
+type Closers = (() => Promise<void> | void)[]
+
+/** How many shards of a node are busy at a time: of what is meant for all of them, each may use this part. */
+const busyShards = 4
+
+/** Rejects with `StartError` when it cannot be a member as it was started. */
+export async function openClusterNode(parts: ClusterNodeParts): Promise<ClusterNode> {
+  const closers: Closers = []
+  const close = async (): Promise<void> => {
+    for (let next = closers.pop(); next !== undefined; next = closers.pop()) await next()
+  }
+  try {
+    const joined = await join(parts, closers)
+    const node = new Composition(parts, joined, await ClusterLogs.open(parts, joined.directory))
+    await node.open(closers)
+    const { broker, replies: replyRelay, reports: cluster } = node
+    return { broker, replyRelay, cluster, stopping: () => node.stopping(), close }
+  } catch (error) {
+    await close()
+    throw error instanceof CannotJoin ? new StartError('cluster', error.message, error) : error
+  }
+}
+
+class Composition implements MembersListener {
+  readonly broker: Broker
+  readonly replies: PeerReplies
+  readonly reports: ClusterReports
+  readonly #parts: ClusterNodeParts
+  readonly #joined: Joined
+  readonly #logs: ClusterLogs
+  readonly #shardLink: ShardLink
+  readonly #gossip: Gossip
+  readonly #dataShards: readonly DataShard[]
+  readonly #nodeShards = new Map<number, NodeShard>()
+  readonly #shards: ClusterShards
+  readonly #topology: Topology
+  readonly #clusterTopology: ClusterTopology
+  readonly #topologyHost: TopologyHost
+  readonly #ownership: Ownership
+  readonly #owners: LeaseOwners
+  readonly #congested = new AnyOf<number>((isAny) => this.broker.setCongested(isAny))
+  readonly #full = new AnyOf<number>((isAny) => this.#parts.alarms.setLogFull(isAny))
+  #journal: JournalFile | null = null
+  /** Incarnations that were live when it was last looked. */
+  #known: ReadonlySet<number> = new Set()
+  #isStopping = false
+  readonly #ending = new AbortController()
+
+  constructor(parts: ClusterNodeParts, joined: Joined, logs: ClusterLogs) {
+    const { clock, upkeepClock, random, logger, runQueue } = parts
+    const { membership, links: peers, secret, shared } = joined
+    const { self } = membership
+    this.#parts = parts
+    this.#joined = joined
+    this.#logs = logs
+    const names = Array.from({ length: shared.shards }, (_, index) => `shard-${index}`)
+    this.replies = new PeerReplies({ members: membership, peers, secret })
+    this.#shardLink = new ShardLink({ peers, logger, otherNodes: () => this.#others() })
+    this.#gossip = this.#makeGossip([topologyShard, ...names])
+    this.#dataShards = names.map((name, shardId) => this.#dataShard(name, shardId))
+    this.#shards = new ClusterShards((shardId) => this.#dataShards[shardId] ?? this.#nodeShard(incarnationOf(shardId)))
+    this.#topology = new Topology({
+      directory: this.#shards,
+      runQueue,
+      random,
+      logger,
+      placement: queuePlacement(shared.shards, self),
+      onFailed: (error) => this.#topologyFailed(error),
+    })
+    this.#clusterTopology = new ClusterTopology({
+      topology: this.#topology,
+      changes: new TopologyChanges({ topology: this.#topology, random, logger }),
+      members: membership,
+      peers,
+      clock: upkeepClock,
+      logger,
+      mustRestart: (error) => this.#beginAnew(error.message),
+    })
+    this.#topologyHost = new TopologyHost({
+      topology: this.#clusterTopology,
+      openReplica: (listener) => logs.topology(listener, this.#ending.signal),
+      knownMark: () => this.#gossip.highest(topologyShard),
+      listener: this.#lost,
+      logger,
+      failed: (error) => this.#beginAnew(error.message),
+    })
+    this.broker = new Broker({
+      topology: this.#topology,
+      authority: this.#clusterTopology,
+      firstSessionId: nodeShardOf(self.incarnation) + 1,
+      clock,
+      random,
+      logger,
+    })
+    this.#ownership = new Ownership({
+      membership,
+      coordination: joined.coordination,
+      clock: upkeepClock,
+      logger,
+      hosts: [this.#topologyHost, ...this.#dataShards],
+      ready: () => this.#becomeReady(),
+      journal: (line) => this.#journal?.write(line),
+    })
+    this.#owners = new LeaseOwners(membership.view, [topologyShard, ...names])
+    this.reports = new ClusterReports({
+      name: parts.settings.clusterName,
+      clock: upkeepClock,
+      settings: shared,
+      membership,
+      ownership: this.#ownership,
+      gossip: this.#gossip,
+      nats: parts.nats,
+      sessionMs: parts.settings.sessionMs,
+      ownCopies: () => this.#copies(),
+    })
+  }
+
+  // ---------------------------------------------------------------- parts
+
+  get #lost() {
+    return {
+      hostLost: (...args: Parameters<Ownership['hostLost']>): void => this.#ownership.hostLost(...args),
+    }
+  }
+
+  #makeGossip(shards: readonly string[]): Gossip {
+    const { upkeepClock: clock, logger, alarms } = this.#parts
+    return new Gossip({
+      peers: this.#joined.links,
+      clock,
+      logger,
+      shards,
+      source: {
+        alarms: () => alarms.own,
+        topologyPosition: () => this.#topology.appended,
+        copies: () => this.#copies(),
+      },
+      listener: {
+        remoteAlarmsChanged: (remote) => this.broker.setRemoteAlarms([...remote.keys()]),
+        logsDisagree: () => this.broker.setAlarm('cluster', true),
+      },
+    })
+  }
+
+  *#copies(): Generator<readonly [string, { readonly ordinal: number; readonly chain: number }]> {
+    for (const host of [this.#topologyHost, ...this.#dataShards]) {
+      if (host.lastCommitted !== null) yield [host.shard, host.lastCommitted]
+    }
+  }
+
+  #placed(shardId: number): PlacedShard {
+    const { upkeepClock: clock, logger, config } = this.#parts
+    return new PlacedShard({
+      shardId,
+      self: this.#joined.membership.self,
+      clock,
+      logger,
+      limits: { ...placedShardLimits, heldBytesMax: config.uncommittedBytesMax },
+      link: this.#shardLink,
+      congestionChanged: (isCongested) => this.#congested.set(-1 - shardId, isCongested),
+      topologyPosition: () => this.#topology.appended,
+    })
+  }
+
+  get #world(): ShardWorld {
+    const { clock, upkeepClock, random, runQueue, logger, config } = this.#parts
+    const { uncommittedBytesMax } = config
+    const entryBytesMax = Math.ceil(config.entryBytesMax / busyShards)
+    return { clock, upkeepClock, random, runQueue, logger, scratchSegmentBytes, uncommittedBytesMax, entryBytesMax }
+  }
+
+  #dataShard(name: string, shardId: number): DataShard {
+    const { logger, config } = this.#parts
+    return new DataShard({
+      ...this.#world,
+      shardId,
+      name,
+      placed: this.#placed(shardId),
+      topology: this.#shardTopology,
+      listener: this.#lost,
+      openReplica: (listener) => this.#logs.shard(name, listener),
+      openScratch: () => this.#openScratch(name, Math.ceil(config.transientBytesMax / busyShards)),
+      streamLogs: this.#logs.streams(name),
+      topologyCaughtUp: () => this.#topologyHost.caughtUp(),
+      knownMark: () => this.#gossip.highest(name),
+      congestionChanged: (isCongested) => this.#congested.set(shardId, isCongested),
+      roomChanged: (isFull) => this.#full.set(shardId, isFull),
+      alarm: (error) => logger.error({ error, shard: name }, 'the log of a shard must be looked at'),
+    })
+  }
+
+  #openScratch(name: string, memoryBytes: number) {
+    const { files, clock, logger } = this.#parts
+    return openScratchLog({ files, clock, logger, memoryBytes, directory: this.#joined.directory.scratch(name) })
+  }
+
+  /** The topology as shards ask it, which are made before it is. */
+  get #shardTopology() {
+    const now = (): ClusterTopology => this.#clusterTopology
+    return {
+      get appended() {
+        return now().appended
+      },
+      get committed() {
+        return now().committed
+      },
+      reroute: (...args: Parameters<ClusterTopology['reroute']>) => now().reroute(...args),
+      expireQueue: (...args: Parameters<ClusterTopology['expireQueue']>) => now().expireQueue(...args),
+    }
+  }
+
+  #nodeShard(incarnation: number): ShardQueues {
+    let shard = this.#nodeShards.get(incarnation)
+    if (shard === undefined) {
+      shard = new NodeShard(this.#placed(nodeShardOf(incarnation)))
+      this.#nodeShards.set(incarnation, shard)
+      this.#placeNodeShard(shard, incarnation)
+    }
+    return shard
+  }
+
+  #placeNodeShard(shard: NodeShard, incarnation: number): void {
+    if (incarnation === this.#joined.membership.self.incarnation) return
+    const node = [...this.#others()].find((one) => one.incarnation === incarnation)
+    if (node === undefined) shard.placed.servedByNobody()
+    else shard.placed.servedBy(node, 1)
+  }
+
+  *#others(): Generator<NodeIdentity> {
+    const { live, self } = this.#joined.membership
+    for (const member of live.values()) if (member.incarnation !== self.incarnation) yield member
+  }
+
+  // ---------------------------------------------------------------- open
+
+  /** Resolves when clients may come. */
+  async open(closers: Closers): Promise<void> {
+    const { files, logger } = this.#parts
+    const { links, membership, directory } = this.#joined
+    this.#journal = await JournalFile.open(files, directory.journal, logger)
+    closers.push(() => this.#journal?.close())
+    closers.push(() => links.close())
+    await links.start()
+    this.#gossip.start()
+    closers.push(() => this.#gossip.stop())
+    await this.#serveOwn(closers)
+    this.#topology.hearCommits(() => {
+      this.#shards.topologyCommitted()
+      this.#shardLink.topologyAdvanced()
+    })
+    membership.listen(this)
+    this.membersChanged()
+    this.#owners.listen({ ownerChanged: (...owner) => this.#ownerChanged(...owner) })
+    closers.push(() => this.#close())
+    this.#ownership.start()
+    await this.#clusterTopology.ready()
+  }
+
+  /** The shard of this node itself: in memory, and gone with it. */
+  async #serveOwn(closers: Closers): Promise<void> {
+    const { clock } = this.#parts
+    const { incarnation } = this.#joined.membership.self
+    this.#nodeShard(incarnation)
+    const own = this.#nodeShards.get(incarnation)
+    await own?.serve({
+      ...this.#world,
+      epoch: 1,
+      awaitsClaims: false,
+      log: await openMemoryLog({ clock }),
+      scratch: await this.#openScratch('own', this.#parts.config.transientBytesMax),
+      streamLogs: new MemoryLogs(clock),
+      topology: this.#shardTopology,
+      definitions: [],
+      congestionChanged: (isCongested) => this.#congested.set(nodeShardOf(incarnation), isCongested),
+      roomChanged: (isFull) => this.#full.set(nodeShardOf(incarnation), isFull),
+      failed: (error) => this.#parts.failed(error),
+    })
+    closers.push(() => own?.close())
+  }
+
+  async #becomeReady(): Promise<void> {
+    await this.#topologyHost.start()
+  }
+
+  // ---------------------------------------------------------------- what happens
+
+  #ownerChanged(shard: string, owner: NodeIdentity | null, epoch: number): void {
+    if (shard === topologyShard) return this.#clusterTopology.ownerChanged(owner)
+    const { placed } = this.#dataShards.find((one) => one.shard === shard) ?? {}
+    // Of this node's own, the shard itself says when it is served.
+    if (placed === undefined || owner?.incarnation === this.#joined.membership.self.incarnation) return
+    if (owner === null) placed.servedByNobody()
+    else placed.servedBy(owner, epoch)
+  }
+
+  membersChanged(): void {
+    for (const [incarnation, shard] of this.#nodeShards) this.#placeNodeShard(shard, incarnation)
+    const live = new Set([...this.#joined.membership.live.values()].map(({ incarnation }) => incarnation))
+    for (const incarnation of this.#known) if (!live.has(incarnation)) this.#shardLink.gone(incarnation)
+    this.#known = live
+  }
+
+  currentChanged(isCurrent: boolean): void {
+    for (const { placed } of this.#dataShards) placed.setCurrent(isCurrent)
+    for (const { placed } of this.#nodeShards.values()) placed.setCurrent(isCurrent)
+    this.broker.setAlarm('cluster', !isCurrent)
+  }
+
+  sessionLost(reason: string): void {
+    this.#beginAnew(reason)
+  }
+
+  #topologyFailed(error: Error): void {
+    this.#clusterTopology.logFailed(error)
+    this.#topologyHost.logFailed(error)
+  }
+
+  #beginAnew(reason: string): void {
+    if (!this.#isStopping) this.#parts.failed(new NodeOutdated(reason))
+  }
+
+  // ---------------------------------------------------------------- the end
+
+  async stopping(): Promise<void> {
+    this.#isStopping = true
+    await this.#joined.membership.setDraining(true).catch(() => {})
+  }
+
+  async #close(): Promise<void> {
+    this.#isStopping = true
+    this.#ending.abort()
+    await this.#ownership.stop()
+    await this.#topologyHost.stop()
+    for (const shard of this.#dataShards) await shard.stop()
+    this.#clusterTopology.close()
+  }
+}
