@@ -129,9 +129,9 @@ export class NodeSession {
     return Math.max(clock.monotonic() - monotonic, clock.now() - wall)
   }
 
-  #armRenewal(): void {
-    const { clock, renewMs } = this.#options
-    this.#renewTimer = clock.after(renewMs, () => {
+  #armRenewal(ms = this.#options.renewMs): void {
+    this.#renewTimer?.cancel()
+    this.#renewTimer = this.#options.clock.after(ms, () => {
       this.#armRenewal()
       this.#tellCurrent()
       void this.#renew()
@@ -166,6 +166,8 @@ export class NodeSession {
       else if (!(await this.#findRevision())) this.#lose(this.#options.view.session(this.#entry.name)?.entry ?? null)
     } catch (error) {
       this.#options.logger.debug({ error }, 'a renewal of the session of this node has no known outcome')
+      // The store may choose a leader at any moment: what is lost until it is noticed is lost to everybody.
+      if (this.#state === 'live') this.#armRenewal(this.#options.renewMs / 4)
     }
     this.#isRenewing = false
     // Something was changed meanwhile, or an earlier write stood in the way.
