@@ -22,6 +22,8 @@ export const importTable: Readonly<Record<string, readonly string[]>> = {
     'base',
     'broker',
     'log/log.ts',
+    // The copy of a log, of which a shard is opened.
+    'log/jetstream/replica.ts',
     'start-error.ts',
     'amqp/byte-reader.ts',
     'amqp/byte-writer.ts',
