@@ -1,6 +1,8 @@
 /** What every `Coordination` promises: the one in memory that simulations use, and the one over real nats-servers. */
 import assert from 'node:assert/strict'
 import { after, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { jetstreamManager } from '@nats-io/jetstream'
 import { silentLogger } from '../../src/base/logger.ts'
 import { SeededRandom } from '../../src/base/random.ts'
 import { WaitingClock } from '../../src/base/waiting-clock.ts'
@@ -181,6 +183,28 @@ function overNats(path: string): void {
     const other = await connect(servers, 'other')
     await one.put('settings', 'of one', 0)
     assert.equal(await other.get('settings'), null)
+  })
+
+  it('begins its watch anew when the server has forgotten it', async () => {
+    single ??= start(1)
+    const servers = await single
+    const connection = await servers.connect()
+    const coordination = await connect(servers, 'forgetful')
+    const heard = new Heard()
+    coordination.watch('', heard)
+    await eventually('the beginning', () => heard.currents > 0)
+
+    const manager = await jetstreamManager(connection)
+    for await (const { stream_name, name } of manager.consumers.list('KV_warren-forgetful')) {
+      await manager.consumers.delete(stream_name, name)
+    }
+    let revision = 0
+    for (let count = 0; count < 10; count++) {
+      revision = (await coordination.put('node.n1', `renewal ${count}`, revision)) ?? 0
+      await sleep(500)
+    }
+    await eventually('the last write', () => heard.keys.get('node.n1') === 'renewal 9', 1_000)
+    assert.ok(heard.currents >= 2)
   })
 
   it('goes on watching when servers die, and loses no session over it', async () => {
