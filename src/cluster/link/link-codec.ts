@@ -7,8 +7,8 @@
  * Before the first frame stands the handshake, in the same frames, with types of its own and at most
  * `handshakeBytesMax` of payload:
  *
- *     greeting   'WarrenLk' | lowest version u8 | highest version u8 | nonce 32 | incarnation u32
- *                | name: length u8, ASCII | cluster id: length u8, ASCII
+ *     greeting   'WarrenLk' | lowest version u8 | highest version u8 | nonce 32 | cluster mark 16 | incarnation u32
+ *                | name: length u8, ASCII
  *     proof      intent u8 | HMAC 32
  *     answer     verdict u8 | HMAC 32 | sentence, UTF-8
  *
@@ -36,6 +36,7 @@ export const handshakeBytesMax = 1024
 export const handshakeTypes = { greeting: 0xf1, proof: 0xf2, answer: 0xf3 } as const
 
 export const nonceBytes = 32
+export const clusterMarkBytes = 16
 export const hmacBytes = 32
 
 /** What the node that connects wants. */
@@ -61,7 +62,8 @@ export interface Greeting extends NodeIdentity {
   readonly versionLowest: number
   readonly versionHighest: number
   readonly nonce: Uint8Array
-  readonly clusterId: string
+  /** Tells clusters apart without naming them: strangers can ask for it. */
+  readonly clusterMark: Uint8Array
 }
 
 /** The bytes are not what they should be; the peer's fault, or no peer at all. The message is a sentence for the log. */
@@ -99,7 +101,8 @@ export function tooLong(bytes: number): string {
 // ---------------------------------------------------------------- handshake
 
 const magic = Uint8Array.from('WarrenLk', (letter) => letter.charCodeAt(0))
-const greetingFixedBytes = magic.length + 2 + nonceBytes + 4
+const clusterMarkAt = magic.length + 2 + nonceBytes
+const greetingFixedBytes = clusterMarkAt + clusterMarkBytes + 4
 
 /** A message of the handshake as a whole frame. */
 export function handshakeFrame(type: number, ...parts: readonly Uint8Array[]): Uint8Array {
@@ -120,8 +123,9 @@ export function encodeGreeting(greeting: Greeting): Uint8Array {
   fixed[magic.length] = greeting.versionLowest
   fixed[magic.length + 1] = greeting.versionHighest
   fixed.set(greeting.nonce, magic.length + 2)
+  fixed.set(greeting.clusterMark, clusterMarkAt)
   writeUint32(fixed, greetingFixedBytes - 4, greeting.incarnation)
-  return handshakeFrame(handshakeTypes.greeting, fixed, shortText(greeting.name), shortText(greeting.clusterId))
+  return handshakeFrame(handshakeTypes.greeting, fixed, shortText(greeting.name))
 }
 
 /** Of `payload`, which is all of it. Throws `LinkProtocolError`. */
@@ -130,21 +134,18 @@ export function decodeGreeting(payload: Uint8Array): Greeting {
     throw new LinkProtocolError('what was said first is no greeting of a Warren node')
   }
   const name = readShortText(payload, greetingFixedBytes)
-  const clusterIdAt = greetingFixedBytes + 1 + name.length
-  const clusterId = readShortText(payload, clusterIdAt)
   const incarnation = readUint32(payload, greetingFixedBytes - 4)
-  const isWhole = clusterIdAt + 1 + clusterId.length === payload.length
-  const isNamed = isNodeName(name) && isClusterId(clusterId)
-  if (!isWhole || !isNamed || incarnation < 1 || incarnation > incarnationMax) {
-    throw new LinkProtocolError('the greeting is damaged: name, incarnation or cluster id make no sense')
+  const isWhole = greetingFixedBytes + 1 + name.length === payload.length
+  if (!isWhole || !isNodeName(name) || incarnation < 1 || incarnation > incarnationMax) {
+    throw new LinkProtocolError('the greeting is damaged: name or incarnation make no sense')
   }
   return {
     versionLowest: payload[magic.length] as number,
     versionHighest: payload[magic.length + 1] as number,
-    nonce: payload.slice(magic.length + 2, magic.length + 2 + nonceBytes),
+    nonce: payload.slice(magic.length + 2, clusterMarkAt),
+    clusterMark: payload.slice(clusterMarkAt, clusterMarkAt + clusterMarkBytes),
     incarnation,
     name,
-    clusterId,
   }
 }
 

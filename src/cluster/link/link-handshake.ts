@@ -8,13 +8,14 @@
  *               ◄────────────────────   answer
  *
  * Both HMACs (SHA-256, keyed with the secret) are over both greetings as they were sent, so over both nonces, names and
- * incarnations, the cluster id and the format versions; each begins with the part its sender plays, so that neither can
+ * incarnations, the marks of the cluster and the format versions; each begins with the part its sender plays, so that neither can
  * be sent back to where it came from, and covers what its message says besides. A nonce is random and used once: what was
  * heard earlier proves nothing. Nothing in here touches a socket or a clock.
  */
-import { createHmac, timingSafeEqual } from 'node:crypto'
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 import type { NodeIdentity } from '../node-identity.ts'
 import {
+  clusterMarkBytes,
   decodeGreeting,
   encodeGreeting,
   formatVersionHighest,
@@ -34,7 +35,8 @@ import {
 
 export interface HandshakeSelf {
   readonly self: NodeIdentity
-  readonly clusterId: string
+  /** Of the cluster id, by `clusterMarkOf`. */
+  readonly clusterMark: Uint8Array
   readonly secret: Uint8Array
   /** `nonceBytes` random bytes, never used before. */
   readonly nonce: Uint8Array
@@ -47,6 +49,11 @@ export interface HandshakeResult {
   readonly verdict: Verdict
   /** Why, where the verdict is not `accepted`. */
   readonly sentence: string
+}
+
+/** What a greeting says of a cluster: nodes of one cluster know it, and nobody learns the cluster's id from it. */
+export function clusterMarkOf(clusterId: string): Uint8Array {
+  return createHash('sha256').update(`warren cluster\0${clusterId}`).digest().subarray(0, clusterMarkBytes)
 }
 
 /** What comes of a message: something to send, and at the end a result. */
@@ -180,9 +187,9 @@ export class ListeningSide implements HandshakeSide {
   }
 }
 
-function greetingOf({ self, clusterId, nonce }: HandshakeSelf): Greeting {
+function greetingOf({ self, clusterMark, nonce }: HandshakeSelf): Greeting {
   const versions = { versionLowest: formatVersionLowest, versionHighest: formatVersionHighest }
-  return { ...versions, nonce, name: self.name, incarnation: self.incarnation, clusterId }
+  return { ...versions, nonce, name: self.name, incarnation: self.incarnation, clusterMark }
 }
 
 function decodedGreeting(type: number, payload: Uint8Array): Greeting {
@@ -192,8 +199,8 @@ function decodedGreeting(type: number, payload: Uint8Array): Greeting {
 
 /** Why this node and the greeting's cannot talk; null if they can. */
 function mismatchOf(own: HandshakeSelf, greeting: Greeting): string | null {
-  if (greeting.clusterId === own.clusterId) return versionMismatch(greeting)
-  return `node '${greeting.name}' belongs to cluster '${greeting.clusterId}', this node to '${own.clusterId}'`
+  if (timingSafeEqual(greeting.clusterMark, own.clusterMark)) return versionMismatch(greeting)
+  return `node '${greeting.name}' belongs to another cluster than this node`
 }
 
 /** Both greetings, each with its length, so that no two pairs of greetings have the same transcript. */

@@ -9,7 +9,7 @@ import type { Peer, Peers, Service, ServiceHandler } from '../peers.ts'
 import { HandshakeSocket } from './handshake-socket.ts'
 import { Link, type LinkOwner } from './link.ts'
 import { type Intent, isClusterId, isNodeName, nonceBytes, type Verdict } from './link-codec.ts'
-import { type HandshakeResult, type HandshakeSelf, ListeningSide } from './link-handshake.ts'
+import { clusterMarkOf, type HandshakeResult, type HandshakeSelf, ListeningSide } from './link-handshake.ts'
 import { defaultLinkLimits, type LinkLimits } from './link-limits.ts'
 import { type DialerOwner, MemberDialer } from './member-dialer.ts'
 import { RefusalLog } from './refusal-log.ts'
@@ -46,8 +46,8 @@ export interface Reach {
 /**
  * All links of a node: one connection to each other live member, and the port on which those arrive.
  *
- * In a start, `start` comes first and the session is published after it, with the port; links are made once this node
- * is among the live members itself. `close` says to all who ask that this process is gone (its port refuses from then on):
+ * Links are made once this node is among the live members itself. Its session may begin before `start` or after it: an
+ * address that refuses and has never led to this incarnation proves nothing. `close` says to all who ask that this process is gone (its port refuses from then on):
  * it is for a node that has given up what it owned.
  */
 export class Links implements Peers, LinkOwner, DialerOwner, MembersListener {
@@ -55,6 +55,7 @@ export class Links implements Peers, LinkOwner, DialerOwner, MembersListener {
   readonly #limits: LinkLimits
   readonly #runQueue: RunQueue
   readonly #secret: Uint8Array
+  readonly #clusterMark: Uint8Array
   readonly #handlers: ServiceHandlers
   readonly #refusals: RefusalLog
   readonly #links = new Map<string, Link>()
@@ -76,6 +77,7 @@ export class Links implements Peers, LinkOwner, DialerOwner, MembersListener {
     this.#limits = { ...defaultLinkLimits, ...options.limits }
     this.#runQueue = options.runQueue ?? new RunQueue(options.clock)
     this.#secret = new TextEncoder().encode(options.secret)
+    this.#clusterMark = clusterMarkOf(options.clusterId)
     this.#handlers = new ServiceHandlers(options.logger)
     this.#refusals = new RefusalLog(options.clock, options.logger)
     checkOptions(options, this.#secret)
@@ -241,8 +243,9 @@ export class Links implements Peers, LinkOwner, DialerOwner, MembersListener {
   // ---------------------------------------------------------------- dialing
 
   introduce(): HandshakeSelf {
-    const { members, clusterId, random } = this.#options
-    return { self: members.self, clusterId, secret: this.#secret, nonce: random.bytes(nonceBytes) }
+    const { members, random } = this.#options
+    const nonce = random.bytes(nonceBytes)
+    return { self: members.self, clusterMark: this.#clusterMark, secret: this.#secret, nonce }
   }
 
   isLinked(member: Member): boolean {

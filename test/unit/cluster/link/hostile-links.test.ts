@@ -8,7 +8,12 @@ import {
   handshakeFrame,
   handshakeTypes,
 } from '../../../../src/cluster/link/link-codec.ts'
-import { DialingSide, type HandshakeSelf, ListeningSide } from '../../../../src/cluster/link/link-handshake.ts'
+import {
+  clusterMarkOf,
+  DialingSide,
+  type HandshakeSelf,
+  ListeningSide,
+} from '../../../../src/cluster/link/link-handshake.ts'
 import { mutate } from '../../../support/byte-mutation.ts'
 import { introduce, type LinkedNode, LinkWorld, turns } from '../../../support/cluster/linked-nodes.ts'
 
@@ -62,7 +67,7 @@ class Stranger {
 function own(changes: Partial<HandshakeSelf> = {}): HandshakeSelf {
   return {
     self: { name: 'c', incarnation: 3 },
-    clusterId: 'test-cluster',
+    clusterMark: clusterMarkOf('test-cluster'),
     secret: Buffer.from('a secret that is long enough'),
     nonce: new SeededRandom(7).bytes(32),
     ...changes,
@@ -195,8 +200,8 @@ describe('a stranger at the cluster port', () => {
     introduce(a, b, c)
     await world.pass(1_000)
     assert.equal(c.links.find('a'), null)
-    assert.ok(a.log.count(/belongs to cluster 'another', this node to 'test-cluster'/) >= 1)
-    assert.ok(c.log.count(/belongs to cluster 'test-cluster', this node to 'another'/) >= 1)
+    assert.ok(a.log.count(/node 'c' belongs to another cluster/) >= 1)
+    assert.ok(c.log.count(/node 'a' belongs to another cluster/) >= 1)
 
     void c.links.close()
     await world.pass(61_000)
@@ -204,6 +209,7 @@ describe('a stranger at the cluster port', () => {
     const from = { ...own().self, ...own(), versionLowest: 9, versionHighest: 12 }
     await stranger.says(encodeGreeting(from))
     assert.ok(stranger.received.length > 0, 'the greeting is answered, so that the other end can say it too')
+    assert.ok(!Buffer.from(stranger.answer).includes('test-cluster'), 'and does not tell the cluster id')
     stranger.socket.end()
     await turns()
     assert.equal(b.log.count(/speaks link formats 9 to 12, this node 1 to 1/), 1)
