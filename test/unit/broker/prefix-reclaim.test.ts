@@ -2,12 +2,13 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { ManualClock } from '../../../src/base/clock.ts'
+import type { EntryChunk } from '../../../src/broker/queue/entry-chunk.ts'
 import { memorySegmentBytes } from '../../../src/log/memory/memory-log.ts'
 import { SentMessage } from '../../support/sent-message.ts'
 import { definitionOf, ShardHarness } from '../../support/shard-harness.ts'
 
-/** Small, so that most of them can be sent away from memory; and more than a segment holds. */
-const keptBytes = 150
+const keptBytes = 2_000
+/** More than a segment holds. */
 const keptCount = Math.ceil((1.5 * memorySegmentBytes) / keptBytes)
 
 describe('a shard on a log that is trimmed from its beginning only', () => {
@@ -25,12 +26,19 @@ describe('a shard on a log that is trimmed from its beginning only', () => {
   })
 
   it('brings back what was sent away to move it', async () => {
+    const count = 45_000
     const shard = await shardOn(false, 1)
-    await keepSome(shard)
-    await stream(shard, 12)
-    assert.ok([...shard.queue('kept').entries.chunks()].length > 4)
-    assert.ok((shard.log.segments[0]?.id ?? 0) > 0, 'the first segment has gone')
-    await consumeKept(shard)
+    await keepSome(shard, count, 20)
+    const chunks = (): EntryChunk[] => [...shard.queue('kept').entries.chunks()]
+    await stream(shard, 2)
+    const away = chunks().filter((chunk) => chunk.isAway)
+    assert.ok(away.length > 0, 'some of the entries are away')
+    await stream(shard, 30)
+    assert.ok(
+      away.some((chunk) => !chunk.isAway && chunk.isBound),
+      'some that were away have been moved',
+    )
+    await consumeKept(shard, count)
     assert.deepEqual(shard.failures, [])
   })
 
@@ -61,9 +69,9 @@ async function shardOn(canFreeAnyOrder: boolean, entryBytesMax = 12_000_000): Pr
   return shard
 }
 
-async function keepSome(shard: ShardHarness): Promise<void> {
-  for (let number = 1; number <= keptCount; number++)
-    publish(shard, new SentMessage(number, keptBytes, 'parts', true), 'kept')
+async function keepSome(shard: ShardHarness, keptMessages = keptCount, bytes = keptBytes): Promise<void> {
+  for (let number = 1; number <= keptMessages; number++)
+    publish(shard, new SentMessage(number, bytes, 'parts', true), 'kept')
   await shard.settle()
 }
 
@@ -82,10 +90,10 @@ async function stream(shard: ShardHarness, segments: number): Promise<void> {
   }
 }
 
-async function consumeKept(shard: ShardHarness): Promise<void> {
+async function consumeKept(shard: ShardHarness, count = keptCount): Promise<void> {
   const consumer = shard.consume('kept', { isNoAck: true })
   await shard.settle()
-  assert.equal(consumer.delivered, keptCount)
+  assert.equal(consumer.delivered, count)
 }
 
 function roomOf({ log }: ShardHarness): { held: number; live: number } {
