@@ -19,6 +19,8 @@ find_missing() {
   need openssl openssl version
   need amqp-tools sh -c 'command -v amqp-publish && command -v amqp-consume && command -v amqp-get'
   need chromium chromium --version
+  # Its promtool checks our metrics.
+  need prometheus promtool --version
   need php-cli php -r 'exit(0);'
   need php-amqplib php -r 'exit((@include "PhpAmqpLib/autoload.php") === false ? 1 : 0);'
 }

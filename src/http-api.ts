@@ -4,8 +4,10 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock } from './base/clock.ts'
+import type { Files } from './base/files.ts'
 import type { Logger } from './base/logger.ts'
 import type { Memory } from './base/memory.ts'
+import { type ProcessFacts, SystemProcessFacts } from './base/process-facts.ts'
 import type { Random } from './base/random.ts'
 import type { RunQueue } from './base/run-queue.ts'
 import type { Broker } from './broker/broker.ts'
@@ -14,6 +16,7 @@ import type { Config } from './config.ts'
 import type { ApiHandler } from './management/api/api.ts'
 import type { ApiParts, ListenerFacts } from './management/api/route.ts'
 import type { ClusterFacts } from './management/cluster-facts.ts'
+import type { MetricsPath } from './management/metrics/metrics.ts'
 import { Sampler } from './management/statistics/sampler.ts'
 import { version } from './version.ts'
 
@@ -24,6 +27,7 @@ export interface ApiNode {
   readonly clock: Clock
   readonly random: Random
   readonly memory: Memory
+  readonly files: Files
   readonly logger: Logger
   readonly runQueue: RunQueue
   /** As URLs; looked at when somebody asks. */
@@ -36,19 +40,22 @@ export type AnswerRequest = (incoming: IncomingMessage, outgoing: ServerResponse
 
 export interface HttpApi {
   readonly answer: AnswerRequest
+  /** A page for Prometheus, for whoever may see it. */
+  metrics(path: MetricsPath, query: URLSearchParams): Promise<AsyncIterable<string>>
   /** Ends what goes on without requests. */
   stop(): void
 }
 
 export function httpApi(node: ApiNode): HttpApi {
-  const startedAt = node.clock.now()
   const { broker, connections, clock, runQueue, memory } = node
+  const process = new SystemProcessFacts()
   const sampler = new Sampler({ broker, connections, clock, runQueue, memoryBytes: () => memory.usedBytes() })
   sampler.start()
+  const parts = partsOf(node, sampler, process)
   let handler: Promise<ApiHandler> | null = null
   const load = async (): Promise<ApiHandler> => {
     const { createApi } = await import('./management/api/api.ts')
-    return await createApi(partsOf(node, startedAt, sampler))
+    return await createApi(parts)
   }
   const answer: AnswerRequest = (incoming, outgoing) => {
     handler ??= load()
@@ -59,14 +66,22 @@ export function httpApi(node: ApiNode): HttpApi {
         outgoing.destroy()
       })
   }
-  return { answer, stop: () => sampler.stop() }
+  const metrics: HttpApi['metrics'] = async (path, query) => {
+    const { metricsText } = await import('./management/metrics/metrics.ts')
+    return await metricsText(parts, path, query)
+  }
+  const stop = (): void => {
+    sampler.stop()
+    process.stop()
+  }
+  return { answer, metrics, stop }
 }
 
 /** There is one node, and this is its name. */
 const nodeName = 'warren@localhost'
 
-function partsOf(node: ApiNode, startedAt: number, sampler: Sampler): ApiParts {
-  const { broker, connections, config, clock, random, memory, logger, runQueue, addresses } = node
+function partsOf(node: ApiNode, sampler: Sampler, process: ProcessFacts): ApiParts {
+  const { broker, connections, config, clock, random, memory, files, logger, runQueue, addresses } = node
   return {
     cluster: node.cluster ?? null,
     broker,
@@ -79,15 +94,16 @@ function partsOf(node: ApiNode, startedAt: number, sampler: Sampler): ApiParts {
     names: { rabbitVersion: config.toldVersion, productVersion: version },
     node: {
       name: nodeName,
-      startedAt,
+      startedAt: clock.now(),
       listeners: () => addresses.map(listenerOf),
       memoryBytesMax: Math.floor(memory.limitBytes * config.memoryWatermark),
       memoryBytes: () => memory.usedBytes(),
       diskFreeBytesMin: config.diskFreeBytesMin,
       connectionsMax: config.connectionsMax,
       messageBytesMax: config.messageBytesMax,
-      processId: process.pid,
+      processId: process.id,
     },
+    machine: { process, io: files.io ?? null, diskFreeBytes: () => files.freeBytes(config.dataDirectory) },
   }
 }
 

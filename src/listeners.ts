@@ -3,6 +3,7 @@
  * only by nodes that have a port for it.
  */
 import type { Clock } from './base/clock.ts'
+import type { Files } from './base/files.ts'
 import type { Logger } from './base/logger.ts'
 import type { Memory } from './base/memory.ts'
 import type { Network } from './base/network.ts'
@@ -10,13 +11,14 @@ import type { Random } from './base/random.ts'
 import type { Config } from './config.ts'
 import { type ApiNode, type HttpApi, httpApi } from './http-api.ts'
 import type { HttpServer } from './management/http-server.ts'
+import type { MetricsServer } from './management/metrics/metrics-server.ts'
 import type { Server } from './server/listener.ts'
 import { errorName, StartError } from './start-error.ts'
 
 export interface Listening {
   /** As URLs. */
   readonly addresses: readonly string[]
-  readonly http: HttpServer | null
+  readonly http: HttpPorts | null
 }
 
 export interface ListeningWorld {
@@ -25,6 +27,7 @@ export interface ListeningWorld {
   readonly logger: Logger
   readonly random: Random
   readonly memory: Memory
+  readonly files: Files
 }
 
 /** All or nothing: what listens is closed again when another part cannot. Throws `StartError`. */
@@ -36,20 +39,57 @@ export async function listen(
 ): Promise<Listening> {
   const { host } = config
   const addresses: string[] = []
-  let stop = (): void => {}
+  const stop: (() => void)[] = []
   try {
     if (listensForAmqp) addresses.push(urlOf('amqp', host, await listenForAmqp(server, config)))
     const { machineClock: clock, ...rest } = world
-    if (config.httpPort === 'none') return { addresses, http: null }
+    if (config.httpPort === 'none' && config.prometheusPort === 'none') return { addresses, http: null }
     const api = httpApi({ ...node, ...rest, clock, config, connections: server, addresses })
-    stop = api.stop
-    const http = await listenForHttp(server, config.httpPort, config, world, api)
-    addresses.push(urlOf('http', host, http.port))
-    return { addresses, http: http.server }
+    stop.push(api.stop)
+    const metrics = await listenForMetrics(config, world, api)
+    if (metrics !== null) stop.push(() => void metrics.server.close())
+    const http = config.httpPort === 'none' ? null : await listenForHttp(server, config.httpPort, config, world, api)
+    if (http !== null) addresses.push(urlOf('http', host, http.port))
+    if (metrics !== null) addresses.push(urlOf('prometheus', host, metrics.port))
+    return { addresses, http: portsOf(http?.server ?? null, metrics?.server ?? null, api) }
   } catch (error) {
-    stop()
+    for (const step of stop) step()
     await server.close(0)
     throw error
+  }
+}
+
+/** What was opened for HTTP; the node tells it when it stops. */
+export interface HttpPorts {
+  stopping(): void
+  close(): Promise<void>
+}
+
+function portsOf(http: HttpServer | null, metrics: MetricsServer | null, api: HttpApi): HttpPorts {
+  return {
+    stopping: () => {
+      http?.stopping()
+      api.stop()
+    },
+    close: async () => {
+      await metrics?.close()
+      await http?.close()
+    },
+  }
+}
+
+async function listenForMetrics(
+  { host, prometheusPort, handshakeMsMax: requestMsMax }: Config,
+  { logger }: ListeningWorld,
+  { metrics: text }: HttpApi,
+): Promise<{ server: MetricsServer; port: number } | null> {
+  if (prometheusPort === 'none') return null
+  const { MetricsServer } = await import('./management/metrics/metrics-server.ts')
+  const server = new MetricsServer({ logger, requestMsMax, text })
+  try {
+    return { server, port: await server.listen({ host, port: prometheusPort }) }
+  } catch (error) {
+    throw refused(`port ${prometheusPort} of ${host} for Prometheus`, '--prometheus-port', error)
   }
 }
 
@@ -80,7 +120,6 @@ async function listenForHttp(
     },
     strangerBytesMax: config.loginBytesMax,
     api: api.answer,
-    stopping: api.stop,
     origins: config.httpOrigins,
     connectionsMax: config.connectionsMax,
     requestMsMax: config.handshakeMsMax,

@@ -1,3 +1,4 @@
+import type { FileIo } from './file-io.ts'
 import type { File, Files } from './files.ts'
 
 /** Files that know whether anything is being done with them: for those who wait until nothing is. */
@@ -7,6 +8,10 @@ export class CountedFiles implements Files {
 
   constructor(files: Files) {
     this.#files = files
+  }
+
+  get io(): FileIo | undefined {
+    return this.#files.io
   }
 
   get isIdle(): boolean {

@@ -1,8 +1,12 @@
+import type { FileIo } from './file-io.ts'
+
 /**
  * The file system as the program sees it. `system-files.ts` is the real one; tests and the simulation have one that
  * crashes, tears, fills up and fails on the Nth call. Every error is an `Error` with a `code` (`EIO`, `ENOSPC`, …).
  */
 export interface Files {
+  /** Where what is done is counted; missing where nobody counts. */
+  readonly io?: FileIo | undefined
   /** Makes the directory and its parents, with mode 0700; no error when it exists. */
   makeDirectory(path: string): Promise<void>
   /** Names of the entries, sorted. */

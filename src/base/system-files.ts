@@ -4,12 +4,18 @@
  */
 import * as fs from 'node:fs'
 import { dirname } from 'node:path'
+import { SystemClock } from './clock.ts'
+import { FileIo } from './file-io.ts'
 import type { File, Files } from './files.ts'
 
 const directoryMode = 0o700
 const fileMode = 0o600
 
+const clock = new SystemClock()
+
 export class SystemFiles implements Files {
+  readonly io = new FileIo()
+
   /** Level by level: Node's recursive form never returns below a parent that takes no directories, such as `/proc`. */
   async makeDirectory(path: string): Promise<void> {
     try {
@@ -32,7 +38,7 @@ export class SystemFiles implements Files {
     return new Promise((resolve, reject) => {
       fs.open(path, flags, fileMode, (error, descriptor) => {
         if (error) reject(error)
-        else resolve(new SystemFile(descriptor))
+        else resolve(new SystemFile(descriptor, options?.isSynced === true, this.io))
       })
     })
   }
@@ -83,9 +89,13 @@ const openFlags = {
 
 class SystemFile implements File {
   readonly #descriptor: number
+  readonly #isSynced: boolean
+  readonly #io: FileIo
 
-  constructor(descriptor: number) {
+  constructor(descriptor: number, isSynced: boolean, io: FileIo) {
     this.#descriptor = descriptor
+    this.#isSynced = isSynced
+    this.#io = io
   }
 
   size(): Promise<number> {
@@ -98,12 +108,14 @@ class SystemFile implements File {
   read(into: Uint8Array, at: number, length: number, position: number): Promise<number> {
     return new Promise((resolve, reject) => {
       let count = 0
+      const begin = clock.monotonic()
       const step = (): void => {
         fs.read(this.#descriptor, into, at + count, length - count, position + count, (error, bytes) => {
           if (error) return reject(error)
           count += bytes
-          if (bytes === 0 || count === length) resolve(count)
-          else step()
+          if (bytes > 0 && count < length) return step()
+          this.#io.read(count, (clock.monotonic() - begin) / 1_000)
+          resolve(count)
         })
       }
       if (length === 0) resolve(0)
@@ -115,11 +127,15 @@ class SystemFile implements File {
   write(from: Uint8Array, at: number, length: number, position: number): Promise<void> {
     return new Promise((resolve, reject) => {
       let count = 0
+      const begin = clock.monotonic()
       const step = (): void => {
         fs.write(this.#descriptor, from, at + count, length - count, position + count, (error, bytes) => {
           if (error) return reject(error)
           count += bytes
-          if (count === length) return resolve()
+          if (count === length) {
+            this.#wrote(length, (clock.monotonic() - begin) / 1_000)
+            return resolve()
+          }
           if (bytes === 0) return reject(Object.assign(new Error('EIO: nothing was written'), { code: 'EIO' }))
           step()
         })
@@ -129,8 +145,15 @@ class SystemFile implements File {
     })
   }
 
-  sync(): Promise<void> {
-    return settle((done) => fs.fdatasync(this.#descriptor, done))
+  #wrote(bytes: number, seconds: number): void {
+    this.#io.wrote(bytes, seconds)
+    if (this.#isSynced) this.#io.committed(bytes, seconds, clock.now())
+  }
+
+  async sync(): Promise<void> {
+    const begin = clock.monotonic()
+    await settle((done) => fs.fdatasync(this.#descriptor, done))
+    this.#io.synced((clock.monotonic() - begin) / 1_000)
   }
 
   truncate(size: number): Promise<void> {

@@ -21,7 +21,7 @@ import type {
   ScheduledMessage,
   SharedCredit,
 } from './ports.ts'
-import type { ExchangeCounts, MessageCounts } from './statistics/message-counts.ts'
+import type { ExchangeCounts, VhostCounts } from './statistics/message-counts.ts'
 
 /** Who acts: a user that has logged in. Rights are looked up under this name at each operation (cached per epoch). */
 export interface Principal {
@@ -145,7 +145,7 @@ export interface VhostCommands {
   /** Changes whenever any exchange, binding, queue or right of this vhost does. */
   readonly routingVersion: number
   /** What its clients on this node did. Publishes to queues are counted by `publish`, all else by whoever does it. */
-  readonly counts: MessageCounts
+  readonly counts: VhostCounts
 
   declareExchange(session: Session, args: ExchangeArguments, reply: Reply<void>): void
   deleteExchange(session: Session, name: string, ifUnused: boolean, reply: Reply<void>): void

@@ -3,7 +3,7 @@ import type { Route } from './commands.ts'
 import type { Message } from './message.ts'
 import type { BodyWriter, ConfirmSink, Queue, ShardCommands } from './ports.ts'
 import { countPublish } from './statistics/counting.ts'
-import type { MessageCounts } from './statistics/message-counts.ts'
+import type { VhostCounts } from './statistics/message-counts.ts'
 
 /** One message for the queues of a route, which may be in several shards. */
 
@@ -17,13 +17,13 @@ function isOnSeveralShards(route: Route): boolean {
 }
 
 export function publishRouted(
-  counts: MessageCounts,
+  counts: VhostCounts,
   route: Route,
   message: Message,
   confirms: ConfirmSink | null,
   sequence: number,
 ): void {
-  countPublish(counts, route)
+  countPublish(counts, route, message.bodyBytes)
   if (isOnSeveralShards(route)) publishToShards(route, message, confirms, sequence)
   else route.queues[0]?.shard.publish(message, route.queues, route.count, confirms, sequence)
 }

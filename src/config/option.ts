@@ -35,7 +35,7 @@ export function integer(key: string, range: Range<number>, about: string): Optio
 }
 
 /** A TCP port, 0 for a free one, or `none` for none. */
-export function port(key: string, value: number, about: string): Option<number | 'none'> {
+export function port(key: string, value: number | 'none', about: string): Option<number | 'none'> {
   return { key, kind: { type: 'port' }, default: value, defaultText: String(value), about }
 }
 

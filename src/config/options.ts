@@ -24,6 +24,11 @@ export const options = {
     15_672,
     'TCP port for HTTP and AMQP over WebSocket; 0 takes a free one, which is printed; `none` is no HTTP.',
   ),
+  prometheusPort: port(
+    'prometheus-port',
+    'none',
+    'TCP port on which Prometheus reads `/metrics` without a login (RabbitMQ has 15692); 0 takes a free one.',
+  ),
   httpOrigins: text(
     'http-origins',
     'same-host',

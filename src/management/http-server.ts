@@ -23,10 +23,8 @@ export interface HttpServerOptions {
   accept(socket: Socket): () => boolean
   /** What a connection may send before it has logged in, in bytes; then it is cut off. */
   readonly strangerBytesMax: number
-  /** Answers what is below `/api`. */
+  /** Answers what is below `/api` and `/metrics`. */
   api(request: http.IncomingMessage, response: http.ServerResponse): void
-  /** The node stops: what goes on without requests is to end. */
-  stopping(): void
   /** Pages that may connect by WebSocket: `same-host`, `*`, or their origins with commas between them. */
   readonly origins: string
   /** TCP connections in all; a further one is closed at once. */
@@ -95,7 +93,6 @@ export class HttpServer {
   stopping(): void {
     this.#isStopping = true
     this.#upgrades.stopping()
-    this.#options.stopping()
   }
 
   /** Closes the port and all connections that are no WebSockets. */
@@ -109,7 +106,8 @@ export class HttpServer {
 
   #answer(request: http.IncomingMessage, response: http.ServerResponse): void {
     const path = pathOf(request)
-    if (path.startsWith('/api/')) return this.#options.api(request, response)
+    if (path.startsWith('/api/') || path === '/metrics' || path.startsWith('/metrics/'))
+      return this.#options.api(request, response)
     const sentence = this.#sentence(path)
     // Nothing here reads a body; what of one has not arrived is not waited for.
     if (request.headers['content-length'] !== undefined || request.headers['transfer-encoding'] !== undefined) {

@@ -33,7 +33,7 @@ import type {
   ShardCommands,
 } from '../../src/broker/ports.ts'
 import { plainSettings } from '../../src/broker/queue/queue-settings.ts'
-import { MessageCounts } from '../../src/broker/statistics/message-counts.ts'
+import { VhostCounts } from '../../src/broker/statistics/message-counts.ts'
 import type { QueueDefinition } from '../../src/broker/topology/queue-definition.ts'
 
 export class FakeBroker implements BrokerCommands {
@@ -162,7 +162,7 @@ export class FakeQueue implements Queue {
 export class FakeVhost implements VhostCommands {
   readonly name = '/'
   routingVersion = 1
-  readonly counts = new MessageCounts()
+  readonly counts = new VhostCounts()
   /** What the server did, in words. */
   readonly calls: string[] = []
   readonly queues = new Map<string, FakeQueue>()

@@ -133,6 +133,7 @@ export const guardedModulePlaces: Readonly<Record<string, readonly string[]>> = 
   'cli/client/message-command.ts': ['node:child_process'],
   // Listens with `net`, so that `http` need not be loaded before somebody comes.
   'management/http-server.ts': ['node:http', 'node:net'],
+  'management/metrics/metrics-server.ts': ['node:http'],
   'management/web-socket-upgrades.ts': ['node:http'],
   // For the form of requests only.
   'management/api/api.ts': ['node:http'],

@@ -1,11 +1,12 @@
 /** How what happens to a message is counted in all the places that it concerns. */
 import type { Route } from '../commands.ts'
 import type { Queue } from '../ports.ts'
-import { countsOf, type MessageCounts } from './message-counts.ts'
+import { countsOf, type MessageCounts, type VhostCounts } from './message-counts.ts'
 
 /** A message that goes to the queues of a route. */
-export function countPublish(vhost: MessageCounts, { queues, count, exchangeCounts }: Route): void {
+export function countPublish(vhost: VhostCounts, { queues, count, exchangeCounts }: Route, bodyBytes: number): void {
   vhost.publish++
+  vhost.sizes.observe(bodyBytes)
   if (exchangeCounts !== null) {
     exchangeCounts.publishIn++
     exchangeCounts.publishOut += count

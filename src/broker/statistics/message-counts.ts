@@ -1,3 +1,4 @@
+import { Histogram } from '../../base/histogram.ts'
 import type { Recent } from './recent.ts'
 
 /**
@@ -37,6 +38,17 @@ export class MessageCounts {
 
   add(other: MessageCounts): void {
     for (const name of messageCountNames) this[name] += other[name]
+  }
+}
+
+/** Of a vhost, or of several. */
+export class VhostCounts extends MessageCounts {
+  /** Bodies of what was put into queues, in bytes; the bounds are RabbitMQ's. */
+  readonly sizes = new Histogram([1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 5e7, 1e8])
+
+  addVhost(other: VhostCounts): void {
+    this.add(other)
+    this.sizes.add(other.sizes)
   }
 }
 

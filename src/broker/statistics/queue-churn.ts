@@ -1,4 +1,4 @@
-import { MessageCounts } from './message-counts.ts'
+import { VhostCounts } from './message-counts.ts'
 
 /** Queues that came and went since the node started, without those that were there before. */
 export class QueueChurn {
@@ -16,11 +16,11 @@ export class QueueChurn {
 
 /** What vhosts that are gone have counted: the node's totals never fall. */
 export class FormerCounts {
-  readonly messages = new MessageCounts()
+  readonly messages = new VhostCounts()
   readonly churn = new QueueChurn()
 
-  add({ counts, churn }: { readonly counts: MessageCounts; readonly churn: QueueChurn }): void {
-    this.messages.add(counts)
+  add({ counts, churn }: { readonly counts: VhostCounts; readonly churn: QueueChurn }): void {
+    this.messages.addVhost(counts)
     this.churn.add(churn)
   }
 }

@@ -1,6 +1,6 @@
 import type { Permissions } from '../access/authorise.ts'
 import type { Permission, TopicPermission } from '../access/permission.ts'
-import { MessageCounts } from '../statistics/message-counts.ts'
+import { VhostCounts } from '../statistics/message-counts.ts'
 import { QueueChurn } from '../statistics/queue-churn.ts'
 import type { DeclaredQueue } from './declared-queue.ts'
 import type { Exchange } from './exchange.ts'
@@ -25,7 +25,7 @@ export class VhostState implements Permissions {
   /** Changes with every exchange, queue, binding and right. */
   version = 0
   bindingCount = 0
-  readonly counts = new MessageCounts()
+  readonly counts = new VhostCounts()
   readonly churn = new QueueChurn()
   /** It is being deleted or has been: nothing can be done in it any more. */
   isClosed = false

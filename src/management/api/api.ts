@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { isMetricsPath } from '../metrics/metrics.ts'
 import { type Answer, ApiError, badRequest, notFound, refusalOf } from './answer.ts'
 import { Caller } from './caller.ts'
 import { Commits } from './commits.ts'
@@ -33,7 +34,7 @@ export async function createApi(parts: ApiParts): Promise<ApiHandler> {
   }
   const app = new Hono<{ Bindings: Peer }>({ getPath: (_request, options) => pathOf(peerOf(options).target) ?? '/' })
   for (const row of routes) {
-    app.on(row.method, honoPath(row), async (context) => {
+    app.on(row.method, honoPaths(row), async (context) => {
       const { raw } = context.req
       return await answered(api, row, raw, context.env, new Map(Object.entries(context.req.param())))
     })
@@ -57,13 +58,17 @@ function peerOf(options: { env?: unknown } | undefined): Peer {
   return options?.env as Peer
 }
 
-function honoPath({ path }: Route): string {
-  return `/api${path.replaceAll(/\{(\w+)\}/g, ':$1')}`
+/** Metrics are where scrapers look for them, too. */
+function honoPaths({ path }: Route): string[] {
+  const own = path.replaceAll(/\{(\w+)\}/g, ':$1')
+  return isMetricsPath(path) ? [`/api${own}`, own] : [`/api${own}`]
 }
 
 function methodsByPath(): Map<string, string[]> {
   const methods = new Map<string, string[]>()
-  for (const row of routes) methods.set(honoPath(row), [...(methods.get(honoPath(row)) ?? []), row.method])
+  for (const row of routes) {
+    for (const path of honoPaths(row)) methods.set(path, [...(methods.get(path) ?? []), row.method])
+  }
   return methods
 }
 

@@ -6,6 +6,7 @@ import type { Broker } from '../../broker/broker.ts'
 import type { ConnectionDirectory } from '../../broker/connection-directory.ts'
 import type { ProductNames } from '../../broker/definitions/export-definitions.ts'
 import type { ClusterFacts } from '../cluster-facts.ts'
+import type { MachineFacts } from '../metrics/readings.ts'
 import type { Sampler } from '../statistics/sampler.ts'
 import type { Answer } from './answer.ts'
 import type { Level, VhostUse } from './caller.ts'
@@ -26,6 +27,7 @@ export interface ApiParts {
   /** Null for a node on its own. */
   readonly cluster: ClusterFacts | null
   readonly sampler: Sampler
+  readonly machine: MachineFacts
 }
 
 /** What is told of the node. */

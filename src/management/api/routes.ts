@@ -6,6 +6,7 @@ import { exchangeRoutes } from './exchanges.ts'
 import { healthRoutes } from './health.ts'
 import { limitRoutes } from './limits.ts'
 import { messageRoutes } from './message-routes.ts'
+import { metricsRoutes } from './metrics.ts'
 import { overviewRoutes } from './overview.ts'
 import { permissionRoutes } from './permissions.ts'
 import { policyRoutes } from './policies.ts'
@@ -29,5 +30,6 @@ export const routes: readonly Route[] = [
   ...limitRoutes,
   ...definitionRoutes,
   ...healthRoutes,
+  ...metricsRoutes,
   ...clusterRoutes,
 ]

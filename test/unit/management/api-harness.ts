@@ -1,6 +1,7 @@
 /** The HTTP API over a broker whose shards only note what they are told; requests without sockets. */
 import assert from 'node:assert/strict'
 import { silentLogger } from '../../../src/base/logger.ts'
+import type { ProcessFacts } from '../../../src/base/process-facts.ts'
 import { SeededRandom } from '../../../src/base/random.ts'
 import type { OpenConnection } from '../../../src/broker/connection-directory.ts'
 import { type ApiHandler, createApi } from '../../../src/management/api/api.ts'
@@ -65,6 +66,7 @@ export class ApiHarness {
     const handler = await createApi({
       ...parts,
       sampler,
+      machine: { process: quietProcess, io: null, diskFreeBytes: () => Promise.resolve(1) },
       random: new SeededRandom(5),
       logger: { ...silentLogger, error: (_fields, message) => void errors.push(message) },
       names: { rabbitVersion: '4.1.0', productVersion: '0.0.0' },
@@ -106,7 +108,12 @@ export class ApiHarness {
     } as RequestInit)
     const response = await this.#handler.fetch(request, { target: path, remoteAddress })
     const text = await response.text()
-    return { status: response.status, headers: response.headers, text, json: text === '' ? null : JSON.parse(text) }
+    return {
+      status: response.status,
+      headers: response.headers,
+      text,
+      json: isJson(response) && text !== '' ? JSON.parse(text) : null,
+    }
   }
 
   /** It has to succeed; what it answers. */
@@ -127,6 +134,28 @@ export class ApiHarness {
     const { error, reason } = got.json as { error: unknown; reason: unknown }
     return [got.status, error, reason]
   }
+}
+
+function isJson({ headers }: Response): boolean {
+  return headers.get('content-type') === 'application/json'
+}
+
+const quietProcess: ProcessFacts = {
+  id: 1,
+  startedAtSeconds: 0,
+  now: () => ({
+    residentBytes: 1,
+    heapUsedBytes: 1,
+    heapTotalBytes: 1,
+    externalBytes: 1,
+    userSeconds: 1,
+    systemSeconds: 1,
+    loopDelaySeconds: { median: 0, p99: 0, max: 0 },
+    loopBusySeconds: 1,
+    collections: new Map([['minor', { count: 1, seconds: 1 }]]),
+  }),
+  descriptors: () => Promise.resolve({ open: 1, max: 2 }),
+  stop: () => {},
 }
 
 const noTotals = {

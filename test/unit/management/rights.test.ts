@@ -119,6 +119,9 @@ const table: Readonly<Record<string, readonly [Who, Where]>> = {
   'GET /health/checks/certificate-expiration/{within}/{unit}': ['management', 'any'],
   'GET /health/checks/port-listener/{port}': ['management', 'any'],
   'GET /health/checks/protocol-listener/{protocol}': ['management', 'any'],
+  'GET /metrics': ['monitoring', 'any'],
+  'GET /metrics/per-object': ['monitoring', 'any'],
+  'GET /metrics/detailed': ['monitoring', 'any'],
   'GET /aliveness-test/{vhost}': ['management', 'enter'],
 }
 
