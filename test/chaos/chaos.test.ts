@@ -35,7 +35,7 @@ const faultsShown = 20
 void test(`${seconds} s of faults lose, invent, alter and double nothing that was confirmed`, async (t) => {
   console.error(`chaos: ${seconds} s, WARREN_CHAOS_SEED=${seed}`)
   const folder = mkdtempSync(join(tmpdir(), 'warren-chaos-'))
-  const cluster = await ClusterProcesses.start({ args: ['--cluster-shards', '4', '--cluster-session', '5s'] })
+  const cluster = await ClusterProcesses.start({ env: { WARREN_CLUSTER_SHARDS: '4', WARREN_CLUSTER_SESSION: '5s' } })
   const workers: WorkerProcess[] = []
   try {
     await prepare(cluster)

@@ -19,6 +19,8 @@ export interface ClusterOptions {
   readonly nodes?: number
   /** More arguments for each node. */
   readonly args?: readonly string[]
+  /** Options that have no flag, by their names in the environment. */
+  readonly env?: Readonly<Record<string, string>>
   /** Whether each node has a port for HTTP. */
   readonly hasHttp?: boolean
 }
@@ -41,7 +43,8 @@ export class ClusterProcesses {
     for (const name of names) {
       const http = options.hasHttp === true ? ['--http-port', String(await freePort())] : []
       const args = ['--node-name', name, '--peers', peers, ...http, ...(options.args ?? [])]
-      const broker = await BrokerProcess.prepare({ args, dataDirectory: join(folder, name) })
+      const { env = {} } = options
+      const broker = await BrokerProcess.prepare({ args, env, dataDirectory: join(folder, name) })
       nodes.push(new ClusterNode(name, broker, Number(http[1] ?? 0)))
     }
     const cluster = new ClusterProcesses(nodes, folder)
