@@ -1,6 +1,6 @@
 /**
- * HTTP of a node: one port for its routes and for AMQP over WebSocket. What is served here asks for no login and tells
- * nothing but that a broker is there.
+ * HTTP of a node: one port for the API, the dashboard's files and AMQP over WebSocket. What is served here asks for no
+ * login and tells nothing but that a broker is there.
  *
  * The port is a plain one until somebody connects; only then is Node's HTTP loaded, which would otherwise be a good part
  * of a start.
@@ -12,6 +12,7 @@ import type { Arena } from '../base/arena.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Logger } from '../base/logger.ts'
 import type { ListenAddress, Socket } from '../base/network.ts'
+import type { DashboardFiles } from './dashboard-files.ts'
 import { pathOf, WebSocketUpgrades, webSocketPath } from './web-socket-upgrades.ts'
 
 export interface HttpServerOptions {
@@ -47,6 +48,7 @@ export class HttpServer {
   readonly #listener: net.Server
   #server: http.Server | null = null
   readonly #upgrades: WebSocketUpgrades
+  #dashboard: Promise<DashboardFiles> | null = null
   #isStopping = false
 
   constructor(options: HttpServerOptions) {
@@ -108,22 +110,31 @@ export class HttpServer {
     const path = pathOf(request)
     if (path.startsWith('/api/') || path === '/metrics' || path.startsWith('/metrics/'))
       return this.#options.api(request, response)
-    const sentence = this.#sentence(path)
     // Nothing here reads a body; what of one has not arrived is not waited for.
     if (request.headers['content-length'] !== undefined || request.headers['transfer-encoding'] !== undefined) {
       response.shouldKeepAlive = false
     }
-    if (sentence === null) say(response, 404, 'There is nothing here. AMQP over WebSocket is at /ws.')
-    else if (request.method !== 'GET' && request.method !== 'HEAD') {
-      response.setHeader('allow', 'GET, HEAD')
-      say(response, 405, 'This can only be read (GET).')
-    } else say(response, ...sentence)
+    const sentence = this.#sentence(path)
+    if (sentence === null) {
+      this.#answerByFile(path, request, response).catch((error: unknown) => {
+        this.#options.logger.error({ error }, 'the dashboard could not be answered')
+        response.destroy()
+      })
+    } else if (mayRead(request, response)) say(response, ...sentence)
+  }
+
+  async #answerByFile(path: string, request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
+    const { readDashboard, sendFile } = await import('./dashboard-files.ts')
+    this.#dashboard ??= readDashboard()
+    const file = (await this.#dashboard).get(path)
+    if (file !== undefined) {
+      if (mayRead(request, response)) sendFile(file, request, response)
+    } else if (path !== '/') say(response, 404, 'There is nothing here. AMQP over WebSocket is at /ws.')
+    else if (mayRead(request, response)) say(response, 200, withoutDashboard)
   }
 
   #sentence(path: string): readonly [status: number, sentence: string] | null {
     switch (path) {
-      case '/':
-        return [200, 'This is Warren, a message broker. AMQP over WebSocket is at /ws; /health tells whether it works.']
       case '/health':
         return this.#isStopping ? [503, 'The broker stops.'] : [200, 'The broker works.']
       case webSocketPath:
@@ -132,6 +143,17 @@ export class HttpServer {
         return null
     }
   }
+}
+
+const withoutDashboard =
+  'This is Warren, a message broker. AMQP over WebSocket is at /ws; /health tells whether it works.'
+
+/** Answers 405 unless something is only read. */
+function mayRead({ method }: http.IncomingMessage, response: http.ServerResponse): boolean {
+  if (method === 'GET' || method === 'HEAD') return true
+  response.setHeader('allow', 'GET, HEAD')
+  say(response, 405, 'This can only be read (GET).')
+  return false
 }
 
 function say(response: http.ServerResponse, status: number, sentence: string): void {

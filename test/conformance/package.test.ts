@@ -84,7 +84,14 @@ after(() => rmSync(folder, { recursive: true, force: true }))
 describe('the package', () => {
   it('holds the compiled program and no more', (test) => {
     const paths = packed.files.map(({ path }) => path)
-    for (const path of ['README.md', 'LICENSE', 'dist/bin/warren.js', 'dist/src/index.js', 'dist/src/index.d.ts'])
+    for (const path of [
+      'README.md',
+      'LICENSE',
+      'dist/bin/warren.js',
+      'dist/ui/index.html.gz',
+      'dist/src/index.js',
+      'dist/src/index.d.ts',
+    ])
       assert.ok(paths.includes(path), path)
     const known =
       /^(package\.json|LICENSE|README[\w.-]*\.md|dist\/bin\/warren\.js|dist\/(src|bench)\/.*\.(js|d\.ts|json))$/

@@ -52,6 +52,8 @@ export const importTable: Readonly<Record<string, readonly string[]>> = {
   'start-error.ts': [],
   'data-directory.ts': ['base', 'start-error.ts'],
   'storage.ts': ['base', 'log', 'broker', 'config.ts', 'data-directory.ts'],
+  // A program of its own, for browsers; it speaks with the rest by HTTP only.
+  ui: [],
   'http-api.ts': ['base', 'broker', 'management', 'config.ts', 'version.ts'],
   'listeners.ts': ['broker', 'http-api.ts', 'base', 'server', 'management', 'config.ts', 'start-error.ts'],
   'cluster-directory.ts': ['base', 'cluster/nats/small-file.ts', 'start-error.ts'],
@@ -117,6 +119,8 @@ export const packageTable: Readonly<Record<string, readonly string[]>> = {
   hono: ['management/api'],
   '@hono/node-server': ['management/api'],
   ws: ['management'],
+  preact: ['ui'],
+  uplot: ['ui'],
   '@nats-io/transport-node': ['cluster/nats', 'log/jetstream'],
   '@nats-io/jetstream': ['cluster/nats', 'log/jetstream'],
   '@nats-io/kv': ['cluster/nats'],
@@ -135,6 +139,7 @@ export const guardedModulePlaces: Readonly<Record<string, readonly string[]>> = 
   'management/http-server.ts': ['node:http', 'node:net'],
   'management/metrics/metrics-server.ts': ['node:http'],
   'management/web-socket-upgrades.ts': ['node:http'],
+  'management/dashboard-files.ts': ['node:fs/promises', 'node:http'],
   // For the form of requests only.
   'management/api/api.ts': ['node:http'],
   'http-api.ts': ['node:http'],
@@ -161,14 +166,14 @@ export const bannedPatterns: readonly BannedPattern[] = [
     name: 'Date.now',
     pattern: /\bDate\.now\b|\bnew Date\(\)|\bperformance\.now\b|\bprocess\.hrtime\b/,
     in: ['src'],
-    except: ['src/base/clock.ts', 'src/base/waiting-clock.ts', 'src/cli'],
+    except: ['src/base/clock.ts', 'src/base/waiting-clock.ts', 'src/cli', 'src/ui/core/time.ts'],
     instead: 'take a `Clock` (src/base/clock.ts): `now()` for people, `monotonic()` for intervals',
   },
   {
     name: 'setTimeout',
     pattern: /(?<![.\w])(setTimeout|setInterval|setImmediate|queueMicrotask)\b|\bprocess\.nextTick\b/,
     in: ['src'],
-    except: ['src/base'],
+    except: ['src/base', 'src/ui/core/time.ts'],
     instead: 'take a `Clock` (src/base/clock.ts): `after(ms, …)` or `soon(…)`, or a `RunQueue` for long work',
   },
   {
@@ -238,6 +243,14 @@ export const bannedPatterns: readonly BannedPattern[] = [
     except: ['test/tidy'],
     instead: 'run the whole file, or delete the test',
   },
+  {
+    name: 'text taken for markup',
+    pattern:
+      /\b(innerHTML|outerHTML|insertAdjacentHTML|dangerouslySetInnerHTML|srcdoc|document\.write|DOMParser|eval)\b/,
+    in: ['src'],
+    except: [],
+    instead: 'let Preact write it: what users name is text, never markup or code',
+  },
 ]
 
 export const fileLinesMax = 400
@@ -254,4 +267,4 @@ export const functionLinesMax = 70
 export const longFunctionsRatchet: Readonly<Record<string, number>> = {}
 
 /** Names that say nothing about what is inside. */
-export const emptyFileNames = /(^|\/|-)(utils?|helpers?|types|misc|common|manager)\.ts$/
+export const emptyFileNames = /(^|\/|-)(utils?|helpers?|types|misc|common|manager)\.tsx?$/

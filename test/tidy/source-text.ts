@@ -18,7 +18,8 @@ export function codeOnly(text: string): string {
     if (text.startsWith('//', index)) blank(endOf(text, index, /\n/g, 0))
     else if (text.startsWith('/*', index)) blank(endOf(text, index + 2, /\*\//g, 2))
     else if (char === "'" || char === '"') blank(endOf(text, index + 1, char === "'" ? /\\.|'/gs : /\\.|"/gs, 1))
-    else if (char === '/' && startsRegex(code)) blank(endOf(text, index + 1, /\\.|\[(?:\\.|[^\]])*\]|\//gs, 1, '/'))
+    else if (char === '/' && !isTagSlash(text, index) && startsRegex(code))
+      blank(endOf(text, index + 1, /\\.|\[(?:\\.|[^\]])*\]|\//gs, 1, '/'))
     else if (char === '`' || (char === '}' && templates.at(-1) === depth)) {
       if (char === '}') templates.pop()
       const end = endOf(text, index + 1, /\\.|`|\$\{/gs, 1)
@@ -88,6 +89,11 @@ function endOf(text: string, from: number, pattern: RegExp, extra: number, only?
     return match.index + extra
   }
   return text.length
+}
+
+/** Of `</p>` and `<br />`. */
+function isTagSlash(text: string, index: number): boolean {
+  return text[index - 1] === '<' || text[index + 1] === '>'
 }
 
 function startsRegex(before: string): boolean {

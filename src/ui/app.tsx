@@ -1,0 +1,35 @@
+/** Which page is shown where. */
+import type { ComponentChildren, JSX } from 'preact'
+import { t } from './core/language.ts'
+import { place } from './core/route.ts'
+import { user } from './core/session.ts'
+import { vhost } from './core/vhost.ts'
+import { Overview } from './pages/overview.tsx'
+import { Head } from './parts/card.tsx'
+import { Questions } from './parts/dialog.tsx'
+import { Login } from './parts/login.tsx'
+import { Shell } from './parts/shell.tsx'
+
+export function App(): JSX.Element {
+  if (user.value === null) return <Login />
+  const { names } = place.value
+  // Another place is another page: nothing of the one before is kept, nor of another vhost.
+  const key = JSON.stringify([names, vhost.value])
+  return (
+    <Shell>
+      <div class="page" key={key}>
+        {pageOf(names)}
+      </div>
+      <Questions />
+    </Shell>
+  )
+}
+
+function pageOf([page, _first = '', _second = '']: readonly string[]): ComponentChildren {
+  switch (page) {
+    case '':
+      return <Overview />
+    default:
+      return <Head title={t('noPage')} plain={t('noPage')} />
+  }
+}

@@ -1,0 +1,50 @@
+/** What has been done, or could not be: one line at a time, said to screen readers too. */
+
+import { ApiFailure } from './api.ts'
+import { t } from './language.ts'
+import { signal } from './signal.ts'
+import { after } from './time.ts'
+
+export interface Notice {
+  readonly kind: 'done' | 'failed'
+  readonly text: string
+  readonly undo?: () => void
+}
+
+export const notice = signal<Notice | null>(null)
+
+const showMs = 6_000
+const showWithUndoMs = 20_000
+let cancel: () => void = () => {}
+
+export function say(shown: Notice): void {
+  cancel()
+  notice.value = shown
+  // A failure stays until it is closed.
+  if (shown.kind === 'failed') return
+  cancel = after(shown.undo === undefined ? showMs : showWithUndoMs, () => {
+    notice.value = null
+  })
+}
+
+export function close(): void {
+  cancel()
+  notice.value = null
+}
+
+/** Does something the user asked for, and says how it went. False when it failed. */
+export async function attempt(work: () => Promise<unknown>, done: string): Promise<boolean> {
+  try {
+    await work()
+    say({ kind: 'done', text: done })
+    return true
+  } catch (error) {
+    say({ kind: 'failed', text: sentenceOf(error) })
+    return false
+  }
+}
+
+export function sentenceOf(error: unknown): string {
+  if (error instanceof ApiFailure && error.status === 0) return t('noAnswer', { reason: error.message })
+  return error instanceof Error ? error.message : String(error)
+}

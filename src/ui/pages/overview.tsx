@@ -1,0 +1,323 @@
+/** The broker at a glance: how fast messages come and go, how many wait, and whether anything is wrong. */
+import type { JSX } from 'preact'
+import { useState } from 'preact/hooks'
+import { bytes, duration, rate, short, visible, whole } from '../core/format.ts'
+import { type Key, t } from '../core/language.ts'
+import { useLiveRates } from '../core/live-rates.ts'
+import { type Polled, usePoll } from '../core/poll.ts'
+import { linkTo, queryText } from '../core/route.ts'
+import { type Details, details, levelsOf, type Range, rangeQuery, ratesOf, type Stats } from '../core/samples.ts'
+import { mayBe } from '../core/session.ts'
+import { listPath } from '../core/vhost.ts'
+import { Card, Chip, Facts, Head, Waiting } from '../parts/card.tsx'
+import { Chart } from '../parts/chart.tsx'
+import { DurabilityCard } from '../parts/durability.tsx'
+import { NameLink } from '../parts/name.tsx'
+import { Sparkline } from '../parts/sparkline.tsx'
+
+interface Totals extends Record<string, number | Details | undefined> {
+  readonly messages?: number
+  readonly messages_ready?: number
+  readonly messages_unacknowledged?: number
+}
+
+interface OverviewData {
+  readonly product_version: string
+  readonly rabbitmq_version: string
+  readonly cluster_name: string
+  readonly node: string
+  readonly message_stats: Stats
+  readonly queue_totals: Totals
+  readonly object_totals: Readonly<Record<string, number>>
+  readonly listeners: readonly { protocol: string; ip_address: string; port: number }[]
+}
+
+export interface NodeData {
+  readonly name: string
+  readonly uptime: number
+  readonly mem_used: number
+  readonly mem_limit: number
+  readonly mem_alarm: boolean
+  readonly disk_free_limit: number
+  readonly disk_free?: number
+  readonly disk_free_alarm: boolean
+  readonly sockets_total: number
+  readonly os_pid: string
+}
+
+const liveColumns =
+  'message_stats,queue_totals,object_totals,product_version,rabbitmq_version,cluster_name,node,listeners'
+
+export function Overview(): JSX.Element {
+  const live = usePoll<OverviewData>(`/overview?columns=${liveColumns}`, { everyMs: 2_000 })
+  const nodes = usePoll<readonly NodeData[]>(mayBe('monitoring') ? '/nodes' : null, { everyMs: 5_000 })
+  return (
+    <>
+      <Head title={t('overview')} plain={t('overview')}>
+        {live.data === null ? undefined : (
+          <span class="muted">
+            {live.data.cluster_name} · Warren {live.data.product_version}
+          </span>
+        )}
+      </Head>
+      {live.data === null ? <Waiting failure={live.failure} /> : <State nodes={nodes.data ?? []} data={live.data} />}
+      <Tiles polled={live} />
+      <Courses />
+      <div class="cols">
+        <Busiest queues={live.data?.object_totals['queues'] ?? 0} />
+        <Things data={live.data} />
+        {(nodes.data ?? []).map((node) => (
+          <NodeCard key={node.name} node={node} />
+        ))}
+        {mayBe('monitoring') && <DurabilityCard />}
+      </div>
+    </>
+  )
+}
+
+/** One sentence that says whether somebody has to do something. */
+function State({ nodes, data }: { nodes: readonly NodeData[]; data: OverviewData }): JSX.Element {
+  const alarms = nodes.flatMap((node) => [
+    ...(node.mem_alarm ? [t('alarmMemory', { node: node.name })] : []),
+    ...(node.disk_free_alarm ? [t('alarmDisk', { node: node.name })] : []),
+  ])
+  if (alarms.length > 0) {
+    return (
+      <div class="banner bad" role="alert">
+        <b>{t('blocked')}</b> {alarms.join(' ')}
+      </div>
+    )
+  }
+  const waits = (data.queue_totals.messages_ready ?? 0) > 0 && (data.object_totals['consumers'] ?? 0) === 0
+  return <p class={`banner ${waits ? 'warn' : 'good'}`}>{t(waits ? 'nobodyConsumes' : 'allWell')}</p>
+}
+
+const counted = ['publish', 'deliver_get', 'ack'] as const
+
+const tiles: readonly (readonly [key: string, name: Key, colour: string, isRate: boolean])[] = [
+  ['publish', 'published', 'in', true],
+  ['deliver_get', 'delivered', 'out', true],
+  ['ack', 'acknowledged', 'ack', true],
+  ['ready', 'ready', 'ready', false],
+  ['unacked', 'unacked', 'unacked', false],
+]
+
+function Tiles({ polled: { data, at } }: { polled: Polled<OverviewData> }): JSX.Element {
+  const { messages_ready: ready = 0, messages_unacknowledged: unacked = 0 } = data?.queue_totals ?? {}
+  const { rates, courses } = useLiveRates(at, data?.message_stats, counted, { ready, unacked })
+  return (
+    <section class="tiles" aria-label={t('now')}>
+      {tiles.map(([key, name, colour, isRate]) => (
+        <div class="tile" key={key}>
+          <span class="what">
+            <span class={`swatch c-${colour}`} aria-hidden="true" />
+            {t(name)}
+          </span>
+          <span class="much" data-tile={key}>
+            {isRate ? rate(rates[key] ?? 0) : short(rates[key] ?? 0)}
+            {isRate && <small> {t('perSecond')}</small>}
+          </span>
+          <span class={`c-${colour}`}>
+            <Sparkline of={courses[key] ?? []} />
+          </span>
+        </div>
+      ))}
+    </section>
+  )
+}
+
+export const ranges: Readonly<Record<string, Range & { readonly name: Key }>> = {
+  '10m': { name: 'tenMinutes', age: 600, incr: 5 },
+  '1h': { name: 'oneHour', age: 3_600, incr: 30 },
+  '8h': { name: 'eightHours', age: 28_800, incr: 300 },
+  '1d': { name: 'oneDay', age: 86_400, incr: 900 },
+}
+
+const historyColumns = [
+  ...counted.map((name) => `message_stats.${name}_details.samples`),
+  ...['messages_ready', 'messages_unacknowledged'].map((name) => `queue_totals.${name}_details.samples`),
+].join()
+
+function Courses(): JSX.Element {
+  const [chosen, choose] = useState('10m')
+  const range = ranges[chosen] ?? { age: 600, incr: 5 }
+  const query = queryText({ columns: historyColumns, ...rangeQuery(range) })
+  const { data } = usePoll<OverviewData>(`/overview?${query}`, { everyMs: range.incr * 1_000 })
+  const stats = data?.message_stats
+  const [published, delivered, acked] = counted.map((name) => ratesOf(details(stats, name)))
+  const ready = levelsOf(details(data?.queue_totals, 'messages_ready'))
+  const unacked = levelsOf(details(data?.queue_totals, 'messages_unacknowledged'))
+  return (
+    <>
+      <div class="row">
+        <RangeChoice chosen={chosen} choose={choose} />
+      </div>
+      <div class="cols">
+        <Chart
+          title="ratesTitle"
+          show={rate}
+          age={range.age}
+          times={published?.times ?? []}
+          lines={[
+            { name: 'published', colour: 'in', values: published?.values ?? [] },
+            { name: 'delivered', colour: 'out', values: delivered?.values ?? [] },
+            { name: 'acknowledged', colour: 'ack', values: acked?.values ?? [] },
+          ]}
+        />
+        <Chart
+          title="depthTitle"
+          show={short}
+          age={range.age}
+          times={ready.times}
+          lines={[
+            { name: 'ready', colour: 'ready', values: ready.values },
+            { name: 'unacked', colour: 'unacked', values: unacked.values },
+          ]}
+        />
+      </div>
+    </>
+  )
+}
+
+export function RangeChoice({ chosen, choose }: { chosen: string; choose: (range: string) => void }): JSX.Element {
+  return (
+    <label class="row muted">
+      {t('lookBack')}
+      <select value={chosen} onChange={({ currentTarget }) => choose(currentTarget.value)}>
+        {Object.entries(ranges).map(([key, { name }]) => (
+          <option key={key} value={key}>
+            {t(name)}
+          </option>
+        ))}
+      </select>
+    </label>
+  )
+}
+
+// ---------------------------------------------------------------- cards
+
+interface BusyQueue {
+  readonly name: string
+  readonly vhost: string
+  readonly messages: number
+  readonly type: string
+  readonly consumers: number
+}
+
+/** To sort very many queues takes the broker a while; the longest change slowly. */
+function Busiest({ queues }: { queues: number }): JSX.Element | null {
+  const columns = 'name,vhost,type,messages,consumers'
+  const query = queryText({ page: 1, page_size: 5, sort: 'messages', sort_reverse: true, columns })
+  const { data } = usePoll<{ items: readonly BusyQueue[] }>(queues === 0 ? null : `${listPath('/queues')}?${query}`, {
+    everyMs: 5_000,
+  })
+  const waiting = (data?.items ?? []).filter(({ messages }) => messages > 0)
+  return (
+    <Card title="longest" more={<a href={linkTo(['queues'], { sort: 'messages', sort_reverse: true })}>{t('all')}</a>}>
+      {waiting.length === 0 && <p class="muted">{t('nothingWaits')}</p>}
+      {waiting.length > 0 && (
+        <table class="list">
+          <caption class="hidden">{t('longest')}</caption>
+          <thead>
+            <tr>
+              <th scope="col">{t('queue')}</th>
+              <th scope="col" class="n">
+                {t('messages')}
+              </th>
+              <th scope="col" class="n">
+                {t('consumers')}
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {waiting.map(({ name, vhost, type, messages, consumers }) => (
+              <tr key={`${vhost} ${name}`}>
+                <th scope="row" class="name">
+                  <NameLink of={name} to={['queue', vhost, name]} />
+                </th>
+                <td class="n">{short(messages)}</td>
+                <td class="n">
+                  {consumers === 0 && type !== 'stream' ? <Chip kind="warn">{t('nobody')}</Chip> : whole(consumers)}
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      )}
+    </Card>
+  )
+}
+
+const things: readonly (readonly [total: string, name: Key, page: string])[] = [
+  ['queues', 'queues', 'queues'],
+  ['exchanges', 'exchanges', 'exchanges'],
+  ['connections', 'connections', 'connections'],
+  ['channels', 'channels', 'channels'],
+  ['consumers', 'consumers', 'queues'],
+]
+
+function Things({ data }: { data: OverviewData | null }): JSX.Element {
+  const listeners = data?.listeners ?? []
+  return (
+    <Card title="whatThereIs">
+      <Facts
+        of={[
+          ...things.map(
+            ([total, name, page]) =>
+              [
+                <a key={total} href={linkTo([page])}>
+                  {t(name)}
+                </a>,
+                whole(data?.object_totals[total] ?? 0),
+              ] as const,
+          ),
+          [
+            t('listeners'),
+            listeners.map(({ protocol, ip_address: host, port }) => (
+              <div key={`${protocol} ${port}`}>
+                {protocol} <span class="mono">{`${host}:${port}`}</span>
+              </div>
+            )),
+          ],
+        ]}
+      />
+    </Card>
+  )
+}
+
+export function NodeCard({ node }: { node: NodeData }): JSX.Element {
+  const share = Math.min(1, node.mem_used / Math.max(1, node.mem_limit))
+  return (
+    <Card
+      title="node"
+      more={
+        <Chip kind={node.mem_alarm || node.disk_free_alarm ? 'bad' : 'good'}>
+          {t(node.mem_alarm || node.disk_free_alarm ? 'alarm' : 'running')}
+        </Chip>
+      }
+    >
+      <Facts
+        of={[
+          [t('name'), visible(node.name)],
+          [t('uptime'), duration(node.uptime)],
+          [
+            t('memory'),
+            <>
+              {t('ofLimit', { used: bytes(node.mem_used), limit: bytes(node.mem_limit) })}
+              <div class={`meter ${node.mem_alarm ? 'bad' : ''}`} aria-hidden="true">
+                <div style={{ width: `${share * 100}%` }} />
+              </div>
+            </>,
+          ],
+          [
+            t('disk'),
+            node.disk_free === undefined
+              ? t('diskLimit', { limit: bytes(node.disk_free_limit) })
+              : t('diskFree', { free: bytes(node.disk_free), limit: bytes(node.disk_free_limit) }),
+          ],
+          [t('processId'), node.os_pid],
+        ]}
+      />
+    </Card>
+  )
+}

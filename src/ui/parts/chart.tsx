@@ -1,0 +1,121 @@
+/** A chart over time, drawn by uPlot, with a legend that says the newest values, or those under the pointer. */
+import type { JSX } from 'preact'
+import { useEffect, useRef, useState } from 'preact/hooks'
+import uPlot from 'uplot'
+import { clock } from '../core/format.ts'
+import { type Key, t } from '../core/language.ts'
+import { isDark } from '../core/theme.ts'
+
+export interface Line {
+  readonly name: Key
+  /** A colour of the theme, as `in`. */
+  readonly colour: string
+  readonly values: readonly (number | null)[]
+}
+
+interface ChartProps {
+  readonly title: Key
+  /** In milliseconds since 1970, rising. */
+  readonly times: readonly number[]
+  /** How far back the chart reaches, in seconds, whether or not something is known of then. */
+  readonly age: number
+  readonly lines: readonly Line[]
+  readonly show: (value: number) => string
+}
+
+const heightPx = 180
+
+export function Chart({ title, times, age, lines, show }: ChartProps): JSX.Element {
+  const place = useRef<HTMLDivElement>(null)
+  const plot = useRef<uPlot | null>(null)
+  const [at, setAt] = useState<number | null>(null)
+  const dark = isDark.value
+  const key = lines.map(({ name }) => name).join()
+  useEffect(() => {
+    const element = place.current
+    if (element === null) return
+    const made = new uPlot(
+      optionsOf({ lines, show, age, width: element.clientWidth, setAt }),
+      dataOf(times, lines),
+      element,
+    )
+    plot.current = made
+    const observer = new ResizeObserver(() => made.setSize({ width: element.clientWidth, height: heightPx }))
+    observer.observe(element)
+    return () => {
+      observer.disconnect()
+      made.destroy()
+      plot.current = null
+    }
+  }, [dark, key, age])
+  useEffect(() => plot.current?.setData(dataOf(times, lines)), [times, lines])
+  const shownAt = at !== null && at < times.length ? at : times.length - 1
+  return (
+    <section class="card" aria-label={t(title)}>
+      <header>
+        <h2>{t(title)}</h2>
+        <span class="muted mono">{times.length === 0 ? '' : clock(times[shownAt] ?? 0)}</span>
+      </header>
+      <ul class="legend">
+        {lines.map(({ name, colour, values }) => (
+          <li key={name}>
+            <span class={`swatch c-${colour}`} aria-hidden="true" />
+            {t(name)} <b>{show(values[shownAt] ?? 0)}</b>
+          </li>
+        ))}
+      </ul>
+      <div class="chart" ref={place} aria-hidden="true" />
+    </section>
+  )
+}
+
+function dataOf(times: readonly number[], lines: readonly Line[]): uPlot.AlignedData {
+  return [times.map((ms) => ms / 1000), ...lines.map(({ values }) => [...values])] as uPlot.AlignedData
+}
+
+interface Look extends Pick<ChartProps, 'lines' | 'show' | 'age'> {
+  readonly width: number
+  /** Says which value the pointer is at. */
+  readonly setAt: (index: number | null) => void
+}
+
+function optionsOf({ lines, show, age, width, setAt }: Look): uPlot.Options {
+  const style = getComputedStyle(document.documentElement)
+  const colour = (name: string): string => style.getPropertyValue(`--${name}`).trim()
+  const axis = {
+    stroke: colour('muted'),
+    grid: { stroke: colour('line'), width: 1 },
+    ticks: { show: false },
+    font: '12px system-ui, sans-serif',
+  }
+  return {
+    width,
+    height: heightPx,
+    legend: { show: false },
+    cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
+    padding: [8, 8, 0, 0],
+    scales: {
+      x: { range: (_plot, _first, last) => [(last ?? 0) - age, last ?? 0] },
+      y: { range: (_plot, _least, most) => [0, Math.max(1, (most ?? 0) * 1.1)] },
+    },
+    axes: [
+      {
+        ...axis,
+        size: 26,
+        grid: { show: false },
+        values: (_plot, ticks) => ticks.map((at) => clock(at * 1000).slice(0, 5)),
+      },
+      { ...axis, size: 58, values: (_plot, ticks) => ticks.map(show) },
+    ],
+    series: [
+      {},
+      ...lines.map((line, index) => ({
+        stroke: colour(line.colour),
+        width: 2,
+        points: { show: false },
+        ...(index === 0 ? { fill: `${colour(line.colour)}1f` } : {}),
+      })),
+    ],
+    hooks: { setCursor: [(plot) => setAt(plot.cursor.idx ?? null)] },
+  }
+}
