@@ -122,10 +122,18 @@ export function recordBytes(number: number, length: number): Uint8Array {
   return bytes
 }
 
-/** Lets the event loop turn until the condition holds; fails loudly rather than wait for ever. */
+/** What takes more turns of the event loop waits for something outside. */
+const quickTurns = 20_000
+const untilMsMax = 30_000
+
+/** Lets the event loop turn until the condition holds; fails loudly rather than wait for ever. Real servers need real time. */
 export async function until(condition: () => boolean, what = 'the condition', turnsMax = 200_000): Promise<void> {
+  const begun = performance.now()
   for (let turns = 0; !condition(); turns++) {
-    if (turns > turnsMax) throw new Error(`${what} did not come true`)
-    await new Promise((resolve) => setImmediate(resolve))
+    if (turns > turnsMax || performance.now() - begun > untilMsMax) throw new Error(`${what} did not come true`)
+    await new Promise((resolve) => {
+      if (turns < quickTurns) setImmediate(resolve)
+      else setTimeout(resolve, 1)
+    })
   }
 }

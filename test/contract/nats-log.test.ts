@@ -1,0 +1,194 @@
+/**
+ * What every `Log` does, for the replicated log on three real servers; and what happens when the leader of its stream is killed
+ * while records are appended.
+ */
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { jetstreamManager } from '@nats-io/jetstream'
+import { SystemClock } from '../../src/base/clock.ts'
+import { SystemRandom } from '../../src/base/random.ts'
+import { SystemFiles } from '../../src/base/system-files.ts'
+import type { FrameStreams, StreamSettings } from '../../src/log/jetstream/frame-stream.ts'
+import { openNatsStreams } from '../../src/log/jetstream/nats-streams.ts'
+import { openReplica, type Replica, type ReplicaListener, type ReplicatedLog } from '../../src/log/jetstream/replica.ts'
+import { ReplicatedStreamLogs, TooManyStreams } from '../../src/log/jetstream/replicated-stream-logs.ts'
+import { LogDeposed, LogWentBack } from '../../src/log/log.ts'
+import { type DrivenLog, LogDriver, recordBytes, replayedAll } from '../support/log-driver.ts'
+import { NatsServers, natsServerPath } from '../support/nats/nats-servers.ts'
+import { type Kind, suite } from './log-suite.ts'
+
+const kibi = 1024
+const sizes = { pageBytes: 64 * kibi, segmentBytes: 256 * kibi, firstSegmentBytes: 256 * kibi, roomBytesMin: 0 }
+const settings: StreamSettings = { replicas: 3, bytesMax: 64 * kibi * kibi }
+const program = natsServerPath()
+
+if (program === null) {
+  it('is not tested here: there is no nats-server (NATS_SERVER, the path, /opt/nats)', () => {})
+} else {
+  const world = { clock: new SystemClock(), random: new SystemRandom(), files: new SystemFiles() }
+  const root = mkdtempSync(join(tmpdir(), 'warren-replica-'))
+  const nameOf = new WeakMap<object, string>()
+  let servers: NatsServers
+  let streams: FrameStreams
+  let directories = 0
+
+  before(async () => {
+    servers = await NatsServers.start(program, 3)
+    streams = await connected()
+  })
+
+  after(async () => {
+    await servers.stop()
+    rmSync(root, { recursive: true, force: true })
+  })
+
+  const connected = async (): Promise<FrameStreams> =>
+    openNatsStreams({ ...world, connection: await servers.connect(), prefix: 'test', replicas: 3 })
+
+  /** A node that never saw the log, with a connection of its own. */
+  const replicaOf = async (name: string, listener?: ReplicaListener): Promise<Replica> => {
+    const stream = await (await connected()).open(name, settings)
+    const directory = join(root, `${directories++}`)
+    return openReplica({ ...world, ...sizes, stream, directory, ...(listener !== undefined && { listener }) })
+  }
+
+  const ownerOf = async (name: string): Promise<ReplicatedLog> => {
+    const stream = await streams.open(name, settings)
+    const replica = await openReplica({ ...world, ...sizes, stream, directory: join(root, `${directories++}`) })
+    const log = await replica.takeOver(1)
+    nameOf.set(log, name)
+    return log
+  }
+
+  const kind: Kind = {
+    name: 'replicated log on three nats-servers',
+    open: () => ownerOf(`log-${directories}`),
+    reopen: (log: DrivenLog) => ownerOf(nameOf.get(log) ?? 'none'),
+    segmentBytes: sizes.segmentBytes,
+    recordBytesMax: sizes.pageBytes / 2,
+    traces: 4,
+  }
+
+  describe(kind.name, () => suite(kind))
+
+  describe('a replicated log on real servers', () => {
+    it('confirms nothing that is lost when the leader of its stream is killed', { timeout: 120_000 }, async () => {
+      const driver = new LogDriver(await ownerOf('killed'))
+      const manager = await jetstreamManager(await servers.connect())
+      const leader = servers.indexOf((await manager.streams.info('test-log-killed')).cluster?.leader ?? '')
+      assert.ok(leader >= 0)
+      let isOver = false
+      const appending = (async () => {
+        for (let number = 0; !isOver; number++) {
+          driver.append(recordBytes(number, 300))
+          await driver.settle()
+        }
+      })()
+      await passed(300)
+      await servers.kill(leader)
+      const before = driver.commits.length
+      while (driver.commits.length < before + 50) await passed(20)
+      servers.restart(leader)
+      await passed(1_000)
+      isOver = true
+      await appending
+      assert.deepEqual(driver.failures, [])
+
+      const seen: number[] = []
+      const reader = await replicaOf('killed', {
+        record: (_position, buffer, start) =>
+          void seen.push(new DataView(buffer.buffer, buffer.byteOffset + start).getUint32(0, true)),
+        failed: (error) => assert.fail(error),
+      })
+      await reader.caughtUp()
+      assert.deepEqual(
+        seen,
+        driver.records.map((_, number) => number),
+      )
+      await reader.verify((driver.log as ReplicatedLog).lastCommitted)
+      await reader.close()
+      await driver.log.close()
+    })
+
+    it('goes on through a pause of the leader that is longer than an append waits', { timeout: 60_000 }, async () => {
+      const driver = new LogDriver(await ownerOf('paused'))
+      const manager = await jetstreamManager(await servers.connect())
+      const leader = servers.indexOf((await manager.streams.info('test-log-paused')).cluster?.leader ?? '')
+      driver.append(recordBytes(0, 300))
+      await driver.settle()
+      servers.pause(leader)
+      driver.append(recordBytes(1, 300))
+      await passed(2_500)
+      servers.goOn(leader)
+      await driver.settle()
+      driver.append(recordBytes(2, 300))
+      await driver.settle()
+      assert.equal((await replayedAll(driver.log)).length, 3)
+      await driver.log.close()
+    })
+
+    it('deposes an owner when another takes the log, and loses nothing that either confirmed', async () => {
+      const first = new LogDriver(await ownerOf('taken'))
+      for (let number = 0; number < 200; number++) first.append(recordBytes(number, 1_000))
+      await first.settle()
+      const replica = await replicaOf('taken')
+      const begun = performance.now()
+      await replica.caughtUp()
+      const second = new LogDriver(await replica.takeOver(5))
+      assert.ok(performance.now() - begun < 5_000)
+      first.append(recordBytes(1_000, 10))
+      await first.settle()
+      assert.ok(first.failures[0] instanceof LogDeposed)
+      second.append(recordBytes(200, 10))
+      await second.settle()
+      assert.deepEqual(
+        (await replayedAll(second.log)).map(({ bytes }) => bytes[0]),
+        Array.from({ length: 201 }, (_, number) => number),
+      )
+      await first.log.close()
+      await second.log.close()
+      await replica.close()
+    })
+
+    it('notices that the stream has lost what was known to be committed', async () => {
+      const driver = new LogDriver(await ownerOf('lost'))
+      driver.append(recordBytes(1, 10))
+      await driver.settle()
+      const { ordinal, chain } = (driver.log as ReplicatedLog).lastCommitted
+      await assert.rejects((driver.log as ReplicatedLog).verify({ ordinal: ordinal + 1, chain }), LogWentBack)
+      await assert.rejects((driver.log as ReplicatedLog).verify({ ordinal, chain: chain ^ 1 }), LogWentBack)
+      await driver.log.close()
+    })
+
+    it('refuses a stream whose settings do not keep what is promised', async () => {
+      const manager = await jetstreamManager(await servers.connect())
+      await streams.open('unfit', settings)
+      await manager.streams.update('test-log-unfit', { num_replicas: 1 })
+      await assert.rejects(streams.open('unfit', settings), /num_replicas is 1 and has to be 3/)
+    })
+
+    it('keeps a stream for each AMQP stream, up to a limit', async () => {
+      const options = { ...world, streams, settings, home: 'shard-3', root: join(root, 'streams'), streamsMax: 2 }
+      const logs = new ReplicatedStreamLogs(options)
+      const driver = new LogDriver(await logs.open(7, 1024 * kibi))
+      driver.append(recordBytes(1, 10))
+      await driver.log.close()
+      await (await logs.open(8, 1024 * kibi)).close()
+      await assert.rejects(logs.open(9, 1024 * kibi), TooManyStreams)
+      assert.deepEqual((await logs.list()).sort(), [7, 8])
+      await logs.remove(8)
+      const again = await logs.open(7, 1024 * kibi)
+      assert.equal((await replayedAll(again)).length, 1)
+      await again.close()
+      await logs.remove(7)
+      assert.deepEqual(await logs.list(), [])
+    })
+  })
+}
+
+function passed(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
+}
