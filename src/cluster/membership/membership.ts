@@ -46,6 +46,8 @@ export class Membership implements Members, NodeSessionListener {
   readonly #judge: SessionJudge
   readonly #listeners: MembersListener[] = []
   #entries: ReadonlyMap<string, SessionEntry>
+  /** Why the session was lost. */
+  #lost: string | null = null
   #timer: Timer | null = null
 
   /**
@@ -114,8 +116,11 @@ export class Membership implements Members, NodeSessionListener {
     return this.#session.currentUntil
   }
 
+  /** Who comes after the session was lost hears of that alone, in a later turn. */
   listen(listener: MembersListener): void {
-    this.#listeners.push(listener)
+    const reason = this.#lost
+    if (reason === null) this.#listeners.push(listener)
+    else this.#clock.soon(() => listener.sessionLost(reason))
   }
 
   provedDead(name: string, incarnation: number): void {
@@ -142,6 +147,7 @@ export class Membership implements Members, NodeSessionListener {
   }
 
   sessionLost(reason: string): void {
+    this.#lost = reason
     this.#end()
     for (const listener of this.#listeners) listener.sessionLost(reason)
   }

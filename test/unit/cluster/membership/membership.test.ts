@@ -142,6 +142,23 @@ test('a node that cannot renew is not current after half a session, and loses it
   assert.equal(membership.isCurrent, false)
 })
 
+test('who listens when the session is lost already is told so', async () => {
+  const cluster = await started(['n1'])
+  const process = stranger(cluster, 'n2')
+  await cluster.run(3_000)
+  const { store } = cluster.parts
+  store.write('node.n2', null, store.read('node.n2')?.revision ?? 0)
+  await cluster.run(3_000)
+  const late: string[] = []
+  process.membership?.listen({
+    membersChanged: () => late.push('members'),
+    currentChanged: () => late.push('current'),
+    sessionLost: () => late.push('lost'),
+  })
+  await cluster.run(100)
+  assert.deepEqual(late, ['lost'])
+})
+
 test('a process that was stopped finds that it is not current before any timer runs', async () => {
   const cluster = await started(['n1', 'n2'])
   const { process } = cluster.node('n2')
