@@ -13,6 +13,7 @@ import { SystemChildProcesses } from './base/system-child-processes.ts'
 import { type Nats, startNats } from './cluster/nats/start-nats.ts'
 import type { ClusterSettings } from './config.ts'
 import type { Daemon } from './daemon.ts'
+import { DataDirectoryLocked, lockDataDirectory } from './log/file/data-directory-lock.ts'
 import { StartError } from './start-error.ts'
 
 /** The node must be begun anew; its clients connect again, to it or to others. */
@@ -128,7 +129,18 @@ export async function startClusterDaemon(
 ): Promise<Daemon> {
   const { machineClock: clock, random, files, logger } = world
   const processes = world.processes ?? new SystemChildProcesses()
-  const nats = await startNats(settings.nats, { clock, random, files, logger, processes })
+  const nats = await startNats(settings.nats, { clock, random, files, logger, processes, lock: lockNats })
   logger.info({ node: settings.nodeName, cluster: settings.clusterName }, nats.described)
   return await ClusterDaemon.start({ nats, clock, logger, startNode })
+}
+
+/** Two nodes on one directory must not take each other's NATS server for one that was left behind. */
+async function lockNats(directory: string): Promise<() => Promise<void>> {
+  try {
+    const lock = await lockDataDirectory(directory)
+    return () => lock.release()
+  } catch (error) {
+    if (error instanceof DataDirectoryLocked) throw new StartError('data-directory', error.message, error)
+    throw error
+  }
 }

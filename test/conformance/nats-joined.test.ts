@@ -37,6 +37,7 @@ const world = {
   files: new SystemFiles(),
   processes: new SystemChildProcesses(),
   logger: silentLogger,
+  lock: async () => async () => {},
 }
 const synced = 'sync_interval: always'
 

@@ -5,11 +5,11 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { freePeers, holdPort } from '../support/nats/free-peers.ts'
 import { natsProgram } from '../support/nats/nats-program.ts'
 import { leftOut } from '../support/run-program.ts'
 import { runWarren } from '../support/warren-command.ts'
@@ -23,7 +23,7 @@ after(async () => {
 })
 
 /** How long anything here may take, in milliseconds: NATS elects within some 10 seconds. */
-const msMax = 60_000
+const msMax = 30_000
 
 if ((await natsProgram()) === null) leftOut('what nodes do with nats-servers', 'nats-server')
 else describe('nats-servers of nodes', withServers)
@@ -71,10 +71,20 @@ function withServers(): void {
     await again.kill()
   })
 
+  it('are left alone by a second node on the same directory', async () => {
+    const peers = await freePeers(3)
+    const node = new Node('n1', peers)
+    await until('a nats-server', () => hasServer(node))
+    const pid = node.serverPid()
+    assert.match(await new Node('n1', peers).refused(), /is in use by process \d+; stop/)
+    assert.deepEqual([node.serverPid(), isRunning(pid)], [pid, true])
+    await node.kill()
+  })
+
   it('are refused when a port is taken, with what they said', async () => {
     const peers = await freePeers(3)
     const [, port] = /n1=127\.0\.0\.1:(\d+)/.exec(peers) ?? []
-    const held = await hold(Number(port) + 2)
+    const held = await holdPort(Number(port) + 2)
     const sentence = await new Node('n1', peers).refused()
     held.close()
     assert.match(sentence, /nats-server ended at once \(.*address already in use.*; mend what it names/)
@@ -123,8 +133,12 @@ class Node {
 
   readonly #peers: string
 
+  get said(): string {
+    return this.#output
+  }
+
   async ready(): Promise<Ready> {
-    await until(`${this.#name}: ${this.#output}`, () => /^ready .*\n/.test(this.#output))
+    await until(`${this.#name} ready`, () => /^ready .*\n/.test(this.#output))
     return JSON.parse(/^ready \d+ (.*)\n/.exec(this.#output)?.[1] ?? 'null') as Ready
   }
 
@@ -178,25 +192,8 @@ function portOf(peers: string): string {
 async function until(what: string, isSo: () => boolean): Promise<void> {
   const end = Date.now() + msMax
   while (!isSo()) {
-    if (Date.now() > end) throw new Error(`not within ${msMax / 1_000} s: ${what}`)
+    const said = nodes.map((node) => node.said).join('')
+    if (Date.now() > end) throw new Error(`not within ${msMax / 1_000} s: ${what}; the nodes said: ${said}`)
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
-}
-
-/** Three neighbouring ports for each, free a moment ago. */
-async function freePeers(count: number): Promise<string> {
-  const peers: string[] = []
-  for (let first = 10_000 + Math.floor(Math.random() * 20_000); peers.length < count; first += 3) {
-    const held = await Promise.allSettled([first, first + 1, first + 2].map(hold))
-    for (const result of held) if (result.status === 'fulfilled') result.value.close()
-    if (held.every(({ status }) => status === 'fulfilled')) peers.push(`n${peers.length + 1}=127.0.0.1:${first}`)
-  }
-  return peers.join(',')
-}
-
-function hold(port: number): Promise<Server> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().once('error', reject)
-    server.listen(port, '127.0.0.1', () => resolve(server))
-  })
 }

@@ -9,13 +9,14 @@ import type { NatsConnection } from '@nats-io/transport-node'
 import type { ChildProcesses } from '../../base/child-processes.ts'
 import type { Clock } from '../../base/clock.ts'
 import type { Files } from '../../base/files.ts'
+import { KeepAlive } from '../../base/keep-alive.ts'
 import type { Logger } from '../../base/logger.ts'
 import { type Random, randomName } from '../../base/random.ts'
 import { StartError } from '../../start-error.ts'
 import { connectNats, isLoginRefused, type NatsTarget } from './connection.ts'
 import { NatsCheck } from './nats-check.ts'
 import { clientUser, natsConfig, systemUser } from './nats-config.ts'
-import { NatsProcess } from './nats-process.ts'
+import { NatsProcess, type NatsProcessParts } from './nats-process.ts'
 import { findNatsProgram } from './nats-program.ts'
 import type { CheckedServer } from './requirements.ts'
 import { readClusterSecret } from './secret.ts'
@@ -28,6 +29,11 @@ export interface NatsWorld {
   readonly files: Files
   readonly processes: ChildProcesses
   readonly logger: Logger
+  /**
+   * Takes a directory for this process alone, until what it resolves to is called. Rejects with `StartError` when another
+   * process has it: its nats-server must not be taken for one that was left behind.
+   */
+  readonly lock: (directory: string) => Promise<() => Promise<void>>
 }
 
 export interface Nats {
@@ -53,8 +59,14 @@ export interface Nats {
   close(): Promise<void>
 }
 
-export function startNats(settings: NatsSettings, world: NatsWorld): Promise<Nats> {
-  return settings.kind === 'child' ? startWithChild(settings, world) : joinServers(settings, world)
+export async function startNats(settings: NatsSettings, world: NatsWorld): Promise<Nats> {
+  // While one waits for others there may be nothing else for which the process goes on.
+  const keepAlive = new KeepAlive()
+  try {
+    return await (settings.kind === 'child' ? startWithChild(settings, world) : joinServers(settings, world))
+  } finally {
+    keepAlive.release()
+  }
 }
 
 // ---------------------------------------------------------------- the two ways
@@ -65,9 +77,9 @@ async function startWithChild(settings: ChildNatsSettings, world: NatsWorld): Pr
   const secret = await readClusterSecret(settings, world.files)
   const logins = { password: randomName(world.random, 32), systemPassword: randomName(world.random, 32) }
   const config = natsConfig({ ...settings, secret, logins, storeDirectory: directory })
-  const child = await NatsProcess.start({ ...world, program, directory, config })
-  const parts = new Parts(settings, world, child)
+  const parts = new Parts(settings, world)
   try {
+    const child = await parts.startChild(directory, { ...world, program, directory, config })
     const target = (user: string, password: string, name: string): NatsTarget => ({
       servers: [`nats://127.0.0.1:${clientPort}`],
       login: { ...noLogin, user, password },
@@ -96,7 +108,7 @@ async function startWithChild(settings: ChildNatsSettings, world: NatsWorld): Pr
 
 async function joinServers(settings: JoinedNatsSettings, world: NatsWorld): Promise<Nats> {
   const { nodeName, servers, login, tls, systemLogin, monitors, replicas } = settings
-  const parts = new Parts(settings, world, null)
+  const parts = new Parts(settings, world)
   try {
     const target = { servers, tls, learnsServers: true }
     const connection = await parts.connect({ ...target, login, name: `warren ${nodeName}` })
@@ -141,16 +153,24 @@ interface Started {
 class Parts {
   readonly #settings: NatsSettings
   readonly #world: NatsWorld
-  readonly #child: NatsProcess | null
+  #child: NatsProcess | null = null
+  #unlock: () => Promise<void> = () => Promise.resolve()
   readonly #connections: NatsConnection[] = []
   readonly #deadline: number
   #check: NatsCheck | null = null
 
-  constructor(settings: NatsSettings, world: NatsWorld, child: NatsProcess | null) {
+  constructor(settings: NatsSettings, world: NatsWorld) {
     this.#settings = settings
     this.#world = world
-    this.#child = child
     this.#deadline = world.clock.monotonic() + settings.startMsMax
+  }
+
+  /** In a directory that nobody else has. */
+  async startChild(directory: string, parts: NatsProcessParts): Promise<NatsProcess> {
+    await this.#world.files.makeDirectory(directory)
+    this.#unlock = await this.#world.lock(directory)
+    this.#child = await NatsProcess.start(parts)
+    return this.#child
   }
 
   /** Tries until there is a connection, the time is over, or trying on is of no use. */
@@ -216,6 +236,7 @@ class Parts {
     this.#check?.stop()
     await Promise.all(this.#connections.map((connection) => this.#end(connection)))
     await this.#child?.stop()
+    await this.#unlock()
   }
 
   /** A server that has gone takes nothing any more: then there is nothing to wait for. */

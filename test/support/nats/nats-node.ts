@@ -9,6 +9,7 @@ import { SystemChildProcesses } from '../../../src/base/system-child-processes.t
 import { SystemFiles } from '../../../src/base/system-files.ts'
 import { startNats } from '../../../src/cluster/nats/start-nats.ts'
 import { checkCluster, configWith } from '../../../src/config.ts'
+import { lockDataDirectory } from '../../../src/log/file/data-directory-lock.ts'
 
 const [nodeName = '', peers = '', dataDirectory = ''] = process.argv.slice(2)
 const natsProgram = process.env['WARREN_NATS_SERVER'] ?? 'none'
@@ -22,6 +23,10 @@ const world = {
   files: new SystemFiles(),
   processes: new SystemChildProcesses(),
   logger: silentLogger,
+  lock: async (directory: string) => {
+    const lock = await lockDataDirectory(directory)
+    return () => lock.release()
+  },
 }
 try {
   const nats = await startNats(settings.nats, world)
