@@ -140,7 +140,8 @@ export class FrameBuilder {
     this.#blockStart = this.#used
     this.#blocks++
     const tableStart = this.#end - this.#blocks * blockEntryBytes
-    this.#softLimit = Math.min(Math.max(this.#blockStart + blockBytesTarget, this.#used + need), tableStart)
+    const blockEnd = Math.min(this.#blockStart + blockBytesTarget, this.#frameStart + this.#frameLimit)
+    this.#softLimit = Math.min(Math.max(blockEnd, this.#used + need), tableStart)
     assert(this.#used + need <= this.#softLimit && this.#blocks <= blocksMax, 'a reserved record lies inside its page')
     return true
   }

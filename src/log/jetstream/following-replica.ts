@@ -25,6 +25,8 @@ const sliceMs = 2
 /** A frame that is said to be committed is waited for so long, in milliseconds: a server may lag behind until the next election. */
 const verifyMs = 30_000
 const verifyStepMs = 250
+/** Between two questions when nobody answers, in milliseconds. */
+const askAgainMs = 200
 /** A replica that is further behind catches up by following, not by reading frame after frame. */
 const framesReadSinglyMax = 256
 
@@ -193,17 +195,36 @@ export class FollowingReplica implements Replica {
   }
 
   async caughtUp(): Promise<void> {
-    this.#checkUsable()
-    const { stream } = this.#options
-    let target = Math.max((await stream.state()).last, this.#tail.sequence)
-    while ((await stream.read(target + 1)) !== null) target++
-    this.#checkUsable()
+    const target = await this.#untilAnswered(() => this.#lastInStream())
     if (this.#tail.sequence < target) {
       await new Promise<void>((resolve, reject) => {
         this.#waiters.push({ sequence: target, resolve, reject })
       })
     }
     this.#checkWhole()
+  }
+
+  /** What the stream says is a hint; whoever reads on knows. */
+  async #lastInStream(): Promise<number> {
+    const { stream } = this.#options
+    let last = Math.max((await stream.state()).last, this.#tail.sequence)
+    while ((await stream.read(last + 1)) !== null) last++
+    return last
+  }
+
+  /** Asks again and again while nobody answers, until the replica is closed. */
+  async #untilAnswered<T>(ask: () => Promise<T>): Promise<T> {
+    const { clock } = this.#options
+    for (;;) {
+      this.#checkUsable()
+      const answer = await ask().then(
+        (value) => ({ value }),
+        () => null,
+      )
+      this.#checkUsable()
+      if (answer !== null) return answer.value
+      await new Promise<void>((resolve) => clock.after(askAgainMs, resolve))
+    }
   }
 
   #wake(): void {
@@ -252,9 +273,7 @@ export class FollowingReplica implements Replica {
   // ---- end
 
   async takeOver(term: number): Promise<ReplicatedLog> {
-    this.#checkUsable()
-    const { stream } = this.#options
-    const { last } = await stream.state()
+    const { last } = await this.#untilAnswered(() => this.#options.stream.state())
     if (last - this.#tail.sequence > framesReadSinglyMax) await this.caughtUp()
     this.#checkUsable()
     this.#state = 'taking over'

@@ -77,13 +77,16 @@ export interface Replica {
   /** Of the last record that is committed and has been told; 0 before the first. */
   readonly position: Position
   readonly lastCommitted: FrameMark
-  /** Resolves when everything that the stream held at the call has been told. Rejects when the replica has failed or is closed. */
+  /**
+   * Resolves when everything that the stream held at the call has been told; while nobody answers, it is asked again. Rejects
+   * when the replica has failed or is closed.
+   */
   caughtUp(): Promise<void>
   /** Waits for the frame if need be. Rejects with `LogWentBack`, and fails, when the stream does not hold it. */
   verify(mark: FrameMark): Promise<void>
   /**
    * Stops following and becomes the owner, with a term of at least `term`. When it resolves, its epoch is committed and read
-   * back and all records before it have been told. Rejects with `LogDeposed` when another owner was faster. Of the replica
+   * back and all records before it have been told; while nobody answers, it goes on trying. Rejects with `LogDeposed` when another owner was faster. Of the replica
    * only `close` may be used then, which gives up a take-over that is under way; the directory belongs to the log.
    */
   takeOver(term: number): Promise<ReplicatedLog>
