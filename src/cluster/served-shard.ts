@@ -92,6 +92,7 @@ export class ServedShard implements ShardDirectory {
     const definitions = [...options.definitions]
     const shard = await Shard.open({
       ...options,
+      deliversStored: true,
       definitions: definitions.filter((definition) => !isStream(definition)),
       listener: {
         congestionChanged: (isCongested) => parts.congested.set('shard', isCongested),

@@ -1,8 +1,8 @@
 /**
  * Hands ready entries to `get`s and consumers: in order, each to the consumer whose turn it is, as long as there is credit.
  *
- * A queue that cannot go on waits for exactly one thing: a chunk or a body being read (`isLoading`), a sent mark being
- * committed (`isWaitingForMark`), its turn in the run queue (`isScheduled`), or the outside (a message, credit, a
+ * A queue that cannot go on waits for exactly one thing: a chunk or a body being read (`isLoading`), a sent mark or, where
+ * that is asked for, the entry itself being committed (`isWaitingForMark`), its turn in the run queue (`isScheduled`), or the outside (a message, credit, a
  * consumer). Whoever ends the wait calls `pump`.
  */
 import type { Clock } from '../../base/clock.ts'
@@ -18,6 +18,7 @@ import { QueueFeature } from '../queue/queue-features.ts'
 import type { Deadlines } from './deadlines.ts'
 import type { SentMarks } from './sent-marks.ts'
 import type { StoredEntries } from './stored-entries.ts'
+import type { StoredGate } from './stored-gate.ts'
 
 /** Deliveries made at once before the queue goes to the back of the run queue. */
 const burstMax = 128
@@ -34,6 +35,8 @@ const recordOverheadBytes = 80
 export interface DeliveryPorts {
   readonly stored: StoredEntries
   readonly marks: SentMarks
+  /** Null where messages may be seen before they are stored. */
+  readonly gate: StoredGate | null
   readonly runQueue: RunQueue
   readonly clock: Clock
   readonly deadlines: Deadlines
@@ -76,8 +79,11 @@ export class Delivery {
       this.pump(queue)
       return
     }
-    if ((flags & EntryFlag.transient) === 0 && !this.#ports.marks.mayBeSent(queue, sequence)) return
-    this.#give(queue, queue.entries.chunkOf(sequence) as EntryChunk, sequence, consumer, message, false)
+    const chunk = queue.entries.chunkOf(sequence) as EntryChunk
+    if ((flags & EntryFlag.transient) === 0) {
+      if (!this.#ports.marks.mayBeSent(queue, sequence) || !this.#isStored(queue, chunk, sequence)) return
+    }
+    this.#give(queue, chunk, sequence, consumer, message, false)
   }
 
   /** Delivers what can be delivered; the rest of a long queue in later turns. */
@@ -140,6 +146,7 @@ export class Delivery {
     const isRedelivered = (flags & EntryFlag.redelivered) !== 0 || sequence < queue.maybeSentBelow
     const isTransient = (flags & EntryFlag.transient) !== 0
     if (!isRedelivered && !isTransient && !this.#ports.marks.mayBeSent(queue, sequence)) return false
+    if (!isTransient && !this.#isStored(queue, chunk, sequence)) return false
     if (!this.#view(queue, chunk, sequence, flags)) return false
     if (this.#mayExpire(queue, chunk) && this.#isExpired(queue, chunk, sequence, consumer !== null)) {
       this.#ports.expired(queue, chunk, sequence)
@@ -150,6 +157,11 @@ export class Delivery {
     if (consumer !== null) this.#give(queue, chunk, sequence, consumer, message, isRedelivered)
     else this.#answerGet(queue, chunk, sequence, message, isRedelivered)
     return true
+  }
+
+  #isStored(queue: LocalQueue, chunk: EntryChunk, sequence: number): boolean {
+    const { gate } = this.#ports
+    return gate === null || gate.mayBeSent(queue, chunk.positions[sequence - chunk.base] as number)
   }
 
   #give(

@@ -35,6 +35,8 @@ export interface ShardOptions {
   readonly uncommittedBytesMax?: number
   /** Memory for entry columns above which long queues give theirs up, bytes. Default 12 MiB. */
   readonly entryBytesMax?: number
+  /** Durable messages are delivered only once they are stored. Default: as they come. */
+  readonly deliversStored?: boolean
   /** Other nodes' clients hold deliveries of an earlier owner: until `claimsMade` nothing expires or is dropped. */
   readonly awaitsClaims?: boolean
   /** What others hold as `queue.shard`: the shard itself, or something in front of it. */

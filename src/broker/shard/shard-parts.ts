@@ -32,6 +32,7 @@ import { Settlements } from './settlements.ts'
 import { Settling } from './settling.ts'
 import type { ShardOptions } from './shard-options.ts'
 import { StoredEntries } from './stored-entries.ts'
+import { StoredGate } from './stored-gate.ts'
 
 export interface ShardHost {
   readonly queues: ReadonlyMap<number, LocalQueue>
@@ -61,6 +62,7 @@ export class ShardParts {
   readonly settling: Settling
   readonly commitWaiters: CommitWaiters
   readonly marks: SentMarks
+  readonly gate: StoredGate | null
   readonly stored: StoredEntries
   readonly paging: Paging
   readonly deadlines: Deadlines
@@ -92,6 +94,7 @@ export class ShardParts {
     this.digests = newDigests(this, options, host)
     this.settling = new Settling(this.settlements, this.bodies, this.usage)
     this.marks = new SentMarks(log, touch)
+    this.gate = options.deliversStored === true ? new StoredGate(log) : null
     this.stored = new StoredEntries({ log, scratch, bodies: this.bodies, damaged: failed })
     this.paging = newPaging(this, options, host)
     this.deadlines = new Deadlines(clock, queues, (queue) => this.expiry.wake(queue))
@@ -154,10 +157,11 @@ function newPaging(parts: ShardParts, options: ShardOptions, { failed }: ShardHo
 }
 
 function newDelivery(parts: ShardParts, { runQueue, clock }: ShardOptions): Delivery {
-  const { stored, marks, deadlines, paging } = parts
+  const { stored, marks, gate, deadlines, paging } = parts
   return new Delivery({
     stored,
     marks,
+    gate,
     runQueue,
     clock,
     deadlines,

@@ -315,7 +315,9 @@ export class Shard implements ShardCommands {
 
   #committed(position: Position): void {
     this.#parts.confirms.release(position, this.#options.topology.committed)
-    this.#parts.marks.committed(position, (queue) => this.#parts.delivery.pumpLater(queue))
+    const goOn = (queue: LocalQueue): void => this.#parts.delivery.pumpLater(queue)
+    this.#parts.marks.committed(position, goOn)
+    this.#parts.gate?.committed(position, goOn)
     this.#parts.digests.committed(position)
     this.#parts.congestion.committed()
     this.#parts.commitWaiters.committed(position)
