@@ -57,6 +57,10 @@ export class NatsCheck {
     return check
   }
 
+  get isFit(): boolean {
+    return this.#unfit.length === 0
+  }
+
   /** What no start may go on with. Servers that do not answer are not among it: a majority does. */
   throwIfUnfit(): void {
     const [first] = this.#unfit

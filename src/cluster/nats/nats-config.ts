@@ -65,9 +65,10 @@ function clusterBlock({ clusterName, nodeName, peers, listenHost, secret, routeT
   const own = peers.find(({ name }) => name === nodeName)
   if (own === undefined || peers.length === 1) return ''
   const password = routePassword(secret, clusterName)
-  const routes = peers
-    .filter(({ name }) => name !== nodeName)
-    .map(({ host, routePort }) => `"nats-route://${routeUser}:${password}@${inUrl(host)}:${routePort}"`)
+  // With its own address, which it recognises: from their number it knows how many servers the cluster begins with.
+  const routes = peers.map(
+    ({ host, routePort }) => `"nats-route://${routeUser}:${password}@${inUrl(host)}:${routePort}"`,
+  )
   const listenAddress = listenHost === '*' ? '0.0.0.0' : listenHost
   return `
 cluster {

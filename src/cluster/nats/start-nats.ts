@@ -198,7 +198,9 @@ class Parts {
       const answering = servers.filter(({ version }) => version !== null)
       const [problem] = answering.flatMap(({ problems }) => problems)
       if (problem !== undefined) throw new StartError('cluster', problem)
-      if (hasLeader) return check.throwIfUnfit()
+      // Servers that nodes run come one by one, and so does the number that the group believes to have.
+      const isComplete = expected.length === 0 || check.isFit
+      if (hasLeader && (isComplete || this.#isLate)) return check.throwIfUnfit()
       const missing = expected.filter((name) => !answering.some((server) => server.name === name))
       if (this.#isLate) throw noLeader(answering, missing, check.problems, this.#settings.startMsMax)
       if (clock.monotonic() - saidAt >= sayMs) {

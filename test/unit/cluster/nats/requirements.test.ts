@@ -119,11 +119,12 @@ describe('the configuration of a nats-server', () => {
     assert.match(text, /^system_account: SYSTEM$/m)
   })
 
-  it('routes to the others with a password that is not the secret', () => {
+  it('routes to all with a password that is not the secret', () => {
     const text = natsConfig(parts)
     const password = routePassword(parts.secret, 'warren')
     assert.match(password, /^[0-9a-f]{64}$/)
     assert.deepEqual(text.match(/nats-route:\S+@(\S+)"/g), [
+      `nats-route://route:${password}@10.0.0.1:701"`,
       `nats-route://route:${password}@two.example:711"`,
       `nats-route://route:${password}@[fd00::3]:721"`,
     ])
