@@ -15,6 +15,8 @@ import { ReplicatedJudge } from './replicated-judge.ts'
 import { logSizes, ReplicatedNode } from './replicated-node.ts'
 
 const nodeCount = 3
+/** Of the chain in a frame's header. */
+const chainOffset = 76
 /** Of the stream: so that it gets full, and so that it never does. */
 const smallBytes = 80_000
 const largeBytes = 1_000_000_000
@@ -57,6 +59,7 @@ export class ReplicatedRun {
     await this.#drive(Promise.all(this.#nodes.map((node) => node.live())))
     await this.#drive(silences)
     this.#model.silentUntil = 0
+    this.#model.isCalm = true
     this.#model.bytesMax = largeBytes
     await this.#drive(this.#checkEnd())
     if (this.#isLiar) await this.#drive(this.#checkLiar())
@@ -132,7 +135,9 @@ export class ReplicatedRun {
     await before.caughtUp()
     const known: FrameMark = before.lastCommitted
     await before.close()
-    this.#model.loseTail(1 + this.#random.below(3))
+    // Behind the last frame that counts there may be void ones.
+    const sequence = sequenceOf(this.#model, known)
+    this.#model.loseTail(this.#model.last - sequence + 1 + this.#random.below(3))
     this.judge.count('tails lost')
 
     await assert.rejects(openReplica(remembering), LogWentBack, 'a directory that holds what was lost')
@@ -160,4 +165,13 @@ export class ReplicatedRun {
       random: this.#random,
     }
   }
+}
+
+function sequenceOf(model: StreamModel, { chain }: FrameMark): number {
+  for (let sequence = model.last; sequence >= model.first; sequence--) {
+    const bytes = model.at(sequence)?.bytes
+    if (bytes !== undefined && new DataView(bytes.buffer, bytes.byteOffset).getUint32(chainOffset, true) === chain)
+      return sequence
+  }
+  throw new Error('the frame is not in the stream')
 }

@@ -85,6 +85,8 @@ export class StreamModel {
   readonly random: SeededRandom
   readonly digests = new Map<string, DigestPart>()
   bytesMax: number
+  /** What is still on its way does not arrive any more. */
+  isCalm = false
   /** Nobody answers until then. */
   silentUntil = 0
   /** Asked of it, or told by it, so far. */
@@ -209,6 +211,7 @@ export class ModelConnection implements FrameStream {
     const offer = (): 'stored' | 'refused' | 'full' => this.#model.offer(expectedLast, segment, bytes)
     const isFenced = !this.#happens('unfenced')
     const again = (): void => {
+      if (this.#model.isCalm) return
       if (isFenced) offer()
       else this.#model.inject(segment, bytes)
     }
