@@ -191,7 +191,9 @@ export class ClusterTopology implements ClusterTopologyCommands, ServiceHandler,
     if (log.mustRestart) this.#parts.mustRestart(new Error('changes of definitions could not be stored'))
   }
 
+  /** Who has heard of the next owner already has stopped then, and asks that one. */
   #stopMaking(): void {
+    if (!this.#ownsLog) return
     this.#ownsLog = false
     this.#ended.end()
     this.#answering.stop()

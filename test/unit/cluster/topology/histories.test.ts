@@ -18,6 +18,8 @@ import { TopologyCluster, type TopologyNode } from '../../../support/cluster/top
 const names = ['a', 'b', 'c', 'd'] as const
 /** Each thing is one client's at a time, so that it is known what must be true of it. */
 const things = 12
+/** After so long a change is made or lost that a node asked for which is gone, in milliseconds. */
+const strayMsMax = 60
 
 /** Everything that a topology knows but where its records lie. */
 function dump(topology: Topology): string[] {
@@ -67,10 +69,12 @@ class Worker {
     )
   }
 
-  /** Its node has ended: nobody will answer. */
+  /** Its node has ended: nobody will answer, and what it asked for last may still happen, soon. */
   forget(): void {
-    this.isBusy = false
     this.#state = null
+    this.#cluster.clock.after(strayMsMax, () => {
+      this.isBusy = false
+    })
   }
 
   async #act(node: TopologyNode): Promise<void> {

@@ -209,8 +209,10 @@ describe('an owner that ends', () => {
     assert.deepEqual([old.topology.log.mustRestart, watch.isOver], [false, false])
     await during(cluster, old.stepDown())
     await Promise.all([declared, late])
+    // It has not forgotten whom to ask.
+    await clientOf(cluster, 'a').declareQueue('later')
     await cluster.settled()
-    assert.deepEqual(queuesOf(cluster, 'a'), ['late', 'q'])
+    assert.deepEqual(queuesOf(cluster, 'a'), ['late', 'later', 'q'])
     assert.equal(old.restarts.length, 0)
   })
 
