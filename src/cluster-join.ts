@@ -53,7 +53,7 @@ export async function join(parts: JoinParts, closers: (() => Promise<void> | voi
   const signal = AbortSignal.timeout(config.clusterStartMsMax)
   const directory = new ClusterDirectory(files, config.dataDirectory)
   const known = await directory.open(settings.nodeName)
-  const { connection, replicas } = nats
+  const { control: connection, replicas } = nats
   const { clusterName } = settings
   const coordination = await keepTrying(
     'opening what the nodes agree on',

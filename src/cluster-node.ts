@@ -219,6 +219,7 @@ class Composition implements MembersListener {
       logger,
       limits: { ...placedShardLimits, heldBytesMax: config.uncommittedBytesMax },
       link: this.#shardLink,
+      isCurrentNow: () => this.#joined.membership.isCurrent,
       congestionChanged: (isCongested) => this.#congested.set(-1 - shardId, isCongested),
       topologyPosition: () => this.#topology.appended,
     })

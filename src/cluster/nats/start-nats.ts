@@ -38,6 +38,8 @@ export interface NatsWorld {
 
 export interface Nats {
   readonly connection: NatsConnection
+  /** For what must not wait behind data: sessions and leases. */
+  readonly control: NatsConnection
   /** In how many servers each stream and bucket is to be stored. */
   readonly replicas: number
   /** One line for people: what was started or joined. */
@@ -90,6 +92,7 @@ async function startWithChild(settings: ChildNatsSettings, world: NatsWorld): Pr
     const system = await parts.connect(target(systemUser, logins.systemPassword, `warren ${nodeName} checks`))
     child.proven()
     const connection = await parts.connect(target(clientUser, logins.password, `warren ${nodeName}`))
+    const control = await parts.connect(target(clientUser, logins.password, `warren ${nodeName} sessions`))
     const check = new NatsCheck(world, settings, bySystemAccount(system), connection)
     await parts.waitForLeader(
       check,
@@ -99,7 +102,7 @@ async function startWithChild(settings: ChildNatsSettings, world: NatsWorld): Pr
     const { version, path } = program
     const what = `NATS ${version} (${path}, process ${child.pid}) runs for node ${nodeName}`
     const described = `${what}: ${copies(settings.replicas)}, each write synced, data in ${directory}`
-    return parts.nats({ connection, system, check, described })
+    return parts.nats({ connection, control, system, check, described })
   } catch (error) {
     await parts.close()
     throw error
@@ -112,6 +115,7 @@ async function joinServers(settings: JoinedNatsSettings, world: NatsWorld): Prom
   try {
     const target = { servers, tls, learnsServers: true }
     const connection = await parts.connect({ ...target, login, name: `warren ${nodeName}` })
+    const control = await parts.connect({ ...target, login, name: `warren ${nodeName} sessions` })
     const system =
       systemLogin === null
         ? null
@@ -122,7 +126,7 @@ async function joinServers(settings: JoinedNatsSettings, world: NatsWorld): Prom
     check.start()
     const names = check.servers.map(({ name, version }) => (version === null ? `${name} (down)` : `${name} ${version}`))
     const described = `node ${nodeName} has joined the NATS servers ${names.join(', ')}: ${copies(replicas)}, each write synced`
-    return parts.nats({ connection, system, check, described })
+    return parts.nats({ connection, control, system, check, described })
   } catch (error) {
     await parts.close()
     throw error
@@ -144,6 +148,7 @@ const drainMsMax = 5_000
 
 interface Started {
   readonly connection: NatsConnection
+  readonly control: NatsConnection
   readonly system: NatsConnection | null
   readonly check: NatsCheck
   readonly described: string
@@ -212,11 +217,12 @@ class Parts {
     }
   }
 
-  nats({ connection, system, check, described }: Started): Nats {
+  nats({ connection, control, system, check, described }: Started): Nats {
     const child = this.#child
     this.#check = check
     return {
       connection,
+      control,
       replicas: this.#settings.replicas,
       described,
       get servers() {

@@ -36,6 +36,9 @@ import type { LocalShard, PlacedShardOptions, ShardPlacement } from './ports.ts'
 import { noOwner, ParkedRequests, queueGone, type ShardRequest } from './requests.ts'
 import { ShardRequests } from './shard-requests.ts'
 
+/** How soon it is looked again whether the session is current, in milliseconds. */
+const notCurrentMs = 50
+
 export class PlacedShard implements ShardCommands, ShardPlacement, PlacedConsumerHost {
   readonly shardId: number
   readonly owner: Owner
@@ -95,7 +98,7 @@ export class PlacedShard implements ShardCommands, ShardPlacement, PlacedConsume
   }
 
   get isCurrent(): boolean {
-    return this.owner.isCurrent
+    return this.owner.isCurrent && this.#options.isCurrentNow()
   }
 
   get sharedTurns(): PlacedConsumerHost['sharedTurns'] {
@@ -315,10 +318,17 @@ export class PlacedShard implements ShardCommands, ShardPlacement, PlacedConsume
 
   #ask(request: ShardRequest): void {
     if (request.queue.isDropped) return request.failed(queueGone(request.queue))
-    if (this.#local !== null) return request.askHere(this.#local)
+    if (this.#local !== null) return this.#askHere(request, this.#local)
     const { attachment } = this.owner
     if (attachment?.isReady === true) attachment.ask(request)
     else this.#park(request)
+  }
+
+  /** A process that stood still and has not been told so yet waits until it has, or its session is renewed. */
+  #askHere(request: ShardRequest, local: LocalShard): void {
+    if (this.isCurrent) return request.askHere(local)
+    this.#park(request)
+    this.#options.clock.after(notCurrentMs, () => this.#askParked())
   }
 
   // ---------------------------------------------------------------- what waits for an owner

@@ -71,6 +71,11 @@ export interface PlacedShardOptions {
   readonly limits: PlacedShardLimits
   /** The ways to the other nodes; the shard is added to it. */
   readonly link: ShardLink
+  /**
+   * Whether this node's session is current, by the clocks as they are now: a process that stood still must not hand anything
+   * to clients before `setCurrent` tells it how late it is.
+   */
+  isCurrentNow(): boolean
   /** More (or again less) is held than is good: publishers should pause. */
   congestionChanged(isCongested: boolean): void
   /** How far this node has come with the topology: what was routed under it needs an owner that is as far. */

@@ -149,6 +149,7 @@ export class PlacedNode {
       link: this.link,
       congestionChanged: (isCongested) => this.congestion.push(isCongested),
       topologyPosition: () => this.topologyPosition,
+      isCurrentNow: () => true,
     })
     for (const definition of cluster.definitions) this.#queues.set(definition.name, this.shard.open(definition))
   }
