@@ -77,6 +77,8 @@ if (program === null) {
   describe('a replicated log on real servers', () => {
     it('confirms nothing that is lost when the leader of its stream is killed', { timeout: 120_000 }, async () => {
       const driver = new LogDriver(await ownerOf('killed'))
+      const followed = recordsOf()
+      const follower = await replicaOf('killed', followed.listener)
       const manager = await jetstreamManager(await servers.connect())
       const leader = servers.indexOf((await manager.streams.info('test-log-killed')).cluster?.leader ?? '')
       assert.ok(leader >= 0)
@@ -97,17 +99,14 @@ if (program === null) {
       await appending
       assert.deepEqual(driver.failures, [])
 
-      const seen: number[] = []
-      const reader = await replicaOf('killed', {
-        record: (_position, buffer, start) =>
-          void seen.push(new DataView(buffer.buffer, buffer.byteOffset + start).getUint32(0, true)),
-        failed: (error) => assert.fail(error),
-      })
+      const read = recordsOf()
+      const reader = await replicaOf('killed', read.listener)
+      const all = driver.records.map((_, number) => number)
       await reader.caughtUp()
-      assert.deepEqual(
-        seen,
-        driver.records.map((_, number) => number),
-      )
+      assert.deepEqual(read.numbers, all)
+      await follower.caughtUp()
+      assert.deepEqual(followed.numbers, all)
+      await follower.close()
       await reader.verify((driver.log as ReplicatedLog).lastCommitted)
       await reader.close()
       await driver.log.close()
@@ -187,6 +186,18 @@ if (program === null) {
       assert.deepEqual(await logs.list(), [])
     })
   })
+}
+
+/** Hears the numbers that records begin with. */
+function recordsOf(): { readonly numbers: number[]; readonly listener: ReplicaListener } {
+  const numbers: number[] = []
+  const listener: ReplicaListener = {
+    record: (_position, buffer, start) => {
+      numbers.push(new DataView(buffer.buffer, buffer.byteOffset + start).getUint32(0, true))
+    },
+    failed: (error) => assert.fail(error),
+  }
+  return { numbers, listener }
 }
 
 function passed(ms: number): Promise<void> {
