@@ -7,6 +7,7 @@
  *     DATA/copies/            a directory for each log that this node follows or owns; can be lost
  *     DATA/scratch/           logs of transient messages; emptied at each start
  *     DATA/nats/              of the NATS server that the node runs, if it does: what confirms promise
+ *     DATA/marks.json         how far the logs are known to have been confirmed
  *     DATA/ownership.jsonl    which shards this node served and when
  */
 import { join, resolve } from 'node:path'
@@ -17,7 +18,17 @@ import { StartError } from './start-error.ts'
 export const clusterDirectoryFormat = 1
 const fileName = 'cluster.json'
 /** What may stand in a directory in which a node begins. */
-const harmlessNames = new Set(['lock', 'nats', 'copies', 'scratch', 'ownership.jsonl', `${fileName}.new`, 'lost+found'])
+const harmlessNames = new Set([
+  'lock',
+  'nats',
+  'copies',
+  'scratch',
+  'ownership.jsonl',
+  'marks.json',
+  'marks.json.new',
+  `${fileName}.new`,
+  'lost+found',
+])
 
 export interface ClusterDirectoryFacts {
   readonly clusterId: string
@@ -42,6 +53,10 @@ export class ClusterDirectory {
 
   scratch(name: string): string {
     return join(this.root, 'scratch', name)
+  }
+
+  get marks(): string {
+    return join(this.root, 'marks.json')
   }
 
   get journal(): string {

@@ -15,6 +15,7 @@ import { Topology } from './broker/topology/topology.ts'
 import { ClusterShards, type ShardQueues } from './cluster/cluster-shards.ts'
 import { DataShard } from './cluster/data-shard.ts'
 import { JournalFile } from './cluster/journal-file.ts'
+import { MarksFile } from './cluster/marks-file.ts'
 import type { MembersListener } from './cluster/members.ts'
 import { CannotJoin } from './cluster/membership/cannot-join.ts'
 import { Gossip } from './cluster/membership/gossip.ts'
@@ -298,11 +299,21 @@ class Composition implements MembersListener {
 
   /** Resolves when clients may come. */
   async open(closers: Closers): Promise<void> {
-    const { files, logger } = this.#parts
+    const { files, logger, upkeepClock } = this.#parts
     const { links, membership, directory } = this.#joined
     this.#journal = await JournalFile.open(files, directory.journal, logger)
     closers.push(() => this.#journal?.close())
     closers.push(() => links.close())
+    const marks = new MarksFile({
+      files,
+      logger,
+      path: directory.marks,
+      clock: upkeepClock,
+      known: () => this.#gossip.known,
+    })
+    this.#gossip.restore(await marks.load())
+    marks.start()
+    closers.push(() => marks.stop())
     await links.start()
     this.#gossip.start()
     closers.push(() => this.#gossip.stop())
