@@ -15,8 +15,8 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const source = join(root, 'src', 'ui')
 const built = join(root, 'dist', 'ui')
 
-const [typed] = await Promise.all([checkTypes(), bundle()])
-if (typed !== 0) process.exit(1)
+if ((await checkTypes()) !== 0) process.exit(1)
+await bundle()
 for (const entry of readdirSync(built, { recursive: true, withFileTypes: true })) {
   if (!entry.isFile()) continue
   const path = join(entry.parentPath, entry.name)

@@ -5,6 +5,8 @@ import { place } from './core/route.ts'
 import { user } from './core/session.ts'
 import { vhost } from './core/vhost.ts'
 import { Overview } from './pages/overview.tsx'
+import { Queue } from './pages/queue.tsx'
+import { Queues } from './pages/queues.tsx'
 import { Head } from './parts/card.tsx'
 import { Questions } from './parts/dialog.tsx'
 import { Login } from './parts/login.tsx'
@@ -25,10 +27,14 @@ export function App(): JSX.Element {
   )
 }
 
-function pageOf([page, _first = '', _second = '']: readonly string[]): ComponentChildren {
+function pageOf([page, first = '', second = '']: readonly string[]): ComponentChildren {
   switch (page) {
     case '':
       return <Overview />
+    case 'queues':
+      return <Queues />
+    case 'queue':
+      return <Queue home={first} name={second} />
     default:
       return <Head title={t('noPage')} plain={t('noPage')} />
   }

@@ -85,6 +85,11 @@ function shown(char: string): string {
   return `⟨${code.toString(16).toUpperCase().padStart(4, '0')}⟩`
 }
 
+/** The same where it stands alone: spaces around a name, or instead of one, are seen. */
+export function visibleName(name: string): string {
+  return visible(name).replace(/^ +| +$/g, (spaces) => '␠'.repeat(spaces.length))
+}
+
 /** The same for what may have lines. */
 export function visibleLines(text: string): string {
   return text

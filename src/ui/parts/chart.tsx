@@ -24,6 +24,8 @@ interface ChartProps {
 }
 
 const heightPx = 180
+/** Of the axis: 1, 2, 5, 10, … */
+const steps = Array.from({ length: 36 }, (_, index) => ([1, 2, 5][index % 3] ?? 1) * 10 ** Math.floor(index / 3))
 
 export function Chart({ title, times, age, lines, show }: ChartProps): JSX.Element {
   const place = useRef<HTMLDivElement>(null)
@@ -93,7 +95,7 @@ function optionsOf({ lines, show, age, width, setAt }: Look): uPlot.Options {
     height: heightPx,
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
-    padding: [8, 8, 0, 0],
+    padding: [8, 18, 0, 0],
     scales: {
       x: { range: (_plot, _first, last) => [(last ?? 0) - age, last ?? 0] },
       y: { range: (_plot, _least, most) => [0, Math.max(1, (most ?? 0) * 1.1)] },
@@ -105,7 +107,7 @@ function optionsOf({ lines, show, age, width, setAt }: Look): uPlot.Options {
         grid: { show: false },
         values: (_plot, ticks) => ticks.map((at) => clock(at * 1000).slice(0, 5)),
       },
-      { ...axis, size: 58, values: (_plot, ticks) => ticks.map(show) },
+      { ...axis, size: 58, incrs: steps, values: (_plot, ticks) => ticks.map(show) },
     ],
     series: [
       {},
