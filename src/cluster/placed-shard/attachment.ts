@@ -154,9 +154,17 @@ export class Attachment implements PieceSource {
     const number = this.#nextRequest++
     this.#requests.set(number, request)
     const writer = this.#outbox.begin()
-    writer.uint8(request.command)
-    writer.uint32(number)
-    request.write(writer)
+    const start = writer.length
+    try {
+      writer.uint8(request.command)
+      writer.uint32(number)
+      request.write(writer)
+    } catch (error) {
+      // What cannot be said must not spoil what is said besides.
+      writer.length = start
+      this.#requests.delete(number)
+      throw error
+    }
   }
 
   settle({ queue, consumer, first, last, outcome }: HeldSettlement): void {

@@ -2,7 +2,15 @@
 import type { ByteReader } from '../../amqp/byte-reader.ts'
 import type { ByteWriter } from '../../amqp/byte-writer.ts'
 import type { BrokerError } from '../../broker/errors.ts'
-import type { BodyWriter, GetSink, Queue, QueueStatus, Reply, ScheduledMessage } from '../../broker/ports.ts'
+import type {
+  BodyWriter,
+  GetSink,
+  Queue,
+  QueueStatus,
+  Reply,
+  ScheduledMessage,
+  ShardCommands,
+} from '../../broker/ports.ts'
 import type { EntryHost, EntryNode } from './entry-node.ts'
 import { ReadPublish } from './held-publishes.ts'
 import { type Member, readMember } from './member-codec.ts'
@@ -19,6 +27,8 @@ export class EntryCommands {
   readonly #node: EntryNode
   readonly #publish = new ReadPublish()
   readonly #targets: Queue[] = []
+  /** Of the last targets that were found. */
+  #commands: ShardCommands | null = null
   /** Pieces of bodies whose publish has not come, or waits for the others of them. */
   readonly #pieces = new Map<number, Uint8Array[]>()
 
@@ -119,15 +129,15 @@ export class EntryCommands {
     if (bodyId > 0 && (this.#pieces.get(bodyId)?.length ?? 0) < publish.bodyPieces) return false
     const count = this.#findTargets(publish.queueIds)
     origin.taken(number)
-    if (count === 0) {
+    const shard = this.#commands
+    if (count === 0 || shard === null) {
       // As for any queue that is deleted while a message is on its way to it.
       this.#pieces.delete(bodyId)
       origin.confirm(number)
       return true
     }
-    const first = this.#targets[0] as Queue
-    if (bodyId > 0) message.chunks = this.#writeBody(bodyId, first)
-    if (durable === 0) first.shard.publish(message, this.#targets, count, origin, number)
+    if (bodyId > 0) message.chunks = this.#writeBody(bodyId, shard)
+    if (durable === 0) shard.publish(message, this.#targets, count, origin, number)
     else {
       const from = { incarnation: origin.incarnation, number: durable }
       this.#host.local.publishFrom(from, message, this.#targets, count, origin, number)
@@ -140,14 +150,16 @@ export class EntryCommands {
     let count = 0
     for (let index = 0; index < queueIds.length; index++) {
       const placed = this.#host.queueOf(queueIds[index] as number)
-      if (placed !== null) this.#targets[count++] = placed.handleIn(this.#host.local)
+      if (placed === null) continue
+      this.#targets[count++] = placed.handleIn(this.#host.local)
+      this.#commands = placed.commands
     }
     return count
   }
 
-  #writeBody(id: number, queue: Queue): BodyWriter {
+  #writeBody(id: number, shard: ShardCommands): BodyWriter {
     const { message } = this.#publish
-    const writer = queue.shard.openBody(message.isPersistent, message.bodyBytes)
+    const writer = shard.openBody(message.isPersistent, message.bodyBytes)
     for (const piece of this.#pieces.get(id) ?? []) writer.append(piece, 0, piece.length)
     this.#pieces.delete(id)
     return writer
@@ -166,13 +178,13 @@ export class EntryCommands {
     if (consumer === undefined) return
     if (consumer === null) this.#node.heldByGets(placed).remove(first, last)
     else consumer.held.remove(first, last)
-    handle.shard.settle(handle, consumer, first, last, outcome)
+    placed.commands.settle(handle, consumer, first, last, outcome)
     if (consumer?.hasLeft === true && consumer.unacked === 0) this.#node.consumers.delete(number)
   }
 
   #ofConsumer(command: number, consumer: RemoteConsumer | null): void {
     if (consumer === null) return
-    const { shard } = consumer.queue
+    const { commands: shard } = consumer.placed
     switch (command) {
       case Command.activate:
         consumer.mayTake = true
@@ -192,7 +204,7 @@ export class EntryCommands {
   #granted(consumer: RemoteConsumer): void {
     consumer.isAskingForGrant = false
     consumer.grants++
-    consumer.queue.shard.resume(consumer)
+    consumer.placed.commands.resume(consumer)
     if (consumer.grants === 0) return
     consumer.grants = 0
     this.#node.returnGrant(consumer)
@@ -201,7 +213,7 @@ export class EntryCommands {
   #shares(consumer: RemoteConsumer | null, isSharing: boolean): void {
     if (consumer === null) return
     consumer.isSharing = isSharing
-    if (!isSharing) consumer.queue.shard.resume(consumer)
+    if (!isSharing) consumer.placed.commands.resume(consumer)
   }
 
   #extendLease(reader: ByteReader): void {
@@ -212,7 +224,7 @@ export class EntryCommands {
     const consumer = number === 0 ? null : this.#node.consumers.get(number)
     if (placed === null || consumer === undefined) return
     const handle = placed.handleIn(this.#host.local)
-    handle.shard.extendLease(handle, consumer, sequence, ms)
+    placed.commands.extendLease(handle, consumer, sequence, ms)
   }
 
   // ---------------------------------------------------------------- commands that are answered
@@ -234,7 +246,7 @@ export class EntryCommands {
     if (consumer === null) return this.#fail(request, null)
     consumer.isMember = true
     consumer.isRegistered = true
-    consumer.queue.shard.register(consumer, {
+    consumer.placed.commands.register(consumer, {
       done: () => this.#answer(request, () => {}),
       failed: (error) => {
         consumer.isRegistered = false
@@ -252,7 +264,7 @@ export class EntryCommands {
     consumer.hasLeft = true
     consumer.isMember = false
     consumer.isRegistered = false
-    consumer.queue.shard.unregister(consumer, this.#reply(request, writeNumber))
+    consumer.placed.commands.unregister(consumer, this.#reply(request, writeNumber))
     if (consumer.unacked === 0) this.#node.consumers.delete(number)
   }
 
@@ -264,30 +276,38 @@ export class EntryCommands {
       case Command.get: {
         const isNoAck = reader.uint8() === 1
         if (placed === null || queue === null) return this.#fail(request, null)
-        return queue.shard.get(queue, isNoAck, this.#getSink(request, placed, isNoAck))
+        return placed.commands.get(queue, isNoAck, this.#getSink(request, placed, isNoAck))
       }
       case Command.listScheduled: {
         const after = reader.uint64()
         const limit = reader.uint32()
         const reply = this.#reply<readonly ScheduledMessage[]>(request, writeScheduled)
-        return queue === null ? this.#fail(request, null) : queue.shard.listScheduled(queue, after, limit, reply)
+        return placed === null || queue === null
+          ? this.#fail(request, null)
+          : placed.commands.listScheduled(queue, after, limit, reply)
       }
       case Command.cancelScheduled: {
         const id = reader.longString()
         const reply = this.#reply(request, writeNumber)
-        return queue === null ? this.#fail(request, null) : queue.shard.cancelScheduled(queue, id, reply)
+        return placed === null || queue === null
+          ? this.#fail(request, null)
+          : placed.commands.cancelScheduled(queue, id, reply)
       }
       case Command.reschedule: {
         const id = reader.longString()
         const dueAt = reader.uint64()
         const reply = this.#reply(request, writeNumber)
-        return queue === null ? this.#fail(request, null) : queue.shard.reschedule(queue, id, dueAt, reply)
+        return placed === null || queue === null
+          ? this.#fail(request, null)
+          : placed.commands.reschedule(queue, id, dueAt, reply)
       }
       case Command.purge:
-        return queue === null ? this.#fail(request, null) : queue.shard.purge(queue, this.#reply(request, writeNumber))
+        return placed === null || queue === null
+          ? this.#fail(request, null)
+          : placed.commands.purge(queue, this.#reply(request, writeNumber))
       case Command.status: {
         const reply = this.#reply<QueueStatus>(request, writeStatus)
-        return queue === null ? this.#fail(request, null) : queue.shard.status(queue, reply)
+        return placed === null || queue === null ? this.#fail(request, null) : placed.commands.status(queue, reply)
       }
       default:
         throw new Error(`command ${command} of another node is not known`)
@@ -299,7 +319,7 @@ export class EntryCommands {
       message: (queue, message, sequence, isRedelivered, readyLeft) => {
         if (this.#node.isOver) {
           message.chunks?.release()
-          this.#host.clock.soon(() => queue.shard.settle(queue, null, sequence, sequence, 'requeue'))
+          this.#host.clock.soon(() => placed.commands.settle(queue, null, sequence, sequence, 'requeue'))
           return
         }
         if (!isNoAck) this.#node.heldByGets(placed).add(sequence)

@@ -46,7 +46,7 @@ export class EntryDeliveries {
     for (const consumer of this.#refused) {
       if (!consumer.hasRoom) continue
       this.#refused.delete(consumer)
-      consumer.queue.shard.resume(consumer)
+      consumer.placed.commands.resume(consumer)
     }
   }
 

@@ -349,7 +349,7 @@ export class EntryNode implements ConsumerLink {
       this.hasBegun = true
       this.#outbox.flush()
       this.goOn()
-      for (const consumer of this.consumers.values()) if (consumer.isActive) consumer.queue.shard.resume(consumer)
+      for (const consumer of this.consumers.values()) if (consumer.isActive) consumer.placed.commands.resume(consumer)
     })
   }
 

@@ -23,6 +23,7 @@ export function localShard({ shard, epoch, isNew, streamOf }: LocalShardParts): 
       return shard.isServing
     },
     handleOf: (definition) => (isStream(definition) ? streamOf(definition) : shard.queueOf(definition)),
+    commandsOf: (handle) => (isStream(handle.definition) ? handle.shard : shard),
     openBody: (isPersistent, bodyBytes) => shard.openBody(isPersistent, bodyBytes),
     publishFrom: (origin, message, queues, count, confirms, sequence) =>
       shard.publishFrom(origin, message, queues, count, confirms, sequence),

@@ -41,8 +41,9 @@ export function writeMember(writer: ByteWriter, consumer: PlacedConsumer): void 
       (consumer.isSharing ? Flag.sharing : 0) |
       (near.timeoutMs === null ? 0 : Flag.timeout),
   )
-  writer.uint64(near.timeoutMs ?? 0)
-  writer.int32(near.priority)
+  writer.float64(near.timeoutMs ?? 0)
+  // Any whole number that AMQP knows.
+  writer.float64(near.priority)
   writer.uint32(near.limit)
   encodeLongString(writer, near.tag)
   writeFieldTable(writer, consumer.arguments)
@@ -52,7 +53,7 @@ export function readMember(reader: ByteReader): Member {
   const id = reader.uint32()
   const queueId = reader.uint64()
   const flags = reader.uint8()
-  const timeoutMs = reader.uint64()
+  const timeoutMs = reader.float64()
   return {
     id,
     queueId,
@@ -63,7 +64,7 @@ export function readMember(reader: ByteReader): Member {
     isPaused: (flags & Flag.paused) !== 0,
     isSharing: (flags & Flag.sharing) !== 0,
     timeoutMs: (flags & Flag.timeout) === 0 ? null : timeoutMs,
-    priority: reader.int32(),
+    priority: reader.float64(),
     limit: reader.uint32(),
     tag: reader.longString(),
     arguments: readFieldTable(reader),

@@ -161,13 +161,13 @@ export class Owner {
     for (const { queue, consumer, first, last, outcome } of settlements) {
       if (queue.isDropped) continue
       const handle = queue.handleIn(local)
-      handle.shard.settle(handle, consumer, first, last, outcome)
+      queue.commands.settle(handle, consumer, first, last, outcome)
     }
     this.#publishHere(local)
     this.#host.localChanged(local)
     for (const consumer of this.#members()) {
       if (!consumer.isActive) consumer.activate()
-      else consumer.queue.shard.resume(consumer)
+      else consumer.placed.commands.resume(consumer)
     }
   }
 
@@ -189,16 +189,13 @@ export class Owner {
     const body = this.#publishes.bodyOf(number)
     this.#publishes.read(number, publish)
     const taken = this.#publishes.take(number)
-    const targets: Queue[] = []
-    for (const id of publish.queueIds) {
-      const queue = this.#host.queueOf(id)
-      if (queue !== null) targets.push(queue.handleIn(local))
-    }
-    const [first] = targets
+    const queues = publish.queueIds.map((id) => this.#host.queueOf(id)).filter((queue) => queue !== null)
+    const targets = queues.map((queue) => queue.handleIn(local))
+    const shard = queues[0]?.commands
     if (taken === null) return
-    if (first === undefined) return taken.sink?.confirm(taken.sequence)
-    if (body !== null) publish.message.chunks = body.copyTo(first.shard, publish.message)
-    first.shard.publish(publish.message, targets, targets.length, taken.sink, taken.sequence)
+    if (shard === undefined) return taken.sink?.confirm(taken.sequence)
+    if (body !== null) publish.message.chunks = body.copyTo(shard, publish.message)
+    shard.publish(publish.message, targets, targets.length, taken.sink, taken.sequence)
   }
 
   #members(): PlacedConsumer[] {
@@ -313,6 +310,12 @@ export class Owner {
       this.attach()
     }
     this.#service?.down(peer)
+  }
+
+  /** What it says cannot be read: both begin anew. */
+  misunderstood(peer: Peer): void {
+    if (this.attachment?.peer === peer) this.#refused()
+    this.#service?.refuse(peer)
   }
 
   drained(peer: Peer): void {

@@ -139,7 +139,7 @@ export class PlacedConsumer implements Consumer, DeliverySink {
   /** Registers it with a shard that is served here and has not had it. Where that is refused, it has ended. */
   register(): void {
     if (!this.isMember || this.placed.isDropped) return
-    this.queue.shard.register(this, {
+    this.placed.commands.register(this, {
       // Streams open their logs first, and answer later.
       done: () => {
         if (this.isStream) this.activate()
@@ -149,7 +149,7 @@ export class PlacedConsumer implements Consumer, DeliverySink {
   }
 
   activate(): void {
-    if (this.isMember && this.mayTake && !this.isActive) this.queue.shard.activate(this)
+    if (this.isMember && this.mayTake && !this.isActive) this.placed.commands.activate(this)
   }
 
   cancelled(): void {

@@ -26,18 +26,22 @@ export class PlacedQueue implements Queue {
   isDropped = false
   /** What clients of this node took by `get` and have not settled; null as long as there was nothing. */
   held: HeldSequences | null = null
+  /** Of the shard that `handleIn` was last asked about. */
+  commands: ShardCommands
   #handle: Queue | null = null
   #handleOf: LocalShard | null = null
 
   constructor(definition: QueueDefinition, shard: ShardCommands) {
     this.definition = definition
     this.shard = shard
+    this.commands = shard
   }
 
-  /** The handle in a shard that is served here. */
+  /** The handle in a shard that is served here; `commands` is then what takes commands for it. */
   handleIn(local: LocalShard): Queue {
     if (this.#handleOf === local && this.#handle !== null) return this.#handle
     const handle = local.handleOf(this.definition)
+    this.commands = local.commandsOf(handle)
     this.#handle = handle
     this.#handleOf = local
     return handle

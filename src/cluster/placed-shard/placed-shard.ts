@@ -148,16 +148,18 @@ export class PlacedShard implements ShardCommands, ShardPlacement, PlacedConsume
     if (local === null) return this.#hold(message, queues, count, confirms, sequence)
     const targets = this.#targets
     let found = 0
+    let shard: ShardCommands | null = null
     for (let index = 0; index < count; index++) {
       const queue = queues[index] as PlacedQueue
-      if (!queue.isDropped) targets[found++] = queue.handleIn(local)
+      if (queue.isDropped) continue
+      targets[found++] = queue.handleIn(local)
+      shard = queue.commands
     }
-    if (found === 0) {
+    if (shard === null) {
       message.chunks?.release()
       confirms?.confirm(sequence)
       return
     }
-    const { shard } = targets[0] as Queue
     if (message.chunks instanceof HeldBody) message.chunks = message.chunks.copyTo(shard, message)
     shard.publish(message, targets, found, confirms, sequence)
   }
@@ -185,7 +187,7 @@ export class PlacedShard implements ShardCommands, ShardPlacement, PlacedConsume
 
   #openBody(queue: PlacedQueue, isPersistent: boolean, bodyBytes: number): BodyWriter {
     const handle = this.#local === null || queue.isDropped ? null : queue.handleIn(this.#local)
-    if (handle !== null) return handle.shard.openBody(isPersistent, bodyBytes)
+    if (handle !== null) return queue.commands.openBody(isPersistent, bodyBytes)
     return new HeldBody(this.#nextBody++, isPersistent, bodyBytes)
   }
 
@@ -212,7 +214,7 @@ export class PlacedShard implements ShardCommands, ShardPlacement, PlacedConsume
     if (placed === undefined) return
     placed.mayTake = true
     consumer.isActive = true
-    if (this.#local !== null) placed.queue.shard.activate(placed)
+    if (this.#local !== null) placed.placed.commands.activate(placed)
     else this.owner.attachment?.activate(placed)
   }
 
@@ -228,7 +230,7 @@ export class PlacedShard implements ShardCommands, ShardPlacement, PlacedConsume
   resume(consumer: Consumer): void {
     const placed = this.#consumers.get(consumer)
     if (placed === undefined) return
-    if (this.#local !== null) placed.queue.shard.resume(placed)
+    if (this.#local !== null) placed.placed.commands.resume(placed)
     else this.owner.attachment?.resume(placed)
     if (consumer.shared !== null) this.sharedTurns.pump(consumer.shared)
   }
@@ -278,7 +280,7 @@ export class PlacedShard implements ShardCommands, ShardPlacement, PlacedConsume
     if (queue.isDropped) return
     if (this.#local === null) return this.owner.settle({ queue, consumer: holder, first, last, outcome })
     const handle = queue.handleIn(this.#local)
-    handle.shard.settle(handle, holder, first, last, outcome)
+    queue.commands.settle(handle, holder, first, last, outcome)
   }
 
   extendLease(queue: Queue, consumer: Consumer | null, sequence: number, ms: number): void {
@@ -287,7 +289,7 @@ export class PlacedShard implements ShardCommands, ShardPlacement, PlacedConsume
     if (holder === undefined || placed.isDropped) return
     if (this.#local === null) return this.owner.attachment?.extendLease(placed, holder, sequence, ms)
     const handle = placed.handleIn(this.#local)
-    handle.shard.extendLease(handle, holder, sequence, ms)
+    placed.commands.extendLease(handle, holder, sequence, ms)
   }
 
   // ---------------------------------------------------------------- what is answered

@@ -7,7 +7,7 @@
 import type { Clock } from '../../base/clock.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Message } from '../../broker/message.ts'
-import type { BodyWriter, ConfirmSink, Consumer, Position, Queue } from '../../broker/ports.ts'
+import type { BodyWriter, ConfirmSink, Consumer, Position, Queue, ShardCommands } from '../../broker/ports.ts'
 import type { Origin, OriginProgress } from '../../broker/shard/origins.ts'
 import type { QueueDefinition } from '../../broker/topology/queue-definition.ts'
 import type { NodeIdentity } from '../node-identity.ts'
@@ -23,6 +23,8 @@ export interface LocalShard {
   readonly isServing: boolean
   /** Its own handle of a queue: a `LocalQueue`, or a stream's. */
   handleOf(definition: QueueDefinition): Queue
+  /** What takes commands for a queue, given its handle: the shard, or the stream. */
+  commandsOf(handle: Queue): ShardCommands
   openBody(isPersistent: boolean, bodyBytes: number): BodyWriter
   /** A publish that another node numbered: stored with its number, so that a new owner knows it has been. */
   publishFrom(

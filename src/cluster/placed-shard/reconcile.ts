@@ -51,7 +51,7 @@ function takeOverGets(
     const handle = queue.handleIn(local)
     eachMissing(held, claimed.get(queue), (first, last) => {
       held.remove(first, last)
-      handle.shard.settle(handle, null, first, last, 'requeue')
+      queue.commands.settle(handle, null, first, last, 'requeue')
     })
     node.gets.set(queue, held)
   }
@@ -64,14 +64,14 @@ export function leaveAll(local: LocalShard, node: EntryNode): void {
   node.consumers.clear()
   for (const [queue, held] of node.gets) {
     const handle = queue.handleIn(local)
-    if (!queue.isDropped) held.eachRun((first, last) => handle.shard.settle(handle, null, first, last, 'fail'))
+    if (!queue.isDropped) held.eachRun((first, last) => queue.commands.settle(handle, null, first, last, 'fail'))
   }
   node.gets.clear()
 }
 
 function leave(consumer: RemoteConsumer, outcome: Outcome): void {
   consumer.isLeaving = true
-  if (consumer.isRegistered) consumer.queue.shard.unregister(consumer, { done: () => {}, failed: () => {} })
+  if (consumer.isRegistered) consumer.placed.commands.unregister(consumer, { done: () => {}, failed: () => {} })
   consumer.isRegistered = false
   const { held } = consumer
   const runs: [number, number][] = []
@@ -81,7 +81,7 @@ function leave(consumer: RemoteConsumer, outcome: Outcome): void {
 
 function giveBack(consumer: RemoteConsumer, first: number, last: number, outcome: Outcome): void {
   consumer.held.remove(first, last)
-  consumer.queue.shard.settle(consumer.queue, consumer, first, last, outcome)
+  consumer.placed.commands.settle(consumer.queue, consumer, first, last, outcome)
 }
 
 /** Calls back for each sequence that is held and not among those that are kept. */

@@ -128,14 +128,14 @@ export class RemoteConsumer implements Consumer, DeliverySink {
     this.isRegistered = false
     this.hasLeft = true
     this.isLeaving = true
-    this.queue.shard.unregister(this, { done: () => {}, failed: () => {} })
+    this.placed.commands.unregister(this, { done: () => {}, failed: () => {} })
   }
 
   /** Registers it again with an owner that has not had it. Where that is refused, it has ended. */
   register(): void {
     if (!this.isMember || this.placed.isDropped) return
     this.isRegistered = true
-    this.queue.shard.register(this, {
+    this.placed.commands.register(this, {
       // Streams open their logs first, and answer later.
       done: () => {
         if (this.#isStream) this.activate()
@@ -148,7 +148,7 @@ export class RemoteConsumer implements Consumer, DeliverySink {
   }
 
   activate(): void {
-    if (this.isMember && this.mayTake && !this.isActive) this.queue.shard.activate(this)
+    if (this.isMember && this.mayTake && !this.isActive) this.placed.commands.activate(this)
   }
 
   deliver(_consumer: Consumer, message: Message, sequence: number, isRedelivered: boolean): void {

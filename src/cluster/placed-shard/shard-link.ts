@@ -88,7 +88,7 @@ export class ShardLink {
       step()
     } catch (error) {
       this.#options.logger.error({ error, node: peer.name }, 'what another node said of a shard is not understood')
-      for (const shard of this.#shards.values()) shard.owner.down(peer)
+      for (const shard of this.#shards.values()) shard.owner.misunderstood(peer)
     }
   }
 

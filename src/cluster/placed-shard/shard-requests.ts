@@ -48,7 +48,10 @@ export class ShardRequests {
       askHere: (local) => {
         const handle = consumer.placed.handleIn(local)
         consumer.queue = handle
-        handle.shard.register(consumer, { done, failed: (error) => this.#failedHere(request, local, error) })
+        consumer.placed.commands.register(consumer, {
+          done,
+          failed: (error) => this.#failedHere(request, local, error),
+        })
       },
       failed,
     }
@@ -69,8 +72,11 @@ export class ShardRequests {
       },
       answered: (reader) => done(readNumber(reader)),
       askHere: (local) => {
-        const handle = consumer.placed.handleIn(local)
-        handle.shard.unregister(consumer, { done, failed: (error) => this.#failedHere(request, local, error) })
+        consumer.placed.handleIn(local)
+        consumer.placed.commands.unregister(consumer, {
+          done,
+          failed: (error) => this.#failedHere(request, local, error),
+        })
       },
       // Its queue is gone, or nobody can be asked: it has ended all the same.
       failed: () => done(0),
@@ -92,7 +98,7 @@ export class ShardRequests {
       answered: (reader, messages) => readGot(reader, messages, queue, sink, got),
       askHere: (local) => {
         const handle = queue.handleIn(local)
-        handle.shard.get(handle, isNoAck, {
+        queue.commands.get(handle, isNoAck, {
           message: (_handle, message, sequence, isRedelivered, readyLeft) => {
             got(sequence)
             sink.message(queue, message, sequence, isRedelivered, readyLeft)
@@ -174,7 +180,7 @@ export class ShardRequests {
       answered: (reader) => reply.done(asked.read(reader), 0),
       askHere: (local) => {
         const handle = queue.handleIn(local)
-        asked.here(handle.shard, handle, {
+        asked.here(queue.commands, handle, {
           done: (result, committedWith) => reply.done(result, committedWith),
           failed: (error) => this.#failedHere(request, local, error),
         })

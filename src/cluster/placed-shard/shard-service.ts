@@ -217,6 +217,12 @@ export class ShardService implements EntryHost {
     if (node?.peer === peer) node.end()
   }
 
+  /** It must attach anew. */
+  refuse(peer: Peer): void {
+    const node = this.#nodes.get(peer.incarnation)
+    if (node?.peer === peer) node.refuse()
+  }
+
   drained(peer: Peer): void {
     const node = this.#nodes.get(peer.incarnation)
     if (node?.peer === peer) node.drained()

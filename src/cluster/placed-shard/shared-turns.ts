@@ -37,7 +37,7 @@ export class SharedTurns {
     const refused = this.#refused.get(shared)
     if (refused === undefined || (shared.limit !== 0 && shared.unacked >= shared.limit)) return
     this.#refused.delete(shared)
-    for (const consumer of refused) if (consumer.isActive) consumer.queue.shard.resume(consumer)
+    for (const consumer of refused) if (consumer.isActive) consumer.placed.commands.resume(consumer)
   }
 
   #grantWaiting(shared: SharedCredit): void {
