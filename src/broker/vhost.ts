@@ -29,14 +29,15 @@ import type {
 import { openRoutedBody, publishRouted } from './publication.ts'
 import { BrokerSession } from './session.ts'
 import type { DeclaredQueue } from './topology/declared-queue.ts'
-import { checkSameExchange, checkSameQueue } from './topology/equivalence.ts'
+import { checkSameQueue } from './topology/equivalence.ts'
 import type { Exchange } from './topology/exchange.ts'
 import { shown, withoutLineBreaks } from './topology/names.ts'
 import { consumerPriority, consumerTimeoutMs } from './topology/queue-arguments.ts'
 import type { Topology } from './topology/topology.ts'
 import type { VhostState } from './topology/vhost-state.ts'
-import { type TopologyAuthority, withoutResult, withResult } from './topology-authority.ts'
+import { type TopologyAuthority, withResult } from './topology-authority.ts'
 import { VhostBindings } from './vhost-bindings.ts'
+import { VhostExchanges } from './vhost-exchanges.ts'
 import * as rules from './vhost-rules.ts'
 
 /**
@@ -52,6 +53,7 @@ export class Vhost implements VhostCommands {
   readonly #state: VhostState
   readonly #topology: Topology
   readonly #bindings: VhostBindings
+  readonly #exchanges: VhostExchanges
 
   constructor(state: VhostState, parts: VhostParts) {
     this.#parts = parts
@@ -59,6 +61,7 @@ export class Vhost implements VhostCommands {
     this.counts = state.counts
     this.#topology = parts.topology
     this.#bindings = new VhostBindings(state, parts)
+    this.#exchanges = new VhostExchanges(state, parts)
   }
 
   get name(): string {
@@ -72,38 +75,11 @@ export class Vhost implements VhostCommands {
   // ---------------------------------------------------------------- exchanges
 
   declareExchange(session: Session, args: ExchangeArguments, reply: Reply<void>): void {
-    const rights = this.#rightsOf(session)
-    const name = withoutLineBreaks(args.name)
-    rules.refuseDefaultExchange(name)
-    if (args.isPassive) {
-      rights.authoriseAny('exchange', name)
-      reply.done(undefined, this.#topology.pendingOf(rules.existingExchange(this.#state, name)))
-      return
-    }
-    rights.authorise('configure', 'exchange', name)
-    const properties = rules.exchangeProperties(name, args)
-    const known = this.#state.exchanges.get(name)
-    if (known === undefined) {
-      const change = { kind: 'declare-exchange', by: this.#actor(session), args: { ...args, name } } as const
-      this.#parts.authority.ask(change, withoutResult(reply))
-    } else {
-      checkSameExchange(known, properties)
-      reply.done(undefined, this.#topology.pendingOf(known))
-    }
+    this.#exchanges.declare(this.#actor(session), args, reply)
   }
 
   deleteExchange(session: Session, name: string, ifUnused: boolean, reply: Reply<void>): void {
-    const rights = this.#rightsOf(session)
-    const stripped = withoutLineBreaks(name)
-    rules.refuseDefaultExchange(stripped)
-    rights.authorise('configure', 'exchange', stripped)
-    rules.refuseSystemExchange(stripped, this.name)
-    const exchange = this.#state.exchanges.get(stripped)
-    if (ifUnused && exchange !== undefined && exchange.bindingCount > 0) {
-      throw new BrokerError('precondition-failed', `${shown('exchange', stripped, this.name)} in use`)
-    }
-    if (exchange === undefined) reply.done(undefined, this.#topology.pending)
-    else this.#parts.authority.ask({ kind: 'remove', id: exchange.id, ifUnused, isOwed: false }, withoutResult(reply))
+    this.#exchanges.delete(this.#actor(session), name, ifUnused, reply)
   }
 
   bindExchange(session: Session, args: BindArguments, reply: Reply<void>): void {

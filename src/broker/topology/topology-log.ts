@@ -36,6 +36,8 @@ export class TopologyLog {
   #settledMax: Position
   #toldSettled: Position = 0
   #failure: Error | null = null
+  /** What was committed by then. */
+  #failedAt: Position = 0
   #mustRestart = false
   /** Changes have been applied that were made here, since this node has the log. */
   #hasChanged = false
@@ -190,8 +192,12 @@ export class TopologyLog {
 
   // ---------------------------------------------------------------- follow
 
+  /** Also for an owner whose log has failed, unless it `mustRestart`. */
   follow(): void {
-    assert(this.#state === 'new' || this.#state === 'following', 'an owner steps down before it follows')
+    const isOver = this.#state === 'owner' && this.#failure !== null
+    assert(isOver || this.#state === 'new' || this.#state === 'following', 'an owner steps down before it follows')
+    assert(!this.#mustRestart, 'what has been applied is in the log')
+    if (isOver) this.#leave(this.#failedAt)
     this.#state = 'following'
   }
 
@@ -227,26 +233,30 @@ export class TopologyLog {
   /** Commits what was appended and closes the log; then this is a follower again, unless it `mustRestart`. */
   async stepDown(): Promise<void> {
     assert(this.#state === 'owner', 'only an owner steps down')
-    const { committed, appended } = await this.#closeLog()
-    this.#state = 'following'
-    if (this.#hasChanged) this.#followed = this.#failure === null ? appended : committed
-    this.#toldFollowed = this.#followed
-    this.#failure = null
-    this.#log = null
-    this.#reclaim = null
-  }
-
-  async #closeLog(): Promise<{ committed: Position; appended: Position }> {
     this.#reclaim?.stop()
     this.journal.end()
-    const { committed, appended } = this
-    if (this.#failure !== null) return { committed, appended }
+    const { appended } = this
+    await this.#closeLog()
+    this.#leave(this.#failure === null ? appended : this.#failedAt)
+  }
+
+  async #closeLog(): Promise<void> {
+    if (this.#failure !== null) return
     try {
       await this.#log?.close()
     } catch (error) {
       this.#failed(error instanceof Error ? error : new Error(String(error)))
     }
-    return { committed, appended }
+  }
+
+  /** An owner that never came to change anything has applied nothing of what it wrote: it is told that like all others. */
+  #leave(last: Position): void {
+    this.#state = 'following'
+    if (this.#hasChanged) this.#followed = last
+    this.#toldFollowed = this.#followed
+    this.#failure = null
+    this.#log = null
+    this.#reclaim = null
   }
 
   // ---------------------------------------------------------------- close
@@ -283,7 +293,8 @@ export class TopologyLog {
   }
 
   #failed(error: Error): void {
-    if (this.#hasChanged && this.appended > this.committed) this.#mustRestart = true
+    if (this.#failure === null) this.#failedAt = this.committed
+    if (this.#hasChanged && this.appended > this.#failedAt) this.#mustRestart = true
     this.#failure = error
     this.journal.end()
     this.#reclaim?.stop()

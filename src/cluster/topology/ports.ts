@@ -20,7 +20,7 @@ export interface FollowedRecords {
  *     following ──becomeOwner──► owner ──stepDown──► following …
  */
 export interface ClusterTopologyCommands extends TopologyAuthority, ShardTopology {
-  /** Follows from now on; to be given to the replica. Also again, after `stepDown`. */
+  /** Follows from now on; to be given to the replica. Also again, after `stepDown` or `logFailed`, unless `mustRestart` was called. */
   following(): FollowedRecords
   /**
    * Goes on with the log behind the last record that was followed: takes the next term, makes what a first start needs,
