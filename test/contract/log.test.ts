@@ -73,7 +73,7 @@ function replicatedKind(pageBytes: number, segmentBytes: number): Kind {
     open: () => openOn(new StreamModel({ clock: new ManualClock() })),
     reopen: (log) => openOn(models.get(log) ?? new StreamModel({ clock: new ManualClock() })),
     segmentBytes,
-    recordBytesMax: pageBytes / 2,
+    recordBytesMax: (pageBytes * 3) / 4,
     traces: segmentBytes > 100 * kibi ? 8 : 60,
   }
 }

@@ -21,6 +21,8 @@ export interface AppenderOptions {
   readonly supply: SegmentSupply
   readonly commit: GroupCommit
   readonly frameBytesMax: number
+  /** Null: half a page. */
+  readonly recordBytesMax: number | null
   /** The term of the epoch that begins is not lower. */
   readonly termMin: number
 }
@@ -52,7 +54,7 @@ export class Appender {
     const open = recovered.segments.at(-1)
     assert(open !== undefined, 'a log has at least one segment')
     this.#pageBytes = pageBytes
-    this.#recordBytesMax = Math.min(recordBytesMax, pageBytes / 2)
+    this.#recordBytesMax = Math.min(recordBytesMax, options.recordBytesMax ?? pageBytes / 2)
     this.#cache = options.cache
     this.#supply = options.supply
     this.#commit = options.commit

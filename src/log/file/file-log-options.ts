@@ -23,8 +23,10 @@ export interface FileLogOptions {
   readonly cacheBytes?: number
   /** Bytes of the file system below which the log says that it is full. */
   readonly roomBytesMin?: number
-  /** Only for a new log: one that exists keeps its own. A record is at most half a page long. */
+  /** Only for a new log: one that exists keeps its own. */
   readonly pageBytes?: number
+  /** No record is longer, in bytes. Default: half a page. More, up to three quarters, needs segments of at least two pages. */
+  readonly recordBytesMax?: number
   /** A frame is closed when it would become larger, in bytes; a longer record has one of its own. */
   readonly frameBytesMax?: number
   /** The term of the epoch that begins is not lower. */
@@ -40,7 +42,13 @@ export const firstSegmentBytesDefault = 4 * 1024 * 1024
 export const cacheBytesDefault = 16 * 1024 * 1024
 export const roomBytesMinDefault = 256 * 1024 * 1024
 
-export function withDefaults(options: FileLogOptions): Required<FileLogOptions> {
+/** All of them, with defaults. */
+export type FullFileLogOptions = Required<Omit<FileLogOptions, 'recordBytesMax'>> & {
+  /** Null: half a page, which the log's files say. */
+  readonly recordBytesMax: number | null
+}
+
+export function withDefaults(options: FileLogOptions): FullFileLogOptions {
   const segmentBytes = options.segmentBytes ?? segmentBytesDefault
   const full = {
     files: options.files,
@@ -54,6 +62,7 @@ export function withDefaults(options: FileLogOptions): Required<FileLogOptions> 
     cacheBytes: options.cacheBytes ?? cacheBytesDefault,
     roomBytesMin: options.roomBytesMin ?? roomBytesMinDefault,
     pageBytes: options.pageBytes ?? pageBytesDefault,
+    recordBytesMax: options.recordBytesMax ?? null,
     frameBytesMax: options.frameBytesMax ?? Number.POSITIVE_INFINITY,
     termMin: options.termMin ?? 0,
     frameStore: options.frameStore ?? null,

@@ -13,7 +13,7 @@ import { type Log, LogFailed, type LogListener, type Position, type RecordVisito
 import { Appender } from './appender.ts'
 import { BlockTables } from './block-table.ts'
 import { DigestStore } from './digest-store.ts'
-import { type FileLogOptions, withDefaults } from './file-log-options.ts'
+import { type FileLogOptions, type FullFileLogOptions, withDefaults } from './file-log-options.ts'
 import { recordHeaderBytes } from './format.ts'
 import { GroupCommit, type WaitingFrame } from './group-commit.ts'
 import { nonceBytes } from './internal-record.ts'
@@ -67,7 +67,7 @@ export class FileLog implements Log {
   framesStored = 0
   bytesStored = 0
 
-  readonly #options: Required<FileLogOptions>
+  readonly #options: FullFileLogOptions
   readonly #recovered: Recovered
   readonly #pageBytes: number
   readonly #cache: PageCache
@@ -94,7 +94,7 @@ export class FileLog implements Log {
   /** The page that `view` looked at last. */
   #viewed: Page
 
-  constructor(options: Required<FileLogOptions>, recovered: Recovered) {
+  constructor(options: FullFileLogOptions, recovered: Recovered) {
     const { tail, logId, pageBytes, segments, report } = recovered
     const { files, directory, clock, random } = options
     this.#options = options

@@ -53,6 +53,8 @@ const logIdKey = 'warren-log-id'
 const formatKey = 'warren-format'
 const digestBytesMaxDefault = 1024 * 1024 * 1024
 const apiTimeoutMs = 5_000
+/** No frame is larger. */
+const frameBytesMin = 512 * 1024
 /** JetStream's codes for a stream that is not there, and for one that is there with other settings. */
 const codes = { streamNotFound: 10_059, nameInUse: 10_058 } as const
 const namePattern = /^[A-Za-z0-9_-]{1,64}$/
@@ -91,7 +93,7 @@ export class NatsFrameStreams implements FrameStreams {
     checkSettings(config, wanted)
     const grown = config.max_bytes > 0 && settings.bytesMax > config.max_bytes
     if (grown) await this.#parts.manager.streams.update(wanted.name, { ...config, max_bytes: settings.bytesMax })
-    return new NatsFrameStream(this.#parts, {
+    const frames = new NatsFrameStream(this.#parts, {
       stream: wanted.name,
       subject: wanted.subjects[0] as string,
       name,
@@ -99,6 +101,12 @@ export class NatsFrameStreams implements FrameStreams {
       bytesMax: grown ? settings.bytesMax : config.max_bytes > 0 ? config.max_bytes : Number.MAX_SAFE_INTEGER,
       digests: new NatsDigestStream(this.#parts, { stream: this.#digestStream, subject: `${prefix}.digest.${name}` }),
     })
+    if (frames.frameBytesMax < frameBytesMin) {
+      throw new StreamUnfit(
+        `the servers take messages of ${frames.frameBytesMax} bytes; set max_payload to 1MB or more`,
+      )
+    }
+    return frames
   }
 
   async list(prefix: string): Promise<string[]> {

@@ -5,10 +5,10 @@
 import type { Timer } from '../../base/clock.ts'
 import type { FileLogOptions } from '../file/file-log.ts'
 import { FileLog } from '../file/file-log.ts'
-import { withDefaults } from '../file/file-log-options.ts'
+import { type FullFileLogOptions, withDefaults } from '../file/file-log-options.ts'
 import type { Recovered } from '../file/recovery.ts'
 import { LogDamaged, LogDeposed, LogFailed, type Position, type RecordVisitor, type Segment } from '../log.ts'
-import { putDigest } from './digest-parts.ts'
+import { getDigest, putDigest } from './digest-parts.ts'
 import type { FrameStream } from './frame-stream.ts'
 import type { LocalCopy } from './local-copy.ts'
 import type { FrameMark, ReplicatedLog } from './replica.ts'
@@ -32,8 +32,10 @@ export const closeMsMax = 15_000
 
 export class OwnedLog extends FileLog implements ReplicatedLog {
   override readonly canFreeAnyOrder = false
-  readonly #options: Required<FileLogOptions>
+  readonly #options: FullFileLogOptions
   readonly #parts: OwnedLogParts
+  /** Segments whose digests have been asked for or made. */
+  readonly #fetched = new Map<number, Promise<void>>()
   #hasBegun = false
 
   constructor(options: FileLogOptions, recovered: Recovered, parts: OwnedLogParts) {
@@ -115,12 +117,44 @@ export class OwnedLog extends FileLog implements ReplicatedLog {
   // ---- digests
 
   override async writeDigest(segment: Segment, digest: Uint8Array): Promise<void> {
+    this.#fetched.set(segment.id, Promise.resolve())
     await super.writeDigest(segment, digest)
     const { random, logger, name } = this.#options
     try {
       await putDigest(this.#parts.stream.digests, segment.id, digest, random)
     } catch (error) {
       logger.warn({ error, log: name, segment: segment.id }, 'a digest could not be sent to the other nodes')
+    }
+  }
+
+  override free(segment: Segment): void {
+    super.free(segment)
+    this.#fetched.delete(segment.id)
+  }
+
+  /** One that is not here is asked for, once. */
+  override async readDigest(segment: Segment, offset: number, byteLength: number): Promise<Uint8Array | null> {
+    const here = await super.readDigest(segment, offset, byteLength)
+    if (here !== null) return here
+    let fetched = this.#fetched.get(segment.id)
+    if (fetched === undefined) {
+      fetched = this.#fetchDigest(segment)
+      this.#fetched.set(segment.id, fetched)
+    }
+    await fetched
+    return await super.readDigest(segment, offset, byteLength)
+  }
+
+  async #fetchDigest(segment: Segment): Promise<void> {
+    const { logger, name } = this.#options
+    try {
+      const digest = await getDigest(this.#parts.stream.digests, segment.id)
+      if (digest !== null && this.segments.some(({ id }) => id === segment.id)) await super.writeDigest(segment, digest)
+    } catch (error) {
+      logger.debug(
+        { error, log: name, segment: segment.id },
+        'a digest could not be fetched; its segment is read instead',
+      )
     }
   }
 

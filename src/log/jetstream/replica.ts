@@ -48,7 +48,7 @@ export interface ReplicaOptions {
   readonly cacheBytes?: number
   /** Bytes of the local file system below which the log says that it is full. */
   readonly roomBytesMin?: number
-  /** Only for a new log: a power of two, at most 512 KiB, so that a frame fits into a message. A record is at most half a page long. */
+  /** Only for a new log: a power of two, at most 512 KiB, so that a frame fits into a message. A record is at most three quarters of a page long, and a segment at least two pages. */
   readonly pageBytes?: number
 }
 

@@ -9,12 +9,13 @@
  *
  * Nothing in the directory is copied or looked through: the replica knows what is in it.
  */
+import { assert } from '../../base/assert.ts'
 import type { Logger } from '../../base/logger.ts'
 import { firstSegmentBytesDefault, segmentBytesDefault } from '../file/file-log-options.ts'
 import { FrameWalk } from '../file/frame-walk.ts'
 import type { Recovered } from '../file/recovery.ts'
 import { segmentName } from '../file/segment.ts'
-import { LogDamaged, LogDeposed, LogFailed } from '../log.ts'
+import { LogDamaged, LogDeposed, LogFailed, recordBytesMax } from '../log.ts'
 import type { SegmentPlace, StreamFrame } from './frame-stream.ts'
 import type { LocalCopy } from './local-copy.ts'
 import { liveSegments } from './local-records.ts'
@@ -41,6 +42,8 @@ export interface TakeOverParts {
 export const pageBytesMax = 512 * 1024
 /** An append of this size takes little longer than a small one; a larger one makes all behind it wait. */
 const frameBytesMax = 256 * 1024
+/** So much of a page a record may take: room for those to many queues. */
+const recordPageShare = 3 / 4
 /** Between two attempts to read, in milliseconds, when nobody answers. */
 const retryMs = 100
 
@@ -127,6 +130,7 @@ export class TakeOver {
       name,
       pageBytes: recovered.pageBytes,
       frameBytesMax,
+      recordBytesMax: Math.min(recordBytesMax, recordPageShare * recovered.pageBytes),
       termMin,
       ...(segmentBytes !== undefined && { segmentBytes }),
       ...(firstSegmentBytes !== undefined && { firstSegmentBytes }),
@@ -145,7 +149,12 @@ export class TakeOver {
     }
     const segmentBytes = options.segmentBytes ?? segmentBytesDefault
     const span = Math.min(options.firstSegmentBytes ?? firstSegmentBytesDefault, segmentBytes)
-    const first = { id: 0, base: 0, span, pageBytes: options.pageBytes ?? pageBytesMax }
+    const pageBytes = options.pageBytes ?? pageBytesMax
+    assert(
+      pageBytes <= pageBytesMax && span >= 2 * pageBytes,
+      'a frame fits into a message, and a segment has two pages',
+    )
+    const first = { id: 0, base: 0, span, pageBytes }
     await copy.makeSegment(first)
     return first
   }

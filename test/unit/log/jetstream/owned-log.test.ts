@@ -86,13 +86,14 @@ describe('an owned log', () => {
     const sizes = { pageBytes: 512 * kibi, segmentBytes: 4096 * kibi, firstSegmentBytes: 4096 * kibi }
     const { driver, log } = await stage.own(stage.newDisk(), sizes)
     for (let number = 0; number < 300; number++) driver.append(recordBytes(number, 5_000))
-    driver.append(recordBytes(300, 256 * kibi))
-    for (let number = 301; number < 340; number++) driver.append(recordBytes(number, 30_000))
+    for (let number = 300; number < 320; number++) driver.append(recordBytes(number, 384 * kibi))
+    assert.throws(() => log.reserve(384 * kibi + 1), /at most recordBytesMax/)
+    for (let number = 320; number < 340; number++) driver.append(recordBytes(number, 30_000))
     await driver.settle()
     let largest = 0
     for (let sequence = 1; sequence <= stage.model.last; sequence++) {
       const bytes = stage.model.at(sequence)?.bytes.byteLength ?? 0
-      largest = Math.max(largest, bytes)
+      if (bytes < 384 * kibi) largest = Math.max(largest, bytes)
     }
     assert.ok(largest > 200 * kibi && largest <= 257 * kibi, `${largest} bytes`)
     assert.deepEqual(await replayedAll(log), driver.records)
