@@ -16,6 +16,7 @@ import { type StreamLogs, Streams } from '../broker/stream/streams.ts'
 import { isStream } from '../broker/topology/queue-arguments.ts'
 import type { QueueDefinition } from '../broker/topology/queue-definition.ts'
 import { localShard } from './placed-shard/local-shard.ts'
+import { localTopology } from './placed-shard/local-topology.ts'
 import type { LocalShard } from './placed-shard/ports.ts'
 
 /** What every shard of a node is given. */
@@ -57,10 +58,11 @@ export class ServedShard implements ShardDirectory {
   readonly local: LocalShard
   readonly #streams: Streams
   /** The handles of what is served here, by the id of the queue. */
-  readonly #queues = new Map<number, Queue>()
+  readonly #queues: Map<number, Queue>
 
   private constructor(shard: Shard, options: ServedShardOptions, parts: Parts) {
     this.shard = shard
+    this.#queues = parts.queues
     const { epoch, awaitsClaims } = options
     this.local = localShard({
       shard,
@@ -88,11 +90,13 @@ export class ServedShard implements ShardDirectory {
     const parts: Parts = {
       congested: new AnyOf((isAny) => options.congestionChanged(isAny)),
       full: new AnyOf((isAny) => options.roomChanged(isAny)),
+      queues: new Map(),
     }
     const definitions = [...options.definitions]
     const shard = await Shard.open({
       ...options,
       deliversStored: true,
+      topology: localTopology(options.topology, ({ id }) => parts.queues.get(id) ?? null),
       definitions: definitions.filter((definition) => !isStream(definition)),
       listener: {
         congestionChanged: (isCongested) => parts.congested.set('shard', isCongested),
@@ -170,6 +174,7 @@ export class ServedShard implements ShardDirectory {
 interface Parts {
   readonly congested: AnyOf<Part>
   readonly full: AnyOf<Part>
+  readonly queues: Map<number, Queue>
 }
 
 /** The shard's queues, as `Streams` hands them on. */

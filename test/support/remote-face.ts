@@ -53,8 +53,9 @@ export class RemotePair {
       const link = new ShardLink({ peers: network.join(self), logger, otherNodes: () => [other] })
       const congestionChanged = (): void => {}
       const topologyPosition = (): number => 0
+      const isCurrentNow = (): boolean => true
       const options = { shardId: 0, self, clock, logger, limits: placedShardLimits, link }
-      return new PlacedShard({ ...options, congestionChanged, topologyPosition })
+      return new PlacedShard({ ...options, congestionChanged, topologyPosition, isCurrentNow })
     }
     this.owner = placed(ownerNode, entryNode)
     this.entry = placed(entryNode, ownerNode)
