@@ -12,8 +12,8 @@ import type { StreamLogs } from './broker/stream/streams.ts'
 import type { Config } from './config.ts'
 import { dataPaths, makeRoot, prepareDataDirectory, writeFormat } from './data-directory.ts'
 import { type DataDirectoryLock, lockDataDirectory } from './log/file/data-directory-lock.ts'
-import { openFileLog } from './log/file/file-log.ts'
-import { roomBytesMinDefault } from './log/file/file-log-options.ts'
+import { type FileLog, openFileLog } from './log/file/file-log.ts'
+import { type FileLogOptions, roomBytesMinDefault } from './log/file/file-log-options.ts'
 import { LogDirectories } from './log/file/log-directories.ts'
 import { openScratchLog } from './log/file/scratch-log.ts'
 import type { Log, LogListener } from './log/log.ts'
@@ -62,6 +62,13 @@ export function fileStorage(config: Config, { files, clock, random, logger }: St
   const paths = dataPaths(config.dataDirectory)
   const roomBytesMin = Math.min(roomBytesMinDefault, config.diskFreeBytesMin)
   const options = { files, clock, random, logger, roomBytesMin }
+  const open = async (
+    own: Omit<FileLogOptions, keyof typeof options> & { readonly name: string },
+  ): Promise<FileLog> => {
+    const log = await openFileLog({ ...options, ...own })
+    files.io?.opened({ log: own.name, at: clock.now(), ...log.tailReport })
+    return log
+  }
   let lock: DataDirectoryLock | null = null
   let isNew = false
   return {
@@ -72,16 +79,14 @@ export function fileStorage(config: Config, { files, clock, random, logger }: St
       lock = await lockDataDirectory(paths.root)
     },
     openTopologyLog: () =>
-      openFileLog({
-        ...options,
+      open({
         directory: paths.topology,
         name: 'topology',
         firstSegmentBytes: 1024 * 1024,
         segmentBytes: topologySegmentBytes,
       }),
     openShardLogs: async () => ({
-      log: await openFileLog({
-        ...options,
+      log: await open({
         directory: paths.shard,
         name: 'shard-0',
         cacheBytes: config.logCacheBytesMax,

@@ -1,5 +1,23 @@
 import { Histogram } from './histogram.ts'
 
+/** What was at the end of a log when it was opened. */
+export interface LogOpening {
+  readonly log: string
+  /** Wall time in milliseconds. */
+  readonly at: number
+  /** It had been closed in good order. */
+  readonly isClean: boolean
+  /** A batch had been begun and not finished: it was cut off. Nothing of it had been confirmed. */
+  readonly isTorn: boolean
+  /** Where the valid part ended. */
+  readonly file: string
+  readonly offset: number
+  /** Valid bytes that were copied into a new file. */
+  readonly copiedBytes: number
+}
+
+const openingsMax = 16
+
 /** What was asked of the file system since the process started, and how long it took. Seconds, bytes. */
 export class FileIo {
   reads = 0
@@ -15,6 +33,13 @@ export class FileIo {
   readonly commitBytes = new Histogram([512, 4_096, 16_384, 65_536, 262_144, 1_048_576])
   /** Wall time in milliseconds at which the last of those returned; 0: none has. */
   lastCommitAt = 0
+  /** In the order of opening; the oldest ones are forgotten. */
+  readonly openings: LogOpening[] = []
+
+  opened(opening: LogOpening): void {
+    this.openings.push(opening)
+    if (this.openings.length > openingsMax) this.openings.shift()
+  }
 
   read(bytes: number, seconds: number): void {
     this.reads++

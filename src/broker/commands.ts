@@ -191,6 +191,8 @@ export interface VhostCommands {
   /** The holder of a delivery needs more time before its lease ends. */
   extendLease(queue: Queue, consumer: Consumer | null, sequence: number, ms: number): void
 
+  /** The handle of a queue that the session may read, for what its shard does for those who look after queues. Throws. */
+  readableQueue(session: Session, name: string): Queue
   /** Messages of a queue that wait for their time, behind the entry `after`; at most 1,000. */
   listScheduled(
     session: Session,

@@ -114,6 +114,36 @@ export interface ScheduledMessage {
   readonly isRetry: boolean
 }
 
+/** Which messages of a queue are looked at, in the order of arrival. */
+export interface BrowsePage {
+  /** Sequence of the last one that was seen; 0: from the first. */
+  readonly after: number
+  /** At most 1,000; and fewer when they come to more than 512 KiB. */
+  readonly limit: number
+  /** Of each body so many bytes, at most `browsedBodyBytesMax`. */
+  readonly bodyBytesMax: number
+}
+
+/** Of a body that is looked at, in bytes. */
+export const browsedBodyBytesMax = 256 * 1024
+
+/** A copy of a message that stays where it is. */
+export interface BrowsedMessage {
+  readonly sequence: number
+  readonly state: 'ready' | 'unacked' | 'waiting'
+  readonly isRedelivered: boolean
+  /** Wall time in milliseconds. */
+  readonly arrivedAt: number
+  /** When it becomes ready, wall time in milliseconds; 0 unless it waits. */
+  readonly dueAt: number
+  /** Of the whole body. */
+  readonly bodyBytes: number
+  /** Exchange and routing key as short strings, the content header's payload, then the body as far as was asked for. */
+  readonly content: Uint8Array
+  readonly routeBytes: number
+  readonly headerBytes: number
+}
+
 /** A queue as others see it: its definition and the shard that holds its messages. Local or remote alike. */
 export interface Queue {
   readonly definition: QueueDefinition
@@ -157,6 +187,10 @@ export interface ShardCommands {
   cancelScheduled(queue: Queue, messageId: string, reply: Reply<number>): void
   /** Gives the waiting messages with this message id another time, wall time in milliseconds. */
   reschedule(queue: Queue, messageId: string, dueAt: number, reply: Reply<number>): void
+  /** Looks at messages without taking them. Of a stream: refused. */
+  browse(queue: Queue, page: BrowsePage, reply: Reply<readonly BrowsedMessage[]>): void
+  /** Takes one message away, unless somebody holds it; the result is how many that were. Of a stream: refused. */
+  forget(queue: Queue, sequence: number, reply: Reply<number>): void
   purge(queue: Queue, reply: Reply<number>): void
   status(queue: Queue, reply: Reply<QueueStatus>): void
 }

@@ -174,9 +174,7 @@ export class Vhost implements VhostCommands {
   }
 
   purgeQueue(session: Session, name: string, reply: Reply<number>): void {
-    const stripped = withoutLineBreaks(name)
-    this.#rightsOf(session).authorise('read', 'queue', stripped)
-    const queue = handleOf(rules.usableQueue(this.#state, session, stripped))
+    const queue = this.readableQueue(session, name)
     queue.shard.purge(queue, reply)
   }
 
@@ -231,9 +229,7 @@ export class Vhost implements VhostCommands {
   // ---------------------------------------------------------------- consume
 
   get(session: Session, name: string, isNoAck: boolean, sink: GetSink): void {
-    const stripped = withoutLineBreaks(name)
-    this.#rightsOf(session).authorise('read', 'queue', stripped)
-    const queue = handleOf(rules.usableQueue(this.#state, session, stripped))
+    const queue = this.readableQueue(session, name)
     queue.shard.get(queue, isNoAck, sink)
   }
 
@@ -285,23 +281,23 @@ export class Vhost implements VhostCommands {
     { after, limit }: { after: number; limit: number },
     reply: Reply<readonly ScheduledMessage[]>,
   ): void {
-    const queue = this.#readableQueue(session, name)
+    const queue = this.readableQueue(session, name)
     queue.shard.listScheduled(queue, after, limit, reply)
   }
 
   cancelScheduled(session: Session, name: string, messageId: string, reply: Reply<number>): void {
-    const queue = this.#readableQueue(session, name)
+    const queue = this.readableQueue(session, name)
     queue.shard.cancelScheduled(queue, messageId, reply)
   }
 
   reschedule(session: Session, name: string, messageId: string, dueAt: number, reply: Reply<number>): void {
-    const queue = this.#readableQueue(session, name)
+    const queue = this.readableQueue(session, name)
     if (!Number.isSafeInteger(dueAt) || dueAt < 0)
       throw new BrokerError('precondition-failed', `invalid time ${dueAt}: milliseconds since 1970 are needed`)
     queue.shard.reschedule(queue, messageId, dueAt, reply)
   }
 
-  #readableQueue(session: Session, given: string): Queue {
+  readableQueue(session: Session, given: string): Queue {
     const name = withoutLineBreaks(given)
     this.#rightsOf(session).authorise('read', 'queue', name)
     return handleOf(rules.usableQueue(this.#state, session, name))

@@ -182,6 +182,25 @@ describe('statistics', () => {
   })
 })
 
+describe('events', () => {
+  it('tell the rates after each look, until their reader goes', async () => {
+    const authorization = `Basic ${Buffer.from('guest:guest').toString('base64')}`
+    const gone = new AbortController()
+    const url = new URL('/api/warren/rates', broker.httpUrl)
+    const response = await fetch(url, { headers: { authorization }, signal: gone.signal })
+    assert.equal(response.headers.get('content-type'), 'text/event-stream')
+    const times: number[] = []
+    for await (const part of response.body ?? []) {
+      const [, json = ''] = /^event: rates\ndata: (.*)\n\n$/.exec(new TextDecoder().decode(part)) ?? []
+      const event = JSON.parse(json) as { at: number; object_totals: { queues: number } }
+      assert.equal(typeof event.object_totals.queues, 'number')
+      if (times.push(event.at) === 2) break
+    }
+    gone.abort()
+    assert(Number(times[1]) >= Number(times[0]) + 4_000, times.join(' '))
+  })
+})
+
 describe('connections of a vhost', () => {
   it('end with it', async () => {
     await send('PUT', '/vhosts/gone', {})

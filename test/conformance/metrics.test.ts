@@ -169,6 +169,31 @@ void describe('the port for Prometheus', () => {
   })
 })
 
+void test('durability: what was stored, and what was found at the start', async () => {
+  const authorization = `Basic ${Buffer.from('guest:guest').toString('base64')}`
+  const { text } = await scrape('/api/durability', broker.httpUrl, { authorization })
+  const { commits, opened, storage, last_commit_at, commit_bytes } = JSON.parse(text) as {
+    storage: string
+    commits: number
+    last_commit_at: number
+    commit_bytes: { mean: number; buckets: { up_to: number | null; count: number }[] }
+    opened: { log: string; was_cut: boolean }[]
+  }
+  assert.deepEqual(
+    opened.map(({ log, was_cut }) => [log, was_cut]),
+    [
+      ['topology', false],
+      ['shard-0', false],
+    ],
+  )
+  assert.equal(storage, 'files')
+  assert(commits > 0 && commit_bytes.mean > 0 && last_commit_at > 0)
+  assert.equal(
+    commit_bytes.buckets.reduce((sum, { count }) => sum + count, 0),
+    commits,
+  )
+})
+
 void test('on the port for HTTP metrics are for those who may monitor', async () => {
   const authorization = `Basic ${Buffer.from('guest:guest').toString('base64')}`
   assert.equal((await scrape('/metrics', broker.httpUrl)).status, 401)

@@ -15,6 +15,8 @@ import { BrokerError } from '../../src/broker/errors.ts'
 import { Message } from '../../src/broker/message.ts'
 import type {
   BodyWriter,
+  BrowsedMessage,
+  BrowsePage,
   ConfirmSink,
   Consumer,
   GetSink,
@@ -162,6 +164,16 @@ export class NotedShard implements ShardCommands {
   }
 
   reschedule(_queue: Queue, _messageId: string, _dueAt: number, reply: Reply<number>): void {
+    reply.done(0, 0)
+  }
+
+  browse(queue: Queue, _page: BrowsePage, reply: Reply<readonly BrowsedMessage[]>): void {
+    this.calls.push(`browse ${queue.definition.name}`)
+    reply.done([], 0)
+  }
+
+  forget(queue: Queue, sequence: number, reply: Reply<number>): void {
+    this.calls.push(`forget ${queue.definition.name} ${sequence}`)
     reply.done(0, 0)
   }
 

@@ -13,6 +13,8 @@ import { Message } from '../../src/broker/message.ts'
 import { MessageTraits } from '../../src/broker/message-traits.ts'
 import type {
   BodyWriter,
+  BrowsedMessage,
+  BrowsePage,
   ConfirmSink,
   Consumer,
   DeliverySink,
@@ -104,6 +106,14 @@ export class DelayedShard implements ShardCommands {
   extendLease(queue: Queue, consumer: Consumer | null, sequence: number, ms: number): void {
     const far = consumer === null ? null : this.#farOf(consumer)
     this.#commands.later(() => this.#shard.extendLease(queue, far, sequence, ms))
+  }
+
+  browse(queue: Queue, page: BrowsePage, reply: Reply<readonly BrowsedMessage[]>): void {
+    this.#commands.later(() => this.#shard.browse(queue, page, this.#replyLater(reply)))
+  }
+
+  forget(queue: Queue, sequence: number, reply: Reply<number>): void {
+    this.#commands.later(() => this.#shard.forget(queue, sequence, this.#replyLater(reply)))
   }
 
   listScheduled(queue: Queue, after: number, limit: number, reply: Reply<readonly ScheduledMessage[]>): void {

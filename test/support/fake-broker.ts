@@ -303,6 +303,10 @@ export class FakeVhost implements VhostCommands {
     this.#changed(reply, true, () => {})
   }
 
+  readableQueue(_session: Session, name: string): Queue {
+    return this.queue(name)
+  }
+
   checkPublish(_session: Session, exchange: string): void {
     if (exchange !== '' && !this.exchanges.has(exchange)) {
       throw new BrokerError('not-found', `no exchange '${exchange}' in vhost '/'`)

@@ -9,6 +9,8 @@ import type { SeededRandom } from '../../src/base/random.ts'
 import type { Message } from '../../src/broker/message.ts'
 import type {
   BodyWriter,
+  BrowsedMessage,
+  BrowsePage,
   ConfirmSink,
   Consumer,
   DeliverySink,
@@ -153,6 +155,14 @@ class RemoteFace implements ShardCommands {
   extendLease(queue: Queue, consumer: Consumer | null, sequence: number, ms: number): void {
     const near = consumer === null ? null : this.#near(consumer)
     this.#pair.entry.extendLease(this.#placed(queue), near, sequence, ms)
+  }
+
+  browse(queue: Queue, page: BrowsePage, reply: Reply<readonly BrowsedMessage[]>): void {
+    this.#pair.entry.browse(this.#placed(queue), page, reply)
+  }
+
+  forget(queue: Queue, sequence: number, reply: Reply<number>): void {
+    this.#pair.entry.forget(this.#placed(queue), sequence, reply)
   }
 
   listScheduled(queue: Queue, after: number, limit: number, reply: Reply<readonly ScheduledMessage[]>): void {

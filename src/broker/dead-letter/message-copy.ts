@@ -50,6 +50,11 @@ export interface Route {
 }
 
 export function routeOf({ buffer, routeStart }: Message): Route {
+  return routeOfBytes(buffer, routeStart)
+}
+
+/** Of two short strings that stand there. */
+export function routeOfBytes(buffer: Uint8Array, routeStart: number): Route {
   const exchangeAt = routeStart + 1
   const exchangeEnd = exchangeAt + (buffer[routeStart] as number)
   const keyAt = exchangeEnd + 1

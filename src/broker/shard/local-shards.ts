@@ -212,6 +212,8 @@ const refusingShard: ShardCommands = {
   listScheduled: (_queue, _after, _limit, reply) => reply.failed(noShard()),
   cancelScheduled: (_queue, _messageId, reply) => reply.failed(noShard()),
   reschedule: (_queue, _messageId, _dueAt, reply) => reply.failed(noShard()),
+  browse: (_queue, _page, reply) => reply.failed(noShard()),
+  forget: (_queue, _sequence, reply) => reply.failed(noShard()),
   purge: (_queue, reply) => reply.failed(noShard()),
   status: (_queue, reply) => reply.done({ ready: 0, unacked: 0, consumers: 0 }, 0),
 }

@@ -5,6 +5,7 @@
 import type { Log, LogListener, Position } from '../../log/log.ts'
 import type { LocalQueue } from '../queue/local-queue.ts'
 import { QueueFeature } from '../queue/queue-features.ts'
+import { Browsing } from './browsing.ts'
 import { Claiming } from './claiming.ts'
 import { CommitWaiters } from './commit-waiters.ts'
 import { Congestion } from './congestion.ts'
@@ -73,6 +74,7 @@ export class ShardParts {
   readonly expiry: Expiry
   readonly retiming: Retiming
   readonly scheduled: Scheduled
+  readonly browsing: Browsing
   readonly consuming: Consuming
   readonly claiming: Claiming
   readonly publishing: Publishing
@@ -111,6 +113,8 @@ export class ShardParts {
     this.consuming = new Consuming({ delivery, settling, clock, deadlines, used, isServing })
     const { failing } = this
     this.scheduled = new Scheduled({ clock, stored, settling, settlements, failing, deadlines, isServing })
+    const { bodies } = this
+    this.browsing = new Browsing({ clock, stored, bodies, paging, settling, settlements, delivery, isServing })
     this.retiming = new Retiming({ clock, stored, deadlines, isServing })
     const leaseEnded: Consuming['leaseEnded'] = (...lease) => this.consuming.leaseEnded(...lease)
     const { topology } = options

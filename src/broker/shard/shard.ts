@@ -12,6 +12,8 @@ import type { Position, Segment } from '../../log/log.ts'
 import type { Message } from '../message.ts'
 import type {
   BodyWriter,
+  BrowsedMessage,
+  BrowsePage,
   ConfirmSink,
   Consumer,
   GetSink,
@@ -288,7 +290,15 @@ export class Shard implements ShardCommands {
     this.#parts.scheduled.reschedule(queue as LocalQueue, messageId, dueAt, reply)
   }
 
-  // ---------------------------------------------------------------- purge, status
+  // ---------------------------------------------------------------- browse, purge, status
+
+  browse(queue: Queue, page: BrowsePage, reply: Reply<readonly BrowsedMessage[]>): void {
+    this.#parts.browsing.browse(queue as LocalQueue, page, reply)
+  }
+
+  forget(queue: Queue, sequence: number, reply: Reply<number>): void {
+    this.#parts.browsing.forget(queue as LocalQueue, sequence, reply)
+  }
 
   purge(queue: Queue, reply: Reply<number>): void {
     const local = queue as LocalQueue

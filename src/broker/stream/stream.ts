@@ -7,9 +7,12 @@
  *        └───────────────┤
  *                        └──cannot be opened──► failed: everything is refused (for now, when that is the disk's room)
  */
+import { BrokerError } from '../errors.ts'
 import { Message } from '../message.ts'
 import type {
   BodyWriter,
+  BrowsedMessage,
+  BrowsePage,
   ConfirmSink,
   Consumer,
   GetSink,
@@ -237,6 +240,14 @@ export class Stream implements ShardCommands {
 
   reschedule(_queue: Queue, _messageId: string, _dueAt: number, reply: Reply<number>): void {
     reply.done(0, 0)
+  }
+
+  browse(_queue: Queue, _page: BrowsePage, reply: Reply<readonly BrowsedMessage[]>): void {
+    reply.failed(new BrokerError('not-implemented', 'a stream is read by consuming it'))
+  }
+
+  forget(_queue: Queue, _sequence: number, reply: Reply<number>): void {
+    reply.failed(new BrokerError('not-implemented', 'a stream forgets by its retention only'))
   }
 
   extendLease(_queue: Queue, _consumer: Consumer | null, _sequence: number, _ms: number): void {}

@@ -4,6 +4,7 @@ import type { ByteWriter } from '../../amqp/byte-writer.ts'
 import type { BrokerError } from '../../broker/errors.ts'
 import type {
   BodyWriter,
+  BrowsedMessage,
   GetSink,
   Queue,
   QueueStatus,
@@ -16,7 +17,7 @@ import { ReadPublish } from './held-publishes.ts'
 import { type Member, readMember } from './member-codec.ts'
 import type { PlacedQueue } from './placed-queue.ts'
 import type { RemoteConsumer } from './remote-consumer.ts'
-import { writeNumber, writeScheduled, writeStatus } from './request-codec.ts'
+import { writeBrowsed, writeNumber, writeScheduled, writeStatus } from './request-codec.ts'
 import { queueGone } from './requests.ts'
 import { Answer, Command, outcomeOf, writeError } from './wire.ts'
 
@@ -285,6 +286,20 @@ export class EntryCommands {
         return placed === null || queue === null
           ? this.#fail(request, null)
           : placed.commands.listScheduled(queue, after, limit, reply)
+      }
+      case Command.browse: {
+        const page = { after: reader.uint64(), limit: reader.uint32(), bodyBytesMax: reader.uint32() }
+        const reply = this.#reply<readonly BrowsedMessage[]>(request, writeBrowsed)
+        return placed === null || queue === null
+          ? this.#fail(request, null)
+          : placed.commands.browse(queue, page, reply)
+      }
+      case Command.forget: {
+        const sequence = reader.uint64()
+        const reply = this.#reply(request, writeNumber)
+        return placed === null || queue === null
+          ? this.#fail(request, null)
+          : placed.commands.forget(queue, sequence, reply)
       }
       case Command.cancelScheduled: {
         const id = reader.longString()

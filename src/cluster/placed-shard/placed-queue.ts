@@ -5,6 +5,8 @@
 import type { Message } from '../../broker/message.ts'
 import type {
   BodyWriter,
+  BrowsedMessage,
+  BrowsePage,
   ConfirmSink,
   Consumer,
   GetSink,
@@ -112,6 +114,14 @@ export class PlacedStream implements ShardCommands {
 
   reschedule(queue: Queue, messageId: string, dueAt: number, reply: Reply<number>): void {
     this.#shard.reschedule(queue, messageId, dueAt, reply)
+  }
+
+  browse(queue: Queue, page: BrowsePage, reply: Reply<readonly BrowsedMessage[]>): void {
+    this.#shard.browse(queue, page, reply)
+  }
+
+  forget(queue: Queue, sequence: number, reply: Reply<number>): void {
+    this.#shard.forget(queue, sequence, reply)
   }
 
   purge(queue: Queue, reply: Reply<number>): void {

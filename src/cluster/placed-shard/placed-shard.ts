@@ -15,6 +15,8 @@ import type { BrokerError } from '../../broker/errors.ts'
 import type { Message } from '../../broker/message.ts'
 import type {
   BodyWriter,
+  BrowsedMessage,
+  BrowsePage,
   ConfirmSink,
   Consumer,
   GetSink,
@@ -308,6 +310,14 @@ export class PlacedShard implements ShardCommands, ShardPlacement, PlacedConsume
 
   reschedule(queue: Queue, messageId: string, dueAt: number, reply: Reply<number>): void {
     this.#ask(this.#requests.reschedule(queue as PlacedQueue, messageId, dueAt, reply))
+  }
+
+  browse(queue: Queue, page: BrowsePage, reply: Reply<readonly BrowsedMessage[]>): void {
+    this.#ask(this.#requests.browse(queue as PlacedQueue, page, reply))
+  }
+
+  forget(queue: Queue, sequence: number, reply: Reply<number>): void {
+    this.#ask(this.#requests.forget(queue as PlacedQueue, sequence, reply))
   }
 
   purge(queue: Queue, reply: Reply<number>): void {

@@ -2,7 +2,7 @@
 import type { ByteReader } from '../../amqp/byte-reader.ts'
 import type { ByteWriter } from '../../amqp/byte-writer.ts'
 import { encodeLongString } from '../../amqp/short-string.ts'
-import type { QueueStatus, ScheduledMessage } from '../../broker/ports.ts'
+import type { BrowsedMessage, QueueStatus, ScheduledMessage } from '../../broker/ports.ts'
 
 export function writeNumber(writer: ByteWriter, number: number): void {
   writer.uint64(number)
@@ -42,5 +42,33 @@ export function readScheduled(reader: ByteReader): ScheduledMessage[] {
     const dueAt = reader.uint64()
     const bodyBytes = reader.uint64()
     return { sequence, messageId: hasId ? messageId : null, dueAt, bodyBytes, isRetry: reader.uint8() === 1 }
+  })
+}
+
+const states = ['ready', 'unacked', 'waiting'] as const satisfies readonly BrowsedMessage['state'][]
+
+export function writeBrowsed(writer: ByteWriter, messages: readonly BrowsedMessage[]): void {
+  writer.uint32(messages.length)
+  for (const { sequence, state, isRedelivered, arrivedAt, dueAt, bodyBytes, ...rest } of messages) {
+    const { content, routeBytes, headerBytes } = rest
+    writer.uint64(sequence)
+    writer.uint8(states.indexOf(state))
+    writer.uint8(isRedelivered ? 1 : 0)
+    for (const number of [arrivedAt, dueAt, bodyBytes]) writer.uint64(number)
+    for (const number of [routeBytes, headerBytes, content.length]) writer.uint32(number)
+    writer.bytes(content, 0, content.length)
+  }
+}
+
+export function readBrowsed(reader: ByteReader): BrowsedMessage[] {
+  return Array.from({ length: reader.uint32() }, () => {
+    const sequence = reader.uint64()
+    const state = states[reader.uint8()] ?? 'ready'
+    const isRedelivered = reader.uint8() === 1
+    const [arrivedAt, dueAt, bodyBytes] = [reader.uint64(), reader.uint64(), reader.uint64()]
+    const [routeBytes, headerBytes, length] = [reader.uint32(), reader.uint32(), reader.uint32()]
+    const at = reader.take(length)
+    const content = reader.buffer.slice(at, at + length)
+    return { sequence, state, isRedelivered, arrivedAt, dueAt, bodyBytes, content, routeBytes, headerBytes }
   })
 }

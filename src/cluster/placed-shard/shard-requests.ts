@@ -3,12 +3,21 @@ import type { ByteReader } from '../../amqp/byte-reader.ts'
 import type { ByteWriter } from '../../amqp/byte-writer.ts'
 import { encodeLongString } from '../../amqp/short-string.ts'
 import type { BrokerError } from '../../broker/errors.ts'
-import type { GetSink, Queue, QueueStatus, Reply, ScheduledMessage, ShardCommands } from '../../broker/ports.ts'
+import type {
+  BrowsedMessage,
+  BrowsePage,
+  GetSink,
+  Queue,
+  QueueStatus,
+  Reply,
+  ScheduledMessage,
+  ShardCommands,
+} from '../../broker/ports.ts'
 import { writeMember } from './member-codec.ts'
 import type { PlacedConsumer } from './placed-consumer.ts'
 import type { PlacedQueue } from './placed-queue.ts'
 import type { LocalShard } from './ports.ts'
-import { readNumber, readScheduled, readStatus } from './request-codec.ts'
+import { readBrowsed, readNumber, readScheduled, readStatus } from './request-codec.ts'
 import type { MessageReader, ShardRequest } from './requests.ts'
 import { Command } from './wire.ts'
 
@@ -148,6 +157,29 @@ export class ShardRequests {
       write,
       read: readNumber,
       here: (shard, handle, here) => shard.reschedule(handle, messageId, dueAt, here),
+    })
+  }
+
+  browse(queue: PlacedQueue, page: BrowsePage, reply: Reply<readonly BrowsedMessage[]>): ShardRequest {
+    const write = (writer: ByteWriter): void => {
+      writer.uint64(page.after)
+      writer.uint32(page.limit)
+      writer.uint32(Math.min(page.bodyBytesMax, 0xffff_ffff))
+    }
+    return this.#ofQueue(queue, reply, {
+      command: Command.browse,
+      write,
+      read: readBrowsed,
+      here: (shard, handle, here) => shard.browse(handle, page, here),
+    })
+  }
+
+  forget(queue: PlacedQueue, sequence: number, reply: Reply<number>): ShardRequest {
+    return this.#ofQueue(queue, reply, {
+      command: Command.forget,
+      write: (writer) => writer.uint64(sequence),
+      read: readNumber,
+      here: (shard, handle, here) => shard.forget(handle, sequence, here),
     })
   }
 

@@ -57,6 +57,10 @@ export const Command = {
   releaseBody: 23,
   /** u64 queue, u64 sequence, u32 request: the body of a delivery that an earlier owner made. */
   reopenBody: 24,
+  /** u64 queue, u64 after, u32 limit, u32 bytes of each body. */
+  browse: 25,
+  /** u64 queue, u64 sequence. */
+  forget: 26,
 } as const
 
 export const Answer = {

@@ -6,6 +6,7 @@ import { Commits } from './commits.ts'
 import { BasicLogins } from './login.ts'
 import { refuseForeignPage } from './origin.ts'
 import { pathOf } from './path.ts'
+import { Redrives } from './redrive.ts'
 import { type ApiRequest, type Fields, readFields } from './request.ts'
 import type { Api, ApiParts, Route } from './route.ts'
 import { routes } from './routes.ts'
@@ -31,6 +32,8 @@ export async function createApi(parts: ApiParts): Promise<ApiHandler> {
     ...parts,
     commits: new Commits(parts.broker.topology),
     logins: new BasicLogins(parts.broker),
+    redrives: new Redrives(),
+    eventStreams: { open: 0 },
   }
   const app = new Hono<{ Bindings: Peer }>({ getPath: (_request, options) => pathOf(peerOf(options).target) ?? '/' })
   for (const row of routes) {

@@ -6,7 +6,7 @@ import { command, inSession } from './in-session.ts'
 import { jsonOfProperties, propertiesOfJson } from './message-properties.ts'
 import { publishTo, takeFrom } from './messages.ts'
 import { queueOf } from './queues.ts'
-import { type ApiRequest, param } from './request.ts'
+import { type ApiRequest, type Fields, param, wholeNumber } from './request.ts'
 import { type Api, type Route, route } from './route.ts'
 import type { Taken } from './taken-message.ts'
 
@@ -37,16 +37,19 @@ async function publish(api: Api, request: ApiRequest): Promise<Answer> {
   fields.require('properties', 'routing_key', 'payload', 'payload_encoding')
   const { name: exchange } = exchangeOf(request)
   const routingKey = fields.text('routing_key')
-  const payload = payloadOf(fields.text('payload'), fields.text('payload_encoding'))
-  if (payload.length > api.node.messageBytesMax) {
-    const max = api.node.messageBytesMax
-    throw badRequest(`message size ${payload.length} is larger than configured max size ${max}`)
-  }
+  const payload = payloadFields(api, fields)
   const properties = propertiesOfJson(fields.value('properties'))
   const routed = await inSession(api, request, (session) =>
     publishTo(api, session, { exchange, routingKey, properties, payload }),
   )
   return ok({ routed })
+}
+
+/** The body of a message to publish. Throws 400 for one that is too large, or is not what it says. */
+export function payloadFields({ node }: Api, fields: Fields): Uint8Array {
+  const payload = payloadOf(fields.text('payload'), fields.textOr('payload_encoding', 'string'))
+  if (payload.length <= node.messageBytesMax) return payload
+  throw badRequest(`message size ${payload.length} is larger than configured max size ${node.messageBytesMax}`)
 }
 
 function payloadOf(text: string, encoding: string): Uint8Array {
@@ -83,8 +86,7 @@ async function get(api: Api, request: ApiRequest): Promise<Answer> {
   return ok(taken.map((message) => takenJson(message, encoding)))
 }
 
-function takenJson(message: Taken, encoding: string): JsonObject {
-  const text = encoding === 'auto' ? utf8Of(message.payload) : null
+function takenJson(message: Taken, encoding: 'auto' | 'base64'): JsonObject {
   return {
     payload_bytes: message.bodyBytes,
     redelivered: message.isRedelivered,
@@ -92,7 +94,15 @@ function takenJson(message: Taken, encoding: string): JsonObject {
     routing_key: message.routingKey,
     message_count: message.readyLeft,
     properties: jsonOfProperties(message.properties),
-    payload: text ?? Buffer.from(message.payload).toString('base64'),
+    ...payloadJson(message.payload, encoding),
+  }
+}
+
+/** As text where that is wanted and possible, else as base64. */
+export function payloadJson(payload: Uint8Array, encoding: 'auto' | 'base64'): JsonObject {
+  const text = encoding === 'auto' ? utf8Of(payload) : null
+  return {
+    payload: text ?? Buffer.from(payload).toString('base64'),
     payload_encoding: text === null ? 'base64' : 'string',
   }
 }
@@ -123,13 +133,6 @@ async function scheduled(api: Api, request: ApiRequest): Promise<Answer> {
 
 function scheduledJson({ sequence, messageId, dueAt, bodyBytes, isRetry }: ScheduledMessage): JsonObject {
   return { sequence, message_id: messageId, deliver_at: dueAt, payload_bytes: bodyBytes, is_retry: isRetry }
-}
-
-function wholeNumber({ query }: ApiRequest, name: string, otherwise: number): number {
-  const text = query.get(name)
-  if (text === null) return otherwise
-  if (!/^\d{1,15}$/.test(text)) throw badRequest(`${name} has to be a whole number`)
-  return Number(text)
 }
 
 async function reschedule(api: Api, request: ApiRequest): Promise<Answer> {

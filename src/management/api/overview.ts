@@ -37,7 +37,8 @@ export const overviewRoutes: readonly Route[] = [
   ),
 ]
 
-async function overviewJson(api: Api, request: ApiRequest): Promise<JsonObject> {
+/** What the overview shows to whoever asks. */
+export async function overviewJson(api: Api, request: ApiRequest): Promise<JsonObject> {
   const { rabbitVersion, productVersion } = api.names
   const spans = spansOf(api, request)
   const { messages, objects } = await inSlices(api.runQueue, totalled(api, request))

@@ -39,6 +39,14 @@ export function isSet(request: ApiRequest, name: string): boolean {
   return request.query.get(name) === 'true'
 }
 
+/** Of the query. Throws 400. */
+export function wholeNumber({ query }: ApiRequest, name: string, otherwise: number): number {
+  const text = query.get(name)
+  if (text === null) return otherwise
+  if (!/^\d{1,15}$/.test(text)) throw badRequest(`${name} has to be a whole number`)
+  return Number(text)
+}
+
 /** A JSON object that a client sent, field by field. Kept as a map: no key is special. */
 export class Fields {
   readonly json: JsonObject

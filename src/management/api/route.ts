@@ -12,6 +12,7 @@ import type { Answer } from './answer.ts'
 import type { Level, VhostUse } from './caller.ts'
 import type { Commits } from './commits.ts'
 import type { BasicLogins } from './login.ts'
+import type { Redrives } from './redrive.ts'
 import type { ApiRequest } from './request.ts'
 
 /** What the API needs of its node. */
@@ -55,6 +56,9 @@ export interface ListenerFacts {
 export interface Api extends ApiParts {
   readonly commits: Commits
   readonly logins: BasicLogins
+  readonly redrives: Redrives
+  /** How many there are. */
+  readonly eventStreams: { open: number }
 }
 
 export type Method = 'GET' | 'PUT' | 'POST' | 'DELETE'

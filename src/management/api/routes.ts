@@ -1,4 +1,5 @@
 import { bindingRoutes } from './bindings.ts'
+import { browseRoutes } from './browse-routes.ts'
 import { clusterRoutes } from './cluster.ts'
 import { connectionRoutes } from './connections.ts'
 import { definitionRoutes } from './definitions.ts'
@@ -14,6 +15,7 @@ import { queueRoutes } from './queues.ts'
 import type { Route } from './route.ts'
 import { userRoutes } from './users.ts'
 import { vhostRoutes } from './vhosts.ts'
+import { warrenRoutes } from './warren.ts'
 
 /** All there is. Of two that fit a path the first one counts. */
 export const routes: readonly Route[] = [
@@ -25,11 +27,13 @@ export const routes: readonly Route[] = [
   ...exchangeRoutes,
   ...queueRoutes,
   ...messageRoutes,
+  ...browseRoutes,
   ...bindingRoutes,
   ...policyRoutes,
   ...limitRoutes,
   ...definitionRoutes,
   ...healthRoutes,
   ...metricsRoutes,
+  ...warrenRoutes,
   ...clusterRoutes,
 ]

@@ -184,6 +184,12 @@ const operations: readonly Operation[] = [
     run: (s) => answer<number>((r) => s.vhost.purgeQueue(s, 'q', r)),
   },
   {
+    command: 'readableQueue',
+    title: 'existing',
+    all: [['read', 'q']],
+    run: (s) => void s.vhost.readableQueue(s, 'q'),
+  },
+  {
     command: 'listScheduled',
     title: 'existing',
     all: [['read', 'q']],

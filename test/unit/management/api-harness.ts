@@ -107,7 +107,7 @@ export class ApiHarness {
       ...(content === null ? {} : { body: content, duplex: 'half' }),
     } as RequestInit)
     const response = await this.#handler.fetch(request, { target: path, remoteAddress })
-    const text = await response.text()
+    const text = isEvents(response) ? await firstEvent(response) : await response.text()
     return {
       status: response.status,
       headers: response.headers,
@@ -134,6 +134,18 @@ export class ApiHarness {
     const { error, reason } = got.json as { error: unknown; reason: unknown }
     return [got.status, error, reason]
   }
+}
+
+function isEvents({ headers }: Response): boolean {
+  return headers.get('content-type') === 'text/event-stream'
+}
+
+/** Of a stream that has no end. */
+async function firstEvent({ body }: Response): Promise<string> {
+  const reader = body?.getReader()
+  const first = await reader?.read()
+  void reader?.cancel()
+  return new TextDecoder().decode(first?.value)
 }
 
 function isJson({ headers }: Response): boolean {

@@ -136,6 +136,7 @@ describe('bodies', () => {
       'POST /definitions',
       'POST /definitions/{vhost}',
       'POST /exchanges/{vhost}/{name}/publish',
+      'PUT /queues/{vhost}/{name}/messages/{sequence}',
     ])
   })
 
