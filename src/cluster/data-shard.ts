@@ -8,6 +8,7 @@ import type { ShardOptions } from '../broker/shard/shard-options.ts'
 import type { StreamLogs } from '../broker/stream/streams.ts'
 import type { QueueDefinition } from '../broker/topology/queue-definition.ts'
 import type { FrameMark, Replica, ReplicaListener, ReplicatedLog } from '../log/jetstream/replica.ts'
+import { LogDeposed } from '../log/log.ts'
 import type { ShardQueues } from './cluster-shards.ts'
 import type { LogMark } from './membership/log-mark.ts'
 import type { ShardHost, ShardHostListener } from './membership/shard-host.ts'
@@ -239,7 +240,7 @@ export class DataShard implements ShardHost, ShardQueues {
     if (this.#state.kind !== 'serving') return
     this.#end('it has failed')
     if (isAlarming(error)) this.#parts.alarm(error)
-    const loss = 'code' in error && error.code === 'LOG_DEPOSED' ? 'deposed' : 'failed'
+    const loss = error instanceof LogDeposed ? 'deposed' : 'failed'
     this.#parts.listener.hostLost(this.shard, loss, error.message)
   }
 

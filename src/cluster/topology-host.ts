@@ -3,6 +3,7 @@
  */
 import type { Logger } from '../base/logger.ts'
 import type { Replica, ReplicaListener, ReplicatedLog } from '../log/jetstream/replica.ts'
+import { LogDeposed } from '../log/log.ts'
 import type { LogMark } from './membership/log-mark.ts'
 import type { ShardHost, ShardHostListener } from './membership/shard-host.ts'
 import type { ClusterTopologyCommands } from './topology/ports.ts'
@@ -122,7 +123,7 @@ export class TopologyHost implements ShardHost {
     if (log === null) return
     this.#log = null
     const { listener, failed } = this.#parts
-    const loss = 'code' in error && error.code === 'LOG_DEPOSED' ? 'deposed' : 'failed'
+    const loss = error instanceof LogDeposed ? 'deposed' : 'failed'
     listener.hostLost(this.shard, loss, error.message)
     void log
       .close()

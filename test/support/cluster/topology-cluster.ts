@@ -24,14 +24,16 @@ import { TimedLinks, type TimedPeers } from './timed-links.ts'
 export const dataShards = 16
 
 export class TopologyCluster {
-  readonly clock = new ManualClock()
-  readonly links = new TimedLinks(this.clock)
+  readonly clock: ManualClock
+  readonly links: TimedLinks
   readonly log: SharedLog
   readonly live = new Map<string, Member>()
   readonly nodes = new Map<string, TopologyNode>()
   #incarnations = 0
 
-  constructor(options: { segmentRecordsMax?: number } = {}) {
+  constructor(options: { segmentRecordsMax?: number; clock?: ManualClock } = {}) {
+    this.clock = options.clock ?? new ManualClock()
+    this.links = new TimedLinks(this.clock)
     this.log = new SharedLog(this.clock, options.segmentRecordsMax)
     this.links.delayMs = () => 1
   }
@@ -46,13 +48,19 @@ export class TopologyCluster {
   }
 
   start(name: string): TopologyNode {
+    const node = this.join(name)
+    node.follow()
+    return node
+  }
+
+  /** A live node with links that follows nothing yet. */
+  join(name: string): TopologyNode {
     const node = new TopologyNode(this, { name, incarnation: ++this.#incarnations })
     this.nodes.set(name, node)
     const more = { host: '', port: 1, version: '', isDraining: false, startedAt: 0 }
     this.live.set(name, { name, incarnation: this.#incarnations, ...more })
     this.membersChanged()
     this.links.connectAll()
-    node.follow()
     return node
   }
 
@@ -164,6 +172,8 @@ export class TopologyNode {
   readonly topology: Topology
   readonly cluster: ClusterTopology
   readonly broker: Broker
+  /** Told first when the log cannot go on. */
+  logFailed: (error: Error) => void = () => {}
   /** Why it had to begin anew. */
   readonly restarts: Error[] = []
   owned: OwnedSharedLog | null = null
@@ -186,7 +196,10 @@ export class TopologyNode {
       random,
       logger,
       placement: queuePlacement(dataShards, self),
-      onFailed: (error) => this.cluster.logFailed(error),
+      onFailed: (error) => {
+        this.logFailed(error)
+        this.cluster.logFailed(error)
+      },
     })
     const { topology, members, peers } = this
     const changes = new TopologyChanges({ topology, random, logger })
