@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { jetstreamManager } from '@nats-io/jetstream'
+import { jetstreamManager, PersistMode } from '@nats-io/jetstream'
 import { SystemClock } from '../../src/base/clock.ts'
 import { SystemRandom } from '../../src/base/random.ts'
 import { SystemFiles } from '../../src/base/system-files.ts'
@@ -167,6 +167,12 @@ if (program === null) {
       await streams.open('unfit', settings)
       await manager.streams.update('test-log-unfit', { num_replicas: 1 })
       await assert.rejects(streams.open('unfit', settings), /num_replicas is 1 and has to be 3/)
+      await manager.streams.add({
+        name: 'test-log-async',
+        subjects: ['test.log.async'],
+        persist_mode: PersistMode.Async,
+      })
+      await assert.rejects(streams.open('async', { ...settings, replicas: 1 }), /persist_mode is async/)
     })
 
     it('keeps a stream for each AMQP stream, up to a limit', async () => {

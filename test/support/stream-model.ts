@@ -85,6 +85,11 @@ export class StreamModel {
   readonly random: SeededRandom
   readonly digests = new Map<string, DigestPart>()
   bytesMax: number
+  /** Sequences that followers are not told of, and those that nobody finds: for tests of one step. */
+  readonly untold = new Set<number>()
+  readonly missing = new Set<number>()
+  /** Followers are told what comes. */
+  isTelling = true
   /** What is still on its way does not arrive any more. */
   isCalm = false
   /** Nobody answers until then. */
@@ -122,6 +127,7 @@ export class StreamModel {
   }
 
   at(sequence: number): StreamFrame | null {
+    if (this.missing.has(sequence)) return null
     return this.#messages[sequence - this.#first] ?? null
   }
 
@@ -339,7 +345,7 @@ class ModelFollowing {
       if (delayMs > 0) clock.after(random.below(delayMs), resolve)
       else clock.soon(resolve)
     })
-    while (!this.#isStopped && this.#next <= this.#model.last) {
+    while (!this.#isStopped && this.#model.isTelling && this.#next <= this.#model.last) {
       await this.#tellAll()
       if (!this.#isStopped) await this.#listener.idle()
     }
@@ -348,8 +354,9 @@ class ModelFollowing {
 
   async #tellAll(): Promise<void> {
     const { random } = this.#model
-    while (!this.#isStopped) {
+    while (!this.#isStopped && this.#model.isTelling) {
       this.#next = Math.max(this.#next, this.#model.first)
+      while (this.#model.untold.has(this.#next) || this.#model.missing.has(this.#next)) this.#next++
       const frame = this.#model.at(this.#next)
       if (frame === null) return
       this.#next++

@@ -170,6 +170,50 @@ describe('a replica', () => {
     await replica.close()
   })
 
+  it('fails when the stream is trimmed beyond what it has read', async () => {
+    const stage = new ReplicaStage()
+    const { driver, log } = await stage.own(stage.newDisk())
+    await fillSegments(driver, 2)
+    const heard = hearing()
+    const replica = await stage.open(stage.newDisk(), heard)
+    await replica.caughtUp()
+    stage.model.isTelling = false
+    await fillSegments(driver, 6)
+    for (const segment of driver.seals.slice(0, 5)) log.free(segment)
+    await fillSegments(driver, 7)
+    await until(() => stage.model.at(3) === null)
+    stage.model.isTelling = true
+    driver.append(recordBytes(1, 10))
+    await driver.settle()
+    await until(() => heard.failures.length > 0)
+    assert.match(String(heard.failures[0]), /were trimmed before they were read/)
+    await replica.close()
+    await log.close()
+  })
+
+  it('reads what was left out on the way, and takes what is missing for damage', async () => {
+    const stage = new ReplicaStage()
+    const { driver, log } = await stage.own(stage.newDisk())
+    const heard = hearing()
+    const replica = await stage.open(stage.newDisk(), heard)
+    await replica.caughtUp()
+    const append = async (number: number): Promise<void> => {
+      driver.append(recordBytes(number, 10))
+      await driver.settle()
+    }
+    stage.model.untold.add(stage.model.last + 2)
+    for (let number = 0; number < 4; number++) await append(number)
+    await until(() => heard.records.length === 4)
+    assert.deepEqual(heard.records, driver.records)
+    stage.model.missing.add(stage.model.last + 1)
+    for (let number = 4; number < 6; number++) await append(number)
+    await until(() => heard.failures.length > 0)
+    assert.ok(heard.failures[0] instanceof LogDamaged)
+    assert.match(String(heard.failures[0]), /is missing/)
+    await replica.close()
+    await log.close()
+  })
+
   it('fails when what it remembers is not in the stream any more', async () => {
     const stage = new ReplicaStage()
     const disk = stage.newDisk()
