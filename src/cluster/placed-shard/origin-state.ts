@@ -3,6 +3,7 @@
  * cut goes on where it was, and nothing is done twice, stored or not.
  */
 import type { ConfirmSink } from '../../broker/ports.ts'
+import type { LocalShard } from './ports.ts'
 
 /** Hears of what is settled, by the numbers of the node. */
 export interface OriginListener {
@@ -21,8 +22,11 @@ export class OriginState implements ConfirmSink {
   #underWay = 0
   #settledWaiter: (() => void) | null = null
 
-  constructor(incarnation: number) {
+  readonly #local: LocalShard
+
+  constructor(incarnation: number, local: LocalShard) {
     this.incarnation = incarnation
+    this.#local = local
   }
 
   /** The shard is given a publish. */
@@ -37,7 +41,9 @@ export class OriginState implements ConfirmSink {
     this.#callWaiter()
   }
 
+  /** What a shard refuses that has failed may be stored: the next owner knows. */
   refuse(number: number): void {
+    if (!this.#local.isServing) return
     this.#settled()
     this.refusedNumbers.add(number)
     this.listener?.refused(number)

@@ -202,7 +202,7 @@ export class ShardService implements EntryHost {
   }
 
   #originOf(incarnation: number): OriginState {
-    const origin = this.#origins.get(incarnation) ?? new OriginState(incarnation)
+    const origin = this.#origins.get(incarnation) ?? new OriginState(incarnation, this.local)
     this.#origins.set(incarnation, origin)
     return origin
   }

@@ -55,8 +55,6 @@ export const Command = {
   /** u32 body, u32 index. */
   readBody: 22,
   releaseBody: 23,
-  /** u64 queue, u64 sequence, u32 request: the body of a delivery that an earlier owner made. */
-  reopenBody: 24,
   /** u64 queue, u64 after, u32 limit, u32 bytes of each body. */
   browse: 25,
   /** u64 queue, u64 sequence. */
@@ -77,12 +75,10 @@ export const Answer = {
   leaseEnded: 9,
   /** So many settlements of this attachment are stored: u64. */
   settled: 10,
-  got: 11,
-  gotNothing: 12,
   /** There may be a message for a consumer that shares credit: u32 consumer. */
-  wantsGrant: 13,
+  wantsGrant: 11,
   /** There was none after all. */
-  grantReturned: 14,
+  grantReturned: 12,
 } as const
 
 export const commandsHeaderBytes = 1 + 8 + 8 + 4 + 8 + 8 + 8
@@ -93,8 +89,6 @@ export const pieceHeaderBytes = 1 + 8 + 4 + 4 + 4 + 1
 export const batchBytesMax = 256 * 1024
 /** Deliveries on their way from an owner to one node, in bytes. */
 export const deliveryWindowBytes = 4 * 1024 * 1024
-/** Deliveries on their way to one consumer. */
-export const deliveriesUnderWayMax = 2_048
 /** What a delivery counts for besides its content, in bytes. */
 export const deliveryOverheadBytes = 64
 

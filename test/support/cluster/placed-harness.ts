@@ -22,6 +22,23 @@ import { MemoryNetwork, type MemoryPeers } from './memory-peers.ts'
 export interface PlacedClusterOptions {
   readonly limits?: Partial<PlacedShardLimits>
   readonly seed?: number
+  /** Turns of the event loop that a commit of the log takes. Default: 1. */
+  readonly commitTurns?: number
+}
+
+/** What is soon takes some turns. */
+class SlowClock extends SystemClock {
+  readonly #turns: number
+
+  constructor(turns: number) {
+    super()
+    this.#turns = turns
+  }
+
+  override soon(callback: () => void): void {
+    const wait = (turns: number): void => super.soon(turns <= 1 ? callback : () => wait(turns - 1))
+    wait(this.#turns)
+  }
 }
 
 export class PlacedCluster {
@@ -53,7 +70,7 @@ export class PlacedCluster {
     options: PlacedClusterOptions = {},
   ): Promise<PlacedCluster> {
     const cluster = new PlacedCluster(definitions, options)
-    cluster.log = await openMemoryLog({ clock: cluster.clock })
+    cluster.log = await openMemoryLog({ clock: new SlowClock(options.commitTurns ?? 1) })
     for (const name of names) cluster.add(name)
     cluster.network.connectAll()
     return cluster

@@ -131,6 +131,30 @@ describe('when a shard’s owner changes', () => {
     })
   }
 
+  it('loses and refuses nothing when the owner’s log fails and its node lives on', async () => {
+    const cluster = await PlacedCluster.start(['a', 'b', 'c'], [definitionOf(1, 'q')], { commitTurns: 20 })
+    await cluster.own('a')
+    const [a, b] = [cluster.node('a'), cluster.node('b')]
+    const confirms = new TestConfirms()
+    const consumers = [a.consume('q', { limit: 5 }), b.consume('q', { limit: 5 })]
+    for (const number of numbers(30)) b.publish(`m${number}`, 'q', { confirms, sequence: number })
+    await cluster.until('both hold something', () => consumers.every((one) => one.received.length === 5))
+    for (const number of numbers(10, 31)) b.publish(`m${number}`, 'q', { confirms, sequence: number })
+    await cluster.settle(6)
+    assert.ok(cluster.log.uncommittedBytes > 0)
+    a.die()
+    await cluster.own('c')
+    await cluster.until('all is delivered', () => {
+      for (const consumer of consumers) consumer.settle('ack')
+      return consumers.reduce((sum, one) => sum + one.received.length, 0) >= 40
+    })
+    await cluster.until('all is confirmed', () => confirms.confirmed.length === 40)
+    assert.deepEqual(confirms.refused, [])
+    assert.ok(consumers.every((one) => !one.isCancelled))
+    const texts = consumers.flatMap((one) => one.texts).sort()
+    assert.deepEqual(texts, names(40, 1).sort())
+  })
+
   it('gives back what the clients of a dead node held', async () => {
     const cluster = await PlacedCluster.start(['a', 'b'], [definitionOf(1, 'q')])
     await cluster.own('a')
