@@ -52,7 +52,7 @@ export class Asker {
   }
 
   ask(change: TopologyChange, reply: Reply<ChangeResult>): void {
-    if (change.kind === 'remove' && change.isOwed) {
+    if (isOwed(change)) {
       if (this.#owed.has(change.id)) return reply.done(nothingNew, 0)
       this.#owed.add(change.id)
     } else if (this.#asked.size >= asksMax && change.kind !== 'close-session') {
@@ -90,6 +90,10 @@ export class Asker {
     const owner = this.#owner
     asked.askedOf = owner
     if (owner === null) return
+    if (isOwed(asked.change) && !this.#parts.isDue(asked.change.id)) {
+      this.#take(asked)?.done(nothingNew, 0)
+      return
+    }
     const { isAgain } = asked
     asked.isAgain = true
     if (owner.kind === 'self') this.#makeHere(asked, owner, isAgain)
@@ -123,7 +127,7 @@ export class Asker {
   }
 
   #take(asked: Asked): Reply<ChangeResult> | null {
-    if (asked.change.kind === 'remove' && asked.change.isOwed) this.#owed.delete(asked.change.id)
+    if (isOwed(asked.change)) this.#owed.delete(asked.change.id)
     return this.#asked.delete(asked.number) ? asked.reply : null
   }
 
@@ -156,14 +160,22 @@ export interface AskerParts {
   /** Makes changes while this node is the owner; `isAgain`: perhaps for the second time. */
   maker(isAgain: boolean): TopologyAuthority
   caughtUpTo(position: Position, done: () => void): void
+  /** Whether a removal that is owed still is, as far as is known here; looked at each time before somebody is asked. */
+  isDue(id: number): boolean
   /** While nobody is asked: for the sentence that says so. */
   whoIsAwaited(): string
 }
 
 const nothingNew: ChangeResult = { isNew: false, warnings: [], refusal: null }
 
+type Removal = Extract<TopologyChange, { kind: 'remove' }>
+
+function isOwed(change: TopologyChange): change is Removal {
+  return change.kind === 'remove' && change.isOwed
+}
+
 /** Nobody is told that these fail; and what takes long is not given up while somebody works on it. */
 function isPatient({ change, askedOf }: Asked): boolean {
-  if (change.kind === 'close-session' || (change.kind === 'remove' && change.isOwed)) return true
+  if (change.kind === 'close-session' || isOwed(change)) return true
   return askedOf !== null && (change.kind === 'import-definitions' || change.kind === 'delete-vhost')
 }

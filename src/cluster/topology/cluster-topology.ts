@@ -71,6 +71,7 @@ export class ClusterTopology implements ClusterTopologyCommands, ServiceHandler,
       clock,
       maker: (isAgain) => this.#answering.maker(isAgain),
       caughtUpTo: (position, done) => this.caughtUpTo(position, done),
+      isDue: (id) => this.#isUnused(id),
       whoIsAwaited: () => this.#whoIsAwaited(),
     })
     topology.hearCommits(() => this.#schedule())
@@ -98,6 +99,12 @@ export class ClusterTopology implements ClusterTopologyCommands, ServiceHandler,
 
   expireQueue({ id }: QueueDefinition): void {
     this.ask({ kind: 'remove', id, ifUnused: false, isOwed: true }, nobody)
+  }
+
+  /** While its end was waited for, somebody may have come to use a queue that lives here. */
+  #isUnused(id: number): boolean {
+    const definition = this.#topology.definition(id)
+    return definition?.kind === 'queue' && this.#topology.statusNow(definition).consumers === 0
   }
 
   caughtUpTo(position: Position, done: () => void): void {

@@ -274,6 +274,26 @@ describe('an owner that ends', () => {
   })
 })
 
+describe('a queue that nobody uses', () => {
+  it('stays when somebody has come while nobody could remove it', async () => {
+    const cluster = await TopologyCluster.of(...names)
+    const node = cluster.node('b')
+    for (const name of ['used', 'unused']) await clientOf(cluster, 'b').declareQueue(name, { isDurable: true })
+    cluster.kill('a')
+    const { queues } = node.session().state
+    for (const name of ['used', 'unused']) {
+      const queue = queues.get(name)
+      assert.ok(queue !== undefined)
+      node.cluster.expireQueue(queue)
+    }
+    node.shards.statuses.set(queues.get('used')?.id ?? 0, { ready: 0, unacked: 0, consumers: 1 })
+    cluster.sessionEnds('a')
+    await cluster.owns('c')
+    await cluster.settled()
+    assert.deepEqual(queuesOf(cluster, 'c'), ['used'])
+  })
+})
+
 describe('a node that ends', () => {
   for (const ended of ['a', 'c']) {
     it(`takes its own queues with it, and nothing else (${ended === 'a' ? 'the owner' : 'another'})`, async () => {
