@@ -201,10 +201,12 @@ export class PlacedNode {
     const local = this.local
     this.local = null
     this.shard.servedByNobody()
-    // The log itself stays open for the next owner.
+    // The log itself stays open for the next owner, when all of it is committed.
     const { log } = this.#cluster
     const close = log.close
-    log.close = () => Promise.resolve()
+    log.close = async () => {
+      while (log.committed < log.appended) await this.#cluster.settle(1)
+    }
     await local?.close()
     log.close = close
   }
