@@ -12,7 +12,7 @@ import { Broker } from './broker/broker.ts'
 import { TopologyChanges } from './broker/changes.ts'
 import type { ReplyRelay } from './broker/reply-relay.ts'
 import { Topology } from './broker/topology/topology.ts'
-import { ClusterShards, type ShardQueues } from './cluster/cluster-shards.ts'
+import { ClusterShards } from './cluster/cluster-shards.ts'
 import { DataShard } from './cluster/data-shard.ts'
 import { JournalFile } from './cluster/journal-file.ts'
 import { MarksFile } from './cluster/marks-file.ts'
@@ -23,7 +23,7 @@ import { LeaseOwners } from './cluster/membership/lease-owners.ts'
 import { Ownership } from './cluster/membership/ownership.ts'
 import type { NodeIdentity } from './cluster/node-identity.ts'
 import { incarnationOf } from './cluster/node-identity.ts'
-import { NodeShard } from './cluster/node-shard.ts'
+import { NodeShards } from './cluster/node-shards.ts'
 import { PeerReplies } from './cluster/peer-replies.ts'
 import { PlacedShard } from './cluster/placed-shard/placed-shard.ts'
 import { placedShardLimits } from './cluster/placed-shard/ports.ts'
@@ -94,7 +94,7 @@ class Composition implements MembersListener {
   readonly #shardLink: ShardLink
   readonly #gossip: Gossip
   readonly #dataShards: readonly DataShard[]
-  readonly #nodeShards = new Map<number, NodeShard>()
+  readonly #nodeShards: NodeShards
   readonly #shards: ClusterShards
   readonly #topology: Topology
   readonly #clusterTopology: ClusterTopology
@@ -118,10 +118,13 @@ class Composition implements MembersListener {
     this.#logs = logs
     const names = Array.from({ length: shared.shards }, (_, index) => `shard-${index}`)
     this.replies = new PeerReplies({ members: membership, peers, secret })
-    this.#shardLink = new ShardLink({ peers, logger, otherNodes: () => this.#others() })
+    this.#nodeShards = new NodeShards(membership, (shardId) => this.#placed(shardId))
+    this.#shardLink = new ShardLink({ peers, logger, otherNodes: () => this.#nodeShards.others() })
     this.#gossip = this.#makeGossip([topologyShard, ...names])
     this.#dataShards = names.map((name, shardId) => this.#dataShard(name, shardId))
-    this.#shards = new ClusterShards((shardId) => this.#dataShards[shardId] ?? this.#nodeShard(incarnationOf(shardId)))
+    this.#shards = new ClusterShards(
+      (shardId) => this.#dataShards[shardId] ?? this.#nodeShards.find(incarnationOf(shardId)),
+    )
     this.#topology = new Topology({
       directory: this.#shards,
       runQueue,
@@ -273,28 +276,6 @@ class Composition implements MembersListener {
     }
   }
 
-  #nodeShard(incarnation: number): ShardQueues {
-    let shard = this.#nodeShards.get(incarnation)
-    if (shard === undefined) {
-      shard = new NodeShard(this.#placed(nodeShardOf(incarnation)))
-      this.#nodeShards.set(incarnation, shard)
-      this.#placeNodeShard(shard, incarnation)
-    }
-    return shard
-  }
-
-  #placeNodeShard(shard: NodeShard, incarnation: number): void {
-    if (incarnation === this.#joined.membership.self.incarnation) return
-    const node = [...this.#others()].find((one) => one.incarnation === incarnation)
-    if (node === undefined) shard.placed.servedByNobody()
-    else shard.placed.servedBy(node, 1)
-  }
-
-  *#others(): Generator<NodeIdentity> {
-    const { live, self } = this.#joined.membership
-    for (const member of live.values()) if (member.incarnation !== self.incarnation) yield member
-  }
-
   // ---------------------------------------------------------------- open
 
   /** Resolves when clients may come. */
@@ -334,9 +315,8 @@ class Composition implements MembersListener {
   async #serveOwn(closers: Closers): Promise<void> {
     const { clock } = this.#parts
     const { incarnation } = this.#joined.membership.self
-    this.#nodeShard(incarnation)
-    const own = this.#nodeShards.get(incarnation)
-    await own?.serve({
+    const own = this.#nodeShards.find(incarnation)
+    await own.serve({
       ...this.#world,
       epoch: 1,
       awaitsClaims: false,
@@ -349,7 +329,7 @@ class Composition implements MembersListener {
       roomChanged: (isFull) => this.#full.set(nodeShardOf(incarnation), isFull),
       failed: (error) => this.#parts.failed(error),
     })
-    closers.push(() => own?.close())
+    closers.push(() => own.close())
   }
 
   async #becomeReady(): Promise<void> {
@@ -368,7 +348,7 @@ class Composition implements MembersListener {
   }
 
   membersChanged(): void {
-    for (const [incarnation, shard] of this.#nodeShards) this.#placeNodeShard(shard, incarnation)
+    this.#nodeShards.membersChanged()
     const live = new Set([...this.#joined.membership.live.values()].map(({ incarnation }) => incarnation))
     for (const incarnation of this.#known) if (!live.has(incarnation)) this.#shardLink.gone(incarnation)
     this.#known = live
@@ -376,7 +356,7 @@ class Composition implements MembersListener {
 
   currentChanged(isCurrent: boolean): void {
     for (const { placed } of this.#dataShards) placed.setCurrent(isCurrent)
-    for (const { placed } of this.#nodeShards.values()) placed.setCurrent(isCurrent)
+    for (const placed of this.#nodeShards.placed) placed.setCurrent(isCurrent)
     this.broker.setAlarm('cluster', !isCurrent)
   }
 
