@@ -28,6 +28,7 @@ import { PeerReplies } from './cluster/peer-replies.ts'
 import { PlacedShard } from './cluster/placed-shard/placed-shard.ts'
 import { placedShardLimits } from './cluster/placed-shard/ports.ts'
 import { ShardLink } from './cluster/placed-shard/shard-link.ts'
+import { QueueReports } from './cluster/queue-reports.ts'
 import type { ShardWorld } from './cluster/served-shard.ts'
 import { nodeShardOf } from './cluster/shard-homes.ts'
 import { ClusterTopology } from './cluster/topology/cluster-topology.ts'
@@ -93,6 +94,7 @@ class Composition implements MembersListener {
   readonly #logs: ClusterLogs
   readonly #shardLink: ShardLink
   readonly #gossip: Gossip
+  readonly #reportsOfQueues: QueueReports
   readonly #dataShards: readonly DataShard[]
   readonly #nodeShards: NodeShards
   readonly #shards: ClusterShards
@@ -117,6 +119,13 @@ class Composition implements MembersListener {
     this.#joined = joined
     this.#logs = logs
     const names = Array.from({ length: shared.shards }, (_, index) => `shard-${index}`)
+    this.#reportsOfQueues = new QueueReports({
+      peers,
+      clock: upkeepClock,
+      runQueue,
+      served: () => this.#shards.served(),
+      told: (...status) => this.#shards.told(...status),
+    })
     this.replies = new PeerReplies({ members: membership, peers, secret })
     this.#nodeShards = new NodeShards(membership, (shardId) => this.#placed(shardId))
     this.#shardLink = new ShardLink({ peers, logger, otherNodes: () => this.#nodeShards.others() })
@@ -164,7 +173,7 @@ class Composition implements MembersListener {
       clock: upkeepClock,
       logger,
       hosts: [this.#topologyHost, ...this.#dataShards],
-      ready: () => this.#becomeReady(),
+      ready: () => this.#topologyHost.start(),
       journal: (line) => this.#journal?.write(line),
     })
     this.#owners = new LeaseOwners(membership.view, [topologyShard, ...names])
@@ -297,6 +306,8 @@ class Composition implements MembersListener {
     closers.push(() => marks.stop())
     await links.start()
     this.#gossip.start()
+    this.#reportsOfQueues.start()
+    closers.push(() => this.#reportsOfQueues.stop())
     closers.push(() => this.#gossip.stop())
     await this.#serveOwn(closers)
     this.#topology.hearCommits(() => {
@@ -330,10 +341,6 @@ class Composition implements MembersListener {
       failed: (error) => this.#parts.failed(error),
     })
     closers.push(() => own.close())
-  }
-
-  async #becomeReady(): Promise<void> {
-    await this.#topologyHost.start()
   }
 
   // ---------------------------------------------------------------- what happens

@@ -7,17 +7,25 @@ import type { QueueDefinition } from '../broker/topology/queue-definition.ts'
 
 /** The queues of one shard on this node, whoever serves it. */
 export interface ShardQueues {
+  /** This node serves it: what it says of its queues is so. */
+  readonly isServing: boolean
   addQueue(definition: QueueDefinition): Queue
   dropQueue(queue: Queue): void
   statusNow(queue: Queue): QueueStatus
   settingsChanged(queue: Queue): void
   redeclared(queue: Queue): void
   topologyCommitted(): void
+  readonly definitions: Iterable<QueueDefinition>
 }
+
+const nobody: QueueStatus = { ready: 0, unacked: 0, consumers: 0 }
 
 export class ClusterShards implements ShardDirectory {
   readonly #shards = new Map<number, ShardQueues>()
   readonly #make: (shardId: number) => ShardQueues
+  /** What other nodes have said of the queues that they serve, by id. */
+  readonly #told = new Map<number, QueueStatus>()
+  readonly #ids = new Set<number>()
 
   /** `make` is called once for each shard that has a queue, or is asked for. */
   constructor(make: (shardId: number) => ShardQueues) {
@@ -39,15 +47,19 @@ export class ClusterShards implements ShardDirectory {
   }
 
   open(definition: QueueDefinition): Queue {
+    this.#ids.add(definition.id)
     return this.find(definition.shardId).addQueue(definition)
   }
 
   drop(queue: Queue): void {
+    this.#ids.delete(queue.definition.id)
+    this.#told.delete(queue.definition.id)
     this.find(queue.definition.shardId).dropQueue(queue)
   }
 
   statusNow(queue: Queue): QueueStatus {
-    return this.find(queue.definition.shardId).statusNow(queue)
+    const shard = this.find(queue.definition.shardId)
+    return shard.isServing ? shard.statusNow(queue) : (this.#told.get(queue.definition.id) ?? nobody)
   }
 
   settingsChanged(queue: Queue): void {
@@ -56,6 +68,19 @@ export class ClusterShards implements ShardDirectory {
 
   redeclared(queue: Queue): void {
     this.find(queue.definition.shardId).redeclared(queue)
+  }
+
+  /** How much is in the queues that are served here. */
+  *served(): Generator<readonly [number, QueueStatus]> {
+    for (const shard of this.#shards.values()) {
+      if (!shard.isServing) continue
+      for (const { id, queue } of shard.definitions) if (queue !== null) yield [id, shard.statusNow(queue)]
+    }
+  }
+
+  told(id: number, status: QueueStatus): void {
+    if (status.ready + status.unacked + status.consumers === 0) this.#told.delete(id)
+    else if (this.#ids.has(id)) this.#told.set(id, status)
   }
 
   topologyCommitted(): void {

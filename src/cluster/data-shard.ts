@@ -100,6 +100,10 @@ export class DataShard implements ShardHost, ShardQueues {
 
   // ---------------------------------------------------------------- what is told of it
 
+  get definitions(): Iterable<QueueDefinition> {
+    return this.#definitions.values()
+  }
+
   get placed(): PlacedShard {
     return this.#parts.placed
   }

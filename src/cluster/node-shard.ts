@@ -12,6 +12,7 @@ const nobody: QueueStatus = { ready: 0, unacked: 0, consumers: 0 }
 
 export class NodeShard implements ShardQueues {
   readonly placed: PlacedShard
+  readonly #definitions = new Map<number, QueueDefinition>()
   #served: ServedShard | null = null
 
   constructor(placed: PlacedShard) {
@@ -24,12 +25,22 @@ export class NodeShard implements ShardQueues {
     this.placed.servedHere(this.#served.local)
   }
 
+  get isServing(): boolean {
+    return this.#served !== null
+  }
+
+  get definitions(): Iterable<QueueDefinition> {
+    return this.#definitions.values()
+  }
+
   addQueue(definition: QueueDefinition): Queue {
+    this.#definitions.set(definition.id, definition)
     this.#served?.open(definition)
     return this.placed.open(definition)
   }
 
   dropQueue(queue: Queue): void {
+    this.#definitions.delete(queue.definition.id)
     this.placed.drop(queue)
     this.#served?.drop(queue)
   }
