@@ -1,4 +1,5 @@
 import * as fs from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { monitorEventLoopDelay, PerformanceObserver, performance } from 'node:perf_hooks'
 
 /** How the process itself is doing. Seconds, bytes; counts since the process started, if nothing else is said. */
@@ -14,6 +15,8 @@ export interface ProcessFacts {
 }
 
 export interface ProcessReading {
+  /** That the process may use. */
+  readonly processors: number
   readonly residentBytes: number
   readonly heapUsedBytes: number
   readonly heapTotalBytes: number
@@ -42,6 +45,7 @@ export class SystemProcessFacts implements ProcessFacts {
     const { rss, heapUsed, heapTotal, external } = process.memoryUsage()
     const { user, system } = process.cpuUsage()
     const reading = {
+      processors: availableParallelism(),
       residentBytes: rss,
       heapUsedBytes: heapUsed,
       heapTotalBytes: heapTotal,

@@ -65,7 +65,9 @@ export const connectionRoutes: readonly Route[] = [
       api.runQueue,
       firstNamed(channelRows(api, spansOf(api, request), visible(request)), name),
     )
-    return one(request, channel.json())
+    const consumers = await consumersOf(api, () => true)
+    const theirs = consumers.filter((consumer) => consumerChannel(consumer) === name)
+    return one(request, { ...channel.json(), consumer_details: theirs, publishes: [], deliveries: [] })
   }),
   route('GET', '/consumers', (api, request) => {
     const names = new Set([...request.caller.visibleVhosts()].map(({ name }) => name))
@@ -191,9 +193,21 @@ function* collected(
 
 // ---------------------------------------------------------------- JSON
 
+/** What is said of TLS where there is none. */
+const noCertificate = {
+  ssl_protocol: null,
+  ssl_key_exchange: null,
+  ssl_cipher: null,
+  ssl_hash: null,
+  peer_cert_subject: null,
+  peer_cert_issuer: null,
+  peer_cert_validity: null,
+} as const
+
 function connectionJson(api: Api, connection: OpenConnection, spans: Spans): JsonObject {
   const { peer, local, traffic } = connection
   return {
+    ...noCertificate,
     name: connection.name,
     node: api.node.name,
     user: connection.username,
@@ -253,6 +267,7 @@ function channelJson(
     messages_unconfirmed: channel.unconfirmed,
     messages_uncommitted: 0,
     acks_uncommitted: 0,
+    pending_raft_commands: 0,
     ...channelStats(channel.counts, spans.rates),
   }
 }
@@ -278,4 +293,8 @@ function consumerJson(api: Api, connection: OpenConnection, channel: OpenChannel
       peer_port: connection.peer.port,
     },
   }
+}
+
+function consumerChannel({ channel_details: channel }: JsonObject): unknown {
+  return (channel as JsonObject | undefined)?.['name']
 }

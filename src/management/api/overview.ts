@@ -4,37 +4,20 @@ import { exchangeTypes } from '../../broker/topology/exchange.ts'
 import type { VhostState } from '../../broker/topology/vhost-state.ts'
 import { nodeColumns } from '../statistics/columns.ts'
 import { churnNames, churnOf } from '../statistics/sampler.ts'
-import { notFound, ok } from './answer.ts'
-import { listed, one } from './list.ts'
+import { ok } from './answer.ts'
+import { one } from './list.ts'
 import { totalStats } from './message-stats.ts'
-import { details, lengthDetails, type Span, spansOf, withDetails } from './rates.ts'
-import { type ApiRequest, param } from './request.ts'
+import { lengthDetails, type Span, spansOf, withDetails } from './rates.ts'
+import type { ApiRequest } from './request.ts'
 import { type Api, type Route, route } from './route.ts'
 
-/** The node as a whole, and who asks. */
+/** The whole of it, and who asks. */
 export const overviewRoutes: readonly Route[] = [
   route('GET', '/whoami', (_api, { caller }) => ok({ name: caller.username, tags: caller.principal.tags })),
   route('GET', '/overview', async (api, request) => one(request, await overviewJson(api, request))),
   route('GET', '/cluster-name', (api) => ok({ name: api.node.name })),
   route('GET', '/extensions', () => ok([])),
   route('GET', '/auth', () => ok({ enable_uaa: false, uaa_client_id: '', uaa_location: '' })),
-  route(
-    'GET',
-    '/nodes',
-    (api, request) => listed(api, request, [{ name: api.node.name, json: () => nodeJson(api, request) }]),
-    {
-      level: 'monitoring',
-    },
-  ),
-  route(
-    'GET',
-    '/nodes/{name}',
-    (api, request) => {
-      if (param(request, 'name') !== api.node.name) throw notFound()
-      return one(request, nodeJson(api, request))
-    },
-    { level: 'monitoring' },
-  ),
 ]
 
 /** What the overview shows to whoever asks. */
@@ -64,7 +47,9 @@ export async function overviewJson(api: Api, request: ApiRequest): Promise<JsonO
     object_totals: objects,
     statistics_db_event_queue: 0,
     listeners: listenersJson(api),
-    contexts: [],
+    contexts: contextsJson(api),
+    ...erlangsPlace,
+    sample_retention_policies: { global: [600, 3_600, 28_800, 86_400], basic: [600], detailed: [600] },
   }
 }
 
@@ -110,44 +95,32 @@ export function* addMessages(api: Api, vhost: VhostState, totals: Totals): Gener
   return count
 }
 
-function nodeJson(api: Api, request: ApiRequest): JsonObject {
-  const { node, broker, clock } = api
-  const spans = spansOf(api, request)
-  return {
-    name: node.name,
-    type: 'disc',
-    running: true,
-    os_pid: String(node.processId),
-    uptime: Math.max(0, clock.now() - node.startedAt),
-    rates_mode: 'basic',
-    ...churnJson(api, spans.node),
-    partitions: [],
-    mem_used: node.memoryBytes(),
-    mem_used_details: details([api.sampler.node], nodeColumns.mem_used, spans.node),
-    mem_limit: node.memoryBytesMax,
-    mem_alarm: broker.alarms.includes('memory'),
-    disk_free_limit: node.diskFreeBytesMin,
-    disk_free_alarm: broker.alarms.includes('disk'),
-    sockets_total: node.connectionsMax,
-    exchange_types: typesJson(),
-    auth_mechanisms: [{ name: 'PLAIN', description: 'SASL PLAIN authentication mechanism', enabled: true }],
-    applications: [{ name: 'warren', description: 'Warren', version: api.names.productVersion }],
-    contexts: [],
-    enabled_plugins: [],
-    config_files: [],
-    log_files: [],
-  }
-}
-
 /** What came and went; of the whole node, whoever asks. */
-function churnJson({ broker, connections, sampler }: Api, span: Span | null = null): JsonObject {
+export function churnJson({ broker, connections, sampler }: Api, span: Span | null = null): JsonObject {
   const churn = churnOf(broker, connections)
   const columns = Object.fromEntries(churnNames.map((name) => [name, nodeColumns[name]]))
   return withDetails([sampler.node], columns, { now: (name) => churn[name as keyof typeof churn], span })
 }
 
-function typesJson(): JsonObject[] {
+export function typesJson(): JsonObject[] {
   return exchangeTypes.map((name) => ({ name, description: '', enabled: true }))
+}
+
+/** What is told of the machine that RabbitMQ runs on: there is none. */
+const erlangsPlace = { erlang_version: '0', erlang_full_version: 'Node.js' } as const
+
+/** Where the API itself is. */
+export function contextsJson({ node }: Api): JsonObject[] {
+  const own = node.listeners().filter(({ protocol }) => protocol === 'http' || protocol === 'https')
+  return own.map(({ protocol, host, port }) => ({
+    node: node.name,
+    description: 'Management',
+    path: '/',
+    ip: host === '*' ? '::' : host,
+    port: String(port),
+    protocol,
+    ssl_opts: [],
+  }))
 }
 
 function listenersJson(api: Api): JsonObject[] {

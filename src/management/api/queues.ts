@@ -1,6 +1,7 @@
 import type { JsonObject } from '../../broker/definitions/entry.ts'
 import { jsonOfTable } from '../../broker/definitions/json-table.ts'
 import type { Consumer } from '../../broker/ports.ts'
+import { LocalQueue } from '../../broker/queue/local-queue.ts'
 import type { DeclaredQueue } from '../../broker/topology/declared-queue.ts'
 import { queueTypeOf } from '../../broker/topology/queue-arguments.ts'
 import type { VhostState } from '../../broker/topology/vhost-state.ts'
@@ -90,12 +91,32 @@ function queueJson(api: Api, queue: DeclaredQueue, spans: Spans): JsonObject {
     operator_policy: applied.operatorPolicy?.name ?? null,
     effective_policy_definition: Object.fromEntries(applied.values),
     consumers,
+    ...consumerTags(queue),
+    ...bytesOf(queue),
+    recoverable_slaves: null,
+    head_message_timestamp: null,
     messages: ready + unacked,
     messages_ready: ready,
     messages_unacknowledged: unacked,
     ...lengthDetails(queue.counts === null ? [] : [queue.counts], spans.lengths),
     ...queueStats(queue.counts, spans.rates),
   }
+}
+
+/** Of consumers that are alone; null where the queue is on another node. */
+function consumerTags({ queue }: DeclaredQueue): JsonObject {
+  let exclusive: string | null = null
+  let active: string | null = null
+  if (queue instanceof LocalQueue) {
+    for (const consumer of queue.consumers) if (consumer.isExclusive) exclusive = consumer.tag
+    if (queue.turns.isSingleActive) active = queue.turns.active?.tag ?? null
+  }
+  return { exclusive_consumer_tag: exclusive, single_active_consumer_tag: active }
+}
+
+/** Of messages that are ready; of a queue on another node it is not known. */
+function bytesOf({ queue }: DeclaredQueue): JsonObject {
+  return queue instanceof LocalQueue ? { message_bytes_ready: queue.entries.readyBytes } : {}
 }
 
 async function declare(api: Api, request: ApiRequest): Promise<{ status: number }> {

@@ -8,11 +8,13 @@ import { healthRoutes } from './health.ts'
 import { limitRoutes } from './limits.ts'
 import { messageRoutes } from './message-routes.ts'
 import { metricsRoutes } from './metrics.ts'
+import { nodeRoutes } from './nodes.ts'
 import { overviewRoutes } from './overview.ts'
 import { permissionRoutes } from './permissions.ts'
 import { policyRoutes } from './policies.ts'
 import { queueRoutes } from './queues.ts'
 import type { Route } from './route.ts'
+import { tuningRoutes } from './tuning.ts'
 import { userRoutes } from './users.ts'
 import { vhostRoutes } from './vhosts.ts'
 import { warrenRoutes } from './warren.ts'
@@ -20,6 +22,8 @@ import { warrenRoutes } from './warren.ts'
 /** All there is. Of two that fit a path the first one counts. */
 export const routes: readonly Route[] = [
   ...overviewRoutes,
+  ...nodeRoutes,
+  ...tuningRoutes,
   ...vhostRoutes,
   ...userRoutes,
   ...permissionRoutes,

@@ -1,14 +1,16 @@
 import { inSlices } from '../../base/sliced.ts'
+import type { OpenConnection } from '../../broker/connection-directory.ts'
 import type { JsonObject } from '../../broker/definitions/entry.ts'
 import { type QueueType, queueTypes } from '../../broker/topology/queue-arguments.ts'
 import type { VhostProperties } from '../../broker/topology/vhost-rows.ts'
 import type { VhostState } from '../../broker/topology/vhost-state.ts'
+import { trafficColumns } from '../statistics/columns.ts'
 import { type Answer, badRequest, created, noContent, notFound } from './answer.ts'
 import { closing } from './connections.ts'
 import { listed, one, type Row } from './list.ts'
 import { totalStats } from './message-stats.ts'
 import { addMessages, noMessages } from './overview.ts'
-import { lengthDetails, type Spans, spansOf } from './rates.ts'
+import { details, lengthDetails, type Span, type Spans, spansOf } from './rates.ts'
 import { type ApiRequest, type Fields, param, vhostOf } from './request.ts'
 import { type Api, type Route, route } from './route.ts'
 
@@ -46,6 +48,20 @@ export const vhostRoutes: readonly Route[] = [
   ),
 ]
 
+/** Of the connections that are open. */
+function trafficJson({ connections }: Api, { name }: VhostState, span: Span | null): JsonObject {
+  const open = [...connections.openConnections].filter(({ vhost }) => vhost === name)
+  const places = open.map(({ traffic }) => traffic)
+  const sum = (bytesOf: (connection: OpenConnection) => number): number =>
+    open.reduce((bytes, connection) => bytes + bytesOf(connection), 0)
+  return {
+    recv_oct: sum(({ bytesRead }) => bytesRead),
+    recv_oct_details: details(places, trafficColumns.recv_oct, span),
+    send_oct: sum(({ bytesWritten }) => bytesWritten),
+    send_oct_details: details(places, trafficColumns.send_oct, span),
+  }
+}
+
 /** Counts first: a vhost may have very many queues. */
 function* countedRows(api: Api, vhosts: Iterable<VhostState>, spans: Spans): Generator<void, Row[]> {
   const rows: Row[] = []
@@ -72,6 +88,7 @@ function* counted(api: Api, vhost: VhostState, spans: Spans): Generator<void, Js
     cluster_state: { [api.node.name]: 'running' },
     ...messages,
     ...lengthDetails([vhost.counts], spans.lengths),
+    ...trafficJson(api, vhost, spans.data),
     ...totalStats([vhost.counts], spans.rates),
   }
 }

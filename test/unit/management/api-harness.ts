@@ -156,6 +156,7 @@ const quietProcess: ProcessFacts = {
   id: 1,
   startedAtSeconds: 0,
   now: () => ({
+    processors: 1,
     residentBytes: 1,
     heapUsedBytes: 1,
     heapTotalBytes: 1,
