@@ -6,10 +6,11 @@
  *
  *   WARREN_CHAOS_SECONDS=3600 node scripts/test.mjs chaos     longer than the test command's
  *   WARREN_CHAOS_SEED=12345                                    the random choices of an earlier run
+ *   WARREN_CHAOS_FAULTS=killed                                 only the faults of such names
  */
 import assert from 'node:assert/strict'
 import { randomInt } from 'node:crypto'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -21,21 +22,29 @@ import { judgeFolder } from '../crash/judge-folder.ts'
 import { declareStage, queues } from '../crash/stage.ts'
 import type { Task } from '../crash/worker.ts'
 import { WorkerProcess } from '../crash/worker-process.ts'
-import { type Address, RawClient } from '../support/amqp/raw-client.ts'
+import { RawClient } from '../support/amqp/raw-client.ts'
 import { type ClusterNode, ClusterProcesses } from '../support/cluster/cluster-processes.ts'
 import { judgeOwnership } from '../support/cluster/ownership-judge.ts'
-import { type Fault, faults } from './faults.ts'
+import { faults as allFaults, type Fault, type Hit } from './faults.ts'
+import { addressOf, getsThrough, ServiceTimes } from './service-times.ts'
 
 const seconds = Number(process.env['WARREN_CHAOS_SECONDS'] ?? 150)
 const seed = Number(process.env['WARREN_CHAOS_SEED'] ?? randomInt(1_000_000_000))
 /** After the last fault is healed, a message must get through within this time, in milliseconds. */
 const progressMsMax = 30_000
+/** A fault that the cluster should get over by itself is healed after so long, in milliseconds. */
+const outageMsMax = 15_000
+const logLevel = process.env['WARREN_LOG_LEVEL'] ?? 'info'
+/** Only those whose name this matches. */
+const wanted = new RegExp(process.env['WARREN_CHAOS_FAULTS'] ?? '')
+const faults = allFaults.filter(({ name }) => wanted.test(name))
 const faultsShown = 20
 
 void test(`${seconds} s of faults lose, invent, alter and double nothing that was confirmed`, async (t) => {
   console.error(`chaos: ${seconds} s, WARREN_CHAOS_SEED=${seed}`)
   const folder = mkdtempSync(join(tmpdir(), 'warren-chaos-'))
-  const cluster = await ClusterProcesses.start({ env: { WARREN_CLUSTER_SHARDS: '4', WARREN_CLUSTER_SESSION: '5s' } })
+  const env = { WARREN_CLUSTER_SHARDS: '4', WARREN_CLUSTER_SESSION: '5s', WARREN_LOG_LEVEL: logLevel }
+  const cluster = await ClusterProcesses.start({ env, outputFolder: folder })
   const workers: WorkerProcess[] = []
   try {
     await prepare(cluster)
@@ -47,20 +56,23 @@ void test(`${seconds} s of faults lose, invent, alter and double nothing that wa
     }
     const publishers = [start('publish', 'p'), start('publish', 'q')]
     const consumers = [start('consume', 'c'), start('consume', 'd')]
-    const counts = await torment(cluster, workers, t.diagnostic.bind(t))
+    const times = new ServiceTimes(folder)
+    const counts = await torment(cluster, workers, times)
     for (const worker of publishers) await worker.finish()
     for (const worker of consumers) await worker.finish()
     await start('drain', 'z').end()
+    keepJournals(cluster, folder)
     const lines = cluster.nodes.flatMap(journalOf)
     const overlaps = judgeOwnership(lines, lastWords(lines))
     await cluster.stop()
     const verdict = await judgeFolder(folder)
+    for (const line of times.lines) t.diagnostic(line)
     report(verdict, counts, t.diagnostic.bind(t))
     assert.deepEqual(overlaps.slice(0, faultsShown), [], 'two nodes served a shard at once')
     rmSync(folder, { recursive: true, force: true })
   } catch (error) {
-    console.error(`chaos: the histories are in ${folder}`)
-    for (const { name, broker } of cluster.nodes) console.error(`---- ${name}\n${broker.output.slice(-4_000)}`)
+    console.error(`chaos: histories, logs of the nodes and what was done to them are in ${folder}`)
+    keepJournals(cluster, folder)
     throw error
   } finally {
     for (const worker of workers) worker.kill()
@@ -72,60 +84,58 @@ void test(`${seconds} s of faults lose, invent, alter and double nothing that wa
 async function torment(
   cluster: ClusterProcesses,
   workers: readonly WorkerProcess[],
-  say: (text: string) => void,
+  times: ServiceTimes,
 ): Promise<Map<string, number>> {
   const dice = new Dice(seed)
   const counts = new Map<string, number>()
   const end = Date.now() + seconds * 1_000
-  let slowest = 0
   while (Date.now() < end) {
-    const chosen: Fault[] = [dice.pick(faults)]
-    if (dice.chance(0.2)) chosen.push(dice.pick(faults))
-    const heals: (() => Promise<void>)[] = []
-    for (const fault of chosen) {
-      counts.set(fault.name, (counts.get(fault.name) ?? 0) + 1)
-      heals.push(await fault.begin(cluster, dice))
-    }
-    await pause(dice.between(2_000, 9_000))
-    for (const heal of heals) await heal()
-    slowest = Math.max(slowest, await untilProgress(cluster))
+    const chosen = [dice.pick(faults)]
+    if (dice.chance(0.25)) chosen.push(dice.pick(faults))
+    for (const { name } of chosen) counts.set(name, (counts.get(name) ?? 0) + 1)
+    await suffer(cluster, chosen, dice, times)
+    await untilProgress(cluster, times)
     for (const worker of workers) worker.mustRun()
   }
-  say(`slowest return to service after healing: ${slowest} ms`)
   return counts
 }
 
-/** Until a message gets through each node to each queue; how long that took, in milliseconds. */
-async function untilProgress(cluster: ClusterProcesses): Promise<number> {
-  const began = Date.now()
-  for (const node of cluster.nodes) {
-    for (let isThrough = false; !isThrough; ) {
-      assert.ok(
-        Date.now() - began < progressMsMax,
-        `nothing gets through ${node.name} ${progressMsMax} ms after healing`,
-      )
-      isThrough = await getsThrough(node)
-      if (!isThrough) await pause(200)
-    }
-  }
-  return Date.now() - began
+/** Some faults at once, until they are healed: after some time, or as soon as the cluster gets on without. */
+async function suffer(
+  cluster: ClusterProcesses,
+  chosen: readonly Fault[],
+  dice: Dice,
+  times: ServiceTimes,
+): Promise<void> {
+  const name = chosen.map((fault) => fault.name).join(' + ')
+  times.note(`begins: ${name}`)
+  const hits: Hit[] = []
+  for (const fault of chosen) hits.push(await fault.begin(cluster, dice))
+  times.note(`has begun: ${name}, ${hits.map(({ nodes }) => nodes.map((node) => node.name).join()).join(' + ')}`)
+  let isHealed = false
+  const isHit = (node: ClusterNode): boolean => hits.some(({ isOut, nodes }) => isOut && nodes.includes(node))
+  const others = cluster.nodes.filter((node) => !isHit(node))
+  const service = times.watch(name, others.length > 0 ? others : cluster.nodes, () => isHealed)
+  if (dice.chance(0.5)) await pause(dice.between(1_000, 8_000))
+  else await Promise.race([service, pause(outageMsMax)])
+  isHealed = true
+  times.note(`heals: ${name}`)
+  for (const { heal } of hits) await heal()
+  times.note(`healed: ${name}`)
+  await Promise.race([service, pause(progressMsMax)])
 }
 
-async function getsThrough(node: ClusterNode): Promise<boolean> {
-  let client: RawClient | null = null
-  try {
-    client = await RawClient.withChannel(addressOf(node))
-    const queue = 'chaos.probe'
-    await client.call(1, 'queue.declare', { queue, durable: true })
-    await client.call(1, 'confirm.select')
-    client.publish(1, { routingKey: queue, body: 'probe', properties: { deliveryMode: 2 } })
-    const answer = await client.next(1, 5_000)
-    return answer.name === 'basic.ack'
-  } catch {
-    return false
-  } finally {
-    client?.destroy()
+/** Until a message gets through each node to each shard. */
+async function untilProgress(cluster: ClusterProcesses, times: ServiceTimes): Promise<void> {
+  const began = Date.now()
+  for (const node of cluster.nodes) {
+    while (!(await getsThrough(addressOf(node), 5_000))) {
+      const ms = Date.now() - began
+      assert.ok(ms < progressMsMax, `nothing gets through ${node.name} ${ms} ms after healing`)
+      await pause(200)
+    }
   }
+  times.note(`all get through again, ${Date.now() - began} ms after healing`)
 }
 
 async function prepare(cluster: ClusterProcesses): Promise<void> {
@@ -142,6 +152,13 @@ function report({ faults: found, ...counts }: Verdict, chosen: Map<string, numbe
   assert.ok(queues.length > 0 && counts.redelivered > 0, 'no fault ever met an unacknowledged message')
 }
 
+function keepJournals(cluster: ClusterProcesses, folder: string): void {
+  for (const { name, broker } of cluster.nodes) {
+    const journal = join(broker.dataDirectory, 'ownership.jsonl')
+    if (existsSync(journal)) copyFileSync(journal, join(folder, `ownership-${name}.log`))
+  }
+}
+
 function journalOf({ broker }: ClusterNode): string[] {
   const text = readFileSync(join(broker.dataDirectory, 'ownership.jsonl'), 'utf8')
   return text.split('\n').filter((line) => line !== '')
@@ -155,8 +172,4 @@ function lastWords(lines: readonly string[]): { incarnation: number; at: number 
     last.set(incarnation, Math.max(at, last.get(incarnation) ?? 0))
   }
   return [...last].map(([incarnation, at]) => ({ incarnation, at }))
-}
-
-function addressOf({ broker: { host, port, user, password } }: ClusterNode): Address {
-  return { host, port, user, password }
 }

@@ -5,6 +5,8 @@
  * One publish is named by (publisher, seq, attempt); a retry counts as another one. One line is one event:
  *
  *   publish    publisher seq attempt sha256 queues persistent    written before it is sent; `queues` are those it must reach
+ *   connected  publisher                                         publishes from here on are another channel's; written only
+ *                                                                where nothing is promised about the order of channels
  *   confirmed  publisher seq attempt                             the broker acked it
  *   refused    publisher seq attempt                             the broker nacked it
  *   unknown    publisher seq attempt                             the connection broke before any answer
@@ -24,7 +26,7 @@ export const rules = [
   'phantom', // delivered, never published
   'altered', // delivered with another body than was published
   'misplaced', // delivered from a queue that it was not routed to
-  'order', // first deliveries of one publisher to one session out of the order of publishing
+  'order', // first deliveries of one publisher's channel to one session out of the order of publishing
   'false-fresh', // redelivered=false after an earlier delivery
   'resurrected', // delivered after its ack was on disk
   'double-copy', // twice in a queue, though published once
@@ -50,6 +52,8 @@ export interface Verdict {
 
 interface Published {
   readonly name: string
+  /** Publisher and the number of its connection. */
+  readonly channel: string
   readonly order: number
   readonly sha256: string
   readonly queues: readonly string[]
@@ -84,7 +88,7 @@ interface Session {
   /** What was acked, in order, until it is known to be synced. */
   readonly acks: Copy[]
   synced: number
-  /** The last order number of a first delivery, per queue and publisher. */
+  /** The last order number of a first delivery, per queue and publisher's channel. */
   readonly lastFirst: Map<string, number>
 }
 
@@ -93,6 +97,7 @@ type Fields = Readonly<Record<string, unknown>>
 export class Checker {
   readonly #published = new Map<string, Published>()
   readonly #orders = new Map<string, number>()
+  readonly #connections = new Map<string, number>()
   readonly #copies = new Map<string, Copy>()
   readonly #sessions = new Map<string, Session>()
   readonly #faults: Fault[] = []
@@ -101,6 +106,7 @@ export class Checker {
   #redelivered = 0
 
   readonly #takers: Readonly<Record<string, (fields: Fields) => void>> = {
+    connected: (fields) => this.#connect(fields),
     publish: (fields) => this.#publish(fields),
     confirmed: (fields) => this.#answer(fields, 'confirmed'),
     refused: (fields) => this.#answer(fields, 'refused'),
@@ -141,6 +147,11 @@ export class Checker {
 
   // ---------------------------------------------------------------- publishers
 
+  #connect(fields: Fields): void {
+    const publisher = text(fields, 'publisher')
+    this.#connections.set(publisher, (this.#connections.get(publisher) ?? 0) + 1)
+  }
+
   #publish(fields: Fields): void {
     const name = nameOf(fields)
     const publisher = text(fields, 'publisher')
@@ -149,6 +160,7 @@ export class Checker {
     if (this.#published.has(name)) throw new Error(`${name} was published twice; a retry needs another attempt`)
     this.#published.set(name, {
       name,
+      channel: `${publisher} ${this.#connections.get(publisher) ?? 0}`,
       order,
       sha256: text(fields, 'sha256'),
       queues: fields['queues'] as string[],
@@ -246,8 +258,7 @@ export class Checker {
   }
 
   #judgeOrder(session: Session, queue: string, published: Published, where: string): void {
-    const publisher = published.name.slice(0, published.name.indexOf('/'))
-    const key = `${queue} ${publisher}`
+    const key = `${queue} ${published.channel}`
     const last = session.lastFirst.get(key) ?? 0
     if (published.order < last)
       this.#fault('order', `${where}: number ${published.order} of its publisher after ${last}`)

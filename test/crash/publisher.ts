@@ -59,6 +59,8 @@ export class Publisher {
       if (client === null) continue
       await client.call(1, 'confirm.select').catch(() => undefined)
       this.#nextConfirm = 1
+      // Nodes of a cluster promise order to each channel, not to one after the other: the first may be held up.
+      if (this.#isTolerant) this.#history.write('connected', { publisher: this.#name })
       await this.#publishOver(client)
       client.destroy()
       this.#loseOutstanding()

@@ -8,7 +8,7 @@
  * Invariant: at most one child at a time, and none outlives this process.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { appendFileSync, mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -29,6 +29,8 @@ export interface BrokerOptions {
   readonly program?: string
   /** An existing data directory; it is not removed at the end. */
   readonly dataDirectory?: string
+  /** All that it prints, of all its runs, is added to this file. */
+  readonly outputFile?: string
 }
 
 /** How a child process ended. */
@@ -180,6 +182,7 @@ export class BrokerProcess {
   }
 
   #keep(text: string): void {
+    if (this.#options.outputFile !== undefined) appendFileSync(this.#options.outputFile, text)
     this.#output = (this.#output + text).slice(-outputCharsMax)
   }
 

@@ -23,6 +23,8 @@ export interface ClusterOptions {
   readonly env?: Readonly<Record<string, string>>
   /** Whether each node has a port for HTTP. */
   readonly hasHttp?: boolean
+  /** What the nodes print is kept here, in a file for each. */
+  readonly outputFolder?: string
 }
 
 export class ClusterProcesses {
@@ -43,8 +45,9 @@ export class ClusterProcesses {
     for (const name of names) {
       const http = options.hasHttp === true ? ['--http-port', String(await freePort())] : []
       const args = ['--node-name', name, '--peers', peers, ...http, ...(options.args ?? [])]
-      const { env = {} } = options
-      const broker = await BrokerProcess.prepare({ args, env, dataDirectory: join(folder, name) })
+      const { env = {}, outputFolder } = options
+      const output = outputFolder === undefined ? {} : { outputFile: join(outputFolder, `${name}.log`) }
+      const broker = await BrokerProcess.prepare({ args, env, dataDirectory: join(folder, name), ...output })
       nodes.push(new ClusterNode(name, broker, Number(http[1] ?? 0)))
     }
     const cluster = new ClusterProcesses(nodes, folder)
