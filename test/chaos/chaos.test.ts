@@ -7,6 +7,7 @@
  *   WARREN_CHAOS_SECONDS=3600 node scripts/test.mjs chaos     longer than the test command's
  *   WARREN_CHAOS_SEED=12345                                    the random choices of an earlier run
  *   WARREN_CHAOS_FAULTS=killed                                 only the faults of such names
+ *   WARREN_CHAOS_KEEP=1                                        histories and logs stay also when all is well
  */
 import assert from 'node:assert/strict'
 import { randomInt } from 'node:crypto'
@@ -69,7 +70,8 @@ void test(`${seconds} s of faults lose, invent, alter and double nothing that wa
     for (const line of times.lines) t.diagnostic(line)
     report(verdict, counts, t.diagnostic.bind(t))
     assert.deepEqual(overlaps.slice(0, faultsShown), [], 'two nodes served a shard at once')
-    rmSync(folder, { recursive: true, force: true })
+    if (process.env['WARREN_CHAOS_KEEP'] === undefined) rmSync(folder, { recursive: true, force: true })
+    else console.error(`chaos: histories and logs are in ${folder}`)
   } catch (error) {
     console.error(`chaos: histories, logs of the nodes and what was done to them are in ${folder}`)
     keepJournals(cluster, folder)
