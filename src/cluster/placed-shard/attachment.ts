@@ -14,7 +14,7 @@ import type { Position } from '../../broker/ports.ts'
 import type { Peer } from '../peers.ts'
 import { type AnswerHandler, AnswerReader } from './answer-reader.ts'
 import type { HeldPublishes } from './held-publishes.ts'
-import type { HeldSettlement, HeldSettlements } from './held-settlements.ts'
+import { type HeldSettlement, type HeldSettlements, isGiveBack } from './held-settlements.ts'
 import { writeMember } from './member-codec.ts'
 import { Outbox } from './outbox.ts'
 import type { PlacedConsumer } from './placed-consumer.ts'
@@ -102,24 +102,30 @@ export class Attachment implements PieceSource {
       const writer = this.#outbox.begin()
       writer.uint8(Command.member)
       writeMember(writer, consumer)
-      consumer.held.eachRun((first, last) => this.#claim(consumer.id, consumer.placed, first, last))
+      consumer.held.eachRun((first, last) => this.#claim(consumer.id, consumer.placed, { first, last }))
     }
     for (const queue of this.#host.queuesWithGets)
-      queue.held?.eachRun((first, last) => this.#claim(0, queue, first, last))
+      queue.held?.eachRun((first, last) => this.#claim(0, queue, { first, last }))
     // What was settled and may not be stored is claimed like what is held, and settled again then.
-    for (const { consumer, queue, first, last } of this.#host.settlements)
-      this.#claim(consumer?.id ?? 0, queue, first, last)
+    for (const settlement of this.#host.settlements)
+      this.#claim(settlement.consumer?.id ?? 0, settlement.queue, settlement, isGiveBack(settlement))
     this.#outbox.begin().uint8(Command.attached)
     this.#outbox.flush()
   }
 
-  #claim(consumerId: number, { definition }: PlacedQueue, first: number, last: number): void {
+  #claim(
+    consumerId: number,
+    { definition }: PlacedQueue,
+    { first, last }: { first: number; last: number },
+    isGivenBack = false,
+  ): void {
     const writer = this.#outbox.begin()
     writer.uint8(Command.claim)
     writer.uint32(consumerId)
     writer.uint64(definition.id)
     writer.uint64(first)
     writer.uint64(last)
+    writer.uint8(isGivenBack ? 1 : 0)
   }
 
   /** What the owner knows of our publishes: those it has are settled, the others go out, and all else behind them. */

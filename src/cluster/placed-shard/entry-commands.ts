@@ -71,7 +71,8 @@ export class EntryCommands {
       case Command.claim: {
         const number = reader.uint32()
         const queueId = reader.uint64()
-        node.claims.push({ number, queueId, first: reader.uint64(), last: reader.uint64() })
+        const [first, last] = [reader.uint64(), reader.uint64()]
+        node.claims.push({ number, queueId, first, last, isGivenBack: reader.uint8() === 1 })
         return
       }
       default:

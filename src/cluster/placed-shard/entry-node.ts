@@ -52,6 +52,7 @@ interface SaidClaim {
   readonly queueId: number
   readonly first: number
   readonly last: number
+  readonly isGivenBack: boolean
 }
 
 /** One run of entries that clients of the node hold. */
@@ -61,6 +62,8 @@ export interface Claim {
   readonly consumer: RemoteConsumer | null
   readonly first: number
   readonly last: number
+  /** Its client has given it back, which may not be stored: it may have been another's since, who then has it. */
+  readonly isGivenBack: boolean
 }
 
 export class EntryNode implements ConsumerLink {
@@ -147,10 +150,10 @@ export class EntryNode implements ConsumerLink {
   /** What it claims, of queues and for consumers that are there. */
   takeClaims(): Claim[] {
     const claims: Claim[] = []
-    for (const { number, queueId, first, last } of this.claims) {
+    for (const { number, queueId, ...claim } of this.claims) {
       const queue = this.#host.queueOf(queueId)
       const consumer = number === 0 ? null : this.consumers.get(number)
-      if (queue !== null && consumer !== undefined) claims.push({ queue, consumer, first, last })
+      if (queue !== null && consumer !== undefined) claims.push({ queue, consumer, ...claim })
     }
     this.claims = []
     return claims

@@ -3,6 +3,7 @@
  * said; those of one attachment are counted, so that its owner can say how many are stored.
  */
 import type { Outcome } from '../../broker/ports.ts'
+import { HeldSequences } from './held-sequences.ts'
 import type { PlacedConsumer } from './placed-consumer.ts'
 import type { PlacedQueue } from './placed-queue.ts'
 
@@ -50,10 +51,47 @@ export class HeldSettlements {
     this.#head = 0
   }
 
+  /**
+   * Forgets what was given back and has been delivered to this node again: an owner has done it. Said again, it would take
+   * the later delivery away. Only between two attachments.
+   */
+  forgetOutdated(isHeld: (queue: PlacedQueue, sequence: number) => boolean): void {
+    const later = new Map<PlacedQueue, HeldSequences>()
+    const kept: HeldSettlement[] = []
+    for (const settlement of [...this].reverse()) {
+      const { queue, first, last } = settlement
+      const seen = later.get(queue) ?? new HeldSequences()
+      later.set(queue, seen)
+      if (!isGiveBack(settlement)) kept.push(settlement)
+      else kept.push(...without(settlement, (sequence) => seen.has(sequence) || isHeld(queue, sequence)))
+      for (let sequence = first; sequence <= last; sequence++) seen.add(sequence)
+    }
+    this.#list = kept.reverse()
+    this.#head = 0
+  }
+
   *[Symbol.iterator](): Generator<HeldSettlement> {
     for (let index = this.#head; index < this.#list.length; index++) {
       const settlement = this.#list[index]
       if (settlement !== null && settlement !== undefined) yield settlement
     }
   }
+}
+
+/** Others may have been given since what was put back. */
+export function isGiveBack({ outcome }: HeldSettlement): boolean {
+  return outcome === 'requeue' || outcome === 'fail'
+}
+
+/** What is left of a settlement, the last part first. */
+function without(settlement: HeldSettlement, isGone: (sequence: number) => boolean): HeldSettlement[] {
+  const parts: HeldSettlement[] = []
+  let last = settlement.last
+  for (let sequence = settlement.last; sequence >= settlement.first; sequence--) {
+    if (!isGone(sequence)) continue
+    if (sequence < last) parts.push({ ...settlement, first: sequence + 1, last })
+    last = sequence - 1
+  }
+  if (last >= settlement.first) parts.push({ ...settlement, last })
+  return parts
 }

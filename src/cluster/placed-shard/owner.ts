@@ -9,12 +9,12 @@ import type { Peer } from '../peers.ts'
 import { isWithin } from './answer-reader.ts'
 import { Attachment, type AttachmentHost } from './attachment.ts'
 import { HeldPublishes, ReadPublish } from './held-publishes.ts'
-import { type HeldSettlement, HeldSettlements } from './held-settlements.ts'
+import { type HeldSettlement, HeldSettlements, isGiveBack } from './held-settlements.ts'
 import type { PlacedConsumer } from './placed-consumer.ts'
 import type { PlacedQueue } from './placed-queue.ts'
 import type { LocalShard, PlacedShardOptions } from './ports.ts'
 import type { ShardRequest } from './requests.ts'
-import { refuseMessage, ShardService } from './shard-service.ts'
+import { type OwnClaim, refuseMessage, ShardService } from './shard-service.ts'
 
 export interface OwnerHost {
   queueOf(id: number): PlacedQueue | null
@@ -93,6 +93,7 @@ export class Owner {
         consumers: this.#members(),
         eachClaim: (visit) => {
           this.#endAttachment()
+          this.#forgetOutdated()
           this.#eachClaim(visit)
         },
       },
@@ -202,12 +203,23 @@ export class Owner {
     return [...this.#host.consumers()].filter((consumer) => consumer.isMember || consumer.held.count > 0)
   }
 
-  #eachClaim(visit: (queue: PlacedQueue, consumer: PlacedConsumer | null, first: number, last: number) => void): void {
+  #eachClaim(visit: (claim: OwnClaim) => void): void {
     for (const consumer of this.#host.consumers()) {
-      consumer.held.eachRun((first, last) => visit(consumer.placed, consumer, first, last))
+      const { placed: queue } = consumer
+      consumer.held.eachRun((first, last) => visit({ queue, consumer, first, last, isGivenBack: false }))
     }
-    for (const queue of this.#queuesWithGets) queue.held?.eachRun((first, last) => visit(queue, null, first, last))
-    for (const { queue, consumer, first, last } of this.#settlements) visit(queue, consumer, first, last)
+    for (const queue of this.#queuesWithGets)
+      queue.held?.eachRun((first, last) => visit({ queue, consumer: null, first, last, isGivenBack: false }))
+    for (const settlement of this.#settlements) visit({ ...settlement, isGivenBack: isGiveBack(settlement) })
+  }
+
+  #forgetOutdated(): void {
+    const consumers = [...this.#host.consumers()]
+    this.#settlements.forgetOutdated(
+      (queue, sequence) =>
+        queue.held?.has(sequence) === true ||
+        consumers.some(({ placed, held }) => placed === queue && held.has(sequence)),
+    )
   }
 
   // ---------------------------------------------------------------- elsewhere
@@ -219,6 +231,7 @@ export class Owner {
     const peer = this.#options.link.find(elsewhere.node)
     if (peer === null) return
     const place = { peer, epoch: elsewhere.epoch, number: ++this.#attachments }
+    this.#forgetOutdated()
     this.attachment = new Attachment(this.#attachmentHost(), place)
     this.attachment.begin()
   }

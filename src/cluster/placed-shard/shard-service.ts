@@ -13,7 +13,7 @@ import type { Clock, Timer } from '../../base/clock.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Consumer, Position } from '../../broker/ports.ts'
 import { type Peer, services } from '../peers.ts'
-import { type EntryHost, EntryNode, writeAnswersHeader } from './entry-node.ts'
+import { type Claim, type EntryHost, EntryNode, writeAnswersHeader } from './entry-node.ts'
 import type { HeldSequences } from './held-sequences.ts'
 import { OriginState } from './origin-state.ts'
 import type { PlacedConsumer } from './placed-consumer.ts'
@@ -26,8 +26,17 @@ import { Answer } from './wire.ts'
 /** What is claimed by clients of this node. */
 export interface OwnClaims {
   readonly consumers: Iterable<PlacedConsumer>
-  /** Calls back for each run that clients hold; null: taken by `get`. */
-  eachClaim(visit: (queue: PlacedQueue, consumer: PlacedConsumer | null, first: number, last: number) => void): void
+  /** Calls back for each run that clients hold, or have settled without knowing that to be stored. */
+  eachClaim(visit: (claim: OwnClaim) => void): void
+}
+
+/** The same as a `Claim`, of a client of this node. */
+export interface OwnClaim {
+  readonly queue: PlacedQueue
+  readonly consumer: PlacedConsumer | null
+  readonly first: number
+  readonly last: number
+  readonly isGivenBack: boolean
 }
 
 export interface ShardServiceOptions {
@@ -117,24 +126,25 @@ export class ShardService implements EntryHost {
 
   async #takeClaims(): Promise<void> {
     const holding = new Set<Consumer>()
-    const claims: [PlacedQueue, Consumer | null, number, number][] = []
-    this.#options.own.eachClaim((...claim) => claims.push(claim))
+    const claims: (OwnClaim | Claim)[] = []
+    this.#options.own.eachClaim((claim) => claims.push(claim))
     const nodes = [...this.#nodes.values()].filter((node) => node.isAttached)
     for (const node of nodes) {
       node.makeConsumers()
-      for (const { queue, consumer, first, last } of node.takeClaims()) {
-        claims.push([queue, consumer, first, last])
-        addRange(consumer?.held ?? node.heldByGets(queue), first, last)
+      for (const claim of node.takeClaims()) {
+        claims.push(claim)
+        addRange(claim.consumer?.held ?? node.heldByGets(claim.queue), claim.first, claim.last)
       }
     }
-    for (const [, consumer] of claims) if (consumer !== null) holding.add(consumer)
+    for (const { consumer } of claims) if (consumer !== null) holding.add(consumer)
     const all: (PlacedConsumer | RemoteConsumer)[] = [...this.#options.own.consumers]
     for (const node of nodes) all.push(...node.consumers.values())
     const consumers = all.filter(({ placed }) => !placed.isDropped)
     for (const consumer of consumers) consumer.queue = consumer.placed.handleIn(this.local)
     for (const consumer of consumers) if (holding.has(consumer)) consumer.register()
     for (const consumer of consumers) if (!holding.has(consumer)) consumer.register()
-    for (const [queue, consumer, first, last] of claims) {
+    // Who was given it last has it.
+    for (const { queue, consumer, first, last } of [...claims.filter(isFirst), ...claims.filter(isSecond)]) {
       if (queue.isDropped) continue
       await this.local.claim(queue.handleIn(this.local), consumer, first, last)
       if (this.#isOver()) return
@@ -256,6 +266,9 @@ export class ShardService implements EntryHost {
     for (const node of this.#nodes.values()) node.refuse()
   }
 }
+
+const isSecond = ({ isGivenBack }: OwnClaim | Claim): boolean => isGivenBack
+const isFirst = (claim: OwnClaim | Claim): boolean => !isSecond(claim)
 
 function addRange(held: HeldSequences, first: number, last: number): void {
   for (let sequence = first; sequence <= last; sequence++) held.add(sequence)

@@ -28,7 +28,7 @@ export const Command = {
   attach: 1,
   /** A consumer that is registered, or has left and holds something. */
   member: 2,
-  /** u32 consumer (0: gets), u64 queue, u64 first, u64 last. */
+  /** u32 consumer (0: gets), u64 queue, u64 first, u64 last, u8 1: has been given back, and may be another's by now. */
   claim: 3,
   attached: 4,
   publish: 5,

@@ -155,6 +155,32 @@ describe('when a shard’s owner changes', () => {
     assert.deepEqual(texts, names(40, 1).sort())
   })
 
+  for (const taker of ['b', 'c'] as const) {
+    it(`lets what was given back and taken by ${taker === 'b' ? 'the same' : 'another'} node's client stay with that one`, async () => {
+      const definitions = [definitionOf(1, 'q'), definitionOf(2, 'r')]
+      const cluster = await PlacedCluster.start(['a', 'b', 'c', 'd'], definitions, { commitTurns: 60 })
+      await cluster.own('a')
+      const first = cluster.node('b').consume('q', { limit: 1 })
+      cluster.node('a').publish('m', 'q')
+      await cluster.until('it is held', () => first.received.length === 1)
+      await first.leave()
+      const second = cluster.node(taker).consume('q', { limit: 1 })
+      await cluster.until('the other one is there', () => second.isRegistered)
+      // Nothing that is settled from here on is known to be stored before the owner dies.
+      cluster.node('a').publish('other', 'r')
+      first.settle('requeue')
+      await cluster.until('the other one has it', () => second.received.length === 1)
+      cluster.network.cut('a', 'b')
+      cluster.network.cut('a', 'c')
+      second.settle('ack')
+      cluster.kill('a')
+      await cluster.own('d')
+      await cluster.settle(400)
+      assert.deepEqual(second.texts, ['m'])
+      assert.deepEqual(await cluster.node('d').status('q'), { ready: 0, unacked: 0, consumers: 1 })
+    })
+  }
+
   it('gives back what the clients of a dead node held', async () => {
     const cluster = await PlacedCluster.start(['a', 'b'], [definitionOf(1, 'q')])
     await cluster.own('a')
