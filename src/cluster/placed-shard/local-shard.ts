@@ -29,6 +29,7 @@ export function localShard({ shard, epoch, isNew, streamOf }: LocalShardParts): 
       shard.publishFrom(origin, message, queues, count, confirms, sequence),
     originProgress: (incarnation) => shard.origins.of(incarnation),
     originTold: (incarnation, below) => shard.origins.told(incarnation, below),
+    forgetOrigin: (incarnation) => shard.origins.forget(incarnation),
     claim: async (queue, consumer, first, last) => {
       if (!isStream(queue.definition)) return await shard.claim(queue, consumer, first, last)
       // Nothing is taken out of a stream: what is held only counts for the consumer's credit.

@@ -39,6 +39,8 @@ export interface LocalShard {
   originProgress(incarnation: number): OriginProgress
   /** The origin knows what became of everything below this number. */
   originTold(incarnation: number, below: number): void
+  /** The origin is gone for good. */
+  forgetOrigin(incarnation: number): void
   /**
    * Those of the entries `first..last` that are ready are held by `consumer` (null: taken by `get`) from now on: it got
    * them from an earlier owner. Resolves with how many these are, when what had to be read has been.

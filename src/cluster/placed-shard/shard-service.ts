@@ -243,6 +243,7 @@ export class ShardService implements EntryHost {
     const node = this.#nodes.get(incarnation)
     this.#nodes.delete(incarnation)
     this.#origins.delete(incarnation)
+    this.local.forgetOrigin(incarnation)
     this.#awaited.delete(incarnation)
     if (node !== undefined) {
       node.end()
