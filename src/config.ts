@@ -4,6 +4,7 @@
  *
  * Not here: which options there are (`config/options.ts`) and what fits them (`config/check.ts`).
  */
+import { checkAccess } from './config/access-settings.ts'
 import { check, checkText } from './config/check.ts'
 import { checkCluster } from './config/cluster-settings.ts'
 import { nearest } from './config/nearest.ts'
@@ -57,7 +58,7 @@ export async function loadConfig(sources: ConfigSources): Promise<LoadedConfig> 
   loading.addEnvironment(sources.environment)
   for (const [key, text] of sources.flags) loading.add(key, text, `--${key}`, checkText)
   const config = fromValues(loading.values)
-  const problems = loading.problems.length > 0 ? loading.problems : checkCluster(config).problems
+  const problems = loading.problems.length > 0 ? loading.problems : problemsOf(config)
   if (problems.length > 0) throw new ConfigError(problems)
   return { config, warnings: loading.warnings }
 }
@@ -81,9 +82,14 @@ export function configWith(given: Partial<Config>): Config {
     else problems.push(`${field} = ${JSON.stringify(value)} does not fit; give ${expectation(option)}`)
   }
   const config = fromValues(values)
-  if (problems.length === 0) problems.push(...checkCluster(config).problems)
+  if (problems.length === 0) problems.push(...problemsOf(config))
   if (problems.length > 0) throw new ConfigError(problems)
   return config
+}
+
+/** What does not fit together. */
+function problemsOf(config: Config): readonly string[] {
+  return [...checkAccess(config), ...checkCluster(config).problems]
 }
 
 /** Times are milliseconds here, which a file would have to write with their unit. */

@@ -13,6 +13,7 @@ import type { Logger } from './base/logger.ts'
 import { type Memory, SystemMemory } from './base/memory.ts'
 import type { Network, Socket } from './base/network.ts'
 import { type Random, SystemRandom } from './base/random.ts'
+import { FileTooLong, readText } from './base/read-text.ts'
 import { RunQueue } from './base/run-queue.ts'
 import { SystemFiles } from './base/system-files.ts'
 import { SystemNetwork } from './base/system-network.ts'
@@ -23,9 +24,10 @@ import type { ReplyRelay } from './broker/reply-relay.ts'
 import { LocalShards, type LocalShardsOptions } from './broker/shard/local-shards.ts'
 import { Streams } from './broker/stream/streams.ts'
 import { Topology } from './broker/topology/topology.ts'
+import { Certificates } from './certificates.ts'
 import type { Nats } from './cluster/nats/start-nats.ts'
 import { type ClusterSettings, type Config, checkCluster } from './config.ts'
-import { listen } from './listeners.ts'
+import { NodePorts } from './listeners.ts'
 import { DataDirectoryLocked } from './log/file/data-directory-lock.ts'
 import { FormatUnknown } from './log/file/format.ts'
 import { scratchSegmentBytes } from './log/file/scratch-log.ts'
@@ -54,7 +56,7 @@ export interface World {
 type MachineWorld = World & { readonly machineClock: Clock }
 
 export interface Daemon {
-  /** Where it listens, as URLs: `amqp:`, then `http:`. `*` stands for all interfaces. Empty when it does not. */
+  /** Where it listens, as URLs: `amqp:`, `amqps:`, `http:`, `https:`. `*` stands for all interfaces. Empty when it does not. */
   readonly addresses: readonly string[]
   /** Absolute path; null when there is none. */
   readonly dataDirectory: string | null
@@ -146,25 +148,29 @@ async function startNode(
       broker,
       limits: serverLimits(config),
       identity: { version: config.toldVersion },
+      userFrom: config.tlsUserFrom,
       version,
       ...(core.replyRelay === null ? {} : { replyRelay: core.replyRelay }),
     })
-    const listening = await listen(server, config, world, {
+    const certificates = await Certificates.open(config, { ...world, clock: world.machineClock })
+    closers.push(() => certificates.stop())
+    const ports = await NodePorts.open(config, {
+      server,
+      world,
+      certificates,
       listensForAmqp: parts.listens ?? true,
-      broker,
-      runQueue,
-      ...(core.cluster === null ? {} : { cluster: core.cluster }),
+      node: { broker, runQueue, ...(core.cluster === null ? {} : { cluster: core.cluster }) },
     })
     return {
-      addresses: listening.addresses,
+      addresses: ports.addresses,
       dataDirectory: storage.directory,
       failed: failure.happened,
       accept: (socket) => void server.accept(socket),
       stop: async (drainMsMax) => {
-        listening.http?.stopping()
+        ports.stopping()
         await core.stopping()
         const isDrained = await server.close(drainMsMax)
-        await listening.http?.close()
+        await ports.close()
         await closeAll(closers)
         return isDrained
       },
@@ -293,7 +299,12 @@ async function openBroker(
 async function loadDefinitions(config: Config, world: World, broker: Broker, given?: string): Promise<void> {
   const { definitions: path } = config
   const { logger, files } = world
-  const file = { place: path, mend: 'mend the file or give another', read: () => readText(files, path), logger }
+  const file = {
+    place: path,
+    mend: 'mend the file or give another',
+    read: () => readText(files, path, definitionsBytesMax),
+    logger,
+  }
   if (path !== 'none') await importFrom(file, broker)
   if (given === undefined) return
   await importFrom({ place: 'the options', mend: 'mend them', read: () => Promise.resolve(given), logger }, broker)
@@ -312,25 +323,13 @@ async function importFrom({ place, mend, read, logger }: DefinitionsSource, brok
     for (const warning of warnings) logger.warn({ definitions: place }, warning)
     logger.info({ definitions: place, warnings: warnings.length }, 'definitions are imported')
   } catch (error) {
-    if (error instanceof DefinitionsError) {
+    if (error instanceof DefinitionsError || error instanceof FileTooLong) {
       const sentence = `the definitions in ${place} cannot be imported: ${error.message}; ${mend}`
       throw new StartError('definitions', sentence, error)
     }
     if (!(error instanceof Error && 'syscall' in error)) throw error
     const sentence = `the definitions ${place} cannot be read (${errorName(error)}): give definitions the path of a file`
     throw new StartError('definitions', `${sentence} that this user may read`, error)
-  }
-}
-
-async function readText(files: Files, path: string): Promise<string> {
-  const file = await files.open(path, 'read')
-  try {
-    const size = await file.size()
-    if (size > definitionsBytesMax) throw new DefinitionsError(`they are longer than ${definitionsBytesMax} bytes`)
-    const bytes = new Uint8Array(size)
-    return Buffer.from(bytes.buffer, 0, await file.read(bytes, 0, size, 0)).toString()
-  } finally {
-    await file.close()
   }
 }
 

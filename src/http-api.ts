@@ -17,13 +17,15 @@ import type { ApiHandler } from './management/api/api.ts'
 import type { ApiParts, ListenerFacts } from './management/api/route.ts'
 import type { ClusterFacts } from './management/cluster-facts.ts'
 import type { MetricsPath } from './management/metrics/metrics.ts'
+import type { ReloadNode } from './management/reload.ts'
 import { Sampler } from './management/statistics/sampler.ts'
 import { version } from './version.ts'
 
 export interface ApiNode {
   readonly broker: Broker
   readonly connections: ConnectionDirectory
-  readonly config: Config
+  /** The one that counts now. */
+  readonly config: () => Config
   readonly clock: Clock
   readonly random: Random
   readonly memory: Memory
@@ -32,6 +34,10 @@ export interface ApiNode {
   readonly runQueue: RunQueue
   /** As URLs; looked at when somebody asks. */
   readonly addresses: readonly string[]
+  /** Of the TLS certificate, wall time in milliseconds; null without one. */
+  readonly certificateValidUntil: () => number | null
+  /** Reads the configuration again; left out where nobody can. */
+  readonly reload?: ReloadNode
   /** Left out: the node is on its own. */
   readonly cluster?: ClusterFacts
 }
@@ -81,7 +87,7 @@ export function httpApi(node: ApiNode): HttpApi {
 const nodeName = 'warren@localhost'
 
 function partsOf(node: ApiNode, sampler: Sampler, process: ProcessFacts): ApiParts {
-  const { broker, connections, config, clock, random, memory, files, logger, runQueue, addresses } = node
+  const { broker, connections, clock, random, memory, files, logger, runQueue, addresses } = node
   return {
     cluster: node.cluster ?? null,
     broker,
@@ -91,23 +97,36 @@ function partsOf(node: ApiNode, sampler: Sampler, process: ProcessFacts): ApiPar
     logger,
     runQueue,
     sampler,
-    names: { rabbitVersion: config.toldVersion, productVersion: version },
+    names: { rabbitVersion: node.config().toldVersion, productVersion: version },
     node: {
       name: nodeName,
       startedAt: clock.now(),
       listeners: () => addresses.map(listenerOf),
-      memoryBytesMax: Math.floor(memory.limitBytes * config.memoryWatermark),
+      get memoryBytesMax() {
+        return Math.floor(memory.limitBytes * node.config().memoryWatermark)
+      },
       memoryBytes: () => memory.usedBytes(),
-      diskFreeBytesMin: config.diskFreeBytesMin,
-      connectionsMax: config.connectionsMax,
-      messageBytesMax: config.messageBytesMax,
+      get diskFreeBytesMin() {
+        return node.config().diskFreeBytesMin
+      },
+      get connectionsMax() {
+        return node.config().connectionsMax
+      },
+      get messageBytesMax() {
+        return node.config().messageBytesMax
+      },
+      certificateValidUntil: node.certificateValidUntil,
       processId: process.id,
     },
-    machine: { process, io: files.io ?? null, diskFreeBytes: () => files.freeBytes(config.dataDirectory) },
+    reload: node.reload ?? null,
+    machine: { process, io: files.io ?? null, diskFreeBytes: () => files.freeBytes(node.config().dataDirectory) },
   }
 }
 
+/** As RabbitMQ calls what is listened to. */
+const rabbitNames: Readonly<Record<string, string>> = { amqps: 'amqp/ssl' }
+
 function listenerOf(address: string): ListenerFacts {
   const [, protocol = '', host = '', port = '0'] = /^(\w+):\/\/(.*):(\d+)$/.exec(address) ?? []
-  return { protocol, host: host.replaceAll(/[[\]]/g, ''), port: Number(port) }
+  return { protocol: rabbitNames[protocol] ?? protocol, host: host.replaceAll(/[[\]]/g, ''), port: Number(port) }
 }

@@ -4,6 +4,16 @@ export interface Logger {
   info(fields: LogFields, message: string): void
   warn(fields: LogFields, message: string): void
   error(fields: LogFields, message: string): void
+  /** The same log for one part of the program, which may have a level of its own. Left out: parts are not told apart. */
+  part?(name: string): Logger
+}
+
+/** The parts that are told apart. */
+export const logParts = ['server', 'http', 'broker', 'log', 'cluster', 'audit'] as const
+export type LogPart = (typeof logParts)[number]
+
+export function logOf(logger: Logger, part: LogPart): Logger {
+  return logger.part?.(part) ?? logger
 }
 
 export type LogFields = Readonly<Record<string, unknown>>

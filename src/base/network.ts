@@ -1,6 +1,7 @@
 /**
  * Stream sockets as the program sees them. `system-network.ts` is the real one, `memory-network.ts` joins two ends
- * inside the process (tests, simulation, embedded use). No TLS, no names of hosts, no protocol.
+ * inside the process (tests, simulation, embedded use). No names of hosts, no protocol; TLS is below it
+ * (`tls-network.ts`, `tls-acceptor.ts`).
  *
  * All sockets of a network read into one buffer, one after the other. So what a reader is given is valid only during
  * the call, and the room before it (`headroomBytes`) is the reader's during the call as well: input that was kept
@@ -29,12 +30,36 @@ export interface Listener {
   close(): void
 }
 
+/** What the TLS handshake of a socket has agreed on. */
+export interface TlsFacts {
+  /** `TLSv1.3`. */
+  readonly protocol: string
+  /** OpenSSL's name of the cipher suite. */
+  readonly cipher: string
+  /** The peer's certificate; null when it showed none. One that is not in order ends the handshake. */
+  readonly peer: PeerCertificate | null
+}
+
+/** A certificate that an authority of ours has signed and that is valid now. */
+export interface PeerCertificate {
+  /** `CN=anna,O=shop`: for people, never to be compared. */
+  readonly subject: string
+  readonly issuer: string
+  /** Wall times in milliseconds. */
+  readonly validFrom: number
+  readonly validTo: number
+  /** Common names of the subject, and alternative names by kind; what cannot be told apart surely is left out. */
+  readonly names: Readonly<Record<'cn' | 'dns' | 'email' | 'uri', readonly string[]>>
+}
+
 export interface Socket {
   /** Numeric, IPv4 without the `::ffff:` prefix. */
   readonly remoteAddress: string
   readonly remotePort: number
   readonly localAddress: string
   readonly localPort: number
+  /** Left out without TLS. */
+  readonly tls?: TlsFacts
   /** Gives the socket its reader, once, and starts to read. Without one, nothing is read. */
   open(reader: SocketReader): void
   pause(): void

@@ -17,6 +17,7 @@ import {
   readBytesMax,
   type Socket,
   type SocketReader,
+  type TlsFacts,
 } from './network.ts'
 
 /** How accepted sockets are read. `events` is the fallback, and can be asked for. */
@@ -143,6 +144,7 @@ export class SystemSocket implements Socket {
   readonly remotePort: number
   readonly localAddress: string
   readonly localPort: number
+  readonly tls?: TlsFacts
   readonly #socket: net.Socket
   readonly #buffer: Uint8Array
   readonly #readStart: number
@@ -150,8 +152,9 @@ export class SystemSocket implements Socket {
   #error: Error | null = null
   #isPaused = true
 
-  constructor(socket: net.Socket, block: Block, readsByEvents: boolean) {
+  constructor(socket: net.Socket, block: Block, readsByEvents: boolean, facts?: TlsFacts) {
     this.#socket = socket
+    if (facts !== undefined) this.tls = facts
     this.#buffer = block.buffer
     this.#readStart = block.start + headroomBytes
     this.remoteAddress = plainAddress(socket.remoteAddress ?? '')

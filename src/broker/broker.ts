@@ -3,11 +3,21 @@ import type { Logger } from '../base/logger.ts'
 import type { Random } from '../base/random.ts'
 import { inSlices } from '../base/sliced.ts'
 import type { Position } from '../log/log.ts'
-import { Logins } from './access/logins.ts'
-import { hashPassword, isWeak, type PasswordVerifier, ThreadedPasswordVerifier } from './access/password-hash.ts'
-import type { User } from './access/user.ts'
+import { mayEnter } from './access/authorise.ts'
+import { LoginDesk } from './access/login-desk.ts'
+import { type LoginThrottle, type ThrottleLimits, throttleDefaults } from './access/login-throttle.ts'
+import { hashPassword, type PasswordVerifier, ThreadedPasswordVerifier } from './access/password-hash.ts'
+import type { TokenVerifier } from './access/tokens.ts'
 import { TopologyChanges } from './changes.ts'
-import type { AlarmReason, BrokerCommands, BrokerListener, Principal, Session } from './commands.ts'
+import type {
+  AlarmReason,
+  BrokerCommands,
+  BrokerListener,
+  LoginOrigin,
+  LoginProof,
+  Principal,
+  Session,
+} from './commands.ts'
 import { DefinitionsError, type JsonObject } from './definitions/entry.ts'
 import { exportDefinitions, exportVhost, type ProductNames } from './definitions/export-definitions.ts'
 import type { Imported } from './definitions/import-definitions.ts'
@@ -31,10 +41,9 @@ export class Broker implements BrokerCommands {
   listener: BrokerListener | null = null
   readonly #parts: BrokerParts
   readonly #topology: Topology
-  readonly #logins: Logins
+  readonly #desk: LoginDesk
   readonly #authority: TopologyAuthority
   readonly #vhosts = new WeakMap<VhostState, Vhost>()
-  readonly #loopbackUsers: ReadonlySet<string>
   readonly #alarms = new Set<AlarmReason>()
   /** Of other nodes. */
   #remoteAlarms: readonly AlarmReason[] = []
@@ -46,45 +55,53 @@ export class Broker implements BrokerCommands {
   constructor(parts: BrokerParts) {
     this.#parts = parts
     this.#topology = parts.topology
-    this.#loopbackUsers = new Set(parts.loopbackUsers ?? ['guest'])
-    const { topology, clock, random, logger, verifier = new ThreadedPasswordVerifier(parts.clock) } = parts
+    const { topology, random, logger } = parts
     this.#authority = parts.authority ?? new TopologyChanges({ topology, random, logger })
     this.#nextSessionId = parts.firstSessionId ?? 1
-    this.#logins = new Logins({ clock, random, verifier })
+    this.#desk = new LoginDesk({
+      ...parts,
+      audit: parts.audit ?? logger,
+      verifier: parts.verifier ?? new ThreadedPasswordVerifier(parts.clock),
+      tokens: parts.tokens ?? null,
+      throttle: parts.throttle ?? throttleDefaults,
+      loopbackUsers: parts.loopbackUsers ?? ['guest'],
+      upgrade: (name, from, passwordHash) => this.#change({ kind: 'upgrade-password', name, from, passwordHash }),
+    })
     topology.hearSettled((position) => this.listener?.topologyCommitted(position))
   }
 
   // ---------------------------------------------------------------- sessions
 
+  login(proof: LoginProof, origin: LoginOrigin, done: (principal: Principal | null) => void): void {
+    this.#desk.login(proof, origin, done)
+  }
+
+  renewLogin(session: Session, secret: string, origin: LoginOrigin, done: (principal: Principal | null) => void): void {
+    this.#desk.renew(session.principal, secret, origin, (principal) => {
+      if (principal !== null && session instanceof BrokerSession) {
+        session.rights.renew(principal)
+        // Routes are remembered by channels, and with them that the session may use them.
+        this.#topology.outdateRoutes()
+      }
+      done(principal)
+    })
+  }
+
+  /** Whether a password is right; nobody is slowed down and nothing written down. */
   authenticate(
     username: string,
     password: string,
     isLoopback: boolean,
     done: (principal: Principal | null) => void,
   ): void {
-    const stored = this.#topology.users.get(username)?.passwordHash ?? null
-    this.#logins.check(username, stored, password, (fits) => {
-      const user = this.#topology.users.get(username)
-      // The user may have been deleted or given another password while this one was hashed.
-      const isStill = user !== undefined && stored !== null && [user.passwordHash, user.upgradedFrom].includes(stored)
-      const isRightPlace = isLoopback || !this.#loopbackUsers.has(username)
-      done(fits && isStill && isRightPlace ? { username, tags: user.tags } : null)
-      if (fits && isStill && isWeak(user.passwordHash)) void this.#upgrade(user, password)
-    })
+    this.#desk.checkPassword(username, password, isLoopback, (outcome) =>
+      done('principal' in outcome ? outcome.principal : null),
+    )
   }
 
-  /** Keeps a stronger hash of a password that has just been shown to be right (RabbitMQ's are imported). */
-  async #upgrade(user: User, password: string): Promise<void> {
-    const stored = user.passwordHash
-    if (user.upgradedFrom === stored) return
-    user.upgradedFrom = stored // one at a time
-    try {
-      const passwordHash = await hashPassword(password, this.#parts.random)
-      if (this.#topology.users.get(user.name) !== user || user.passwordHash !== stored) return
-      await this.#change({ kind: 'upgrade-password', name: user.name, from: stored, passwordHash })
-    } catch (error) {
-      this.#parts.logger.warn({ error }, `the password hash of user '${user.name}' could not be made stronger`)
-    }
+  /** Who guesses passwords. */
+  get throttle(): LoginThrottle {
+    return this.#desk.throttle
   }
 
   openSession(principal: Principal, vhost: string): BrokerSession {
@@ -92,7 +109,7 @@ export class Broker implements BrokerCommands {
     if (state === undefined || state.isClosed) throw new BrokerError('not-allowed', `vhost ${vhost} not found`)
     const user = this.#topology.users.get(principal.username)
     this.#sessions.checkRoom(principal, state, user)
-    if (!state.permissions.has(principal.username)) {
+    if (!mayEnter(principal, state)) {
       throw new BrokerError('not-allowed', `access to vhost '${vhost}' refused for user '${principal.username}'`)
     }
     const channelLimitReached = (username: string): number | null => this.#channelLimitReached(username)
@@ -320,6 +337,12 @@ export interface BrokerParts {
   readonly logger: Logger
   /** Default: scrypt on the thread pool. */
   readonly verifier?: PasswordVerifier
+  /** Where logins are written down; default: `logger`. */
+  readonly audit?: Logger
+  /** Default: tokens are not taken. */
+  readonly tokens?: TokenVerifier | null
+  /** Default: 20 failures in a minute of one address, 100 of one user. */
+  readonly throttle?: ThrottleLimits
   /** Users who may log in from this machine only; default `guest`. */
   readonly loopbackUsers?: readonly string[]
   /** Who makes changes; default: this node, at once. */

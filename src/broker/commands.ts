@@ -7,6 +7,7 @@
  */
 import type { FieldTable } from '../amqp/field-table.ts'
 import type { Position } from '../log/log.ts'
+import type { TokenRights } from './access/token-rights.ts'
 import type { Message } from './message.ts'
 import type {
   BodyWriter,
@@ -23,10 +24,26 @@ import type {
 } from './ports.ts'
 import type { ExchangeCounts, VhostCounts } from './statistics/message-counts.ts'
 
-/** Who acts: a user that has logged in. Rights are looked up under this name at each operation (cached per epoch). */
+/** Who acts: somebody who has logged in. Rights are looked up under this name at each operation (cached per epoch). */
 export interface Principal {
   readonly username: string
   readonly tags: readonly string[]
+  /** Where a token was shown: rights are those in it and no others. Left out: those of the user of this name. */
+  readonly token?: TokenRights
+}
+
+/** How somebody proves who they are. */
+export type LoginProof =
+  | { readonly kind: 'password'; readonly username: string; readonly password: string }
+  /** The name is out of a certificate that TLS has found in order; null: it has no name, or several. */
+  | { readonly kind: 'certificate'; readonly username: string | null }
+  | { readonly kind: 'token'; readonly token: string }
+
+/** Where they come from. */
+export interface LoginOrigin {
+  /** Of the peer, numeric. */
+  readonly address: string
+  readonly via: 'amqp' | 'http'
 }
 
 /** A connection that has opened a vhost; owner of its exclusive queues. */
@@ -55,15 +72,15 @@ export interface BrokerCommands {
   listener: BrokerListener | null
   /**
    * Calls `done` exactly once, perhaps before it returns (a login that was verified within the last minute), else when
-   * the password has been hashed on another thread. Null when the name, the password or the place does not fit
-   * (`guest` only from loopback) or when too many logins wait; never says which. Does not throw.
+   * the proof has been checked elsewhere. Null when name, proof or place do not fit (`guest` only from loopback), when
+   * there were too many failures or when too many logins wait; never says which. Does not throw.
    */
-  authenticate(
-    username: string,
-    password: string,
-    isLoopback: boolean,
-    done: (principal: Principal | null) => void,
-  ): void
+  login(proof: LoginProof, origin: LoginOrigin, done: (principal: Principal | null) => void): void
+  /**
+   * A new secret for a session that is there (`connection.update-secret`). For sessions by token: a token of the same user,
+   * whose rights count from then on; others are not asked again. Calls `done` once with the principal, or null as `login`.
+   */
+  renewLogin(session: Session, secret: string, origin: LoginOrigin, done: (principal: Principal | null) => void): void
   /**
    * Throws `not-allowed` (530): `vhost x not found`, `access to vhost 'x' refused for user 'u'`, and the limits of
    * connections that a vhost or a user may have. A session counts until `closeSession`.

@@ -1,4 +1,5 @@
 import type { FieldTable } from '../amqp/field-table.ts'
+import type { TlsFacts } from '../base/network.ts'
 import type { Consumer } from './ports.ts'
 import type { MessageCounts } from './statistics/message-counts.ts'
 import type { Counted } from './statistics/recent.ts'
@@ -35,6 +36,10 @@ export interface OpenConnection {
   /** Wall time in milliseconds. */
   readonly connectedAt: number
   readonly state: 'running' | 'blocked' | 'closing'
+  /** How it logged in: `PLAIN`, `AMQPLAIN` or `EXTERNAL`. */
+  readonly mechanism: string
+  /** Null without TLS. */
+  readonly tls: TlsFacts | null
   readonly clientProperties: FieldTable
   readonly bytesRead: number
   readonly bytesWritten: number

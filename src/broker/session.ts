@@ -6,7 +6,6 @@ import type { Vhost } from './vhost.ts'
 /** A connection that has opened a vhost, and what it may do there. */
 export class BrokerSession implements Session {
   readonly id: number
-  readonly principal: Principal
   readonly vhost: Vhost
   readonly rights: SessionRights
   channels: { readonly count: number } | null = null
@@ -17,11 +16,14 @@ export class BrokerSession implements Session {
 
   constructor(id: number, principal: Principal, opened: Opened) {
     this.id = id
-    this.principal = principal
     this.vhost = opened.vhost
     this.rights = new SessionRights(principal, opened.state)
     this.#state = opened.state
     this.#channelLimitReached = opened.channelLimitReached
+  }
+
+  get principal(): Principal {
+    return this.rights.principal
   }
 
   get state(): VhostState {

@@ -2,14 +2,10 @@
  * The options of a node that is one of several. Rows like those of `options.ts`, of which they are a part; how they fit
  * together is checked by `cluster-settings.ts`.
  */
-import { duration, integer, type Option, text } from './option.ts'
+import { duration, integer, type Option, text, unset } from './option.ts'
 
 const cluster = 'nats://a:4222,nats://b:4222,nats://c:4222'
 const peers = 'n1=10.0.0.1:25672,n2=10.0.0.2:25672,n3=10.0.0.3:25672'
-
-function unset(key: string, expects: string, example: string, about: string): Option<string> {
-  return { key, kind: { type: 'text', expects, example }, default: 'none', defaultText: 'none', about }
-}
 
 export const clusterOptions = {
   cluster: unset(

@@ -67,6 +67,11 @@ export function text(key: string, value: string, expects: string, about: string)
   return { key, kind: { type: 'text', expects, example: value }, default: value, defaultText: value, about }
 }
 
+/** A text that is `none` unless somebody gives one. */
+export function unset(key: string, expects: string, example: string, about: string): Option<string> {
+  return { key, kind: { type: 'text', expects, example }, default: 'none', defaultText: 'none', about }
+}
+
 // ---------------------------------------------------------------- units
 
 export const byteUnits: Units = {

@@ -4,6 +4,7 @@
  * When you add one: a row here is all it takes for flag-less use (TOML and environment); give it to the part that
  * needs it in `daemon.ts`, and a row in `docs/configuration.md` (a test compares).
  */
+import { accessOptions } from './access-options.ts'
 import { clusterOptions } from './cluster-options.ts'
 import { bytes, choice, duration, fraction, integer, type Option, port, text } from './option.ts'
 
@@ -90,6 +91,7 @@ export const options = {
     'Free disk space below which publishers are blocked.',
   ),
 
+  ...accessOptions,
   ...clusterOptions,
 
   uncommittedBytesMax: bytes(

@@ -1,8 +1,8 @@
 /**
- * HTTP of a node: one port for the API, the dashboard's files and AMQP over WebSocket. What is served here asks for no
+ * HTTP of a node: a port for the API, the dashboard's files and AMQP over WebSocket. What is served here asks for no
  * login and tells nothing but that a broker is there.
  *
- * The port is a plain one until somebody connects; only then is Node's HTTP loaded, which would otherwise be a good part
+ * A port is a plain one until somebody connects; only then is Node's HTTP loaded, which would otherwise be a good part
  * of a start.
  */
 import type * as http from 'node:http'
@@ -11,7 +11,7 @@ import * as net from 'node:net'
 import type { Arena } from '../base/arena.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Logger } from '../base/logger.ts'
-import type { ListenAddress, Socket } from '../base/network.ts'
+import type { ListenAddress, Listener, Socket } from '../base/network.ts'
 import type { DashboardFiles } from './dashboard-files.ts'
 import { pathOf, WebSocketUpgrades, webSocketPath } from './web-socket-upgrades.ts'
 
@@ -28,7 +28,7 @@ export interface HttpServerOptions {
   api(request: http.IncomingMessage, response: http.ServerResponse): void
   /** Pages that may connect by WebSocket: `same-host`, `*`, or their origins with commas between them. */
   readonly origins: string
-  /** TCP connections in all; a further one is closed at once. */
+  /** TCP connections of all its ports; a further one is closed at once. */
   readonly connectionsMax: number
   /** How long a request may take to arrive, in milliseconds; then 408. */
   readonly requestMsMax: number
@@ -45,7 +45,10 @@ const lookMs = 2_000
 
 export class HttpServer {
   readonly #options: HttpServerOptions
-  readonly #listener: net.Server
+  readonly #listeners = new Set<net.Server>()
+  /** TCP connections that are open. */
+  #connections = 0
+  #connectionsMax: number
   #server: http.Server | null = null
   readonly #upgrades: WebSocketUpgrades
   #dashboard: Promise<DashboardFiles> | null = null
@@ -53,12 +56,26 @@ export class HttpServer {
 
   constructor(options: HttpServerOptions) {
     this.#options = options
+    this.#connectionsMax = options.connectionsMax
     this.#upgrades = new WebSocketUpgrades(options)
-    this.#listener = net.createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
-      this.#server ??= this.#makeServer()
-      this.#server.emit('connection', socket)
-    })
-    this.#listener.maxConnections = options.connectionsMax
+  }
+
+  /** Holds for connections to come. */
+  set limits({ connectionsMax, origins }: Pick<HttpServerOptions, 'connectionsMax' | 'origins'>) {
+    this.#connectionsMax = connectionsMax
+    this.#upgrades.origins = origins
+  }
+
+  /** Takes a connected socket over, encrypted or not, that nobody has read from. */
+  take(socket: net.Socket): void {
+    if (this.#connections >= this.#connectionsMax) {
+      socket.destroy()
+      return
+    }
+    this.#connections++
+    socket.once('close', () => this.#connections--)
+    this.#server ??= this.#makeServer()
+    this.#server.emit('connection', socket)
   }
 
   #makeServer(): http.Server {
@@ -77,16 +94,24 @@ export class HttpServer {
     return server
   }
 
-  /** Returns the port. Rejects with the system's error. */
-  listen({ host, port }: ListenAddress): Promise<number> {
+  /** Rejects with the system's error. */
+  listen({ host, port }: ListenAddress): Promise<Listener> {
+    const listener = net.createServer({ noDelay: true, allowHalfOpen: true }, (socket) => this.take(socket))
     return new Promise((resolve, reject) => {
-      this.#listener.once('error', reject)
-      this.#listener.listen({ port, ...(host === '*' ? {} : { host }) }, () => {
-        this.#listener.removeListener('error', reject)
+      listener.once('error', reject)
+      listener.listen({ port, ...(host === '*' ? {} : { host }) }, () => {
+        listener.removeListener('error', reject)
         // Running out of file descriptors is no reason to stop listening; the next accept may succeed.
-        this.#listener.on('error', () => {})
-        const bound = this.#listener.address()
-        resolve(bound !== null && typeof bound === 'object' ? bound.port : port)
+        listener.on('error', () => {})
+        this.#listeners.add(listener)
+        const bound = listener.address()
+        resolve({
+          port: bound !== null && typeof bound === 'object' ? bound.port : port,
+          close: () => {
+            this.#listeners.delete(listener)
+            listener.close()
+          },
+        })
       })
     })
   }
@@ -97,13 +122,12 @@ export class HttpServer {
     this.#upgrades.stopping()
   }
 
-  /** Closes the port and all connections that are no WebSockets. */
-  close(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#listener.close(() => resolve())
-      this.#server?.closeAllConnections()
-      this.#server?.close()
-    })
+  /** Closes its ports and all connections that are no WebSockets. */
+  async close(): Promise<void> {
+    const closed = [...this.#listeners].map((one) => new Promise<void>((resolve) => one.close(() => resolve())))
+    this.#server?.closeAllConnections()
+    this.#server?.close()
+    await Promise.all(closed)
   }
 
   #answer(request: http.IncomingMessage, response: http.ServerResponse): void {

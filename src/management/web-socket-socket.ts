@@ -7,7 +7,7 @@
 import type { RawData, WebSocket } from 'ws'
 import type { Block } from '../base/arena.ts'
 import type { Clock } from '../base/clock.ts'
-import { headroomBytes, readBytesMax, type Socket, type SocketReader } from '../base/network.ts'
+import { headroomBytes, readBytesMax, type Socket, type SocketReader, type TlsFacts } from '../base/network.ts'
 import { FrameEnds } from './frame-ends.ts'
 
 export interface WebSocketSocketOptions {
@@ -18,6 +18,7 @@ export interface WebSocketSocketOptions {
   readonly remotePort: number
   readonly localAddress: string
   readonly localPort: number
+  readonly tls: TlsFacts | null
   /** The code of RFC 6455 §7.4 with which it is closed now, when we close it. */
   endCode(): number
 }
@@ -31,6 +32,7 @@ export class WebSocketSocket implements Socket {
   readonly remotePort: number
   readonly localAddress: string
   readonly localPort: number
+  readonly tls?: TlsFacts
   readonly #webSocket: WebSocket
   readonly #options: WebSocketSocketOptions
   readonly #buffer: Uint8Array
@@ -49,6 +51,7 @@ export class WebSocketSocket implements Socket {
     this.remotePort = options.remotePort
     this.localAddress = options.localAddress
     this.localPort = options.localPort
+    if (options.tls !== null) this.tls = options.tls
     this.#webSocket = webSocket
     this.#options = options
     this.#buffer = options.block.buffer

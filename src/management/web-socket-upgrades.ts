@@ -12,6 +12,7 @@ import type { Arena, Block } from '../base/arena.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Logger } from '../base/logger.ts'
 import { isLoopbackAddress, plainAddress, readBufferBytes, type Socket } from '../base/network.ts'
+import { tlsFactsOf } from '../base/tls-facts.ts'
 import { WebSocketSocket } from './web-socket-socket.ts'
 
 export interface WebSocketUpgradesOptions {
@@ -36,9 +37,12 @@ export class WebSocketUpgrades {
   #server: WebSocketServer | null = null
   #block: Block | null = null
   #isStopping = false
+  /** Holds for WebSockets to come. */
+  origins: string
 
   constructor(options: WebSocketUpgradesOptions) {
     this.#options = options
+    this.origins = options.origins
   }
 
   stopping(): void {
@@ -69,6 +73,7 @@ export class WebSocketUpgrades {
         remotePort,
         localAddress: plainAddress(localAddress),
         localPort,
+        tls: tlsFactsOf(request.socket),
         endCode: () => (this.#isStopping ? closeCodes.goingAway : closeCodes.normal),
       })
       this.#watchStranger(request.socket, this.#options.accept(socket), () => socket.destroy())
@@ -111,7 +116,7 @@ export class WebSocketUpgrades {
     if (offered !== undefined && !offered.split(',').some((name) => name.trim() === subprotocol)) {
       return [400, `the subprotocol must be ${subprotocol} or none`]
     }
-    if (!mayConnect(request, this.#options.origins)) {
+    if (!mayConnect(request, this.origins)) {
       const mend = 'name it with the option http-origins'
       return [403, `a page of ${request.headers.origin} may not connect to this broker; ${mend}`]
     }

@@ -53,6 +53,14 @@ class ConnectionFacts implements OpenConnection {
     return broker.publishGate === 'blocked' && publishedBytes > 0 ? 'blocked' : 'running'
   }
 
+  get mechanism(): string {
+    return this.#connection.login.mechanism
+  }
+
+  get tls(): OpenConnection['tls'] {
+    return this.#connection.tls
+  }
+
   get clientProperties(): FieldTable {
     return this.#connection.client.properties
   }

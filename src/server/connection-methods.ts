@@ -10,16 +10,15 @@ export function connectionMethod(connection: Connection, decoder: FrameDecoder):
     throw new ProtocolError(ReplyCodes.UnexpectedFrame, `a frame of type ${decoder.type} on channel 0`)
   }
   const method = decodeMethod(decoder.buffer, decoder.payloadStart, decoder.payloadEnd)
+  const { session } = connection
   switch (method.id) {
     // What was sent before a close is done before it; a channel that waits for a result has not come to that.
     case Methods.ConnectionClose:
       if (connection.channels.hasParked) return connection.router.holdClose()
       connection.closeByPeer()
       break
-    // Passwords do not expire here, so there is nothing that a new one would change.
     case Methods.ConnectionUpdateSecret:
-      connection.send({ id: Methods.ConnectionUpdateSecretOk, name: 'connection.update-secret-ok' })
-      break
+      return session !== null && connection.login.renew(session, Buffer.from(method.newSecret).toString())
     case Methods.ConnectionCloseOk:
       break
     default:

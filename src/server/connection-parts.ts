@@ -11,6 +11,7 @@ import type { DirectReplies } from './direct-replies.ts'
 import type { ServerIdentity } from './handshake.ts'
 import type { InputTurn } from './input-turn.ts'
 import type { ServerLimits } from './limits.ts'
+import type { NameKind } from './sasl.ts'
 import type { TurnEnd } from './turn-end.ts'
 
 /** What all connections of a server share. */
@@ -27,6 +28,8 @@ export interface ConnectionParts {
   readonly totals: ConnectionTotals
   readonly limits: ServerLimits
   readonly identity: ServerIdentity
+  /** Which name in a client's certificate is the user. */
+  readonly userFrom: NameKind
 }
 
 /** The server, as far as a connection needs it. */

@@ -3,13 +3,14 @@ import { type Method, Methods } from '../amqp/methods.generated.ts'
 import { ProtocolError, ReplyCodes } from '../amqp/reply-codes.ts'
 import type { Arena } from '../base/arena.ts'
 import type { Clock } from '../base/clock.ts'
-import { isLoopbackAddress, type Socket, type SocketReader } from '../base/network.ts'
+import type { Socket, SocketReader, TlsFacts } from '../base/network.ts'
 import type { Random } from '../base/random.ts'
 import type { RunQueue } from '../base/run-queue.ts'
 import type { BrokerCommands, Principal, Session } from '../broker/commands.ts'
 import type { Position } from '../broker/ports.ts'
 import { Channels } from './channels.ts'
-import { type ClientProfile, unknownClient } from './client-profile.ts'
+import type { ClientProfile } from './client-profile.ts'
+import { ConnectionLogin } from './connection-login.ts'
 import { closingFrame, methodOf } from './connection-methods.ts'
 import type { ConnectionOwner, ConnectionParts } from './connection-parts.ts'
 import type { ConnectionState } from './connection-state.ts'
@@ -28,8 +29,7 @@ import { WaitingConsumers } from './waiting-consumers.ts'
 const shutdownText = "broker forced connection closure with reason 'shutdown'"
 
 /**
- * One client's connection: its state, its errors, its turn. Bytes in are `input-flow.ts`'s, bytes out `output.ts`'s,
- * what a channel does is the channel's.
+ * One client's connection: its state, its errors, its turn. Bytes in are `input-flow.ts`'s, bytes out `output.ts`'s.
  *
  * It is a try boundary: whatever goes wrong for one connection ends that one (541 if it was our mistake) and is logged.
  */
@@ -50,10 +50,9 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
   /** Peer and server address, as RabbitMQ names connections. */
   readonly name: string
   readonly remoteAddress: string
-  readonly isLoopback: boolean
+  readonly tls: TlsFacts | null
   readonly connectedAt: number
-  client: ClientProfile = unknownClient
-  principal: Principal | null = null
+  readonly login: ConnectionLogin
   session: Session | null = null
   bytesRead = 0
   /** Of published content, frames and all. */
@@ -83,10 +82,11 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
     this.arena = parts.arena
     this.remoteAddress = socket.remoteAddress
     this.name = `${socket.remoteAddress}:${socket.remotePort} -> ${socket.localAddress}:${socket.localPort}`
-    this.isLoopback = isLoopbackAddress(socket.remoteAddress)
+    this.tls = socket.tls ?? null
     this.connectedAt = parts.clock.now()
     this.#deadline = new Deadline(parts.clock, (reason) => this.#abort(reason))
     this.output = new Output(socket, parts.arena, parts.limits, this)
+    this.login = new ConnectionLogin(this)
     this.channels = new Channels(this)
     this.waitingConsumers = new WaitingConsumers(this.output, parts.runQueue)
     this.#input = new InputFlow(this, { socket, ...parts })
@@ -98,6 +98,14 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
     const { handshakeMsMax } = this.limits
     this.#deadline.set(handshakeMsMax, `no login within ${handshakeMsMax} ms`)
     this.#socket.open(this)
+  }
+
+  get client(): ClientProfile {
+    return this.login.client
+  }
+
+  get principal(): Principal | null {
+    return this.login.principal
   }
 
   get stateName(): ConnectionState['name'] {
@@ -133,6 +141,7 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
     this.#state = { name: 'closed' }
     this.#deadline.clear()
     this.heartbeat?.stop()
+    this.login.stop()
     this.#input.close()
     this.router.close()
     this.output.close()
@@ -153,15 +162,6 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
 
   send(method: Method): void {
     this.output.method(0, method)
-  }
-
-  loginRefused(username: string): void {
-    this.parts.logger.warn({ connection: this.name }, `login of user '${username}' refused`)
-  }
-
-  loggedIn(principal: Principal, client: ClientProfile): void {
-    this.principal = principal
-    this.client = client
   }
 
   tuned(tuning: Tuning): void {

@@ -11,11 +11,12 @@ import {
 } from '../amqp/methods.generated.ts'
 import { ProtocolError, ReplyCodes } from '../amqp/reply-codes.ts'
 import type { Clock } from '../base/clock.ts'
-import type { BrokerCommands, Principal, Session } from '../broker/commands.ts'
+import type { TlsFacts } from '../base/network.ts'
+import type { BrokerCommands, LoginOrigin, Principal, Session } from '../broker/commands.ts'
 import { type ClientProfile, readClientProfile } from './client-profile.ts'
 import type { ServerLimits } from './limits.ts'
 import type { Output } from './output.ts'
-import { isMechanism, mechanisms, readCredentials } from './sasl.ts'
+import { type Mechanism, mechanismsFor, type NameKind, readProof } from './sasl.ts'
 
 /** How we introduce ourselves. Clients and tools compare `version` with RabbitMQ's. */
 export interface ServerIdentity {
@@ -48,15 +49,18 @@ export interface HandshakeOwner {
   readonly identity: ServerIdentity
   readonly clock: Clock
   readonly output: Output
-  readonly isLoopback: boolean
+  readonly tls: TlsFacts | null
+  readonly parts: { readonly userFrom: NameKind }
+  readonly login: {
+    readonly origin: LoginOrigin
+    begin(principal: Principal, client: ClientProfile, mechanism: string): void
+  }
   send(method: Method): void
-  loginRefused(username: string): void
   fail(error: ProtocolError): void
   /** Ends without a word. */
   destroy(): void
   /** Nothing can be said to this peer: the connection ends once what was sent is out. */
   hangUp(): void
-  loggedIn(principal: Principal, client: ClientProfile): void
   tuned(tuning: Tuning): void
   opened(session: Session): void
   closeByPeer(): void
@@ -91,7 +95,7 @@ export class Handshake {
     const isOurs = startsWith(buffer, start, protocolHeader) || startsWith(buffer, start, protocolHeader09)
     if (isOurs) {
       this.#step = 'start'
-      this.#owner.send(startMethod(this.#owner.identity))
+      this.#owner.send(startMethod(this.#owner.identity, mechanismsFor(this.#owner.tls)))
       return
     }
     // What we speak, so that the peer may try again (AMQP 0-9-1 §2.2.4).
@@ -122,28 +126,28 @@ export class Handshake {
   }
 
   #start(method: ConnectionStartOk): void {
-    const { mechanism } = method
-    if (!isMechanism(mechanism)) {
-      throw new ProtocolError(ReplyCodes.CommandInvalid, `unknown authentication mechanism '${mechanism}'`, method.id)
+    const { tls, parts, login, broker } = this.#owner
+    const mechanism = mechanismsFor(tls).find((name) => name === method.mechanism)
+    if (mechanism === undefined) {
+      const text = `unknown authentication mechanism '${method.mechanism}'`
+      throw new ProtocolError(ReplyCodes.CommandInvalid, text, method.id)
     }
     const client = readClientProfile(method.clientProperties)
-    const credentials = readCredentials(mechanism, method.response)
-    if (credentials === null) {
+    const proof = readProof(mechanism, method.response, { tls, userFrom: parts.userFrom })
+    if (proof === null) {
       throw new ProtocolError(ReplyCodes.SyntaxError, `the response to ${mechanism} is malformed`, method.id)
     }
-    const { username, password } = credentials
     this.#step = 'login'
-    this.#owner.broker.authenticate(username, password, this.#owner.isLoopback, (principal) => {
+    broker.login(proof, login.origin, (principal) => {
       if (this.#step !== 'login') return
-      if (principal === null) this.#refuse(username, mechanism, client)
-      else this.#accept(principal, client)
+      if (principal === null) this.#refuse(mechanism, client)
+      else this.#accept(principal, client, mechanism)
     })
   }
 
   /** The answer is held back, so that guessing is slow; a client that could not read it only sees the socket close. */
-  #refuse(username: string, mechanism: string, client: ClientProfile): void {
+  #refuse(mechanism: Mechanism, client: ClientProfile): void {
     this.#step = 'refused'
-    this.#owner.loginRefused(username)
     const text = `Login was refused using authentication mechanism ${mechanism}. For details see the broker logfile.`
     this.#owner.clock.after(this.#owner.limits.failedLoginDelayMs, () => {
       if (this.#step !== 'refused') return
@@ -152,11 +156,11 @@ export class Handshake {
     })
   }
 
-  #accept(principal: Principal, client: ClientProfile): void {
+  #accept(principal: Principal, client: ClientProfile, mechanism: Mechanism): void {
     const { limits } = this.#owner
     this.#step = 'tune'
     this.#principal = principal
-    this.#owner.loggedIn(principal, client)
+    this.#owner.login.begin(principal, client, mechanism)
     this.#owner.send({
       id: Methods.ConnectionTune,
       name: 'connection.tune',
@@ -194,7 +198,7 @@ export class Handshake {
   }
 }
 
-function startMethod(identity: ServerIdentity): Method {
+function startMethod(identity: ServerIdentity, mechanisms: readonly Mechanism[]): Method {
   const serverProperties = tableOf({
     capabilities: {
       publisher_confirms: true,

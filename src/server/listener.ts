@@ -15,6 +15,7 @@ import { DirectReplies } from './direct-replies.ts'
 import { defaultIdentity, type ServerIdentity } from './handshake.ts'
 import { InputTurn } from './input-turn.ts'
 import type { ServerLimits } from './limits.ts'
+import type { NameKind } from './sasl.ts'
 import { TurnEnd } from './turn-end.ts'
 
 export interface ServerOptions {
@@ -28,6 +29,8 @@ export interface ServerOptions {
   readonly limits: ServerLimits
   /** What clients are told of us; what is left out is as in `defaultIdentity`. */
   readonly identity?: Partial<ServerIdentity>
+  /** Which name in a client's certificate is the user that mechanism EXTERNAL logs in; default: the common name. */
+  readonly userFrom?: NameKind
   /** Carries direct replies to and from other nodes. */
   readonly replyRelay?: ReplyRelay
   /** Warren's own version. Not what clients compare with RabbitMQ's. */
@@ -49,7 +52,8 @@ export class Server implements ConnectionOwner, BrokerListener, ConnectionDirect
     bytesRead: 0,
     bytesWritten: 0,
   }
-  readonly #parts: ConnectionParts
+  #limits: ServerLimits
+  #parts: ConnectionParts
   readonly #listeners: Listener[] = []
   readonly #connections = new Set<Connection>()
   /** Not yet in a vhost, by address. */
@@ -64,6 +68,7 @@ export class Server implements ConnectionOwner, BrokerListener, ConnectionDirect
   constructor(options: ServerOptions) {
     const { broker, network, clock, random, logger, limits, identity, version } = options
     this.#options = options
+    this.#limits = limits
     this.#parts = {
       broker,
       clock,
@@ -76,6 +81,7 @@ export class Server implements ConnectionOwner, BrokerListener, ConnectionDirect
       totals: this.totals,
       inputTurn: new InputTurn(clock),
       turnEnd: new TurnEnd(clock),
+      userFrom: options.userFrom ?? 'cn',
       identity: {
         ...defaultIdentity,
         ...(version === undefined ? {} : { platform: `Warren ${version} on Node.js` }),
@@ -87,11 +93,17 @@ export class Server implements ConnectionOwner, BrokerListener, ConnectionDirect
 
   // ---------------------------------------------------------------- open
 
-  /** Returns the port. Rejects with the system's error. */
-  async listen(address: ListenAddress): Promise<number> {
+  /** Rejects with the system's error. */
+  async listen(address: ListenAddress): Promise<Listener> {
     const listener = await this.#options.network.listen(address, (socket) => this.accept(socket))
     this.#listeners.push(listener)
-    return listener.port
+    return listener
+  }
+
+  /** Holds for connections to come, and for how many there may be. */
+  set limits(limits: ServerLimits) {
+    this.#limits = limits
+    this.#parts = { ...this.#parts, limits }
   }
 
   /** Takes over a connected socket, from a listener or from elsewhere. Null: it was refused and is closed. */
@@ -111,7 +123,7 @@ export class Server implements ConnectionOwner, BrokerListener, ConnectionDirect
   }
 
   #refusal(address: string): string | null {
-    const { connectionsMax, unauthenticatedMax, unauthenticatedPerAddressMax } = this.#options.limits
+    const { connectionsMax, unauthenticatedMax, unauthenticatedPerAddressMax } = this.#limits
     if (this.#isClosing) return 'connection refused: the server closes'
     if (this.#connections.size >= connectionsMax) return `connection refused: limit of ${connectionsMax} is reached`
     if (this.#strangerCount >= unauthenticatedMax) {

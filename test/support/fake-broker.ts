@@ -5,6 +5,7 @@
 
 import { emptyTable } from '../../src/amqp/field-table.ts'
 import { assert } from '../../src/base/assert.ts'
+import { isLoopbackAddress } from '../../src/base/network.ts'
 import type {
   AlarmReason,
   BindArguments,
@@ -13,6 +14,8 @@ import type {
   ConsumeArguments,
   Declared,
   ExchangeArguments,
+  LoginOrigin,
+  LoginProof,
   Principal,
   QueueArguments,
   Route,
@@ -55,16 +58,22 @@ export class FakeBroker implements BrokerCommands {
   #logins: (() => void)[] = []
   #sessions = 0
 
-  authenticate(
-    username: string,
-    password: string,
-    isLoopback: boolean,
-    done: (principal: Principal | null) => void,
-  ): void {
-    const isRight = username === 'guest' && password === 'guest' && isLoopback
+  login(proof: LoginProof, { address }: LoginOrigin, done: (principal: Principal | null) => void): void {
+    const username = proof.kind === 'token' ? '' : (proof.username ?? '')
+    const isProven = proof.kind === 'certificate' || (proof.kind === 'password' && proof.password === 'guest')
+    const isRight = username === 'guest' && isProven && isLoopbackAddress(address)
     const answer = (): void => done(isRight ? { username, tags: [] } : null)
     if (this.holdsLogins) this.#logins.push(answer)
     else answer()
+  }
+
+  renewLogin(
+    session: Session,
+    _secret: string,
+    _origin: LoginOrigin,
+    done: (principal: Principal | null) => void,
+  ): void {
+    done(session.principal)
   }
 
   openSession(principal: Principal, vhost: string): Session {

@@ -54,8 +54,9 @@ export const importTable: Readonly<Record<string, readonly string[]>> = {
   'storage.ts': ['base', 'log', 'broker', 'config.ts', 'data-directory.ts'],
   // A program of its own, for browsers; it speaks with the rest by HTTP only.
   ui: [],
+  'certificates.ts': ['base', 'config.ts', 'start-error.ts'],
   'http-api.ts': ['base', 'broker', 'management', 'config.ts', 'version.ts'],
-  'listeners.ts': ['broker', 'http-api.ts', 'base', 'server', 'management', 'config.ts', 'start-error.ts'],
+  'listeners.ts': ['base', 'server', 'management', 'certificates.ts', 'config.ts', 'http-api.ts', 'start-error.ts'],
   'cluster-directory.ts': ['base', 'cluster/nats/small-file.ts', 'start-error.ts'],
   'cluster-daemon.ts': [
     'base',
@@ -91,6 +92,7 @@ export const importTable: Readonly<Record<string, readonly string[]>> = {
     'management',
     'config.ts',
     'alarms.ts',
+    'certificates.ts',
     'cluster-daemon.ts',
     'cluster-node.ts',
     'listeners.ts',

@@ -29,8 +29,14 @@ export function isAllowed(
   kind: ResourceKind,
   name: string,
 ): boolean {
-  const permission = vhost.permissions.get(principal.username)
-  return permission?.[right].matches(resourceName(kind, name)) ?? false
+  const { token, username } = principal
+  if (token !== undefined) return token.allows(right, vhost.name, resourceName(kind, name))
+  return vhost.permissions.get(username)?.[right].matches(resourceName(kind, name)) ?? false
+}
+
+/** Whether somebody may open a vhost at all. */
+export function mayEnter({ token, username }: Principal, vhost: Pick<Permissions, 'name' | 'permissions'>): boolean {
+  return token === undefined ? vhost.permissions.has(username) : token.mayEnter(vhost.name)
 }
 
 /** The further right on a routing or binding key of a topic exchange. Where no row names the exchange it is given. */
@@ -41,11 +47,21 @@ export function authoriseTopic(
   exchange: string,
   key: string,
 ): void {
-  const permission = vhost.topicPermissions.get(topicRow(principal.username, exchange))
-  if (permission === undefined || permission.allows(right, key, vhost.name)) return
+  if (isTopicAllowed(principal, vhost, right, exchange, key)) return
   throw refused(
     `${right} access to topic '${key}' in exchange '${exchange}' in vhost '${vhost.name}' refused for user '${principal.username}'`,
   )
+}
+
+function isTopicAllowed(
+  { token, username }: Principal,
+  vhost: Permissions,
+  right: 'write' | 'read',
+  exchange: string,
+  key: string,
+): boolean {
+  if (token !== undefined) return token.allowsTopic(right, vhost.name, exchange, key)
+  return vhost.topicPermissions.get(topicRow(username, exchange))?.allows(right, key, vhost.name) ?? true
 }
 
 export type ResourceKind = 'queue' | 'exchange'
@@ -78,7 +94,7 @@ function refused(text: string): BrokerError {
  * Bounded; when it is full it starts anew.
  */
 export class SessionRights {
-  readonly #principal: Principal
+  #principal: Principal
   readonly #vhost: Permissions
   readonly #allowed = new Set<string>()
   #epoch: number
@@ -87,6 +103,16 @@ export class SessionRights {
     this.#principal = principal
     this.#vhost = vhost
     this.#epoch = vhost.permissionEpoch
+  }
+
+  get principal(): Principal {
+    return this.#principal
+  }
+
+  /** The same user with other rights: nothing that was remembered counts any more. */
+  renew(principal: Principal): void {
+    this.#principal = principal
+    this.#allowed.clear()
   }
 
   authorise(right: Right, kind: ResourceKind, name: string): void {

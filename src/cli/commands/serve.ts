@@ -31,7 +31,7 @@ export async function serve(flags: Readonly<Record<string, string>>): Promise<Ex
   const daemon = await start(config, logger)
   if (typeof daemon === 'number') return daemon
   for (const address of daemon.addresses) {
-    const what = address.startsWith('http:') ? 'AMQP over WebSocket at /ws' : `data in ${daemon.dataDirectory}`
+    const what = /^https?:/.test(address) ? 'AMQP over WebSocket at /ws' : `data in ${daemon.dataDirectory}`
     process.stdout.write(`Warren ${version} listens on ${address}, ${what}\n`)
   }
   return await stopWhenAsked(daemon, signals, config, logger)

@@ -1,3 +1,4 @@
+import { mayEnter } from '../../broker/access/authorise.ts'
 import type { Principal } from '../../broker/commands.ts'
 import type { Topology } from '../../broker/topology/topology.ts'
 import type { VhostState } from '../../broker/topology/vhost-state.ts'
@@ -61,7 +62,7 @@ export class Caller {
   }
 
   mayEnter(vhost: VhostState): boolean {
-    return vhost.permissions.has(this.username)
+    return mayEnter(this.principal, vhost)
   }
 
   /** Those whose contents may be listed. */

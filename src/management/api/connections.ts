@@ -216,8 +216,8 @@ function connectionJson(api: Api, connection: OpenConnection, spans: Spans): Jso
     state: connection.state,
     type: 'network',
     protocol: 'AMQP 0-9-1',
-    auth_mechanism: 'PLAIN',
-    ssl: false,
+    auth_mechanism: connection.mechanism,
+    ...tlsJson(connection.tls),
     peer_host: peer.address,
     peer_port: peer.port,
     host: local.address,
@@ -233,6 +233,20 @@ function connectionJson(api: Api, connection: OpenConnection, spans: Spans): Jso
     send_oct: connection.bytesWritten,
     send_oct_details: details([traffic], trafficColumns.send_oct, spans.data),
     send_pend: connection.bytesWaiting,
+  }
+}
+
+/** As RabbitMQ shows it; what it takes apart of a cipher suite stands in the suite's name. */
+function tlsJson(tls: OpenConnection['tls']): JsonObject {
+  const { peer = null, protocol = null, cipher = null } = tls ?? {}
+  return {
+    ssl: tls !== null,
+    ssl_protocol: protocol?.toLowerCase() ?? null,
+    ssl_cipher: cipher,
+    peer_cert_subject: peer?.subject ?? null,
+    peer_cert_issuer: peer?.issuer ?? null,
+    peer_cert_validity:
+      peer === null ? null : [peer.validFrom, peer.validTo].map((ms) => new Date(ms).toISOString()).join(' - '),
   }
 }
 

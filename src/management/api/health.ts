@@ -14,7 +14,7 @@ export const healthRoutes: readonly Route[] = [
   route('GET', '/health/checks/virtual-hosts', () => healthy()),
   route('GET', '/health/checks/node-is-mirror-sync-critical', () => healthy({ reason: 'single node cluster' })),
   route('GET', '/health/checks/node-is-quorum-critical', () => healthy({ reason: 'single node cluster' })),
-  route('GET', '/health/checks/certificate-expiration/{within}/{unit}', () => healthy()),
+  route('GET', '/health/checks/certificate-expiration/{within}/{unit}', certificate),
   route('GET', '/health/checks/port-listener/{port}', (api, request) => {
     const port = Number(param(request, 'port'))
     if (!Number.isSafeInteger(port)) throw badRequest('Invalid port')
@@ -42,6 +42,20 @@ function alarms({ broker, node }: Api): Answer {
   if (broker.alarms.length === 0) return healthy()
   const found = broker.alarms.map((resource) => ({ node: node.name, resource }))
   return failed('There are alarms in effect in the cluster', { alarms: found })
+}
+
+/** RabbitMQ's units, in days. */
+const unitDays: Readonly<Record<string, number>> = { days: 1, weeks: 7, months: 28, years: 365 }
+const dayMs = 86_400_000
+
+/** Whether the certificate that clients are shown is valid for so long yet. */
+function certificate({ node, clock }: Api, request: ApiRequest): Answer {
+  const [within, unit] = [Number(param(request, 'within')), unitDays[param(request, 'unit')]]
+  if (!Number.isSafeInteger(within) || within < 0) throw badRequest('Invalid expiration')
+  if (unit === undefined) throw badRequest('Invalid unit')
+  const until = node.certificateValidUntil()
+  if (until === null || until - clock.now() > within * unit * dayMs) return healthy()
+  return failed('Certificates expiring', { expired: [{ node: node.name, until: new Date(until).toISOString() }] })
 }
 
 /** Declares a queue that stays, sends a message through it and takes it out again. */

@@ -1,40 +1,38 @@
-import { isLoopbackAddress } from '../../base/network.ts'
-import type { BrokerCommands, Principal } from '../../broker/commands.ts'
+import { plainAddress } from '../../base/network.ts'
+import type { BrokerCommands, LoginProof, Principal } from '../../broker/commands.ts'
 import { ApiError } from './answer.ts'
 
 const challenge = { 'www-authenticate': 'Basic realm="RabbitMQ Management"' } as const
 /** Longest `authorization` header that is looked at, in UTF-16 units. */
-const credentialsMax = 4 * 1024
+const credentialsMax = 16 * 1024
 
 /** Logins of one address that wait for a password to be hashed; a further one is refused, so that others have their turn. */
 export const waitingPerAddressMax = 8
 
 /**
- * HTTP Basic (RFC 7617) through the broker's own logins, where a login that fitted is remembered for a minute and wrong
+ * HTTP Basic (RFC 7617), and Bearer where tokens are taken, through the broker's own logins, where a login that fitted is remembered for a minute and wrong
  * ones cost time. So that one address cannot have all of that time, few of its logins may wait at once.
  */
 export class BasicLogins {
-  readonly #broker: Pick<BrokerCommands, 'authenticate'>
+  readonly #broker: Pick<BrokerCommands, 'login'>
   /** By address; only those with some. */
   readonly #waiting = new Map<string, number>()
 
-  constructor(broker: Pick<BrokerCommands, 'authenticate'>) {
+  constructor(broker: Pick<BrokerCommands, 'login'>) {
     this.#broker = broker
   }
 
   /** Throws 401, and 429 when too many of this address wait. */
   async login(authorization: string | null, remoteAddress: string): Promise<Principal> {
-    const credentials = authorization === null ? null : credentialsOf(authorization)
-    if (credentials === null) throw failed()
+    const proof = authorization === null ? null : proofOf(authorization)
+    if (proof === null) throw failed()
     const waiting = this.#waiting.get(remoteAddress) ?? 0
     if (waiting >= waitingPerAddressMax) {
       throw new ApiError(429, 'too_many_requests', 'too many logins of this address wait', { 'retry-after': '1' })
     }
     this.#waiting.set(remoteAddress, waiting + 1)
-    const [username, password] = credentials
-    const principal = await new Promise<Principal | null>((resolve) => {
-      this.#broker.authenticate(username, password, isLoopbackAddress(remoteAddress), resolve)
-    })
+    const origin = { address: plainAddress(remoteAddress), via: 'http' } as const
+    const principal = await new Promise<Principal | null>((resolve) => this.#broker.login(proof, origin, resolve))
     this.#ended(remoteAddress)
     if (principal === null) throw failed()
     return principal
@@ -52,11 +50,13 @@ function failed(): ApiError {
   return new ApiError(401, 'not_authorized', 'Login failed', challenge)
 }
 
-function credentialsOf(authorization: string): [username: string, password: string] | null {
+/** Null when it is neither Basic nor Bearer (RFC 6750 §2.1). */
+function proofOf(authorization: string): LoginProof | null {
   if (authorization.length > credentialsMax) return null
-  const encoded = /^basic +([A-Za-z0-9+/=_-]+)$/i.exec(authorization)?.[1]
-  if (encoded === undefined) return null
-  const text = Buffer.from(encoded, 'base64').toString()
+  const [, scheme = '', value = ''] = /^(basic|bearer) +([A-Za-z0-9+/=._~-]+)$/i.exec(authorization) ?? []
+  if (scheme === '') return null
+  if (scheme.toLowerCase() === 'bearer') return { kind: 'token', token: value }
+  const text = Buffer.from(value, 'base64').toString()
   const colon = text.indexOf(':')
-  return colon < 0 ? null : [text.slice(0, colon), text.slice(colon + 1)]
+  return colon < 0 ? null : { kind: 'password', username: text.slice(0, colon), password: text.slice(colon + 1) }
 }

@@ -7,6 +7,7 @@ import type { ConnectionDirectory } from '../../broker/connection-directory.ts'
 import type { ProductNames } from '../../broker/definitions/export-definitions.ts'
 import type { ClusterFacts } from '../cluster-facts.ts'
 import type { MachineFacts } from '../metrics/readings.ts'
+import type { ReloadNode } from '../reload.ts'
 import type { Sampler } from '../statistics/sampler.ts'
 import type { Answer } from './answer.ts'
 import type { Level, VhostUse } from './caller.ts'
@@ -29,6 +30,8 @@ export interface ApiParts {
   readonly cluster: ClusterFacts | null
   readonly sampler: Sampler
   readonly machine: MachineFacts
+  /** Null: this node has no configuration that could be read again. */
+  readonly reload: ReloadNode | null
 }
 
 /** What is told of the node. */
@@ -44,6 +47,8 @@ export interface NodeFacts {
   readonly connectionsMax: number
   readonly messageBytesMax: number
   readonly processId: number
+  /** Of the certificate that clients are shown, wall time in milliseconds; null without one. */
+  readonly certificateValidUntil: () => number | null
 }
 
 export interface ListenerFacts {

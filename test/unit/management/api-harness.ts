@@ -67,6 +67,7 @@ export class ApiHarness {
       ...parts,
       sampler,
       machine: { process: quietProcess, io: null, diskFreeBytes: () => Promise.resolve(1) },
+      reload: null,
       random: new SeededRandom(5),
       logger: { ...silentLogger, error: (_fields, message) => void errors.push(message) },
       names: { rabbitVersion: '4.1.0', productVersion: '0.0.0' },
@@ -80,6 +81,7 @@ export class ApiHarness {
         connectionsMax: 1,
         messageBytesMax: 16 * 1024 * 1024,
         processId: 1,
+        certificateValidUntil: () => null,
         ...facts,
       },
     })

@@ -16,6 +16,8 @@ function connectionOf(username: string, closed: string[], vhost = '/'): OpenConn
     local: { address: '10.0.0.2', port: 2 },
     connectedAt: 0,
     state: 'running',
+    mechanism: 'PLAIN',
+    tls: null,
     clientProperties: emptyTable,
     bytesRead: 0,
     bytesWritten: 0,

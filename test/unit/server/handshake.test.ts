@@ -123,7 +123,6 @@ describe('login', () => {
     const text =
       'ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN. For details see the broker logfile.'
     await client.closesConnection(403, text)
-    assert.ok(harness.log.some((line) => line.includes("login of user 'guest' refused")))
     assert.ok(harness.log.every((line) => !line.includes('wrong')))
   })
 

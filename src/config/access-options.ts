@@ -1,0 +1,43 @@
+/**
+ * The options of who may come in and how: TLS. Rows like those of `options.ts`, of which they are a part; how they fit together
+ * is checked by `access-settings.ts`.
+ */
+import { choice, type Option, port, unset } from './option.ts'
+
+export const accessOptions = {
+  tlsPort: port('tls-port', 'none', 'TCP port for AMQP over TLS (usually 5671); 0 takes a free one, which is printed.'),
+  httpsPort: port(
+    'https-port',
+    'none',
+    'TCP port for HTTPS and AMQP over WebSocket with TLS (usually 15671); 0 takes a free one, which is printed.',
+  ),
+  tlsCertificate: unset(
+    'tls-cert',
+    'the path of a PEM file',
+    '/etc/warren/server.crt',
+    'Certificate that clients are shown, with those between it and its authority; read again when it changes.',
+  ),
+  tlsKey: unset('tls-key', 'the path of a PEM file', '/etc/warren/server.key', 'Its key.'),
+  tlsAuthority: unset(
+    'tls-ca',
+    'the path of a PEM file',
+    '/etc/warren/clients-ca.crt',
+    'Whose certificates clients may show.',
+  ),
+  tlsVerify: choice(
+    'tls-verify',
+    ['none', 'optional', 'required'],
+    'none',
+    'Whether clients are asked for a certificate of `tls-ca`; one that is shown must be in order.',
+  ),
+  tlsMinVersion: choice('tls-min-version', ['1.2', '1.3'], '1.2', 'The oldest TLS that is spoken; 1.3 is preferred.'),
+  tlsUserFrom: choice(
+    'tls-user-from',
+    ['cn', 'dns', 'email', 'uri'],
+    'cn',
+    'Which name in a certificate is the user that mechanism EXTERNAL logs in: common name, or alternative name.',
+  ),
+} as const satisfies Record<string, Option<unknown>>
+
+/** Names of the options here. */
+export type AccessField = keyof typeof accessOptions
