@@ -15,6 +15,8 @@ export class MessageTraits {
   group = ''
   /** Keys of BCC, which the message itself no longer tells: a dead letter goes by them too. */
   blindKeys: readonly string[] = noKeys
+  /** A dead letter of another shard: it has been taken once, so it is no duplicate. Not stored. */
+  isDeadLetter = false
 
   clear(): void {
     this.dueAt = 0
@@ -22,6 +24,7 @@ export class MessageTraits {
     this.priority = 0
     this.group = ''
     this.blindKeys = noKeys
+    this.isDeadLetter = false
   }
 
   /** For whoever keeps the message. */

@@ -87,7 +87,7 @@ export class DataShard implements ShardHost, ShardQueues {
   }
 
   redeclared(queue: Queue): void {
-    this.#served?.redeclared(queue)
+    this.#parts.placed.redeclared(queue)
   }
 
   topologyCommitted(): void {

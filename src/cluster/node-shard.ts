@@ -54,7 +54,7 @@ export class NodeShard implements ShardQueues {
   }
 
   redeclared(queue: Queue): void {
-    this.#served?.redeclared(queue)
+    this.placed.redeclared(queue)
   }
 
   topologyCommitted(): void {

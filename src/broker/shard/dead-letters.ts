@@ -61,6 +61,8 @@ export class DeadLetters {
   readonly #message = new Message()
   readonly #read = new ReadTraits()
   readonly #traits = new MessageTraits()
+  /** Of a letter to other shards that has none besides. */
+  readonly #plainTraits = new MessageTraits()
   /** Queues with dying entries, for `workOff`. */
   readonly #listed: LocalQueue[] = []
   readonly #transfers = new Map<Dying, Transfer>()
@@ -101,7 +103,10 @@ export class DeadLetters {
     const letter = this.#rewrite(queue, message, 'maxlen', target)
     if (letter === null) return
     // A large one is in this shard's logs, and the others would have to wait for it: they do without.
-    for (const other of this.#elsewhere) if (body === null) other.shard.publish(letter, [other], 1, null, 0)
+    if (body === null && this.#elsewhere.length > 0) {
+      this.#mark(letter)
+      for (const other of this.#elsewhere) other.shard.publish(letter, [other], 1, null, 0)
+    }
     this.#ports.store(letter, this.#route, body, null)
   }
 
@@ -265,12 +270,19 @@ export class DeadLetters {
         answered()
       },
     }
+    this.#mark(letter)
     for (const queue of queues) {
       letter.chunks = transfer.writers.get(queue) ?? null
       transfer.writers.delete(queue)
       queue.shard.publish(letter, [queue], 1, sink, 0)
     }
     letter.chunks = null
+  }
+
+  /** Other shards take it like a publish; it says what it is. */
+  #mark(letter: Message): void {
+    letter.traits ??= this.#plainTraits
+    letter.traits.isDeadLetter = true
   }
 
   #endTransfer(dying: Dying): void {

@@ -158,7 +158,8 @@ export class Publishing {
 
   /** Whether a queue takes the message: not when it is full and refuses, nor when it has seen the message before. */
   #isTaken(queue: LocalQueue, message: Message): boolean {
-    const id = (queue.features & QueueFeature.deduplication) === 0 ? null : deduplicationIdOf(message)
+    const isAsked = (queue.features & QueueFeature.deduplication) !== 0 && message.traits?.isDeadLetter !== true
+    const id = isAsked ? deduplicationIdOf(message) : null
     const window = id === null ? null : windowOf(queue)
     if (id !== null && window?.isDuplicate(id, this.#stamp.arrivedAt) === true) {
       this.#hasDuplicate = true

@@ -193,6 +193,14 @@ export class Attachment implements PieceSource {
     writer.uint64(ms)
   }
 
+  /** An owner that comes later takes the queue for used anyway. */
+  used({ definition }: PlacedQueue): void {
+    if (!this.isReady) return
+    const writer = this.#outbox.begin()
+    writer.uint8(Command.used)
+    writer.uint64(definition.id)
+  }
+
   /** This, and what else is said of one consumer, waits at the owner until that has heard of it. */
   activate({ id }: PlacedConsumer): void {
     this.#ofConsumer(Command.activate, id)

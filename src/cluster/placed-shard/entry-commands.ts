@@ -106,6 +106,9 @@ export class EntryCommands {
       case Command.extendLease:
         this.#extendLease(reader)
         return true
+      case Command.used:
+        this.#used(this.#host.queueOf(reader.uint64()))
+        return true
       case Command.readBody:
         node.deliveries.readBody(reader.uint32(), reader.uint32())
         return true
@@ -227,6 +230,10 @@ export class EntryCommands {
     if (placed === null || consumer === undefined) return
     const handle = placed.handleIn(this.#host.local)
     placed.commands.extendLease(handle, consumer, sequence, ms)
+  }
+
+  #used(placed: PlacedQueue | null): void {
+    if (placed !== null) this.#host.local.used(placed.handleIn(this.#host.local))
   }
 
   // ---------------------------------------------------------------- commands that are answered

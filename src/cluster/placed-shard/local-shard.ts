@@ -1,5 +1,6 @@
 /** A shard that is open here, with the streams of its queues, as a placed shard uses it. */
 import type { Queue } from '../../broker/ports.ts'
+import { LocalQueue } from '../../broker/queue/local-queue.ts'
 import type { Shard } from '../../broker/shard/shard.ts'
 import { isStream } from '../../broker/topology/queue-arguments.ts'
 import type { QueueDefinition } from '../../broker/topology/queue-definition.ts'
@@ -25,6 +26,9 @@ export function localShard({ shard, epoch, isNew, streamOf }: LocalShardParts): 
     handleOf: (definition) => (isStream(definition) ? streamOf(definition) : shard.queueOf(definition)),
     commandsOf: (handle) => (isStream(handle.definition) ? handle.shard : shard),
     openBody: (isPersistent, bodyBytes) => shard.openBody(isPersistent, bodyBytes),
+    used: (handle) => {
+      if (handle instanceof LocalQueue) shard.redeclared(handle)
+    },
     publishFrom: (origin, message, queues, count, confirms, sequence) =>
       shard.publishFrom(origin, message, queues, count, confirms, sequence),
     originProgress: (incarnation) => shard.origins.of(incarnation),

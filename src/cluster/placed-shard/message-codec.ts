@@ -10,7 +10,7 @@ import { encodeShortString } from '../../amqp/short-string.ts'
 import type { Message } from '../../broker/message.ts'
 import type { MessageTraits } from '../../broker/message-traits.ts'
 
-const Flag = { frames: 1, persistent: 2, traits: 4, body: 8 } as const
+const Flag = { frames: 1, persistent: 2, traits: 4, body: 8, deadLetter: 16 } as const
 const fixedBytes = 11
 const shortCopyBytes = 24
 
@@ -30,7 +30,8 @@ export function writeMessage(writer: ByteWriter, message: Message, body: BodyRef
     (message.isFrames ? Flag.frames : 0) |
     (message.isPersistent ? Flag.persistent : 0) |
     (traits === null ? 0 : Flag.traits) |
-    (body === null ? 0 : Flag.body)
+    (body === null ? 0 : Flag.body) |
+    (traits?.isDeadLetter === true ? Flag.deadLetter : 0)
   writeUint16(buffer, at + 1, routeBytes)
   writeUint32(buffer, at + 3, contentBytes)
   writeUint32(buffer, at + 7, message.bodyBytes)
@@ -54,6 +55,7 @@ export function readMessage(reader: ByteReader, message: Message, traits: Messag
   message.isPersistent = (flags & Flag.persistent) !== 0
   message.bodyBytes = reader.uint32()
   message.traits = (flags & Flag.traits) === 0 ? null : readTraits(reader, traits)
+  traits.isDeadLetter = (flags & Flag.deadLetter) !== 0
   message.chunks = null
   const body = (flags & Flag.body) === 0 ? null : { id: reader.uint32(), count: reader.uint32() }
   message.routeStart = reader.take(routeBytes + contentBytes)

@@ -137,6 +137,14 @@ export class PlacedShard implements ShardCommands, ShardPlacement, PlacedConsume
       if (consumer.placed === placed) this.consumerCancelled(consumer)
   }
 
+  /** The queue was declared again, by a client of this node: its owner hears of it, wherever that is. */
+  redeclared(queue: Queue): void {
+    const placed = queue as PlacedQueue
+    if (placed.isDropped) return
+    if (this.#local === null) this.owner.attachment?.used(placed)
+    else this.#local.used(placed.handleIn(this.#local))
+  }
+
   // ---------------------------------------------------------------- publish
 
   publish(

@@ -26,6 +26,8 @@ export interface LocalShard {
   /** What takes commands for a queue, given its handle: the shard, or the stream. */
   commandsOf(handle: Queue): ShardCommands
   openBody(isPersistent: boolean, bodyBytes: number): BodyWriter
+  /** The queue was declared again: for queues that expire without use this is a use. */
+  used(handle: Queue): void
   /** A publish that another node numbered: stored with its number, so that a new owner knows it has been. */
   publishFrom(
     origin: Origin,

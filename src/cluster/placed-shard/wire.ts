@@ -59,6 +59,8 @@ export const Command = {
   browse: 25,
   /** u64 queue, u64 sequence. */
   forget: 26,
+  /** Its node's clients declared the queue again: u64 queue. */
+  used: 27,
 } as const
 
 export const Answer = {

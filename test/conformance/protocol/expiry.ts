@@ -197,7 +197,7 @@ const expires = (ms: number): { 'x-expires': ReturnType<typeof int> } => ({ 'x-e
 function queueExpiry(sentences: Sentences): void {
   for (const type of queueTypes) {
     sentences.prove(`x-expires: a ${type} queue that nobody uses goes; publishing to it is no use`, async (stage) => {
-      const { client, queue } = await scene(stage, expires(150), type)
+      const { client, queue } = await scene(stage, expires(500), type)
       assert.equal(await exists(client, queue), true)
       // RabbitMQ closes the connection (541) for what it gets just while it deletes a quorum queue.
       await untilUnroutable(client, queue, type === 'quorum' ? 100 : 10)

@@ -30,6 +30,26 @@ describe('a shard on another node', () => {
     assert.equal(await consumer.leave(), 0)
   })
 
+  it('hears from every node that a queue was declared again', async () => {
+    const expiring = definitionOf(1, 'q', true, { expiresMs: 60_000 })
+    const cluster = await PlacedCluster.start(['a', 'b'], [expiring], { seed: 1 })
+    const b = cluster.node('b')
+    b.shard.redeclared(b.queue('q'))
+    await cluster.own('a')
+    await b.status('q')
+    const served = cluster.node('a').local?.shard.queueOf(expiring)
+    for (const node of cluster.nodes.values()) {
+      if (served !== undefined) served.usedAt = 0
+      node.shard.redeclared(node.queue('q'))
+      await node.status('q')
+      assert.ok((served?.usedAt ?? 0) > 0, `from ${node.identity.name}`)
+    }
+    if (served !== undefined) served.usedAt = 0
+    b.publish('no use', 'q')
+    await b.status('q')
+    assert.equal(served?.usedAt, 0)
+  })
+
   it('stops at a consumer’s limit and goes on as it settles', async () => {
     const cluster = await PlacedCluster.start(['a', 'b'], [definitionOf(1, 'q')])
     await cluster.own('a')
