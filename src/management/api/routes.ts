@@ -9,6 +9,7 @@ import { limitRoutes } from './limits.ts'
 import { messageRoutes } from './message-routes.ts'
 import { metricsRoutes } from './metrics.ts'
 import { nodeRoutes } from './nodes.ts'
+import { openApiRoutes } from './openapi.ts'
 import { overviewRoutes } from './overview.ts'
 import { permissionRoutes } from './permissions.ts'
 import { policyRoutes } from './policies.ts'
@@ -39,5 +40,6 @@ export const routes: readonly Route[] = [
   ...healthRoutes,
   ...metricsRoutes,
   ...warrenRoutes,
+  ...openApiRoutes(() => routes),
   ...clusterRoutes,
 ]

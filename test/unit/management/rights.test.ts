@@ -131,6 +131,7 @@ const table: Readonly<Record<string, readonly [Who, Where]>> = {
   'GET /feature-flags': ['monitoring', 'any'],
   'POST /rebalance/queues': ['administrator', 'any'],
   'POST /queues/{vhost}/{name}/actions': ['management', 'enter'],
+  'GET /openapi.json': ['management', 'any'],
   'GET /durability': ['monitoring', 'any'],
   'GET /warren/rates': ['management', 'any'],
   'GET /metrics': ['monitoring', 'any'],
