@@ -15,6 +15,7 @@ import { Topology } from './broker/topology/topology.ts'
 import { ClusterShards } from './cluster/cluster-shards.ts'
 import { DataShard } from './cluster/data-shard.ts'
 import { JournalFile } from './cluster/journal-file.ts'
+import { lateTopology } from './cluster/late-topology.ts'
 import { MarksFile } from './cluster/marks-file.ts'
 import type { MembersListener } from './cluster/members.ts'
 import { CannotJoin } from './cluster/membership/cannot-join.ts'
@@ -134,14 +135,7 @@ class Composition implements MembersListener {
     this.#shards = new ClusterShards(
       (shardId) => this.#dataShards[shardId] ?? this.#nodeShards.find(incarnationOf(shardId)),
     )
-    this.#topology = new Topology({
-      directory: this.#shards,
-      runQueue,
-      random,
-      logger,
-      placement: queuePlacement(shared.shards, self),
-      onFailed: (error) => this.#topologyFailed(error),
-    })
+    this.#topology = this.#makeTopology()
     this.#clusterTopology = new ClusterTopology({
       topology: this.#topology,
       changes: new TopologyChanges({ topology: this.#topology, random, logger }),
@@ -198,6 +192,19 @@ class Composition implements MembersListener {
     }
   }
 
+  #makeTopology(): Topology {
+    const { random, logger, runQueue } = this.#parts
+    const { shared, membership } = this.#joined
+    return new Topology({
+      directory: this.#shards,
+      runQueue,
+      random,
+      logger,
+      placement: queuePlacement(shared.shards, membership.self),
+      onFailed: (error) => this.#topologyFailed(error),
+    })
+  }
+
   #makeGossip(shards: readonly string[]): Gossip {
     const { upkeepClock: clock, logger, alarms } = this.#parts
     return new Gossip({
@@ -252,7 +259,7 @@ class Composition implements MembersListener {
       shardId,
       name,
       placed: this.#placed(shardId),
-      topology: this.#shardTopology,
+      topology: lateTopology(() => this.#clusterTopology),
       listener: this.#lost,
       openReplica: (listener) => this.#logs.shard(name, listener),
       openScratch: () => this.#openScratch(name, Math.ceil(config.transientBytesMax / busyShards)),
@@ -268,21 +275,6 @@ class Composition implements MembersListener {
   #openScratch(name: string, memoryBytes: number) {
     const { files, clock, logger } = this.#parts
     return openScratchLog({ files, clock, logger, memoryBytes, directory: this.#joined.directory.scratch(name) })
-  }
-
-  /** The topology as shards ask it, which are made before it is. */
-  get #shardTopology() {
-    const now = (): ClusterTopology => this.#clusterTopology
-    return {
-      get appended() {
-        return now().appended
-      },
-      get committed() {
-        return now().committed
-      },
-      reroute: (...args: Parameters<ClusterTopology['reroute']>) => now().reroute(...args),
-      expireQueue: (...args: Parameters<ClusterTopology['expireQueue']>) => now().expireQueue(...args),
-    }
   }
 
   // ---------------------------------------------------------------- open
@@ -334,7 +326,7 @@ class Composition implements MembersListener {
       log: await openMemoryLog({ clock }),
       scratch: await this.#openScratch('own', this.#parts.config.transientBytesMax),
       streamLogs: new MemoryLogs(clock),
-      topology: this.#shardTopology,
+      topology: lateTopology(() => this.#clusterTopology),
       definitions: [],
       congestionChanged: (isCongested) => this.#congested.set(nodeShardOf(incarnation), isCongested),
       roomChanged: (isFull) => this.#full.set(nodeShardOf(incarnation), isFull),
