@@ -99,6 +99,7 @@ export class Consumer {
     for (const one of arrived) {
       if (one.name === 'basic.deliver') fresh.push(this.#delivered(one))
       else if (one.name === 'basic.ack') this.#marked()
+      else if (one.name === 'basic.nack' && this.#isTolerant) this.#notMarked()
       else if (one.name === 'end' || (this.#isTolerant && isFarewell(one))) return true
       else if (!one.name.endsWith('-ok')) throw new Error(`${this.#name} got ${one.name} ${JSON.stringify(one.args)}`)
     }
@@ -163,6 +164,12 @@ export class Consumer {
   #marked(): void {
     const { sent, acksBefore } = this.#marker
     this.#history.write('synced', { session: this.#session, sent, acks: acksBefore, at: sharedNow() })
+    this.#isMarkerDue = true
+  }
+
+  /** A shard of the marker's queues has failed: what was acked before it is on disk when two later ones are. */
+  #notMarked(): void {
+    this.#acksAtMarker = this.#marker.acksBefore
     this.#isMarkerDue = true
   }
 }
