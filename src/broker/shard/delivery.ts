@@ -80,9 +80,9 @@ export class Delivery {
       return
     }
     const chunk = queue.entries.chunkOf(sequence) as EntryChunk
-    if ((flags & EntryFlag.transient) === 0) {
-      if (!this.#ports.marks.mayBeSent(queue, sequence) || !this.#isStored(queue, chunk, sequence)) return
-    }
+    const isTransient = (flags & EntryFlag.transient) !== 0
+    if (this.#needsMark(isTransient) && !this.#ports.marks.mayBeSent(queue, sequence)) return
+    if (!isTransient && !this.#isStored(queue, chunk, sequence)) return
     this.#give(queue, chunk, sequence, consumer, message, false)
   }
 
@@ -145,7 +145,7 @@ export class Delivery {
     const flags = chunk.flagsOf(sequence)
     const isRedelivered = (flags & EntryFlag.redelivered) !== 0 || sequence < queue.maybeSentBelow
     const isTransient = (flags & EntryFlag.transient) !== 0
-    if (!isRedelivered && !isTransient && !this.#ports.marks.mayBeSent(queue, sequence)) return false
+    if (!isRedelivered && this.#needsMark(isTransient) && !this.#ports.marks.mayBeSent(queue, sequence)) return false
     if (!isTransient && !this.#isStored(queue, chunk, sequence)) return false
     if (!this.#view(queue, chunk, sequence, flags)) return false
     if (this.#mayExpire(queue, chunk) && this.#isExpired(queue, chunk, sequence, consumer !== null)) {
@@ -157,6 +157,11 @@ export class Delivery {
     if (consumer !== null) this.#give(queue, chunk, sequence, consumer, message, isRedelivered)
     else this.#answerGet(queue, chunk, sequence, message, isRedelivered)
     return true
+  }
+
+  /** Clients outlive an owner that may be overtaken: the next one must not give a transient entry's sequence to another. */
+  #needsMark(isTransient: boolean): boolean {
+    return !isTransient || this.#ports.gate !== null
   }
 
   #isStored(queue: LocalQueue, chunk: EntryChunk, sequence: number): boolean {

@@ -128,18 +128,23 @@ export class Attachment implements PieceSource {
     writer.uint8(isGivenBack ? 1 : 0)
   }
 
-  /** What the owner knows of our publishes: those it has are settled, the others go out, and all else behind them. */
+  /**
+   * What the owner knows of our publishes: those it has are settled, so are those that are gone with an earlier one, the
+   * others go out, and all else behind them.
+   */
   #progress(applied: number, refused: ReadonlySet<number>, isStored: (durable: number) => boolean): void {
     if (this.isReady) return
     const { publishes, settlements } = this.#host
     this.isReady = true
     settlements.begin()
     for (const settlement of settlements) this.settle(settlement)
+    const sentBefore = publishes.sentBefore(this.epoch)
     for (let number = publishes.first; number < publishes.next; number++) {
       if (publishes.isSettled(number)) continue
       const durable = publishes.durableOf(number)
       if (number <= applied) publishes.settle(number, !refused.has(number))
       else if (durable > 0 && isStored(durable)) publishes.settle(number, true)
+      else if (number < sentBefore && publishes.diesWithOwner(number)) publishes.settle(number, false)
       else this.publish(number)
     }
     this.#host.settled()
@@ -154,6 +159,7 @@ export class Attachment implements PieceSource {
     const body = publishes.bodyOf(number)
     if (body !== null) this.#bodies.add(body)
     publishes.writeTo(this.#outbox.begin(), number)
+    publishes.sent(number, this.epoch)
   }
 
   ask(request: ShardRequest): void {

@@ -57,6 +57,11 @@ export class HeldPublishes {
   #sinks: (ConfirmSink | null)[] = new Array<ConfirmSink | null>(smallestCapacity).fill(null)
   #sequences = new Float64Array(smallestCapacity)
   readonly #bodies = new Map<number, HeldBody>()
+  /** Those to streams, which have no second number and outlive their owner all the same. */
+  readonly #toStreams = new Set<number>()
+  /** All below have been sent, the last of them under this epoch. */
+  #sentNext = 1
+  #sentEpoch = 0
   readonly #writer = new ByteWriter(4096)
   readonly #reader = new ByteReader()
   #block = new Uint8Array(blockBytes)
@@ -97,6 +102,7 @@ export class HeldPublishes {
     const at = number & (this.#blocks.length - 1)
     this.#keep(at, writer)
     this.#durable[at] = durable
+    if (durable === 0 && message.isPersistent && isToStream(queues, count)) this.#toStreams.add(number)
     this.#sinks[at] = confirms
     this.#sequences[at] = sequence
     if (body !== null) {
@@ -131,6 +137,22 @@ export class HeldPublishes {
   /** Its number among those that may be stored; 0: it is not among them. */
   durableOf(number: number): number {
     return this.#durable[this.#at(number)] as number
+  }
+
+  /** It is on its way to the owner of this epoch. */
+  sent(number: number, epoch: number): void {
+    this.#sentEpoch = epoch
+    this.#sentNext = Math.max(this.#sentNext, number + 1)
+  }
+
+  /** Those below this number have been sent to owners before that of this epoch, and not to that one. */
+  sentBefore(epoch: number): number {
+    return epoch === this.#sentEpoch ? 0 : this.#sentNext
+  }
+
+  /** Whether it is gone with an owner that has had it. Nobody knows then whom it was given to: it must not be there twice. */
+  diesWithOwner(number: number): boolean {
+    return this.durableOf(number) === 0 && !this.#toStreams.has(number)
   }
 
   bodyOf(number: number): HeldBody | null {
@@ -183,6 +205,7 @@ export class HeldPublishes {
     this.bytes -= (this.#ends[at] as number) - (this.#starts[at] as number)
     this.#blocks[at] = null
     this.#sinks[at] = null
+    if (this.#toStreams.size > 0) this.#toStreams.delete(number)
     if (this.#bodies.size > 0) {
       this.bytes -= this.#bodies.get(number)?.bodyBytes ?? 0
       this.#bodies.delete(number)
@@ -223,5 +246,10 @@ function mayBeStored(message: Message, queues: readonly Queue[], count: number):
     const { definition } = queues[index] as Queue
     if (definition.isDurable && !isStream(definition)) return true
   }
+  return false
+}
+
+function isToStream(queues: readonly Queue[], count: number): boolean {
+  for (let index = 0; index < count; index++) if (isStream((queues[index] as Queue).definition)) return true
   return false
 }

@@ -172,14 +172,16 @@ export class Owner {
     }
   }
 
-  /** What an earlier owner stored of our publishes is confirmed, the others are published in order. */
+  /** What an earlier owner stored of our publishes is confirmed, what is gone with it refused; the others are published in order. */
   #publishHere(local: LocalShard): void {
     const publishes = this.#publishes
     const { highest, gaps } = local.originProgress(this.#options.self.incarnation)
+    const sentBefore = publishes.sentBefore(local.epoch)
     for (let number = publishes.first; number < publishes.next; number++) {
       if (publishes.isSettled(number)) continue
       const durable = publishes.durableOf(number)
       if (durable > 0 && durable <= highest && !isWithin(gaps, durable)) publishes.settle(number, true)
+      else if (number < sentBefore && publishes.diesWithOwner(number)) publishes.settle(number, false)
       else this.#publishOne(local, number)
     }
     this.#host.settled()

@@ -181,6 +181,47 @@ describe('when a shard’s owner changes', () => {
     })
   }
 
+  it('never gives another message the number of one that a client holds, be that gone with its owner', async () => {
+    const cluster = await PlacedCluster.start(['a', 'b', 'c'], [definitionOf(1, 'q')])
+    await cluster.own('a')
+    const b = cluster.node('b')
+    const consumer = b.consume('q', { limit: 10 })
+    for (const text of names(3)) b.publish(text, 'q', { isPersistent: false })
+    await cluster.until('they are held', () => consumer.received.length === 3)
+    cluster.kill('a')
+    await cluster.own('c')
+    for (const text of names(3, 10)) b.publish(text, 'q')
+    await cluster.until('all is delivered', () => consumer.received.length === 6)
+    consumer.settle('ack', 3)
+    await cluster.settle()
+    assert.deepEqual(await b.status('q'), { ready: 0, unacked: 3, consumers: 1 })
+  })
+
+  it('refuses transient messages that may have gone with their owner, and takes those that it has not sent', async () => {
+    const cluster = await PlacedCluster.start(['a', 'b', 'c', 'd'], [definitionOf(1, 'q')])
+    await cluster.own('a')
+    const b = cluster.node('b')
+    const confirms = new TestConfirms()
+    const consumer = cluster.node('d').consume('q', { limit: 10 })
+    b.publish('m0', 'q')
+    await cluster.until('both nodes are attached', () => consumer.received.length === 1)
+    // What the owner answers is lost.
+    Object.assign(cluster.node('a').peers.find('b') ?? {}, { send: () => {} })
+    for (const number of numbers(3)) {
+      b.publish(`m${number}`, 'q', { confirms, sequence: number, isPersistent: number === 2 })
+    }
+    await cluster.until('they are delivered', () => consumer.received.length === 4)
+    cluster.kill('a')
+    b.publish('m4', 'q', { confirms, sequence: 4, isPersistent: false })
+    await cluster.own('c')
+    await cluster.until('all is answered', () => confirms.confirmed.length + confirms.refused.length === 4)
+    await cluster.until('what is left is delivered', () => consumer.texts.includes('m4'))
+    await cluster.settle()
+    assert.deepEqual(consumer.texts, names(5))
+    assert.deepEqual(confirms.confirmed, [2, 4])
+    assert.deepEqual(confirms.refused, [1, 3])
+  })
+
   it('gives back what the clients of a dead node held', async () => {
     const cluster = await PlacedCluster.start(['a', 'b'], [definitionOf(1, 'q')])
     await cluster.own('a')
