@@ -3,6 +3,7 @@ import { isMetricsPath } from '../metrics/metrics.ts'
 import { type Answer, ApiError, badRequest, notFound, refusalOf } from './answer.ts'
 import { Caller } from './caller.ts'
 import { Commits } from './commits.ts'
+import { Leases } from './leases.ts'
 import { BasicLogins } from './login.ts'
 import { refuseForeignPage } from './origin.ts'
 import { pathOf } from './path.ts'
@@ -34,6 +35,8 @@ export async function createApi(parts: ApiParts): Promise<ApiHandler> {
     logins: new BasicLogins(parts.broker),
     redrives: new Redrives(),
     eventStreams: { open: 0 },
+    leases: new Leases(parts.random, parts.clock),
+    leaseStreams: { open: 0 },
   }
   const app = new Hono<{ Bindings: Peer }>({ getPath: (_request, options) => pathOf(peerOf(options).target) ?? '/' })
   for (const row of routes) {

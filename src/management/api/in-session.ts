@@ -28,7 +28,8 @@ export function command<T>(
   return inSession(api, request, (session) => api.commits.result<T>((reply) => run(session, reply)))
 }
 
-function openSession(api: Api, request: ApiRequest): Session {
+/** Whoever opens one closes it. Throws what the caller may be told. */
+export function openSession(api: Api, request: ApiRequest): Session {
   const vhost = vhostOf(request)
   if (vhost.isClosed) throw notFound()
   try {

@@ -75,6 +75,10 @@ export const summaries: Readonly<Record<string, string>> = {
   'POST /queues/{vhost}/{name}/redrive': 'Begins to send dead letters back where they died',
   'GET /queues/{vhost}/{name}/redrive': 'How far that is',
   'DELETE /queues/{vhost}/{name}/redrive': 'Stops it',
+  'POST /queues/{vhost}/{name}/leases': 'Takes messages for a time, each under a token; waits for the first',
+  'POST /queues/{vhost}/{name}/leases/settle': 'Settles messages by their tokens',
+  'POST /queues/{vhost}/{name}/leases/extend': 'Gives messages more time',
+  'GET /queues/{vhost}/{name}/consume': 'Server-Sent Events: messages as they come, each under a token',
   'GET /bindings': 'All bindings',
   'GET /bindings/{vhost}': 'Bindings in a vhost',
   'GET /bindings/{vhost}/e/{source}/q/{destination}': 'Bindings between an exchange and a queue',
@@ -125,6 +129,7 @@ const flag = { type: 'boolean' } as const
 const whole = { type: 'integer' } as const
 const map = { type: 'object' } as const
 
+const tokens = { type: 'array', items: text } as const
 const policy = { pattern: text, definition: map, priority: whole, 'apply-to': text }
 const binding = { routing_key: text, arguments: map }
 const message = { properties: map, payload: text, payload_encoding: { type: 'string', enum: ['string', 'base64'] } }
@@ -170,6 +175,11 @@ export const bodies: Readonly<Record<string, { readonly fields: JsonObject; read
     'PUT /queues/{vhost}/{name}/scheduled/{id}': { fields: { deliver_at: whole }, required: ['deliver_at'] },
     'PUT /queues/{vhost}/{name}/messages/{sequence}': { fields: message },
     'POST /queues/{vhost}/{name}/redrive': { fields: { queue: text, reason: text, count: whole, rate: whole } },
+    'POST /queues/{vhost}/{name}/leases': {
+      fields: { count: whole, wait_ms: whole, lease_ms: whole, encoding: { type: 'string', enum: ['auto', 'base64'] } },
+    },
+    'POST /queues/{vhost}/{name}/leases/settle': { fields: { tokens, outcome: text }, required: ['tokens'] },
+    'POST /queues/{vhost}/{name}/leases/extend': { fields: { tokens, lease_ms: whole }, required: ['tokens'] },
     'POST /bindings/{vhost}/e/{source}/q/{destination}': { fields: binding },
     'POST /bindings/{vhost}/e/{source}/e/{destination}': { fields: binding },
     'PUT /policies/{vhost}/{name}': { fields: policy, required: ['pattern', 'definition'] },
@@ -188,6 +198,7 @@ export const parameters: Readonly<Record<string, readonly string[]>> = {
   'GET /queues/{vhost}/{name}/scheduled': browsing,
   'GET /queues/{vhost}/{name}/messages': [...browsing, 'truncate', 'encoding'],
   'GET /queues/{vhost}/{name}/messages/{sequence}': ['encoding'],
+  'GET /queues/{vhost}/{name}/consume': ['prefetch', 'lease_ms', 'encoding'],
   'GET /metrics/detailed': ['family', 'vhost'],
 }
 

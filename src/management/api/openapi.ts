@@ -93,7 +93,7 @@ function bodyOf({ fields, required = [] }: { fields: JsonObject; required?: read
 }
 
 function responsesOf({ method, path }: Route): JsonObject {
-  const type = path.startsWith('/metrics') ? 'text/plain' : path === '/warren/rates' ? 'text/event-stream' : json
+  const type = path.startsWith('/metrics') ? 'text/plain' : eventPaths.has(path) ? 'text/event-stream' : json
   const refusal = { content: { [json]: { schema: { $ref: '#/components/schemas/Refusal' } } } }
   const done: JsonObject =
     method === 'GET'
@@ -102,4 +102,5 @@ function responsesOf({ method, path }: Route): JsonObject {
   return { ...done, '4XX': { description: 'Refused', ...refusal }, '503': { description: 'Not now', ...refusal } }
 }
 
+const eventPaths: ReadonlySet<string> = new Set(['/warren/rates', '/queues/{vhost}/{name}/consume'])
 const json = 'application/json'

@@ -12,6 +12,7 @@ import type { Sampler } from '../statistics/sampler.ts'
 import type { Answer } from './answer.ts'
 import type { Level, VhostUse } from './caller.ts'
 import type { Commits } from './commits.ts'
+import type { Leases } from './leases.ts'
 import type { BasicLogins } from './login.ts'
 import type { Redrives } from './redrive.ts'
 import type { ApiRequest } from './request.ts'
@@ -64,6 +65,8 @@ export interface Api extends ApiParts {
   readonly redrives: Redrives
   /** How many there are. */
   readonly eventStreams: { open: number }
+  readonly leases: Leases
+  readonly leaseStreams: { open: number }
 }
 
 export type Method = 'GET' | 'PUT' | 'POST' | 'DELETE'

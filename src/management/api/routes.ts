@@ -5,6 +5,7 @@ import { connectionRoutes } from './connections.ts'
 import { definitionRoutes } from './definitions.ts'
 import { exchangeRoutes } from './exchanges.ts'
 import { healthRoutes } from './health.ts'
+import { leaseRoutes } from './lease-routes.ts'
 import { limitRoutes } from './limits.ts'
 import { messageRoutes } from './message-routes.ts'
 import { metricsRoutes } from './metrics.ts'
@@ -33,6 +34,7 @@ export const routes: readonly Route[] = [
   ...queueRoutes,
   ...messageRoutes,
   ...browseRoutes,
+  ...leaseRoutes,
   ...bindingRoutes,
   ...policyRoutes,
   ...limitRoutes,
