@@ -43,7 +43,7 @@ const nobody: QueueStatus = { ready: 0, unacked: 0, consumers: 0 }
 type State =
   | { readonly kind: 'idle' }
   | { readonly kind: 'following'; readonly replica: Promise<Replica> }
-  | { readonly kind: 'opening'; log: ReplicatedLog | null }
+  | { readonly kind: 'opening'; log: ReplicatedLog | null; served: ServedShard | null }
   | { readonly kind: 'serving'; readonly log: ReplicatedLog; readonly served: ServedShard }
   | { readonly kind: 'closing' }
 
@@ -58,6 +58,8 @@ export class DataShard implements ShardHost, ShardQueues {
   #isStopped = false
   #followAgain: Timer | null = null
   #lastCommitted: FrameMark | null = null
+  /** Done when whoever had the copy's directory last has closed it: one at a time may. */
+  #released: Promise<void> = Promise.resolve()
 
   constructor(parts: DataShardParts) {
     this.#parts = parts
@@ -156,6 +158,7 @@ export class DataShard implements ShardHost, ShardQueues {
         if (replica !== null) this.#replicaFailed(replica, error)
       },
     }
+    await this.#released
     opened = await this.#parts.openReplica(listener)
     return opened
   }
@@ -163,7 +166,7 @@ export class DataShard implements ShardHost, ShardQueues {
   #replicaFailed(replica: Promise<Replica>, error: unknown): void {
     if (this.#state.kind !== 'following' || this.#state.replica !== replica) return
     this.#state = { kind: 'idle' }
-    replica.then((failed) => failed.close()).catch(() => {})
+    this.#closeReplica(replica)
     if (error instanceof Error && isAlarming(error)) this.#parts.alarm(error)
     this.#parts.logger.warn({ error, shard: this.shard }, 'the copy of a shard cannot go on; it is made again')
     this.#followLater()
@@ -180,15 +183,21 @@ export class DataShard implements ShardHost, ShardQueues {
     if (this.#state.kind !== 'following') return
     const { replica } = this.#state
     this.#state = { kind: 'idle' }
-    await replica.then((open) => open.close()).catch(() => {})
+    this.#closeReplica(replica)
+    await this.#released
+  }
+
+  #closeReplica(replica: Promise<Replica>): void {
+    this.#released = replica.then((open) => open.close()).catch(() => {})
   }
 
   // ---------------------------------------------------------------- owner
 
   async open(leaseEpoch: number, signal: AbortSignal): Promise<void> {
     const opening = ++this.#opening
+    // One that is still closing what it had lets go of the directory first.
     const following = this.#state.kind === 'following' ? this.#state.replica : this.#openReplica()
-    const state: State = { kind: 'opening', log: null }
+    const state: State = { kind: 'opening', log: null, served: null }
     this.#state = state
     try {
       const replica = await following
@@ -199,8 +208,8 @@ export class DataShard implements ShardHost, ShardQueues {
       const log = await replica.takeOver(leaseEpoch)
       state.log = log
       const served = await this.#serve(log, leaseEpoch, opening)
+      state.served = served
       if (signal.aborted || opening !== this.#opening) {
-        log.abandon('told to stop')
         throw new Error(`${this.shard}: told to stop while it was opened`)
       }
       served.hasOnly(this.#definitions)
@@ -232,10 +241,11 @@ export class DataShard implements ShardHost, ShardQueues {
     })
   }
 
-  async #letGo(state: { log: ReplicatedLog | null }, error: unknown): Promise<void> {
+  async #letGo(state: State & { readonly kind: 'opening' }, error: unknown): Promise<void> {
     if (error instanceof Error && isAlarming(error)) this.#parts.alarm(error)
     state.log?.abandon('it could not be opened')
-    await state.log?.close().catch(() => {})
+    this.#released = closeAll(state.served, state.log)
+    await this.#released
     if (this.#state === state) this.#becomeIdle()
   }
 
@@ -254,8 +264,10 @@ export class DataShard implements ShardHost, ShardQueues {
     this.#opening++
     this.#parts.placed.servedByNobody()
     this.#state = { kind: 'closing' }
+    const closing = served.close()
+    this.#released = closing.catch(() => {})
     try {
-      await served.close()
+      await closing
     } finally {
       this.#becomeIdle()
     }
@@ -275,12 +287,10 @@ export class DataShard implements ShardHost, ShardQueues {
     this.#parts.placed.servedByNobody()
     this.#state = { kind: 'closing' }
     log.abandon(reason)
-    void served
-      .close()
-      .catch(() => {})
-      .then(() => log.close())
-      .catch(() => {})
-      .then(() => this.#becomeIdle())
+    this.#released = closeAll(served, log)
+    void this.#released.then(() => {
+      if (this.#state.kind === 'closing') this.#becomeIdle()
+    })
   }
 
   #becomeIdle(): void {
@@ -299,6 +309,12 @@ export class DataShard implements ShardHost, ShardQueues {
     this.#followAgain?.cancel()
     await this.#endFollowing()
   }
+}
+
+/** After an abandonment: what fails has failed already. */
+async function closeAll(served: ServedShard | null, log: ReplicatedLog | null): Promise<void> {
+  await served?.close().catch(() => {})
+  await log?.close().catch(() => {})
 }
 
 /** Something that no other owner would find in better order. */
