@@ -4,6 +4,8 @@ import { t } from './core/language.ts'
 import { place } from './core/route.ts'
 import { user } from './core/session.ts'
 import { vhost } from './core/vhost.ts'
+import { Channels, Connection, Connections } from './pages/connections.tsx'
+import { Exchange, Exchanges } from './pages/exchanges.tsx'
 import { Overview } from './pages/overview.tsx'
 import { Queue } from './pages/queue.tsx'
 import { Queues } from './pages/queues.tsx'
@@ -35,6 +37,16 @@ function pageOf([page, first = '', second = '']: readonly string[]): ComponentCh
       return <Queues />
     case 'queue':
       return <Queue home={first} name={second} />
+    case 'exchanges':
+      return <Exchanges />
+    case 'exchange':
+      return <Exchange home={first} name={second} />
+    case 'connections':
+      return <Connections />
+    case 'connection':
+      return <Connection name={first} />
+    case 'channels':
+      return <Channels />
     default:
       return <Head title={t('noPage')} plain={t('noPage')} />
   }

@@ -41,7 +41,7 @@ export class DashboardBrowser {
       colorScheme: isDark ? 'dark' : 'light',
       locale,
     })
-    page.setDefaultTimeout(15_000)
+    page.setDefaultTimeout(10_000)
     watch(page, this.#url)
     await page.goto(new URL(`/#${hash}`, this.#url).href)
     if (login !== null) await logIn(page, ...login)

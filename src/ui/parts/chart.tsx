@@ -5,6 +5,7 @@ import uPlot from 'uplot'
 import { clock } from '../core/format.ts'
 import { type Key, t } from '../core/language.ts'
 import { isDark } from '../core/theme.ts'
+import { now } from '../core/time.ts'
 
 export interface Line {
   readonly name: Key
@@ -97,7 +98,7 @@ function optionsOf({ lines, show, age, width, setAt }: Look): uPlot.Options {
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
     padding: [8, 18, 0, 0],
     scales: {
-      x: { range: (_plot, _first, last) => [(last ?? 0) - age, last ?? 0] },
+      x: { range: (_plot, _first, last) => [(last || now() / 1000) - age, last || now() / 1000] },
       y: { range: (_plot, _least, most) => [0, Math.max(1, (most ?? 0) * 1.1)] },
     },
     axes: [

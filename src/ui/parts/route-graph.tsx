@@ -30,15 +30,17 @@ interface RouteGraphProps {
   readonly wires: readonly Wire[]
 }
 
-const boxWidth = 190
+const boxWidth = 180
 const boxHeight = 40
 const gap = 14
 const width = 900
+/** Between the middle and where lines are straight. */
+const bendWidth = 44
 /** Boxes of one column; those beyond are counted. */
 const boxesMax = 12
 /** Characters that fit. */
-const labelMax = 25
-const keyMax = 18
+const labelMax = 23
+const keyMax = 16
 
 interface Placed extends Box {
   readonly x: number
@@ -113,24 +115,26 @@ interface WireLineProps {
   readonly label: string
 }
 
+/** Straight at the outer end, where its key stands, and bent before the middle. */
 function WireLine({ from, to, label }: WireLineProps): JSX.Element | null {
   if (from === undefined || to === undefined) return null
   const start = { x: from.x + boxWidth, y: from.y + boxHeight / 2 }
   const end = { x: to.x, y: to.y + boxHeight / 2 }
-  const bend = (end.x - start.x) / 2
-  const middle = { x: (start.x + end.x) / 2, y: (start.y + end.y) / 2 }
+  const isOnLeft = from.x === 1
+  const path = isOnLeft
+    ? `M${start.x} ${start.y}H${end.x - bendWidth}C${end.x - 12} ${start.y} ${end.x - 32} ${end.y} ${end.x} ${end.y}`
+    : `M${start.x} ${start.y}C${start.x + 32} ${start.y} ${start.x + 12} ${end.y} ${start.x + bendWidth} ${end.y}H${end.x}`
   const text = cut(label, keyMax)
   const keyWidth = text.length * 7.4 + 12
+  const x = isOnLeft ? (start.x + end.x - bendWidth) / 2 : (start.x + bendWidth + end.x) / 2
+  const y = isOnLeft ? start.y : end.y
   return (
     <g>
-      <path
-        class="wire"
-        d={`M${start.x} ${start.y}C${start.x + bend} ${start.y} ${end.x - bend} ${end.y} ${end.x} ${end.y}`}
-      />
+      <path class="wire" d={path} />
       {text !== '' && (
         <g class="key">
-          <rect x={middle.x - keyWidth / 2} y={middle.y - 10} width={keyWidth} height={20} rx={10} />
-          <text x={middle.x} y={middle.y + 4} text-anchor="middle">
+          <rect x={x - keyWidth / 2} y={y - 10} width={keyWidth} height={20} rx={10} />
+          <text x={x} y={y + 4} text-anchor="middle">
             {text}
           </text>
         </g>
