@@ -4,11 +4,16 @@ import { t } from './core/language.ts'
 import { place } from './core/route.ts'
 import { user } from './core/session.ts'
 import { vhost } from './core/vhost.ts'
+import { Cluster } from './pages/cluster.tsx'
 import { Channels, Connection, Connections } from './pages/connections.tsx'
+import { DeadLetters } from './pages/dead-letters.tsx'
 import { Exchange, Exchanges } from './pages/exchanges.tsx'
 import { Overview } from './pages/overview.tsx'
+import { Policies } from './pages/policies.tsx'
 import { Queue } from './pages/queue.tsx'
 import { Queues } from './pages/queues.tsx'
+import { Scheduled } from './pages/scheduled.tsx'
+import { OneUser, Users } from './pages/users.tsx'
 import { Head } from './parts/card.tsx'
 import { Questions } from './parts/dialog.tsx'
 import { Login } from './parts/login.tsx'
@@ -47,6 +52,18 @@ function pageOf([page, first = '', second = '']: readonly string[]): ComponentCh
       return <Connection name={first} />
     case 'channels':
       return <Channels />
+    case 'scheduled':
+      return <Scheduled home={first} name={second} />
+    case 'dead-letters':
+      return <DeadLetters home={first} name={second} />
+    case 'policies':
+      return <Policies />
+    case 'users':
+      return <Users />
+    case 'user':
+      return <OneUser name={first} />
+    case 'cluster':
+      return <Cluster />
     default:
       return <Head title={t('noPage')} plain={t('noPage')} />
   }

@@ -69,7 +69,7 @@ function inBrowser(): void {
       await page.getByRole('button', { name: 'Publish', exact: true }).click()
       await page.getByText('Published.').waitFor()
       await page.getByText('Look inside').click()
-      await page.getByRole('button', { name: 'Show the first messages' }).click()
+      await page.getByRole('button', { name: 'From the start' }).click()
       await page.getByText('"text": "<i onclick=alert(6)>⟨202E⟩abc</i>"').waitFor()
       await page.getByText('<u>key</u>').waitFor()
       await page.getByText('␇').waitFor()

@@ -14,7 +14,7 @@ export interface Notice {
 export const notice = signal<Notice | null>(null)
 
 const showMs = 6_000
-const showWithUndoMs = 20_000
+const showWithUndoMs = 6_500
 let cancel: () => void = () => {}
 
 export function say(shown: Notice): void {
@@ -47,4 +47,28 @@ export async function attempt(work: () => Promise<unknown>, done: string): Promi
 export function sentenceOf(error: unknown): string {
   if (error instanceof ApiFailure && error.status === 0) return t('noAnswer', { reason: error.message })
   return error instanceof Error ? error.message : String(error)
+}
+
+const undoMs = 6_000
+let pending: (() => void) | null = null
+
+/** Does something only after a while in which the user may take it back; at once when something else follows. */
+export function undoable(text: string, work: () => Promise<unknown>, done: string): void {
+  pending?.()
+  const go = (): void => {
+    stop()
+    pending = null
+    void attempt(work, done)
+  }
+  const stop = after(undoMs, go)
+  pending = go
+  say({
+    kind: 'done',
+    text,
+    undo: () => {
+      stop()
+      pending = null
+      close()
+    },
+  })
 }

@@ -112,6 +112,12 @@ function Actions({ home, name, count, refresh }: ActionsProps): JSX.Element {
   }
   return (
     <>
+      <a class="button" href={linkTo(['scheduled', home, name])}>
+        {t('scheduled')}
+      </a>
+      <a class="button" href={linkTo(['dead-letters', home, name])}>
+        {t('deadLetters')}
+      </a>
       <button type="button" onClick={() => void purge()}>
         {t('purge')}
       </button>
@@ -161,7 +167,7 @@ function Shown({ data, age, bindings, refresh, children }: ShownProps): JSX.Elem
         </Card>
       </div>
       <Drawer title="lookInside">
-        <Browse home={home} queue={name} type={data.type} />
+        <Browse home={home} queue={name} />
       </Drawer>
       <Drawer title="publishHere">
         <PublishForm vhost={home} exchange="" queue={name} />

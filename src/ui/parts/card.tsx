@@ -1,6 +1,6 @@
 /** The frame of a page and of its parts. */
 import type { ComponentChildren, JSX } from 'preact'
-import { useEffect, useRef } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import type { ApiFailure } from '../core/api.ts'
 import { type Key, t } from '../core/language.ts'
 import { sentenceOf } from '../core/notices.ts'
@@ -54,12 +54,13 @@ export function Card({ title, more, children }: CardProps): JSX.Element {
   )
 }
 
-/** Shut until somebody wants it. */
-export function Drawer({ title, children, isOpen }: Omit<CardProps, 'more'> & { isOpen?: boolean }): JSX.Element {
+/** Shut until somebody wants it; what is in it is made when it is opened. */
+export function Drawer({ title, children }: Omit<CardProps, 'more'>): JSX.Element {
+  const [isOpen, setOpen] = useState(false)
   return (
-    <details class="card" open={isOpen ?? false}>
+    <details class="card" onToggle={({ currentTarget }) => setOpen(currentTarget.open)}>
       <summary>{t(title)}</summary>
-      {children}
+      {isOpen && children}
     </details>
   )
 }

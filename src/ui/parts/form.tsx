@@ -19,6 +19,7 @@ export function Field({ name, label, value = '', type = 'text', placeholder = ''
       {t(label)}
       <input
         name={name}
+        step="any"
         {...({ type } as { type: 'text' })}
         defaultValue={value}
         placeholder={placeholder}

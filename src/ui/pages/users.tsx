@@ -1,0 +1,146 @@
+/** Users, their tags, and what each may do where. */
+import type { JSX } from 'preact'
+import { useState } from 'preact/hooks'
+import { ask, path } from '../core/api.ts'
+import { visible } from '../core/format.ts'
+import { t } from '../core/language.ts'
+import { attempt, say } from '../core/notices.ts'
+import { usePoll } from '../core/poll.ts'
+import { goTo, linkTo } from '../core/route.ts'
+import { Card, Chip, Head } from '../parts/card.tsx'
+import { confirmed, Dialog } from '../parts/dialog.tsx'
+import { Field, type Fields, Form } from '../parts/form.tsx'
+import { Name, NameLink } from '../parts/name.tsx'
+import { type Column, PagedList, Table } from '../parts/table.tsx'
+
+interface UserRow {
+  readonly name: string
+  readonly tags: readonly string[]
+}
+
+interface Permission {
+  readonly user: string
+  readonly vhost: string
+  readonly configure: string
+  readonly write: string
+  readonly read: string
+}
+
+const columns: readonly Column<UserRow>[] = [
+  { head: 'name', sort: 'name', kind: 'name', cell: ({ name }) => <NameLink of={name} to={['user', name]} /> },
+  {
+    head: 'tags',
+    cell: ({ tags }) => tags.map((tag) => <Chip key={tag}>{visible(tag)}</Chip>),
+  },
+]
+
+export function Users(): JSX.Element {
+  const [isMaking, setMaking] = useState(false)
+  return (
+    <>
+      <Head title={t('users')} plain={t('users')}>
+        <button type="button" onClick={() => setMaking(true)}>
+          {t('newUser')}
+        </button>
+      </Head>
+      <PagedList caption="users" path="/users" columns={columns} rowKey={({ name }) => name} empty="nothingFound" />
+      {isMaking && <UserForm close={() => setMaking(false)} />}
+    </>
+  )
+}
+
+/** Makes a user, or gives one another password and tags. */
+function UserForm({ of, close }: { of?: UserRow; close: () => void }): JSX.Element {
+  const submit = async (fields: Fields): Promise<void> => {
+    const name = of?.name ?? fields.text('name')
+    await ask('PUT', `/users${path(name)}`, { body: { password: fields.text('password'), tags: fields.text('tags') } })
+    say({ kind: 'done', text: t('saved') })
+    close()
+    goTo(['user', name])
+  }
+  return (
+    <Dialog title={t(of === undefined ? 'newUser' : 'edit')} close={close}>
+      <Form doIt="save" submit={submit} cancel={close}>
+        {of === undefined && <Field name="name" label="name" isNeeded />}
+        <Field name="password" label="password" type="password" isNeeded />
+        <Field name="tags" label="tags" value={of?.tags.join(', ') ?? ''} placeholder="management, monitoring" />
+        <p class="muted">{t('tagsText')}</p>
+      </Form>
+    </Dialog>
+  )
+}
+
+export function OneUser({ name }: { name: string }): JSX.Element {
+  const at = `/users${path(name)}`
+  const [isEditing, setEditing] = useState(false)
+  const user = usePoll<UserRow>(at, { everyMs: 15_000 })
+  const rights = usePoll<readonly Permission[]>(`${at}/permissions`, { everyMs: 15_000 })
+  const remove = async (): Promise<void> => {
+    const text = t('deleteUserText', { name: visible(name) })
+    if (!(await confirmed({ title: t('delete'), text, doIt: 'delete' }))) return
+    if (await attempt(() => ask('DELETE', at), t('deleted', { name: visible(name) }))) goTo(['users'])
+  }
+  const give = async (fields: Fields): Promise<void> => {
+    const body = { configure: fields.text('configure'), write: fields.text('write'), read: fields.text('read') }
+    await ask('PUT', `/permissions${path(fields.text('vhost'), name)}`, { body })
+    say({ kind: 'done', text: t('saved') })
+    rights.refresh()
+  }
+  const take = async ({ vhost }: Permission): Promise<void> => {
+    await attempt(() => ask('DELETE', `/permissions${path(vhost, name)}`), t('saved'))
+    rights.refresh()
+  }
+  return (
+    <>
+      <Head
+        plain={visible(name)}
+        title={<Name of={name} />}
+        crumbs={<a href={linkTo(['users'])}>{t('users')}</a>}
+        chips={user.data?.tags.map((tag) => <Chip key={tag}>{visible(tag)}</Chip>)}
+      >
+        <button type="button" onClick={() => setEditing(true)}>
+          {t('edit')}
+        </button>
+        <button type="button" class="danger" onClick={() => void remove()}>
+          {t('delete')}
+        </button>
+      </Head>
+      <Card title="rights">
+        <p class="muted">{t('rightsText')}</p>
+        <Table
+          caption="rights"
+          columns={[
+            ...rightColumns,
+            {
+              head: 'action',
+              cell: (right) => (
+                <button type="button" class="danger" onClick={() => void take(right)}>
+                  {t('takeAway')}
+                </button>
+              ),
+            },
+          ]}
+          rows={rights.data ?? []}
+          rowKey={({ vhost }) => vhost}
+        />
+        <Form doIt="save" submit={give}>
+          <div class="row end">
+            <Field name="vhost" label="vhost" value="/" isNeeded />
+            <Field name="configure" label="configure" value=".*" />
+            <Field name="write" label="write" value=".*" />
+            <Field name="read" label="read" value=".*" />
+          </div>
+        </Form>
+      </Card>
+      {isEditing && user.data !== null && <UserForm of={user.data} close={() => setEditing(false)} />}
+    </>
+  )
+}
+
+const rightColumns: readonly Column<Permission>[] = [
+  { head: 'vhost', kind: 'name', cell: ({ vhost }) => <Name of={vhost} /> },
+  ...(['configure', 'write', 'read'] as const).map((kind) => ({
+    head: kind,
+    cell: (right: Permission) => <span class="mono">{visible(right[kind])}</span>,
+  })),
+]
