@@ -55,7 +55,8 @@ export interface HttpApi {
 export function httpApi(node: ApiNode): HttpApi {
   const { broker, connections, clock, runQueue, memory } = node
   const process = new SystemProcessFacts()
-  const sampler = new Sampler({ broker, connections, clock, runQueue, memoryBytes: () => memory.usedBytes() })
+  const memoryBytes = (): number => memory.usedBytes()
+  const sampler = new Sampler({ broker, connections, clock, runQueue, memoryBytes, logger: node.logger })
   sampler.start()
   const parts = partsOf(node, sampler, process)
   let handler: Promise<ApiHandler> | null = null

@@ -8,6 +8,7 @@ export interface ProcessFacts {
   /** Since 1970. */
   readonly startedAtSeconds: number
   now(): ProcessReading
+  resetDelays(): void
   /** File descriptors in use and allowed; 0 where the system does not tell. */
   descriptors(): Promise<{ readonly open: number; readonly max: number }>
   /** What watches costs a little: it begins with the first reading and ends here. */
@@ -23,7 +24,7 @@ export interface ProcessReading {
   readonly externalBytes: number
   readonly userSeconds: number
   readonly systemSeconds: number
-  /** Since the reading before: how late timers came. */
+  /** Since `resetDelays`: how late timers came. */
   readonly loopDelaySeconds: { readonly median: number; readonly p99: number; readonly max: number }
   readonly loopBusySeconds: number
   /** Since the first reading, by kind (`minor`, `major`, `incremental`, `weakcb`). */
@@ -44,7 +45,7 @@ export class SystemProcessFacts implements ProcessFacts {
     this.#watch()
     const { rss, heapUsed, heapTotal, external } = process.memoryUsage()
     const { user, system } = process.cpuUsage()
-    const reading = {
+    return {
       processors: availableParallelism(),
       residentBytes: rss,
       heapUsedBytes: heapUsed,
@@ -56,8 +57,10 @@ export class SystemProcessFacts implements ProcessFacts {
       loopBusySeconds: performance.eventLoopUtilization().active / 1_000,
       collections: this.#collections,
     }
+  }
+
+  resetDelays(): void {
     this.#delay?.reset()
-    return reading
   }
 
   #watch(): void {

@@ -254,8 +254,13 @@ export class Publisher implements ConfirmSink, ConfirmWriter {
   passBesides(message: Message, target: ReplyTarget): void {
     const wasTaken = target.replyNames.length > 0 && this.#reply(message, target)
     const { counts, vhost } = this.#channel
+    const { exchangeCounts } = target.route
     vhost.counts.publish++
-    if (!wasTaken) countUnroutable([counts, vhost.counts], target.route, target.isMandatory)
+    if (exchangeCounts !== null) exchangeCounts.publishIn++
+    if (!wasTaken) {
+      countUnroutable(counts, target.isMandatory)
+      countUnroutable(vhost.counts, target.isMandatory)
+    }
     this.#giveBack(message, target.isMandatory && !wasTaken)
   }
 

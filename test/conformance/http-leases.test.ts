@@ -213,6 +213,14 @@ describe('a stream of messages', () => {
     assert.equal(ready + unacked, 1)
   })
 
+  it('is none for those who only ask whether it is there', async () => {
+    await filled('headed', ['a'])
+    const url = new URL('/api/queues/%2F/headed/consume', broker.httpUrl)
+    const { status } = await fetch(url, { method: 'HEAD', headers: login('guest:guest') })
+    assert.equal(status, 200)
+    assert.deepEqual(await lengths('headed'), [1, 0, 0])
+  })
+
   it('ends with its queue', async () => {
     await filled('short', [])
     const url = new URL('/api/queues/%2F/short/consume', broker.httpUrl)

@@ -15,14 +15,7 @@ export function countPublish(vhost: VhostCounts, { queues, count, exchangeCounts
 }
 
 /** A message that no queue is there for, and nobody else. */
-export function countUnroutable(
-  places: readonly MessageCounts[],
-  { exchangeCounts }: Route,
-  isReturned: boolean,
-): void {
-  for (const counts of places) {
-    if (isReturned) counts.returnUnroutable++
-    else counts.dropUnroutable++
-  }
-  if (exchangeCounts !== null) exchangeCounts.publishIn++
+export function countUnroutable(counts: MessageCounts, isReturned: boolean): void {
+  if (isReturned) counts.returnUnroutable++
+  else counts.dropUnroutable++
 }

@@ -105,6 +105,8 @@ async function answered(
       fields: () => body.fields(),
     }
     answer = await row.handle(api, request)
+    // What nobody reads is not to be made, and holds nothing.
+    if (raw.method === 'HEAD') await answer.text?.[Symbol.asyncIterator]().return?.()
   } catch (error) {
     answer = answerTo(api, error)
   }

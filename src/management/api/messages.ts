@@ -32,7 +32,8 @@ export async function publishTo(api: Api, session: Session, outgoing: Outgoing):
   vhost.resolve(session, outgoing.exchange, outgoing.routingKey, message, route, moreKeys)
   if (route.count === 0) {
     vhost.counts.publish++
-    countUnroutable([vhost.counts], route, false)
+    if (route.exchangeCounts !== null) route.exchangeCounts.publishIn++
+    countUnroutable(vhost.counts, false)
     await api.commits.until(api.broker.topologyPending)
     return false
   }

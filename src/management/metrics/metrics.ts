@@ -32,6 +32,7 @@ export async function metricsText(
 async function familiesOf(parts: ApiParts, path: MetricsPath, query: URLSearchParams): Promise<Iterable<Family>> {
   if (path === '/metrics/detailed') return detailed(parts, query)
   const readings = await readMachine(parts.machine)
+  parts.machine.process.resetDelays()
   const totals = await inSlices(parts.runQueue, totalsOf(parts))
   const isAggregated = path === '/metrics'
   return together([

@@ -4,6 +4,7 @@
  * in slices of the run queue; what did not move costs a comparison and keeps nothing.
  */
 import type { Clock, Timer } from '../../base/clock.ts'
+import type { Logger } from '../../base/logger.ts'
 import type { RunQueue } from '../../base/run-queue.ts'
 import { inSlices } from '../../base/sliced.ts'
 import type { Broker } from '../../broker/broker.ts'
@@ -40,6 +41,7 @@ export interface SamplerParts {
   readonly broker: Broker
   readonly connections: ConnectionDirectory
   readonly clock: Clock
+  readonly logger: Logger
   readonly runQueue: RunQueue
   readonly memoryBytes: () => number
 }
@@ -88,11 +90,16 @@ export class Sampler {
     return this.#time
   }
 
+  /** Does not reject. */
   async look(): Promise<void> {
-    const { clock, runQueue } = this.#parts
+    const { clock, runQueue, logger } = this.#parts
     this.#timeBefore = this.#time
     this.#time = Math.max(clock.now(), this.#timeBefore + 1)
-    await inSlices(runQueue, this.#all())
+    try {
+      await inSlices(runQueue, this.#all())
+    } catch (error) {
+      logger.error({ error }, 'what is counted could not be looked at')
+    }
     if (this.#isStopped) return
     this.#timer = clock.after(lookMs, () => void this.look())
     for (const listener of this.#listeners) listener()

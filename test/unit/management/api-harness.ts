@@ -62,7 +62,7 @@ export class ApiHarness {
       clock: broker.clock,
       runQueue: broker.topology.runQueue,
     }
-    const sampler = new Sampler({ ...parts, memoryBytes: () => 1 })
+    const sampler = new Sampler({ ...parts, memoryBytes: () => 1, logger: silentLogger })
     const handler = await createApi({
       ...parts,
       sampler,
@@ -169,6 +169,7 @@ const quietProcess: ProcessFacts = {
     loopBusySeconds: 1,
     collections: new Map([['minor', { count: 1, seconds: 1 }]]),
   }),
+  resetDelays: () => {},
   descriptors: () => Promise.resolve({ open: 1, max: 2 }),
   stop: () => {},
 }
