@@ -33,8 +33,12 @@ export const memoryCheckMs = 200
 export const diskCheckMs = 1_000
 const hysteresis = 0.05
 
+/** Those of `AlarmsParts`. */
+export type Watermarks = Pick<AlarmsParts, 'memoryBytesMax' | 'diskFreeBytesMin'>
+
 export class Alarms {
   readonly #parts: AlarmsParts
+  #watermarks: Watermarks
   #target: AlarmTarget | null = null
   #isMemoryLow = false
   #isDiskLow = false
@@ -45,6 +49,12 @@ export class Alarms {
 
   constructor(parts: AlarmsParts) {
     this.#parts = parts
+    this.#watermarks = parts
+  }
+
+  /** Counts from the next look on. */
+  set watermarks(watermarks: Watermarks) {
+    this.#watermarks = watermarks
   }
 
   /** Looks once, before there are publishers, and then again and again. */
@@ -73,7 +83,8 @@ export class Alarms {
   }
 
   #checkMemory(): void {
-    const { memory, memoryBytesMax, logger, clock } = this.#parts
+    const { memory, logger, clock } = this.#parts
+    const { memoryBytesMax } = this.#watermarks
     const usedBytes = memory.usedBytes()
     const isLow = usedBytes > (this.#isMemoryLow ? memoryBytesMax * (1 - hysteresis) : memoryBytesMax)
     if (isLow !== this.#isMemoryLow) logger.info({ usedBytes, memoryBytesMax }, 'memory has passed its watermark')
@@ -83,7 +94,8 @@ export class Alarms {
   }
 
   async #checkDisk(): Promise<void> {
-    const { files, directory, diskFreeBytesMin, clock, logger } = this.#parts
+    const { files, directory, clock, logger } = this.#parts
+    const { diskFreeBytesMin } = this.#watermarks
     let delayMs = diskCheckMs
     try {
       const freeBytes = await files.freeBytes(directory)

@@ -14,6 +14,7 @@ import { type Nats, startNats } from './cluster/nats/start-nats.ts'
 import type { ClusterSettings } from './config.ts'
 import type { Daemon } from './daemon.ts'
 import { DataDirectoryLocked, lockDataDirectory } from './log/file/data-directory-lock.ts'
+import { type ReloadNode, ReloadRefused } from './management/reload.ts'
 import { StartError } from './start-error.ts'
 
 /** The node must be begun anew; its clients connect again, to it or to others. */
@@ -110,6 +111,11 @@ export class ClusterDaemon implements Daemon {
   accept(socket: Socket): void {
     if (this.#node === null) socket.destroy()
     else this.#node.accept(socket)
+  }
+
+  readonly reload: ReloadNode = () => {
+    if (this.#node !== null) return this.#node.reload()
+    return Promise.reject(new ReloadRefused(['the node is being begun anew; ask again in a moment']))
   }
 
   async stop(drainMsMax: number): Promise<boolean> {

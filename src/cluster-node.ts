@@ -8,7 +8,7 @@
 import type { Alarms } from './alarms.ts'
 import { AnyOf } from './base/any-of.ts'
 import type { Clock } from './base/clock.ts'
-import { Broker } from './broker/broker.ts'
+import { type AccessParts, Broker } from './broker/broker.ts'
 import { TopologyChanges } from './broker/changes.ts'
 import type { ReplyRelay } from './broker/reply-relay.ts'
 import { Topology } from './broker/topology/topology.ts'
@@ -49,6 +49,7 @@ export interface ClusterNodeParts extends JoinParts {
   /** What messages go by. */
   readonly clock: Clock
   readonly alarms: Alarms
+  readonly access: AccessParts
   /** The node cannot go on: `NodeOutdated`, or what ends the process. */
   failed(error: Error): void
 }
@@ -154,12 +155,10 @@ class Composition implements MembersListener {
       failed: (error) => this.#beginAnew(error.message),
     })
     this.broker = new Broker({
+      ...{ ...parts.access, clock, random, logger },
       topology: this.#topology,
       authority: this.#clusterTopology,
       firstSessionId: nodeShardOf(self.incarnation) + 1,
-      clock,
-      random,
-      logger,
     })
     this.#ownership = new Ownership({
       membership,

@@ -13,6 +13,7 @@ import { type Config, options } from './config/options.ts'
 
 export type { ClusterField } from './config/cluster-options.ts'
 export { type ClusterSettings, checkCluster } from './config/cluster-settings.ts'
+export { readLogLevels } from './config/log-settings.ts'
 export type { Config } from './config/options.ts'
 
 /** Each problem is one sentence that names place, key, value and what to do instead. */
@@ -85,6 +86,11 @@ export function configWith(given: Partial<Config>): Config {
   if (problems.length === 0) problems.push(...problemsOf(config))
   if (problems.length > 0) throw new ConfigError(problems)
   return config
+}
+
+/** `port` → `port`, `messageBytesMax` → `limits.message-size`. */
+export function optionKey(field: keyof Config): string {
+  return options[field].key
 }
 
 /** What does not fit together. */

@@ -5,21 +5,19 @@
  * is decided here but who is connected with whom, and when a node must end: when the topology's log or, for a second
  * time, the shard's log cannot go on.
  */
-import { Alarms } from './alarms.ts'
+import { Alarms, type Watermarks } from './alarms.ts'
 import { AnyOf } from './base/any-of.ts'
 import { type Clock, SystemClock } from './base/clock.ts'
 import type { Files } from './base/files.ts'
-import type { Logger } from './base/logger.ts'
+import { type Logger, logOf } from './base/logger.ts'
 import { type Memory, SystemMemory } from './base/memory.ts'
 import type { Network, Socket } from './base/network.ts'
 import { type Random, SystemRandom } from './base/random.ts'
-import { FileTooLong, readText } from './base/read-text.ts'
 import { RunQueue } from './base/run-queue.ts'
 import { SystemFiles } from './base/system-files.ts'
 import { SystemNetwork } from './base/system-network.ts'
-import { Broker } from './broker/broker.ts'
-import { DefinitionsError } from './broker/definitions/entry.ts'
-import { definitionsBytesMax, parseDefinitions } from './broker/definitions/import-definitions.ts'
+import type { ThrottleLimits } from './broker/access/login-throttle.ts'
+import { type AccessParts, Broker } from './broker/broker.ts'
 import type { ReplyRelay } from './broker/reply-relay.ts'
 import { LocalShards, type LocalShardsOptions } from './broker/shard/local-shards.ts'
 import { Streams } from './broker/stream/streams.ts'
@@ -28,17 +26,21 @@ import { Certificates } from './certificates.ts'
 import type { Nats } from './cluster/nats/start-nats.ts'
 import { type ClusterSettings, type Config, checkCluster } from './config.ts'
 import { NodePorts } from './listeners.ts'
+import { loadDefinitions } from './load-definitions.ts'
 import { DataDirectoryLocked } from './log/file/data-directory-lock.ts'
 import { FormatUnknown } from './log/file/format.ts'
 import { scratchSegmentBytes } from './log/file/scratch-log.ts'
 import { LogDamaged } from './log/log.ts'
 import type { ClusterFacts } from './management/cluster-facts.ts'
+import type { ReloadNode } from './management/reload.ts'
+import { type Configuration, NodeReload } from './node-reload.ts'
 import { defaultServerLimits, type ServerLimits } from './server/limits.ts'
 import { Server } from './server/listener.ts'
-import { errorName, StartError } from './start-error.ts'
+import { StartError } from './start-error.ts'
 import { clusterStorage, fileStorage, memoryStorage, type Place, type Storage } from './storage.ts'
 import { version } from './version.ts'
 
+export type { Configuration } from './node-reload.ts'
 export { StartError } from './start-error.ts'
 
 /** Everything outside of the program that a node touches. */
@@ -64,6 +66,8 @@ export interface Daemon {
   readonly failed: Promise<Error>
   /** Takes a connected socket over, as if it had come from a listener. */
   accept(socket: Socket): void
+  /** Reads the configuration again. Rejects with a `ReloadRefused`; then all is as before. */
+  readonly reload: ReloadNode
   /**
    * Accepts no more, tells clients to go (320) once their confirms are out, commits and closes. False when some client
    * had not gone within `drainMsMax`; it is then cut off. Nothing confirmed is lost either way.
@@ -85,6 +89,8 @@ export interface NodeParts extends Insertions {
   readonly listens?: boolean
   /** Definitions, as JSON text, imported after those of the file. */
   readonly definitions?: string
+  /** For whoever reads it again; left out: nobody can. */
+  readonly configuration?: Configuration
   /** Is given the broker once all is open, before anybody connects: for work that no connection may do. */
   readonly opened?: (broker: Broker) => Promise<void>
 }
@@ -104,10 +110,22 @@ export function systemWorld(logger: Logger): World {
 export async function startDaemon(config: Config, given: World, parts: NodeParts = {}): Promise<Daemon> {
   const world = { ...given, machineClock: given.machineClock ?? given.clock }
   const { settings } = checkCluster(config)
-  if (settings === null) return await startNode(config, world, parts)
+  // A node of a cluster that is begun anew begins with what was read last.
+  let latest = config
+  const adopted = (next: Config): void => {
+    latest = next
+  }
+  if (settings === null) return await startNode(config, world, { ...parts, adopted })
   // Loaded by nodes of clusters only.
   const { startClusterDaemon } = await import('./cluster-daemon.ts')
-  return await startClusterDaemon(settings, world, (nats) => startNode(config, world, parts, { settings, nats }))
+  return await startClusterDaemon(settings, world, (nats) =>
+    startNode(latest, world, { ...parts, adopted }, { settings, nats }),
+  )
+}
+
+interface StartedParts extends NodeParts {
+  /** This configuration counts from now on. */
+  adopted(config: Config): void
 }
 
 /** What makes a node one of several. */
@@ -119,7 +137,7 @@ interface ClusterPart {
 async function startNode(
   config: Config,
   world: MachineWorld,
-  parts: NodeParts,
+  parts: StartedParts,
   cluster: ClusterPart | null = null,
 ): Promise<Daemon> {
   const own = storageOf(config, world, parts)
@@ -131,7 +149,8 @@ async function startNode(
     await storage.open()
     closers.push(() => storage.close())
     const alarms = makeAlarms(config, world, storage)
-    const surroundings = { runQueue, closers, failure, alarms, parts }
+    const access = await accessParts(config, world)
+    const surroundings = { runQueue, closers, failure, alarms, access, parts }
     const core = await (cluster === null
       ? openBroker(config, world, own, surroundings)
       : openClusterBroker(config, world, cluster, surroundings))
@@ -141,43 +160,70 @@ async function startNode(
     await parts.opened?.(broker)
     closers.push(() => alarms.stop())
     await alarms.start(broker)
-    const server = new Server({
-      ...world,
-      clock: world.machineClock,
-      runQueue,
-      broker,
-      limits: serverLimits(config),
-      identity: { version: config.toldVersion },
-      userFrom: config.tlsUserFrom,
-      version,
-      ...(core.replyRelay === null ? {} : { replyRelay: core.replyRelay }),
-    })
-    const certificates = await Certificates.open(config, { ...world, clock: world.machineClock })
-    closers.push(() => certificates.stop())
-    const ports = await NodePorts.open(config, {
-      server,
-      world,
-      certificates,
-      listensForAmqp: parts.listens ?? true,
-      node: { broker, runQueue, ...(core.cluster === null ? {} : { cluster: core.cluster }) },
-    })
-    return {
-      addresses: ports.addresses,
-      dataDirectory: storage.directory,
-      failed: failure.happened,
-      accept: (socket) => void server.accept(socket),
-      stop: async (drainMsMax) => {
-        ports.stopping()
-        await core.stopping()
-        const isDrained = await server.close(drainMsMax)
-        await ports.close()
-        await closeAll(closers)
-        return isDrained
-      },
-    }
+    return await openToClients(config, world, core, { ...surroundings, storage })
   } catch (error) {
     await closeAll(closers)
     throw asStartError(error, storage.directory)
+  }
+}
+
+/** Everything is there: now whoever wants may come. */
+async function openToClients(
+  config: Config,
+  world: MachineWorld,
+  core: Core,
+  { runQueue, closers, failure, alarms, parts, storage }: BrokerSurroundings & { readonly storage: Place },
+): Promise<Daemon> {
+  const { broker } = core
+  const server = new Server({
+    ...world,
+    clock: world.machineClock,
+    logger: logOf(world.logger, 'server'),
+    runQueue,
+    broker,
+    limits: serverLimits(config),
+    identity: { version: config.toldVersion },
+    userFrom: config.tlsUserFrom,
+    version,
+    ...(core.replyRelay === null ? {} : { replyRelay: core.replyRelay }),
+  })
+  const certificates = await Certificates.open(config, { ...world, clock: world.machineClock })
+  closers.push(() => certificates.stop())
+  const ports = await NodePorts.open(config, {
+    server,
+    world,
+    certificates,
+    listensForAmqp: parts.listens ?? true,
+    node: {
+      broker,
+      runQueue,
+      reload: () => reloading.reload(),
+      ...(core.cluster === null ? {} : { cluster: core.cluster }),
+    },
+  })
+  const adopt = (next: Config): void => {
+    server.limits = serverLimits(next)
+    broker.throttle.limits = throttleOf(next)
+    alarms.watermarks = watermarksOf(next, world)
+    parts.adopted(next)
+  }
+  const configuration = parts.configuration ?? null
+  const { logger } = world
+  const reloading: NodeReload = new NodeReload({ config, configuration, ports, certificates, logger, adopt })
+  return {
+    addresses: ports.addresses,
+    dataDirectory: storage.directory,
+    failed: failure.happened,
+    accept: (socket) => void server.accept(socket),
+    reload: reloading.reload,
+    stop: async (drainMsMax) => {
+      ports.stopping()
+      await core.stopping()
+      const isDrained = await server.close(drainMsMax)
+      await ports.close()
+      await closeAll(closers)
+      return isDrained
+    },
   }
 }
 
@@ -194,11 +240,11 @@ async function openClusterBroker(
   config: Config,
   world: MachineWorld,
   { settings, nats }: ClusterPart,
-  { runQueue, closers, failure, alarms }: BrokerSurroundings,
+  { runQueue, closers, failure, alarms, access }: BrokerSurroundings,
 ): Promise<Core> {
   const { openClusterNode } = await import('./cluster-node.ts')
   const { machineClock, ...rest } = world
-  const parts = { ...rest, upkeepClock: machineClock, config, settings, nats, runQueue, alarms }
+  const parts = { ...rest, upkeepClock: machineClock, config, settings, nats, runQueue, alarms, access }
   const node = await openClusterNode({ ...parts, failed: failure.set })
   closers.push(() => node.close())
   return node
@@ -236,7 +282,8 @@ interface BrokerSurroundings {
   readonly closers: Closer[]
   readonly failure: Failure
   readonly alarms: Alarms
-  readonly parts: NodeParts
+  readonly access: AccessParts
+  readonly parts: StartedParts
 }
 
 /** Topology first, wholly: shard records of queues it does not know are dead. */
@@ -244,7 +291,7 @@ async function openBroker(
   config: Config,
   { clock, machineClock: upkeepClock, random, logger }: MachineWorld,
   storage: Storage,
-  { runQueue, closers, failure, alarms, parts: { shardFace } }: BrokerSurroundings,
+  { runQueue, closers, failure, alarms, access, parts: { shardFace } }: BrokerSurroundings,
 ): Promise<Core> {
   let broker: Broker | null = null
   const congested = new AnyOf<'shard' | 'streams'>((isAny) => broker?.setCongested(isAny))
@@ -291,46 +338,8 @@ async function openBroker(
   await shards.start(topology)
   closers.push(() => streams.close())
   await streams.start(topology)
-  broker = new Broker({ topology, clock, random, logger })
+  broker = new Broker({ ...access, topology, clock, random, logger: logOf(logger, 'broker') })
   return { broker, replyRelay: null, cluster: null, stopping: async () => {} }
-}
-
-/** What a file, and whoever starts the node, says there should be; whatever of it is there already stays. */
-async function loadDefinitions(config: Config, world: World, broker: Broker, given?: string): Promise<void> {
-  const { definitions: path } = config
-  const { logger, files } = world
-  const file = {
-    place: path,
-    mend: 'mend the file or give another',
-    read: () => readText(files, path, definitionsBytesMax),
-    logger,
-  }
-  if (path !== 'none') await importFrom(file, broker)
-  if (given === undefined) return
-  await importFrom({ place: 'the options', mend: 'mend them', read: () => Promise.resolve(given), logger }, broker)
-}
-
-interface DefinitionsSource {
-  readonly place: string
-  readonly mend: string
-  read(): Promise<string>
-  readonly logger: Logger
-}
-
-async function importFrom({ place, mend, read, logger }: DefinitionsSource, broker: Broker): Promise<void> {
-  try {
-    const { warnings } = await broker.importDefinitions(parseDefinitions(await read()))
-    for (const warning of warnings) logger.warn({ definitions: place }, warning)
-    logger.info({ definitions: place, warnings: warnings.length }, 'definitions are imported')
-  } catch (error) {
-    if (error instanceof DefinitionsError || error instanceof FileTooLong) {
-      const sentence = `the definitions in ${place} cannot be imported: ${error.message}; ${mend}`
-      throw new StartError('definitions', sentence, error)
-    }
-    if (!(error instanceof Error && 'syscall' in error)) throw error
-    const sentence = `the definitions ${place} cannot be read (${errorName(error)}): give definitions the path of a file`
-    throw new StartError('definitions', `${sentence} that this user may read`, error)
-  }
 }
 
 function makeAlarms(config: Config, world: MachineWorld, storage: Place): Alarms {
@@ -339,9 +348,25 @@ function makeAlarms(config: Config, world: MachineWorld, storage: Place): Alarms
     clock: world.machineClock,
     files: storage,
     directory: storage.directory ?? 'memory',
-    memoryBytesMax: Math.floor(world.memory.limitBytes * config.memoryWatermark),
-    diskFreeBytesMin: config.diskFreeBytesMin,
+    ...watermarksOf(config, world),
   })
+}
+
+function watermarksOf(config: Config, { memory }: World): Watermarks {
+  const memoryBytesMax = Math.floor(memory.limitBytes * config.memoryWatermark)
+  return { memoryBytesMax, diskFreeBytesMin: config.diskFreeBytesMin }
+}
+
+async function accessParts(config: Config, world: MachineWorld): Promise<AccessParts> {
+  const audit = logOf(world.logger, 'audit')
+  const throttle = throttleOf(config)
+  if (config.oauthIssuer === 'none') return { audit, throttle }
+  const { tokenVerifier } = await import('./token-logins.ts')
+  return { audit, throttle, tokens: await tokenVerifier(config, { ...world, clock: world.machineClock }) }
+}
+
+function throttleOf({ failuresPerAddressMax, failuresPerUserMax }: Config): ThrottleLimits {
+  return { failuresPerAddressMax, failuresPerUserMax }
 }
 
 /** What the world did to us has a sentence; our own mistakes go on as they are. */

@@ -5,7 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock } from './base/clock.ts'
 import type { Files } from './base/files.ts'
-import type { Logger } from './base/logger.ts'
+import { type Logger, logOf } from './base/logger.ts'
 import type { Memory } from './base/memory.ts'
 import { type ProcessFacts, SystemProcessFacts } from './base/process-facts.ts'
 import type { Random } from './base/random.ts'
@@ -96,6 +96,7 @@ function partsOf(node: ApiNode, sampler: Sampler, process: ProcessFacts): ApiPar
     clock,
     random,
     logger,
+    audit: logOf(logger, 'audit'),
     runQueue,
     sampler,
     names: { rabbitVersion: node.config().toldVersion, productVersion: version },

@@ -8,7 +8,7 @@ export interface Logger {
   part?(name: string): Logger
 }
 
-/** The parts that are told apart. */
+/** The parts that are told apart; `config/log-settings.ts` has their names too. */
 export const logParts = ['server', 'http', 'broker', 'log', 'cluster', 'audit'] as const
 export type LogPart = (typeof logParts)[number]
 

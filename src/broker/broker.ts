@@ -330,19 +330,23 @@ export class Broker implements BrokerCommands {
   }
 }
 
-export interface BrokerParts {
-  readonly topology: Topology
-  readonly clock: Clock
-  readonly random: Random
-  readonly logger: Logger
-  /** Default: scrypt on the thread pool. */
-  readonly verifier?: PasswordVerifier
+/** Who is let in, and what is written down of it. */
+export interface AccessParts {
   /** Where logins are written down; default: `logger`. */
   readonly audit?: Logger
   /** Default: tokens are not taken. */
   readonly tokens?: TokenVerifier | null
   /** Default: 20 failures in a minute of one address, 100 of one user. */
   readonly throttle?: ThrottleLimits
+}
+
+export interface BrokerParts extends AccessParts {
+  readonly topology: Topology
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  /** Default: scrypt on the thread pool. */
+  readonly verifier?: PasswordVerifier
   /** Users who may log in from this machine only; default `guest`. */
   readonly loopbackUsers?: readonly string[]
   /** Who makes changes; default: this node, at once. */

@@ -19,6 +19,7 @@ export const clientCommands = {
   declare: 'make a queue, exchange or binding',
   delete: 'delete a queue, exchange or binding',
   definitions: 'export or import all that exists',
+  reload: 'let a running broker read its configuration again',
   cluster: 'look at the nodes of a cluster, drain one, remove one',
   migrate: 'move what a single node has stored into a cluster',
   top: 'watch the queues',

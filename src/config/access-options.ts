@@ -1,5 +1,5 @@
 /**
- * The options of who may come in and how: TLS. Rows like those of `options.ts`, of which they are a part; how they fit together
+ * The options of who may come in and how: TLS, tokens. Rows like those of `options.ts`, of which they are a part; how they fit together
  * is checked by `access-settings.ts`.
  */
 import { choice, type Option, port, unset } from './option.ts'
@@ -36,6 +36,30 @@ export const accessOptions = {
     ['cn', 'dns', 'email', 'uri'],
     'cn',
     'Which name in a certificate is the user that mechanism EXTERNAL logs in: common name, or alternative name.',
+  ),
+  oauthIssuer: unset(
+    'oauth-issuer',
+    'the address of an OAuth 2 server as its tokens name it',
+    'https://login.example/realms/shop',
+    'Whose tokens (JWT) log in; `none` takes no tokens.',
+  ),
+  oauthAudience: unset(
+    'oauth-audience',
+    'a name',
+    'warren',
+    'What those tokens must be made for; scopes that count begin with it and a point.',
+  ),
+  oauthKeysUrl: unset(
+    'oauth-jwks-url',
+    'an address that begins with https:',
+    'https://login.example/realms/shop/certs',
+    'Where that server publishes its keys;',
+  ),
+  oauthKeyFile: unset(
+    'oauth-key-file',
+    'the path of a PEM or JSON file',
+    '/etc/warren/oauth.pem',
+    'or a file with its public key (PEM) or keys (JSON).',
   ),
 } as const satisfies Record<string, Option<unknown>>
 

@@ -1,9 +1,11 @@
 /** How the options of who may come in fit together. Files are not read here. */
+import { isLoopbackHost } from './cluster-settings.ts'
+import { readLogLevels } from './log-settings.ts'
 import type { Config } from './options.ts'
 
 /** As sentences; empty when all is well. */
 export function checkAccess(config: Config): readonly string[] {
-  return [...tlsProblems(config)]
+  return [...tlsProblems(config), ...tokenProblems(config), ...logProblems(config)]
 }
 
 function* tlsProblems(config: Config): Generator<string> {
@@ -14,5 +16,35 @@ function* tlsProblems(config: Config): Generator<string> {
   }
   if (tlsVerify !== 'none' && tlsAuthority === 'none') {
     yield `tls-verify = "${tlsVerify}" asks clients for certificates; give tls-ca, whose certificates they may show`
+  }
+}
+
+function* tokenProblems({ oauthIssuer, oauthAudience, oauthKeysUrl, oauthKeyFile }: Config): Generator<string> {
+  const given = [oauthIssuer, oauthAudience, oauthKeysUrl, oauthKeyFile].filter((value) => value !== 'none')
+  if (given.length === 0) return
+  if (oauthIssuer === 'none')
+    yield 'oauth-issuer is missing; give the issuer that tokens must name, or no oauth- option'
+  if (oauthAudience === 'none') yield 'oauth-audience is missing; give what tokens must be made for, such as "warren"'
+  if ((oauthKeysUrl === 'none') === (oauthKeyFile === 'none')) {
+    yield 'give one of oauth-jwks-url and oauth-key-file, where the keys are that tokens are checked with'
+  }
+  if (oauthKeysUrl !== 'none' && !isSafe(oauthKeysUrl)) {
+    yield 'oauth-jwks-url has to begin with https: (http: for this machine only); who can change the keys can log in as anybody'
+  }
+}
+
+function isSafe(address: string): boolean {
+  const url = URL.canParse(address) ? new URL(address) : null
+  return (
+    url?.protocol === 'https:' ||
+    (url?.protocol === 'http:' && isLoopbackHost(url.hostname.replace(/^\[(.*)\]$/, '$1')))
+  )
+}
+
+function* logProblems({ logLevels }: Config): Generator<string> {
+  try {
+    readLogLevels(logLevels)
+  } catch (error) {
+    yield error instanceof Error ? error.message : String(error)
   }
 }

@@ -54,6 +54,18 @@ export const options = {
     'info',
     'The least important log lines to write (to stderr).',
   ),
+  logLevels: text(
+    'log-levels',
+    'none',
+    'part=level with commas between, the parts being server, http, broker, log, cluster and audit',
+    'Other levels for parts of the program: server, http, broker, log, cluster, audit.',
+  ),
+  auditLog: text(
+    'audit-log',
+    'none',
+    'the path of a file',
+    'Where logins and changes are written down, as JSON lines; `none`: among the other log lines.',
+  ),
   toldVersion: text(
     'told-version',
     '4.1.0',
@@ -123,6 +135,16 @@ export const options = {
     'limits.login-size',
     { default: '64KiB', min: '8KiB', max: '1MiB' },
     'What a connection may send before it has logged in; then it is closed.',
+  ),
+  failuresPerAddressMax: integer(
+    'limits.failed-logins-per-address',
+    { default: 20, min: 1, max: 1_000_000 },
+    'Failed logins of one address in a minute; then it is refused until the minute is over.',
+  ),
+  failuresPerUserMax: integer(
+    'limits.failed-logins-per-user',
+    { default: 100, min: 1, max: 1_000_000 },
+    'Failed logins of one user in a minute; then only addresses are let in that the user has come from before.',
   ),
   failedLoginDelayMs: duration(
     'limits.failed-login-delay',

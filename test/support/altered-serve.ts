@@ -2,7 +2,7 @@
  * `warren serve` in a world, or with parts, that a test has altered: takes the same flags (any option as `--key value`),
  * prints the same lines, ends on SIGTERM. For programs that a test starts as its broker.
  */
-import { openLogger } from '../../src/cli/logs.ts'
+import { LeveledLogger } from '../../src/cli/logs.ts'
 import { loadConfig } from '../../src/config.ts'
 import { type Insertions, startDaemon, systemWorld, type World } from '../../src/daemon.ts'
 import { version } from '../../src/version.ts'
@@ -16,7 +16,8 @@ export async function serve(
     environment: {},
     readText: () => '',
   })
-  const logger = openLogger(config.logLevel, { isTerminal: false, write: (line) => process.stderr.write(line) })
+  const settings = { level: config.logLevel, parts: new Map() }
+  const logger = new LeveledLogger(settings, { isTerminal: false, write: (line) => void process.stderr.write(line) })
   const world = systemWorld(logger)
   const altered = alter(world)
   const daemon = await startDaemon({ ...config, httpPort: 'none' }, { ...world, ...altered.world }, altered.insertions)

@@ -3,7 +3,6 @@ import { ManualClock } from '../../src/base/clock.ts'
 import { silentLogger } from '../../src/base/logger.ts'
 import { SeededRandom } from '../../src/base/random.ts'
 import { RunQueue } from '../../src/base/run-queue.ts'
-import { throttleDefaults } from '../../src/broker/access/login-throttle.ts'
 import { Broker } from '../../src/broker/broker.ts'
 import type {
   BindArguments,
@@ -62,7 +61,7 @@ export class BrokerHarness {
       random: new SeededRandom(7),
       logger: silentLogger,
       // Nothing is held back where time stands still.
-      throttle: { ...throttleDefaults, failuresAtOnceMax: 1_000 },
+      throttle: { failuresPerAddressMax: 10_000, failuresPerUserMax: 10_000 },
       verifier: { verify: (stored, password, done) => setImmediate(() => done(stored.endsWith(`$${password}`))) },
     })
   }

@@ -45,8 +45,10 @@ export class LoginDesk {
     this.#check(proof, origin, (outcome) => {
       if ('principal' in outcome) {
         const { principal } = outcome
-        this.#throttle.succeeded(origin.address, principal.username)
-        this.#parts.audit.info({ ...shown(origin, proof), user: principal.username }, 'login')
+        const wasKnown = this.#throttle.succeeded(origin.address, principal.username)
+        // Each request by HTTP is a login; the first of a user from an address is the one that tells something.
+        const level = wasKnown && origin.via === 'http' ? 'debug' : 'info'
+        this.#parts.audit[level]({ ...shown(origin, proof), user: principal.username }, 'login')
         done(principal)
         return
       }
@@ -159,5 +161,5 @@ function principalOf({ username, tags, rights: token }: VerifiedToken): Principa
 }
 
 function shown({ address, via }: LoginOrigin, { kind }: LoginProof): Record<string, string> {
-  return { address, via, by: kind }
+  return { address, via, proof: kind }
 }

@@ -6,8 +6,6 @@ export interface ThrottleLimits {
   readonly failuresPerAddressMax: number
   /** Failed logins of one user in a minute, from anywhere; then only addresses are let in from which that user has come before. */
   readonly failuresPerUserMax: number
-  /** Failures of an address in a minute that are answered at once; each further one takes twice as long as the one before. */
-  readonly failuresAtOnceMax: number
 }
 
 /**
@@ -55,19 +53,20 @@ export class LoginThrottle {
     const now = this.#clock.monotonic()
     const count = this.#addresses.add(address, now)
     if (username !== null) this.#users.add(username, now)
-    const over = count - this.limits.failuresAtOnceMax
+    const over = count - Math.ceil(this.limits.failuresPerAddressMax * atOnceShare)
     return over <= 0 ? 0 : Math.min(delayMsMax, delayMsFirst * 2 ** (over - 1))
   }
 
-  /** A right login does not take back what was counted of the address: others may be behind it. */
-  succeeded(address: string, username: string): void {
+  /** Whether it has been so before. What was counted of the address is not taken back: others may be behind it. */
+  succeeded(address: string, username: string): boolean {
     const pair = pairOf(address, username)
-    this.#known.delete(pair)
+    const wasKnown = this.#known.delete(pair)
     this.#known.add(pair)
     for (const oldest of this.#known) {
       if (this.#known.size <= tableMax) break
       this.#known.delete(oldest)
     }
+    return wasKnown
   }
 
   /** Entries of all tables. */
@@ -108,11 +107,10 @@ function pairOf(address: string, username: string): string {
   return `${address} ${username}` // no address has a space in it
 }
 
-export const throttleDefaults: ThrottleLimits = {
-  failuresPerAddressMax: 20,
-  failuresPerUserMax: 100,
-  failuresAtOnceMax: 3,
-}
+export const throttleDefaults: ThrottleLimits = { failuresPerAddressMax: 20, failuresPerUserMax: 100 }
+
+/** Of the failures an address may have, this share is answered at once; each further one takes twice as long as the one before. */
+const atOnceShare = 0.15
 
 const windowMs = 60_000
 const delayMsFirst = 250

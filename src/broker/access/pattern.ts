@@ -1,41 +1,43 @@
-import { waysMax, waysToMatch } from './pattern-cost.ts'
+import { PatternProgram } from './pattern-program.ts'
+import { PatternRefused, parsePattern } from './pattern-syntax.ts'
 
 /**
  * A permission pattern: a regular expression that an administrator wrote, matched anywhere in a name. The empty pattern
  * matches the empty name only, that is: nothing.
  *
- * It is compiled once. A pattern that does not compile, or that could keep JavaScript's backtracking engine busy for
- * long (`pattern-cost.ts`), matches nothing: on any doubt deny.
+ * It is compiled once, for an engine whose time grows with the length of the name and no faster
+ * (`pattern-program.ts`). A pattern that does not compile matches nothing: on any doubt deny.
  */
 export class Pattern {
   readonly text: string
   /** Why it matches nothing; null when it is in order. */
   readonly error: string | null
-  readonly #expression: RegExp | null
+  readonly #program: PatternProgram | null
 
   constructor(text: string, lengthMax = patternLengthMax) {
     this.text = text
     const compiled = text === '' ? null : compile(text, lengthMax)
     this.error = typeof compiled === 'string' ? compiled : null
-    this.#expression = typeof compiled === 'string' ? null : compiled
+    this.#program = typeof compiled === 'string' ? null : compiled
   }
 
   matches(name: string): boolean {
+    if (this.text === '.*') return true // what most users have
     if (this.text === '') return name === ''
-    return this.#expression?.test(name) ?? false
+    return this.#program?.matches(name) ?? false
   }
 }
 
 /** Longest pattern, in UTF-16 units. */
 export const patternLengthMax = 256
 
-/** The expression, or why there is none. */
-function compile(text: string, lengthMax: number): RegExp | string {
+/** The program, or why there is none. */
+function compile(text: string, lengthMax: number): PatternProgram | string {
   if (text.length > lengthMax) return `is longer than ${lengthMax} characters`
-  if (waysToMatch(text) > waysMax) return 'could take too long to match'
   try {
-    return new RegExp(text, 's')
-  } catch {
-    return 'is not a regular expression' // the engine's own words would tell its author no more
+    return new PatternProgram(parsePattern(text))
+  } catch (error) {
+    if (error instanceof PatternRefused) return error.message
+    throw error
   }
 }

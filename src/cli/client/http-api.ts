@@ -50,6 +50,11 @@ export class HttpApi {
     await this.#call('PUT', path, Buffer.from(JSON.stringify(body)))
   }
 
+  /** A change that has an answer. */
+  async ask(method: 'PUT' | 'POST', path: string): Promise<unknown> {
+    return this.#parsed(await this.#call(method, path))
+  }
+
   async delete(path: string): Promise<void> {
     await this.#call('DELETE', path)
   }

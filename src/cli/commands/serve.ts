@@ -7,10 +7,10 @@
 import { readFileSync } from 'node:fs'
 import type { Logger } from '../../base/logger.ts'
 import { type Config, ConfigError, type LoadedConfig, loadConfig, processEnvironment } from '../../config.ts'
-import type { Daemon } from '../../daemon.ts'
+import type { Configuration, Daemon } from '../../daemon.ts'
 import { version } from '../../version.ts'
 import { ExitCode } from '../exit-code.ts'
-import { openLogger } from '../logs.ts'
+import { openLog } from '../open-log.ts'
 
 /** npm and a terminal both pass one Ctrl-C on, so a signal that follows at once is still the first one. */
 const secondSignalMsMin = 500
@@ -19,34 +19,29 @@ export async function serve(flags: Readonly<Record<string, string>>): Promise<Ex
   const loaded = await readConfig(flags)
   if (loaded === null) return ExitCode.usage
   const { config, warnings } = loaded
-  const logger = openLogger(config.logLevel, {
-    isTerminal: process.stderr.isTTY === true,
-    write: (line) => process.stderr.write(line),
-  })
+  const log = openLog(config)
+  if (log === null) return ExitCode.usage
+  const { logger } = log
   // Whoever read them may be gone (`| head`): that is no reason to stop serving.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
   for (const warning of warnings) logger.warn({}, warning)
   endOnOwnFault(logger)
   const signals = new StopSignals()
-  const daemon = await start(config, logger)
+  const read = (): Promise<LoadedConfig> => loadAgain(flags)
+  const daemon = await start(config, logger, { read, use: log.use })
   if (typeof daemon === 'number') return daemon
   for (const address of daemon.addresses) {
     const what = /^https?:/.test(address) ? 'AMQP over WebSocket at /ws' : `data in ${daemon.dataDirectory}`
     process.stdout.write(`Warren ${version} listens on ${address}, ${what}\n`)
   }
+  // What went wrong is in the log.
+  process.on('SIGHUP', () => void daemon.reload().catch(() => {}))
   return await stopWhenAsked(daemon, signals, config, logger)
 }
 
 async function readConfig(flags: Readonly<Record<string, string>>): Promise<LoadedConfig | null> {
-  const { config: file = null, ...others } = flags
-  const byKey = new Map(Object.entries(others).map(([name, value]) => [keyOf(name), value]))
   try {
-    return await loadConfig({
-      file,
-      flags: byKey,
-      environment: processEnvironment(),
-      readText: (path) => readFileSync(path, 'utf8'),
-    })
+    return await loadAgain(flags)
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     for (const problem of error.problems) complain(problem)
@@ -54,15 +49,25 @@ async function readConfig(flags: Readonly<Record<string, string>>): Promise<Load
   }
 }
 
+function loadAgain(flags: Readonly<Record<string, string>>): Promise<LoadedConfig> {
+  const { config: file = null, ...others } = flags
+  return loadConfig({
+    file,
+    flags: new Map(Object.entries(others).map(([name, value]) => [keyOf(name), value])),
+    environment: processEnvironment(),
+    readText: (path) => readFileSync(path, 'utf8'),
+  })
+}
+
 /** `logLevel` → `log-level`: the command line's names as the options have them. */
 function keyOf(flag: string): string {
   return flag.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 }
 
-async function start(config: Config, logger: Logger): Promise<Daemon | ExitCode> {
+async function start(config: Config, logger: Logger, configuration: Configuration): Promise<Daemon | ExitCode> {
   const { StartError, startDaemon, systemWorld } = await import('../../daemon.ts')
   try {
-    return await startDaemon(config, systemWorld(logger))
+    return await startDaemon(config, systemWorld(logger), { configuration })
   } catch (error) {
     if (!(error instanceof StartError)) throw error
     complain(error.message)

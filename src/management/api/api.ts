@@ -90,10 +90,12 @@ async function answered(
 ): Promise<Response> {
   const body = new Body(raw, row.bodyBytesMax)
   let answer: Answer
+  let username: string | null = null
   try {
     if (raw.method !== 'GET' && raw.method !== 'HEAD') refuseForeignPage(raw.headers)
     const principal = await api.logins.login(raw.headers.get('authorization'), peer.remoteAddress)
     const caller = new Caller(principal, api.broker.topology)
+    username = caller.username
     caller.require(row.level)
     const vhost = row.vhost === null ? null : caller.vhost(params.get('vhost') ?? '', row.vhost)
     const request: ApiRequest = {
@@ -110,7 +112,27 @@ async function answered(
   } catch (error) {
     answer = answerTo(api, error)
   }
+  if (username !== null) note(api, row, { username, params, address: peer.remoteAddress, status: answer.status })
   return responseOf(answer, body.isLeft)
+}
+
+interface Done {
+  readonly username: string
+  readonly params: ReadonlyMap<string, string>
+  readonly address: string
+  readonly status: number
+}
+
+/** Writes down changes, those that were refused too, and who was given password hashes. Names only, never what was sent. */
+function note({ audit }: Api, row: Route, { username: by, params, address, status }: Done): void {
+  if (row.method === 'GET' ? !row.path.startsWith('/definitions') : isMessageRoute(row)) return
+  const route = `${row.method} ${row.path}`
+  audit.info({ ...Object.fromEntries(params), by, address, via: 'http', route, status }, 'change')
+}
+
+/** Those who send and take messages by HTTP do what others do by AMQP, as often. */
+function isMessageRoute({ path }: Route): boolean {
+  return path.endsWith('/publish') || path.endsWith('/get')
 }
 
 /** Our own mistakes are logged, and nothing is told of them. */

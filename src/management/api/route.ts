@@ -24,6 +24,8 @@ export interface ApiParts {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
+  /** Who changed what, and from where. */
+  readonly audit: Logger
   readonly runQueue: RunQueue
   readonly names: ProductNames
   readonly node: NodeFacts

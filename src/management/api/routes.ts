@@ -15,6 +15,7 @@ import { overviewRoutes } from './overview.ts'
 import { permissionRoutes } from './permissions.ts'
 import { policyRoutes } from './policies.ts'
 import { queueRoutes } from './queues.ts'
+import { reloadRoutes } from './reload.ts'
 import type { Route } from './route.ts'
 import { tuningRoutes } from './tuning.ts'
 import { userRoutes } from './users.ts'
@@ -44,4 +45,5 @@ export const routes: readonly Route[] = [
   ...warrenRoutes,
   ...openApiRoutes(() => routes),
   ...clusterRoutes,
+  ...reloadRoutes,
 ]

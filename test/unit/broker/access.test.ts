@@ -47,31 +47,19 @@ describe('a permission pattern', () => {
       assert.equal(new Pattern(text).matches(name), expected, `${text} ${name}`)
   })
 
-  it('that is too long or could take too long denies, and says why', () => {
+  it('that is too long or cannot be matched in bounded time denies, and says why', () => {
     assert.equal(new Pattern('a'.repeat(256)).error, null)
     assert.match(new Pattern('a'.repeat(257)).error ?? '', /longer than 256/)
-    for (const text of [
-      '(a+)+$',
-      '(a|a)*$',
-      '(a|aa)+$',
-      '(.*a){20}',
-      '^.*.*.*.*x',
-      '.*.*.*x',
-      '^a*a*|a*a*a*b',
-      'a?'.repeat(30) + 'a'.repeat(30),
-      '(a?){40}a{40}',
-      '(?=(a+)+)a',
-      '^(?!(a|a)*$).*',
-      '^(?!.*.*.*.*x)',
-      '(?<!a)a',
-      '(a)\\1',
-      '(?<n>a)\\k<n>',
-      '((a{1,50}){1,50}){1,50}',
-      '(?:x+x+)+y',
-      '([a-z]+)*',
-    ]) {
+    for (const [text, why] of [
+      ['(?<!a)a', /looks behind/],
+      ['(a)\\1', /refers back/],
+      ['(?<n>a)\\k<n>', /refers back/],
+      ['((a{1,50}){1,50}){1,50}', /is larger than/],
+      ['a{1001}', /repeats more than 1000 times/],
+      ['a++', /possessive/],
+    ] as const) {
       const pattern = new Pattern(text)
-      assert.equal(pattern.error, 'could take too long to match', text)
+      assert.match(pattern.error ?? '', why, text)
       assert.equal(pattern.matches('a'), false, text)
     }
   })
@@ -391,10 +379,10 @@ describe('rights', () => {
     for (const key of ['axx', 'b-c', 'a.b|b-c']) assert.throws(() => routed(session, 'amq.topic', key))
   })
 
-  it('with a pattern that could take too long are not given', async () => {
+  it('with a pattern that cannot be matched in bounded time are not given', async () => {
     const harness = await BrokerHarness.open()
-    const text = "the write pattern '(a+)+' could take too long to match"
-    const put = harness.broker.putPermission('guest', '/', { configure: '', write: '(a+)+', read: '' })
+    const text = "the write pattern '(a)\\1' refers back to a group, which cannot be matched in bounded time"
+    const put = harness.broker.putPermission('guest', '/', { configure: '', write: '(a)\\1', read: '' })
     await assert.rejects(put, refusal('precondition-failed', text))
   })
 

@@ -68,6 +68,7 @@ export class ApiHarness {
       sampler,
       machine: { process: quietProcess, io: null, diskFreeBytes: () => Promise.resolve(1) },
       reload: null,
+      audit: silentLogger,
       random: new SeededRandom(5),
       logger: { ...silentLogger, error: (_fields, message) => void errors.push(message) },
       names: { rabbitVersion: '4.1.0', productVersion: '0.0.0' },

@@ -86,7 +86,7 @@ describe('lists', () => {
   it('filters by a part of the name, or by an expression that cannot take long', async () => {
     assert.deepEqual(await list('name=TA'), ['beta', 'delta'])
     assert.deepEqual(await list(`name=${encodeURIComponent('^.l|ï$')}&use_regex=true`), ['alpha', 'ünï'])
-    for (const hostile of ['(', '(a+)+$', 'x'.repeat(257)]) {
+    for (const hostile of ['(', '(a)\\1', 'x'.repeat(257)]) {
       const [status] = await api.refusal('GET', `/api/queues?name=${encodeURIComponent(hostile)}&use_regex=true`)
       assert.equal(status, 400, hostile)
     }

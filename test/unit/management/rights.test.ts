@@ -26,6 +26,7 @@ const table: Readonly<Record<string, readonly [Who, Where]>> = {
   'GET /warren/cluster': ['monitoring', 'any'],
   'PUT /warren/cluster/drain': ['administrator', 'any'],
   'DELETE /warren/cluster/nodes/{node}': ['administrator', 'any'],
+  'PUT /warren/reload': ['administrator', 'any'],
   'GET /vhosts': ['management', 'any'],
   'GET /vhosts/{vhost}': ['management', 'see'],
   'PUT /vhosts/{vhost}': ['administrator', 'any'],

@@ -246,7 +246,7 @@ describe('definitions are refused', () => {
     [{ permissions: [{ user: 'u', configure: '', write: '', read: '' }] }, "permissions[0] ('u'): no user 'u'"],
     [
       { permissions: [{ user: 'guest', configure: '(', write: '', read: '' }] },
-      "permissions[0] ('guest'): the configure pattern '(' is not a regular expression",
+      "permissions[0] ('guest'): the configure pattern '(' has a ( without its )",
     ],
     [
       { users: [{ name: 'u', password_hash: 'AAAA', hashing_algorithm: 'rabbit_password_hashing_sha256' }] },

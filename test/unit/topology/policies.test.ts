@@ -287,7 +287,7 @@ describe('a policy is refused', () => {
     [policy({ expires: 1 }, { priority: 'high' }), 'priority should be a number, actually was <<"high">>'],
     [
       policy({ expires: 1 }, { pattern: '(' }),
-      'pattern should be regular expression but is invalid: it is not a regular expression',
+      'pattern should be regular expression but is invalid: it has a ( without its )',
     ],
     [policy({ expires: 1 }, { pattern: 5 }), 'pattern should be a binary but was 5'],
     [{ definition: { expires: 1 } }, 'Key "pattern" not found in policy'],
