@@ -49,6 +49,8 @@ async function connectionOptions(target: NatsTarget, files: Files): Promise<Node
     pingInterval: pingMs,
     maxPingOut: 2,
     timeout: connectMsMax,
+    // Else each request makes an error with a stack, in case it fails.
+    noAsyncTraces: true,
     ...(user === null ? {} : { user, pass: password ?? '' }),
     ...(token === null ? {} : { token }),
     ...(credentialsFile === null ? {} : { authenticator: await credentials(credentialsFile, files) }),

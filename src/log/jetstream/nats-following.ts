@@ -166,8 +166,8 @@ export class NatsFollowing implements Following {
     if (sequence < this.#next) return this.#later(`sequence ${sequence} again`)
     this.#next = sequence + 1
     this.#pulled--
-    // The library may use its buffer again.
-    this.#waiting.push({ sequence, segment: segmentOf(message.headers), bytes: message.data.slice() })
+    // The bytes are the message's own: a part of what one read of the socket brought, or gathered from several.
+    this.#waiting.push({ sequence, segment: segmentOf(message.headers), bytes: message.data })
     this.#tell()
   }
 

@@ -28,6 +28,8 @@ export interface NatsFrameStreamNames {
 
 /** An append that was not answered is looked for after this, in milliseconds. */
 const appendTimeoutMs = 2_000
+/** Copies of frames grow in steps of this, in bytes. */
+const copyStepBytes = 64 * 1024
 const segmentHeader = 'Warren-Segment'
 /** Of the largest message, for headers and subject, in bytes. */
 const headerBytesMax = 1024
@@ -42,6 +44,7 @@ export class NatsFrameStream implements FrameStream {
   readonly digests: DigestStream
   readonly #parts: NatsParts
   readonly #names: NatsFrameStreamNames
+  #spare: Uint8Array | null = null
 
   constructor(parts: NatsParts, names: NatsFrameStreamNames) {
     this.#parts = parts
@@ -58,20 +61,35 @@ export class NatsFrameStream implements FrameStream {
     const { id, base, span, pageBytes } = segment
     const fields = headers()
     fields.set(segmentHeader, `${id} ${base} ${span} ${pageBytes}`)
+    const copy = this.#copyOf(frame)
     try {
-      // While it reconnects, the client library keeps what it was given, and the log may be gone by the time it is sent.
-      const ack = await this.#parts.client.publish(subject, frame.slice(), {
+      const ack = await this.#parts.client.publish(subject, copy.subarray(0, frame.byteLength), {
         headers: fields,
         expect: { lastSequence: expectedLast, streamName: stream },
         timeout: appendTimeoutMs,
         retries: 1,
       })
+      // What is acknowledged has been sent, so the bytes are free again. Of all else nobody knows.
+      this.#spare = copy
       if (ack.stream === stream && ack.duplicate !== true) return { kind: 'stored', sequence: ack.seq }
       return { kind: 'unknown', reason: `acknowledged as sequence ${ack.seq} of ${ack.stream}`, isFull: false }
     } catch (error) {
       const isFull = error instanceof JetStreamApiError && fullCodes.includes(error.code)
       return { kind: 'unknown', reason: error instanceof Error ? error.message : String(error), isFull }
     }
+  }
+
+  /**
+   * While it reconnects, the client library keeps what it was given, and the log may be gone by the time it is sent. One
+   * buffer serves all appends that are acknowledged: a new one for each would be garbage of the size of the load.
+   */
+  #copyOf(frame: Uint8Array): Uint8Array {
+    const spare = this.#spare
+    this.#spare = null
+    const isEnough = spare !== null && spare.byteLength >= frame.byteLength
+    const copy = isEnough ? spare : new Uint8Array(Math.ceil(frame.byteLength / copyStepBytes) * copyStepBytes)
+    copy.set(frame)
+    return copy
   }
 
   async read(sequence: number): Promise<StreamFrame | null> {
