@@ -2,7 +2,7 @@
  * What this node says to the owner of one shard, from when it finds that one until it is another's or the link goes down.
  *
  *     said: attach, member …, claim …, attached      heard: progress
- *     said: what is held, in order; from then on each command as it comes      heard: answers, deliveries
+ *     said: settle …, resettled, publishes; from then on each command as it comes      heard: answers, deliveries
  *
  * It keeps nothing that must outlive it: publishes and settlements are the shard's until their owner has stored them, and
  * requests that were not answered go back to the shard.
@@ -138,6 +138,7 @@ export class Attachment implements PieceSource {
     this.isReady = true
     settlements.begin()
     for (const settlement of settlements) this.settle(settlement)
+    this.#outbox.begin().uint8(Command.resettled)
     const sentBefore = publishes.sentBefore(this.epoch)
     for (let number = publishes.first; number < publishes.next; number++) {
       if (publishes.isSettled(number)) continue

@@ -109,6 +109,9 @@ export class EntryCommands {
       case Command.used:
         this.#used(this.#host.queueOf(reader.uint64()))
         return true
+      case Command.resettled:
+        node.resettled()
+        return true
       case Command.readBody:
         node.deliveries.readBody(reader.uint32(), reader.uint32())
         return true

@@ -85,6 +85,8 @@ export class EntryNode implements ConsumerLink {
   isAttached = false
   /** It has been told what is stored of its publishes. */
   hasBegun = false
+  /** It has said again what its clients have settled: they may be given more. */
+  hasResettled = false
   isOver = false
   readonly #host: EntryHost
   readonly #outbox: Outbox
@@ -277,7 +279,7 @@ export class EntryNode implements ConsumerLink {
   }
 
   get hasRoom(): boolean {
-    return !this.isOver && this.#host.isServing && this.hasBegun && this.deliveries.hasRoom
+    return !this.isOver && this.#host.isServing && this.hasResettled && this.deliveries.hasRoom
   }
 
   waitForRoom(consumer: RemoteConsumer): void {
@@ -352,8 +354,12 @@ export class EntryNode implements ConsumerLink {
       this.hasBegun = true
       this.#outbox.flush()
       this.goOn()
-      for (const consumer of this.consumers.values()) if (consumer.isActive) consumer.placed.commands.resume(consumer)
     })
+  }
+
+  resettled(): void {
+    this.hasResettled = true
+    for (const consumer of this.consumers.values()) if (consumer.isActive) consumer.placed.commands.resume(consumer)
   }
 
   /** This node does not serve the shard, or not any more; its node is told. */

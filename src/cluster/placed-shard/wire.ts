@@ -7,8 +7,9 @@
  *     answers   u8 2, u64 shard, u64 epoch, u32 attachment, answers
  *
  * A node *attaches* to a shard's owner each time that one, or the link to it, is new: it says which consumers it has and
- * what its clients hold (`member`, `claim` …, `attached`), hears what is stored of its publishes (`progress`), and then
- * goes on. What belongs to an earlier attachment is dropped by both.
+ * what its clients hold (`member`, `claim` …, `attached`), hears what is stored of its publishes (`progress`), says again
+ * what they have settled (`settle` …, `resettled`), and then goes on. Nothing is delivered before: what was given back to
+ * an earlier owner would be taken away again. What belongs to an earlier attachment is dropped by both.
  *
  * Pieces of large bodies go on `services.bodies`: u8 1 (of a publish) or 2 (of a delivery), u64 shard, u32 attachment,
  * u32 body, u32 index, u8 1 (0: it cannot be read), bytes.
@@ -55,6 +56,8 @@ export const Command = {
   /** u32 body, u32 index. */
   readBody: 22,
   releaseBody: 23,
+  /** All that had been settled before has been settled again: deliveries may begin. */
+  resettled: 24,
   /** u64 queue, u64 after, u32 limit, u32 bytes of each body. */
   browse: 25,
   /** u64 queue, u64 sequence. */
