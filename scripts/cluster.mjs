@@ -93,7 +93,7 @@ function start(processes, node, peers) {
     running.listening = new Promise((listening) => {
       const command = {
         program: process.execPath,
-        args: ['--single-threaded-gc', warren, 'serve', ...args],
+        args: ['--single-threaded-gc', '--initial-old-space-size=256', warren, 'serve', ...args],
         orphanMsMax,
       }
       // They do not hear a Ctrl-C themselves, and cannot outlive this program.

@@ -125,6 +125,7 @@ async function startNodes(home: string, { nodes, shards, nodeArgs }: WarrenClust
     const place = ['--host', '127.0.0.1', '--port', String(port), '--data', directory]
     const args = [
       '--single-threaded-gc',
+      '--initial-old-space-size=256',
       ...nodeArgs,
       mainPath,
       'serve',
