@@ -6,6 +6,7 @@
  * time, the shard's log cannot go on.
  */
 import { Alarms, type Watermarks } from './alarms.ts'
+import { NodeBackup } from './backup/node-backup.ts'
 import { AnyOf } from './base/any-of.ts'
 import { type Clock, SystemClock } from './base/clock.ts'
 import type { Files } from './base/files.ts'
@@ -31,8 +32,10 @@ import { DataDirectoryLocked } from './log/file/data-directory-lock.ts'
 import { FormatUnknown } from './log/file/format.ts'
 import { scratchSegmentBytes } from './log/file/scratch-log.ts'
 import { LogDamaged } from './log/log.ts'
+import type { BackupNode } from './management/backup.ts'
 import type { ClusterFacts } from './management/cluster-facts.ts'
 import type { ReloadNode } from './management/reload.ts'
+import { type Closer, closeAll, Failure } from './node-end.ts'
 import { type Configuration, NodeReload } from './node-reload.ts'
 import { defaultServerLimits, type ServerLimits } from './server/limits.ts'
 import { Server } from './server/listener.ts'
@@ -198,6 +201,7 @@ async function openToClients(
       broker,
       runQueue,
       reload: () => reloading.reload(),
+      backup: core.backup ?? null,
       ...(core.cluster === null ? {} : { cluster: core.cluster }),
     },
   })
@@ -232,6 +236,8 @@ interface Core {
   readonly broker: Broker
   readonly replyRelay: ReplyRelay | null
   readonly cluster: ClusterFacts | null
+  /** Null or left out: nothing on disk is this node's alone. */
+  readonly backup?: BackupNode | null
   /** The node is going to stop: what others could do instead is given to them. */
   stopping(): Promise<void>
 }
@@ -255,27 +261,6 @@ function storageOf(config: Config, world: MachineWorld, { storage }: NodeParts):
   return storage === 'memory' ? memoryStorage(clock) : fileStorage(config, { files, clock, random, logger })
 }
 
-/** What was opened, in the order of opening; it is closed in reverse. */
-type Closer = () => Promise<void> | void
-
-async function closeAll(closers: Closer[]): Promise<void> {
-  for (let close = closers.pop(); close !== undefined; close = closers.pop()) await close()
-}
-
-/** The first thing after which the node cannot go on. */
-class Failure {
-  readonly happened: Promise<Error>
-  #resolve: (error: Error) => void = () => {}
-
-  constructor() {
-    this.happened = new Promise((resolve) => {
-      this.#resolve = resolve
-    })
-  }
-
-  readonly set = (error: Error): void => this.#resolve(error)
-}
-
 /** What the broker shares with the rest of the node. */
 interface BrokerSurroundings {
   readonly runQueue: RunQueue
@@ -289,7 +274,7 @@ interface BrokerSurroundings {
 /** Topology first, wholly: shard records of queues it does not know are dead. */
 async function openBroker(
   config: Config,
-  { clock, machineClock: upkeepClock, random, logger }: MachineWorld,
+  { clock, machineClock: upkeepClock, random, logger, files }: MachineWorld,
   storage: Storage,
   { runQueue, closers, failure, alarms, access, parts: { shardFace } }: BrokerSurroundings,
 ): Promise<Core> {
@@ -338,8 +323,12 @@ async function openBroker(
   await shards.start(topology)
   closers.push(() => streams.close())
   await streams.start(topology)
-  broker = new Broker({ ...access, topology, clock, random, logger: logOf(logger, 'broker') })
-  return { broker, replyRelay: null, cluster: null, stopping: async () => {} }
+  broker = new Broker({ topology, clock, random, logger })  broker = new Broker({ ...access, topology, clock, random, logger: logOf(logger, 'broker') })
+  // Who holds logs lets them go before they are closed.
+  closers.push(() => storage.held?.end())
+  const isFull = (): boolean => full.isAny
+  const backup = NodeBackup.of({ ...storage, topology, streams, files, clock: upkeepClock, logger, version, isFull })
+  return { broker, replyRelay: null, cluster: null, backup, stopping: async () => {} }
 }
 
 function makeAlarms(config: Config, world: MachineWorld, storage: Place): Alarms {

@@ -15,6 +15,7 @@ import type { ConnectionDirectory } from './broker/connection-directory.ts'
 import type { Config } from './config.ts'
 import type { ApiHandler } from './management/api/api.ts'
 import type { ApiParts, ListenerFacts } from './management/api/route.ts'
+import type { BackupNode } from './management/backup.ts'
 import type { ClusterFacts } from './management/cluster-facts.ts'
 import type { MetricsPath } from './management/metrics/metrics.ts'
 import type { ReloadNode } from './management/reload.ts'
@@ -40,6 +41,8 @@ export interface ApiNode {
   readonly reload?: ReloadNode
   /** Left out: the node is on its own. */
   readonly cluster?: ClusterFacts
+  /** Null: nothing on disk is this node's alone. */
+  readonly backup: BackupNode | null
 }
 
 export type AnswerRequest = (incoming: IncomingMessage, outgoing: ServerResponse) => void
@@ -121,6 +124,7 @@ function partsOf(node: ApiNode, sampler: Sampler, process: ProcessFacts): ApiPar
       processId: process.id,
     },
     reload: node.reload ?? null,
+    backup: node.backup,
     machine: { process, io: files.io ?? null, diskFreeBytes: () => files.freeBytes(node.config().dataDirectory) },
   }
 }

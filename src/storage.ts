@@ -14,6 +14,7 @@ import { dataPaths, makeRoot, prepareDataDirectory, writeFormat } from './data-d
 import { type DataDirectoryLock, lockDataDirectory } from './log/file/data-directory-lock.ts'
 import { type FileLog, openFileLog } from './log/file/file-log.ts'
 import { type FileLogOptions, roomBytesMinDefault } from './log/file/file-log-options.ts'
+import { HeldLogs } from './log/file/held-logs.ts'
 import { LogDirectories } from './log/file/log-directories.ts'
 import { openScratchLog } from './log/file/scratch-log.ts'
 import type { Log, LogListener } from './log/log.ts'
@@ -25,6 +26,8 @@ export interface Storage extends Place {
   openTopologyLog(): Promise<Log & { listener: LogListener | null }>
   /** Called again when the shard has failed. */
   openShardLogs: LocalShardsOptions['openLogs']
+  /** Its logs, as they can be held; null where nothing is stored. */
+  readonly held: HeldLogs | null
 }
 
 /** The directory of a node, whatever is in it. */
@@ -62,10 +65,12 @@ export function fileStorage(config: Config, { files, clock, random, logger }: St
   const paths = dataPaths(config.dataDirectory)
   const roomBytesMin = Math.min(roomBytesMinDefault, config.diskFreeBytesMin)
   const options = { files, clock, random, logger, roomBytesMin }
+  const held = new HeldLogs()
   const open = async (
     own: Omit<FileLogOptions, keyof typeof options> & { readonly name: string },
   ): Promise<FileLog> => {
     const log = await openFileLog({ ...options, ...own })
+    held.opened(own.name, log)
     files.io?.opened({ log: own.name, at: clock.now(), ...log.tailReport })
     return log
   }
@@ -73,7 +78,8 @@ export function fileStorage(config: Config, { files, clock, random, logger }: St
   let isNew = false
   return {
     directory: paths.root,
-    streamLogs: new LogDirectories({ ...options, ...streamLogSizes, root: paths.streams, name: 'stream' }),
+    held,
+    streamLogs: new LogDirectories({ ...options, ...streamLogSizes, root: paths.streams, name: 'stream', held }),
     open: async () => {
       isNew = await prepareDataDirectory(files, paths.root)
       lock = await lockDataDirectory(paths.root)
@@ -125,6 +131,7 @@ export function clusterStorage(config: Config, files: Files): Place {
 export function memoryStorage(clock: Clock): Storage {
   return {
     directory: null,
+    held: null,
     streamLogs: new MemoryLogs(clock),
     open: async () => {},
     openTopologyLog: () => openMemoryLog({ clock }),

@@ -7,11 +7,14 @@ export class AnyOf<T> {
     this.#changed = changed
   }
 
+  get isAny(): boolean {
+    return this.#members.size > 0
+  }
+
   set(member: T, isSo: boolean): void {
-    const wasAny = this.#members.size > 0
+    const wasAny = this.isAny
     if (isSo) this.#members.add(member)
     else this.#members.delete(member)
-    const isAny = this.#members.size > 0
-    if (isAny !== wasAny) this.#changed(isAny)
+    if (this.isAny !== wasAny) this.#changed(this.isAny)
   }
 }

@@ -20,6 +20,8 @@ export const clientCommands = {
   delete: 'delete a queue, exchange or binding',
   definitions: 'export or import all that exists',
   reload: 'let a running broker read its configuration again',
+  backup: 'copy all that a running broker has stored into a file',
+  restore: 'make a data directory of a backup',
   cluster: 'look at the nodes of a cluster, drain one, remove one',
   migrate: 'move what a single node has stored into a cluster',
   top: 'watch the queues',

@@ -20,6 +20,8 @@ export interface StreamLogs {
   list(): Promise<number[]>
   /** Removes a log that nobody has open. */
   remove(id: number): Promise<void>
+  /** Somebody holds it as it is, and it is not to be closed. Left out: nobody ever does. */
+  isInUse?(id: number): boolean
 }
 
 export interface StreamsOptions {
@@ -74,7 +76,8 @@ export class Streams implements ShardDirectory {
   #lookForIdle(): void {
     const { clock, upkeepClock = clock } = this.#options
     this.#idleTimer = upkeepClock.after(idleCheckMs, () => {
-      for (const stream of this.#streams.values()) stream.closeIfIdle()
+      const { logs } = this.#options
+      for (const [id, stream] of this.#streams) if (logs.isInUse?.(id) !== true) stream.closeIfIdle()
       this.#lookForIdle()
     })
   }
@@ -84,6 +87,26 @@ export class Streams implements ShardDirectory {
     const stream = new Stream(definition, this.#ports())
     this.#streams.set(definition.id, stream)
     return stream.queue
+  }
+
+  /** Of all streams there are. */
+  get ids(): Iterable<number> {
+    return this.#streams.keys()
+  }
+
+  /** Resolves when the log of the stream is open, or cannot be opened. False: there is no such stream any more. */
+  async wake(id: number): Promise<boolean> {
+    const stream = this.#streams.get(id)
+    if (stream === undefined) return false
+    await new Promise<void>((resolve) => {
+      stream.status(stream.queue, { done: () => resolve(), failed: () => resolve() })
+    })
+    return true
+  }
+
+  /** Closes it again when nobody uses it: the first look only remembers how far it has come. */
+  rest(id: number): void {
+    for (let looks = 0; looks < 2; looks++) this.#streams.get(id)?.closeIfIdle()
   }
 
   #ports(): StreamPorts {

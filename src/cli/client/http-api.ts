@@ -55,6 +55,37 @@ export class HttpApi {
     return this.#parsed(await this.#call(method, path))
   }
 
+  /** What comes in parts, however long it takes; only its beginning has to come in time. Throws, also in between. */
+  async *stream(path: string): AsyncGenerator<Uint8Array> {
+    const { clock, stop } = this.#run
+    const attempt = new AbortController()
+    const abort = (): void => attempt.abort()
+    const timer = clock.after(this.#timeoutMs, abort)
+    stop.signal.addEventListener('abort', abort)
+    let hasBegun = false
+    try {
+      const headers = { authorization: this.#authorization }
+      const response = await fetch(`${this.#base}/api/${path}`, { headers, signal: attempt.signal, redirect: 'error' })
+      if (!response.ok) throw this.#refused(response.status, await this.#text(response), path)
+      timer.cancel()
+      hasBegun = true
+      yield* response.body ?? []
+    } catch (error) {
+      if (error instanceof CommandFailure) throw error
+      if (hasBegun && !stop.isMade) throw this.#cutOff()
+      throw this.#unreachable(error, attempt.signal.aborted)
+    } finally {
+      timer.cancel()
+      stop.signal.removeEventListener('abort', abort)
+      abort()
+    }
+  }
+
+  #cutOff(): CommandFailure {
+    const what = `${this.#base} ended its answer in the middle`
+    return new CommandFailure(ExitCode.failed, `${what}; the log of the broker says why`)
+  }
+
   async delete(path: string): Promise<void> {
     await this.#call('DELETE', path)
   }

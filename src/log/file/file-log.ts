@@ -17,19 +17,20 @@ import { type FileLogOptions, type FullFileLogOptions, withDefaults } from './fi
 import { recordHeaderBytes } from './format.ts'
 import { GroupCommit, type WaitingFrame } from './group-commit.ts'
 import { nonceBytes } from './internal-record.ts'
+import { failureOf } from './log-failure.ts'
+import { Holds, type LogSnapshot } from './log-snapshot.ts'
 import { Page, PageCache } from './page-cache.ts'
 import { PageLoader } from './page-loader.ts'
 import { RecordCache } from './record-cache.ts'
 import { type Recovered, recover, type TailReport } from './recovery.ts'
 import { SegmentReplay } from './replay.ts'
 import { ScatteredReads } from './scattered-reads.ts'
-import { findSegment, LogSegment, segmentName } from './segment.ts'
+import { findSegment, type LogSegment, ownSegment, segmentName } from './segment.ts'
 import { writeIdentity } from './segment-files.ts'
 import { SegmentReader } from './segment-reader.ts'
 import { closeSynced, SegmentSupply } from './segment-supply.ts'
 
 export type { FileLogOptions } from './file-log-options.ts'
-export type { TailReport } from './recovery.ts'
 
 /**
  * Opens the log of a directory, or makes one. Rejects with `LogDamaged` or `FormatUnknown` when what is there cannot be
@@ -89,6 +90,7 @@ export class FileLog implements Log {
   /** Freed, and the list of live segments has no room for another gap. */
   readonly #postponed: LogSegment[] = []
   #freesDone = 0
+  readonly #holds: Holds
   /** Done when the files of sealed segments are closed. */
   #closing: Promise<void> = Promise.resolve()
   /** The page that `view` looked at last. */
@@ -124,6 +126,7 @@ export class FileLog implements Log {
       roomChanged: () => this.listener?.roomChanged(),
       failed: (error, what) => this.#fail(what, error),
     })
+    this.#holds = new Holds({ directory, logId, pageBytes }, (spare) => this.#supply.addSpare(spare))
     const storing = { pageBytes, frameStore: options.frameStore }
     this.#commit = new GroupCommit(this.#supply, storing, {
       closeOpenFrame: () => this.#appender.closeFrame(),
@@ -170,7 +173,7 @@ export class FileLog implements Log {
     return this.#appender.buffer
   }
 
-  /** Why the log cannot go on; null while it can, and after it was closed whole. */
+  /** Null while it can go on, and after it was closed whole. */
   get failure(): LogFailed | null {
     return this.#failure
   }
@@ -297,7 +300,7 @@ export class FileLog implements Log {
   replay(segment: Segment, visit: RecordVisitor): Promise<void> {
     const { clock } = this.#options
     const options = { reader: this.#reader, clock, logId: this.#recovered.logId, pageBytes: this.#pageBytes }
-    return new SegmentReplay(options, own(segment), visit).run()
+    return new SegmentReplay(options, ownSegment(segment), visit).run()
   }
 
   async writeDigest(segment: Segment, digest: Uint8Array): Promise<void> {
@@ -320,11 +323,11 @@ export class FileLog implements Log {
 
   /** The file is used again only once the disk knows that it is free, and with that all that was appended before. */
   free(segment: Segment): void {
-    assert(segment.isSealed && this.segments.includes(own(segment)), 'a live, sealed segment is freed')
+    assert(segment.isSealed && this.segments.includes(ownSegment(segment)), 'a live, sealed segment is freed')
     // A log that is ending frees nothing more; whoever opens it next finds the segment and can free it.
     if (this.#state !== 'open') return
     if (!this.#isScheduled) this.#schedule()
-    this.#postponed.push(own(segment))
+    this.#postponed.push(ownSegment(segment))
     for (let next = this.#postponed[0]; next !== undefined; next = this.#postponed[0]) {
       if (!this.#appender.noteFreed(next)) return
       this.#postponed.shift()
@@ -343,7 +346,16 @@ export class FileLog implements Log {
       .remove(segment.id)
       .catch((error: unknown) => this.#warn(error, 'a digest could not be removed', segment))
     this.#options.frameStore?.freed(segment.id)
-    this.#supply.addSpare({ name: segmentName(segment.id), bytes: segment.span })
+    this.#holds.spare({ name: segmentName(segment.id), bytes: segment.span })
+  }
+
+  get isOpen(): boolean {
+    return this.#state === 'open'
+  }
+
+  /** What is committed now, in files that stay as they are until it is released. By that those are live whose freeing is not. */
+  hold(): LogSnapshot {
+    return this.#holds.hold([...this.#freed, ...this.segments])
   }
 
   // ---- close
@@ -385,15 +397,4 @@ export class FileLog implements Log {
       logger.warn({ error, log: name }, 'the end of the log could not be noted')
     }
   }
-}
-
-/** What is a `LogFailed` already says itself why. */
-function failureOf(name: string, what: string, cause: unknown): LogFailed {
-  if (cause instanceof LogFailed) return cause
-  return new LogFailed(`log '${name}': ${what}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
-}
-
-function own(segment: Segment): LogSegment {
-  assert(segment instanceof LogSegment, 'the segment is of this log')
-  return segment
 }

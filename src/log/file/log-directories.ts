@@ -1,6 +1,8 @@
 /** File logs of one kind, each in a directory of its own below one: `<root>/<id>/`. */
+import { basename } from 'node:path'
 import type { Files } from '../../base/files.ts'
 import { type FileLog, type FileLogOptions, openFileLog } from './file-log.ts'
+import type { HeldLogs } from './held-logs.ts'
 import { identityName, sortNames } from './segment.ts'
 import { removeIfThere } from './segment-supply.ts'
 
@@ -8,6 +10,8 @@ export interface LogDirectoriesOptions extends Omit<FileLogOptions, 'directory' 
   readonly root: string
   /** What messages call these logs, before the id. */
   readonly name: string
+  /** Told of each log under `<name of the root>/<id>`. Left out: nobody holds them. */
+  readonly held?: HeldLogs
 }
 
 export class LogDirectories {
@@ -19,11 +23,27 @@ export class LogDirectories {
 
   /** Opens the log `id`, or makes one. `segmentBytes` is rounded up to whole pages. */
   async open(id: number, segmentBytes: number): Promise<FileLog> {
-    const { root, name, ...options } = this.#options
+    const { root, name, held, ...options } = this.#options
     await options.files.makeDirectory(root)
     const pageBytes = options.pageBytes ?? 1
     const whole = Math.ceil(segmentBytes / pageBytes) * pageBytes
-    return await openFileLog({ ...options, directory: `${root}/${id}`, name: `${name} ${id}`, segmentBytes: whole })
+    const log = await openFileLog({
+      ...options,
+      directory: `${root}/${id}`,
+      name: `${name} ${id}`,
+      segmentBytes: whole,
+    })
+    held?.opened(this.#heldName(id), log)
+    return log
+  }
+
+  /** Somebody holds it as it is: it is not closed for having nothing to do. */
+  isInUse(id: number): boolean {
+    return this.#options.held?.isInUse(this.#heldName(id)) === true
+  }
+
+  #heldName(id: number): string {
+    return `${basename(this.#options.root)}/${id}`
   }
 
   /** Ids of the logs that are there. */
@@ -33,7 +53,8 @@ export class LogDirectories {
 
   /** Removes a log that nobody has open, or what is left of it. From the first step on it is known to be on its way. */
   async remove(id: number): Promise<void> {
-    const { files, root } = this.#options
+    const { files, root, held } = this.#options
+    await held?.removing(this.#heldName(id))
     const directory = `${root}/${id}`
     let names: string[]
     try {

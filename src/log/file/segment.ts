@@ -1,4 +1,5 @@
 /** One live segment of a file log. Its positions are its file offsets plus `base`. */
+import { assert } from '../../base/assert.ts'
 import type { File } from '../../base/files.ts'
 import { LogDamaged, type Segment } from '../log.ts'
 import { segmentHeaderBytes } from './format.ts'
@@ -23,6 +24,11 @@ export class LogSegment implements Segment {
   get span(): number {
     return this.end - this.base
   }
+}
+
+export function ownSegment(segment: Segment): LogSegment {
+  assert(segment instanceof LogSegment, 'the segment is of this log')
+  return segment
 }
 
 const idDigits = 10

@@ -3,11 +3,12 @@ import { StringTooLong } from '../../amqp/short-string.ts'
 import { DefinitionsError } from '../../broker/definitions/entry.ts'
 import { BrokerError, type BrokerErrorKind } from '../../broker/errors.ts'
 
-/** What a route answers. Exactly one of `body` (as JSON) and `text` (JSON in parts, as they come) is there, or neither. */
+/** What a route answers. At most one of `body` (as JSON), `text` (JSON in parts, as they come) and `bytes` is there. */
 export interface Answer {
   readonly status: number
   readonly body?: unknown
   readonly text?: AsyncIterable<string>
+  readonly bytes?: AsyncIterable<Uint8Array>
   readonly headers?: Readonly<Record<string, string>>
 }
 

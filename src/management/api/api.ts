@@ -190,14 +190,15 @@ const fixedHeaders = {
 } as const
 
 /** The connection ends where part of a body is still to come. */
-function responseOf({ status, body, text, headers = {} }: Answer, isBodyLeft = false): Response {
+function responseOf({ status, body, text, bytes, headers = {} }: Answer, isBodyLeft = false): Response {
   const json = { 'content-type': 'application/json' }
   const all = {
     ...fixedHeaders,
-    ...(body === undefined && text === undefined ? {} : json),
+    ...(body === undefined && text === undefined && bytes === undefined ? {} : json),
     ...headers,
     ...(isBodyLeft ? { connection: 'close' } : {}),
   }
-  if (text !== undefined) return new Response(byteStream(text), { status, headers: all })
+  const parts = text ?? bytes
+  if (parts !== undefined) return new Response(byteStream(parts), { status, headers: all })
   return new Response(body === undefined ? null : JSON.stringify(body), { status, headers: all })
 }

@@ -121,6 +121,7 @@ export const summaries: Readonly<Record<string, string>> = {
   'GET /metrics/detailed': 'Metrics of the groups that are asked for',
   'GET /durability': 'How safe is what was confirmed, and what was found at the start',
   'GET /warren/rates': 'Server-Sent Events: rates every five seconds',
+  'GET /warren/backup': 'All that is stored as of one moment, as a tar archive',
   'GET /openapi.json': 'This description',
 }
 

@@ -93,7 +93,7 @@ function bodyOf({ fields, required = [] }: { fields: JsonObject; required?: read
 }
 
 function responsesOf({ method, path }: Route): JsonObject {
-  const type = path.startsWith('/metrics') ? 'text/plain' : eventPaths.has(path) ? 'text/event-stream' : json
+  const type = typesOf.get(path.startsWith('/metrics') ? '/metrics' : path) ?? json
   const refusal = { content: { [json]: { schema: { $ref: '#/components/schemas/Refusal' } } } }
   const done: JsonObject =
     method === 'GET'
@@ -102,5 +102,12 @@ function responsesOf({ method, path }: Route): JsonObject {
   return { ...done, '4XX': { description: 'Refused', ...refusal }, '503': { description: 'Not now', ...refusal } }
 }
 
-const eventPaths: ReadonlySet<string> = new Set(['/warren/rates', '/queues/{vhost}/{name}/consume'])
 const json = 'application/json'
+
+/** Of what is no JSON. */
+const typesOf: ReadonlyMap<string, string> = new Map([
+  ['/metrics', 'text/plain'],
+  ['/warren/rates', 'text/event-stream'],
+  ['/queues/{vhost}/{name}/consume', 'text/event-stream'],
+  ['/warren/backup', 'application/x-tar'],
+])

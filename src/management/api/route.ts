@@ -5,6 +5,7 @@ import type { RunQueue } from '../../base/run-queue.ts'
 import type { Broker } from '../../broker/broker.ts'
 import type { ConnectionDirectory } from '../../broker/connection-directory.ts'
 import type { ProductNames } from '../../broker/definitions/export-definitions.ts'
+import type { BackupNode } from '../backup.ts'
 import type { ClusterFacts } from '../cluster-facts.ts'
 import type { MachineFacts } from '../metrics/readings.ts'
 import type { ReloadNode } from '../reload.ts'
@@ -33,6 +34,8 @@ export interface ApiParts {
   readonly cluster: ClusterFacts | null
   readonly sampler: Sampler
   readonly machine: MachineFacts
+  /** Null: this node has no files of its own. */
+  readonly backup: BackupNode | null
   /** Null: this node has no configuration that could be read again. */
   readonly reload: ReloadNode | null
 }

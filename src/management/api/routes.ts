@@ -1,3 +1,4 @@
+import { backupRoutes } from './backup.ts'
 import { bindingRoutes } from './bindings.ts'
 import { browseRoutes } from './browse-routes.ts'
 import { clusterRoutes } from './cluster.ts'
@@ -43,6 +44,7 @@ export const routes: readonly Route[] = [
   ...healthRoutes,
   ...metricsRoutes,
   ...warrenRoutes,
+  ...backupRoutes,
   ...openApiRoutes(() => routes),
   ...clusterRoutes,
   ...reloadRoutes,

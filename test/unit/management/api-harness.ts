@@ -66,6 +66,7 @@ export class ApiHarness {
     const handler = await createApi({
       ...parts,
       sampler,
+      backup: null,
       machine: { process: quietProcess, io: null, diskFreeBytes: () => Promise.resolve(1) },
       reload: null,
       audit: silentLogger,

@@ -138,6 +138,7 @@ const table: Readonly<Record<string, readonly [Who, Where]>> = {
   'POST /queues/{vhost}/{name}/actions': ['management', 'enter'],
   'GET /openapi.json': ['management', 'any'],
   'GET /durability': ['monitoring', 'any'],
+  'GET /warren/backup': ['administrator', 'any'],
   'GET /warren/rates': ['management', 'any'],
   'GET /metrics': ['monitoring', 'any'],
   'GET /metrics/per-object': ['monitoring', 'any'],
