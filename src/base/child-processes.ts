@@ -9,6 +9,8 @@ export interface ChildCommand {
    * within `orphanMsMax`.
    */
   readonly orphanMsMax: number
+  /** An orphan that has something to give away is sent this first, and SIGTERM so many milliseconds later. */
+  readonly farewell?: { readonly signal: 'SIGUSR2'; readonly ms: number }
 }
 
 export interface ChildEvents {
@@ -31,7 +33,7 @@ export interface ChildProcess {
   signal(name: ChildSignal): void
 }
 
-export type ChildSignal = 'SIGTERM' | 'SIGKILL'
+export type ChildSignal = 'SIGUSR2' | 'SIGTERM' | 'SIGKILL'
 
 export interface ProgramOutput {
   readonly code: number | null

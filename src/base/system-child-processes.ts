@@ -20,15 +20,20 @@ import {
   type ProgramOutput,
 } from './child-processes.ts'
 
-/** $1: seconds until an orphan is killed; then the program and its arguments. */
+/** $1: seconds until an orphan is killed; $2: seconds from SIGUSR2 to SIGTERM, 0: only that; then the program and its arguments. */
 const guardedStart = `
 seconds=$1
-shift
+farewell=$2
+shift 2
 exec 3<&0
 (
   trap '' TERM INT HUP
   read -r word <&3 && exit
-  kill -TERM $$
+  if [ "$farewell" -gt 0 ]; then
+    kill -USR2 $$
+    sleep "$farewell"
+  fi
+  kill -TERM $$ || exit
   while [ "$seconds" -gt 0 ]; do
     sleep 1
     kill -0 $$ || exit
@@ -42,10 +47,10 @@ exec "$@" 3<&- </dev/null
 const outputBytesMax = 64 * 1024
 
 export class SystemChildProcesses implements ChildProcesses {
-  start({ program, args, orphanMsMax }: ChildCommand, events: ChildEvents): ChildProcess {
-    const seconds = String(Math.ceil(orphanMsMax / 1_000))
+  start({ program, args, orphanMsMax, farewell }: ChildCommand, events: ChildEvents): ChildProcess {
+    const seconds = [orphanMsMax, farewell?.ms ?? 0].map((ms) => String(Math.ceil(ms / 1_000)))
     // A session of its own: a Ctrl-C in the terminal is for us, and we end the child when its time has come.
-    const child = spawn('/bin/sh', ['-c', guardedStart, 'sh', seconds, program, ...args], {
+    const child = spawn('/bin/sh', ['-c', guardedStart, 'sh', ...seconds, program, ...args], {
       detached: true,
       stdio: ['pipe', 'pipe', 'pipe'],
     })

@@ -4,6 +4,7 @@
  */
 import { JetStreamApiError } from '@nats-io/jetstream'
 import { headers, type MsgHdrs } from '@nats-io/transport-node'
+import { askAgain } from './ask-again.ts'
 import type {
   AppendOutcome,
   DigestStream,
@@ -93,13 +94,15 @@ export class NatsFrameStream implements FrameStream {
   }
 
   async read(sequence: number): Promise<StreamFrame | null> {
-    const message = await this.#parts.manager.streams.getMessage(this.#names.stream, { seq: sequence })
+    const { streams } = this.#parts.reader
+    const message = await askAgain(() => streams.getMessage(this.#names.stream, { seq: sequence }))
     if (message === null) return null
     return { sequence: message.seq, segment: segmentOf(message.header), bytes: message.data }
   }
 
   async state(): Promise<StreamState> {
-    const { state } = await this.#parts.manager.streams.info(this.#names.stream)
+    const { streams } = this.#parts.reader
+    const { state } = await askAgain(() => streams.info(this.#names.stream))
     const { first_seq: first, last_seq: last, messages, bytes } = state
     return { first: messages === 0 ? last + 1 : first, last, bytes }
   }

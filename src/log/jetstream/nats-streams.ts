@@ -21,6 +21,7 @@ import type { NatsConnection } from '@nats-io/transport-node'
 import type { Clock } from '../../base/clock.ts'
 import { type Logger, silentLogger } from '../../base/logger.ts'
 import type { Random } from '../../base/random.ts'
+import { askAgain, askMs } from './ask-again.ts'
 import { type FrameStream, type FrameStreams, type StreamSettings, StreamUnfit } from './frame-stream.ts'
 import { NatsDigestStream } from './nats-digest-stream.ts'
 import { NatsFrameStream } from './nats-frame-stream.ts'
@@ -43,6 +44,8 @@ export interface NatsParts {
   readonly connection: NatsConnection
   readonly client: JetStreamClient
   readonly manager: JetStreamManager
+  /** For questions, by `askAgain`. */
+  readonly reader: JetStreamManager
   readonly clock: Clock
   readonly logger: Logger
 }
@@ -64,8 +67,9 @@ export async function openNatsStreams(options: NatsStreamsOptions): Promise<Nats
   checkName(options.prefix)
   const { connection, clock } = options
   const manager = await jetstreamManager(connection, { timeout: apiTimeoutMs })
+  const reader = await jetstreamManager(connection, { timeout: askMs, checkAPI: false })
   const client = jetstream(connection, { timeout: apiTimeoutMs })
-  const parts = { connection, client, manager, clock, logger: options.logger ?? silentLogger }
+  const parts = { connection, client, manager, reader, clock, logger: options.logger ?? silentLogger }
   const streams = new NatsFrameStreams(options, parts)
   await streams.openDigests()
   return streams
@@ -152,9 +156,10 @@ export class NatsFrameStreams implements FrameStreams {
 
   /** Of two nodes that make it at once, one finds it made. */
   async #openOrAdd(wanted: Partial<StreamConfig> & { name: string }): Promise<StreamInfo> {
-    const { streams } = this.#parts.manager
+    const { manager, reader } = this.#parts
+    const { streams } = manager
     try {
-      return await streams.info(wanted.name)
+      return await askAgain(() => reader.streams.info(wanted.name))
     } catch (error) {
       if (!isCode(error, codes.streamNotFound)) throw error
     }

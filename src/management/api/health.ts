@@ -10,7 +10,7 @@ import { type Api, type Route, route } from './route.ts'
 export const healthRoutes: readonly Route[] = [
   route('GET', '/health/checks/alarms', alarms),
   route('GET', '/health/checks/local-alarms', alarms),
-  route('GET', '/health/checks/ready', () => healthy()),
+  route('GET', '/health/checks/ready', ready),
   route('GET', '/health/checks/virtual-hosts', () => healthy()),
   route('GET', '/health/checks/node-is-mirror-sync-critical', () => healthy({ reason: 'single node cluster' })),
   route('GET', '/health/checks/node-is-quorum-critical', () => healthy({ reason: 'single node cluster' })),
@@ -36,6 +36,11 @@ function healthy(more: object = {}): Answer {
 
 function failed(reason: string, more: object): Answer {
   return { status: 503, body: { status: 'failed', reason, ...more } }
+}
+
+/** Not while a node of a cluster cannot reach the others: it serves nobody then. */
+function ready({ broker }: Api): Answer {
+  return broker.alarms.includes('cluster') ? failed('This node cannot reach a majority of the cluster', {}) : healthy()
 }
 
 function alarms({ broker, node }: Api): Answer {

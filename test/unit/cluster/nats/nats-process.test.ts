@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { ManualClock } from '../../../../src/base/clock.ts'
 import type { Logger } from '../../../../src/base/logger.ts'
-import { NatsProcess, natsLine, stopMsMax } from '../../../../src/cluster/nats/nats-process.ts'
+import { farewell, NatsProcess, natsLine, stopMsMax } from '../../../../src/cluster/nats/nats-process.ts'
 import { findNatsProgram, isOlder } from '../../../../src/cluster/nats/nats-program.ts'
 import { readSmallFile, writeSmallFile } from '../../../../src/cluster/nats/small-file.ts'
 import { StartError } from '../../../../src/start-error.ts'
@@ -88,9 +88,11 @@ describe('a nats-server as a child', () => {
       isStopped = true
     })
     await world.settle()
-    assert.deepEqual(world.processes.last.signals, ['SIGTERM'])
+    assert.deepEqual(world.processes.last.signals, ['SIGUSR2'], 'it lets other servers lead first')
+    world.clock.advance(farewell.ms)
+    assert.deepEqual(world.processes.last.signals, ['SIGUSR2', 'SIGTERM'])
     world.clock.advance(stopMsMax)
-    assert.deepEqual(world.processes.last.signals, ['SIGTERM', 'SIGKILL'])
+    assert.deepEqual(world.processes.last.signals, ['SIGUSR2', 'SIGTERM', 'SIGKILL'])
     assert.equal(isStopped, false)
     world.processes.last.ends({ code: null, signal: 'SIGKILL' })
     await stopped

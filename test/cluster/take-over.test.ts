@@ -1,0 +1,200 @@
+/**
+ * What clients of a cluster see while one of its nodes is killed, stands still or loses its NATS server: how long the others
+ * pause, that nothing confirmed is lost, and that nothing comes twice unmarked. What a longer and wilder run finds is
+ * looked for in `test/chaos`.
+ */
+import assert from 'node:assert/strict'
+import { after, before, describe, it, type TestContext } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
+import { type Address, RawClient } from '../support/amqp/raw-client.ts'
+import { api, isWhole, reportOf } from '../support/cluster/cluster-api.ts'
+import { type ClusterNode, ClusterProcesses } from '../support/cluster/cluster-processes.ts'
+import { type Traffic, trafficBetween } from '../support/cluster/traffic.ts'
+import { eventually } from '../support/eventually.ts'
+
+const shards = 6
+const sessionMs = 5_000
+/** From a proof of death until others serve, in milliseconds. */
+const takeOverMsMax = 3_000
+/** In which NATS elects the next leader of what a server led that is gone without a word. */
+const electionMsMax = 9_000
+/** From when a node and its server stand still until others serve. */
+const lateTakeOverMsMax = Math.max(sessionMs, electionMsMax) + 5_000
+const readyMsMax = 60_000
+
+void describe('a cluster of three nodes', () => {
+  let cluster: ClusterProcesses
+  let traffic: Traffic[] = []
+  let rounds = 0
+
+  before(async () => {
+    const env = { WARREN_CLUSTER_SHARDS: String(shards), WARREN_CLUSTER_SESSION: `${sessionMs / 1_000}s` }
+    cluster = await ClusterProcesses.start({ env, hasHttp: true })
+  })
+  after(async () => cluster.kill())
+
+  async function begin(): Promise<void> {
+    await untilWhole()
+    traffic = trafficBetween(cluster.nodes.map(addressOf), `round-${++rounds}`)
+    await Promise.all(traffic.map((one) => one.start()))
+  }
+
+  async function untilWhole(): Promise<void> {
+    const { nodes } = cluster
+    const seesAll = async (node: ClusterNode): Promise<boolean> => isWhole(await reportOf(node), nodes.length)
+    for (const node of nodes)
+      await eventually(`${node.name} sees all`, () => seesAll(node).catch(() => false), readyMsMax)
+  }
+
+  /** All of them, or those alone whose clients are both on other nodes than this one. */
+  function trafficWithout(node: ClusterNode | null): Traffic[] {
+    if (node === null) return traffic
+    const isHere = (address: Address | undefined): boolean => address?.port === node.broker.port
+    return traffic.filter(({ options }) => !isHere(options.publishAt[0]) && !isHere(options.consumeAt[0]))
+  }
+
+  /** Longest pause since then of those without clients on the node. */
+  async function pausesSince(since: number, node: ClusterNode | null): Promise<number> {
+    await Promise.all(traffic.map((one) => one.untilGoingOn()))
+    const found = trafficWithout(node).map((one) => one.pausesSince(since))
+    return Math.round(Math.max(...found.flatMap(({ confirms, deliveries }) => [confirms, deliveries])))
+  }
+
+  async function end(): Promise<void> {
+    await Promise.all(traffic.map((one) => one.end()))
+    for (const one of traffic) {
+      assert.deepEqual(one.lost, [], 'confirmed and lost')
+      assert.deepEqual(one.falseFresh, [], 'came again and did not say so')
+    }
+  }
+
+  it('goes on within seconds when a node is killed, and its clients with others', async (t) => {
+    // On a machine that is busy with other things an election of NATS may come between, once.
+    const first = await killOne(t)
+    const best = first < takeOverMsMax ? first : Math.min(first, await killOne(t))
+    assert.ok(best < takeOverMsMax, `${best} ms`)
+    assert.ok(first < electionMsMax + takeOverMsMax, `${first} ms`)
+  })
+
+  async function killOne(t: TestContext): Promise<number> {
+    await begin()
+    const victim = await ownerOfMost(cluster)
+    const since = performance.now()
+    await victim.broker.kill()
+    const pauseMs = await pausesSince(since, victim)
+    t.diagnostic(`taken over within ${pauseMs} ms`)
+    const moved = traffic.filter(({ reconnects }) => reconnects > 0)
+    victim.broker.spawn()
+    await victim.broker.untilListening(readyMsMax)
+    await end()
+    assert.ok(moved.length >= 4, 'its clients are connected elsewhere')
+    // What consumers of other nodes hold stays theirs.
+    for (const one of trafficWithout(victim)) assert.deepEqual(one.repeated, [])
+    return pauseMs
+  }
+
+  it('takes over from a node that stands still when its session is over, and takes it in again', async (t) => {
+    await begin()
+    const victim = await ownerOfMost(cluster)
+    const since = performance.now()
+    victim.freeze('both')
+    const others = trafficWithout(victim)
+    await Promise.all(others.map((one) => one.untilGoingOn()))
+    const pauseMs = Math.round(Math.max(...others.map((one) => one.pausesSince(since).confirms)))
+    t.diagnostic(`taken over within ${pauseMs} ms of standing still`)
+    victim.thaw()
+    await Promise.all(traffic.map((one) => one.untilGoingOn()))
+    await untilWhole()
+    await serves(victim)
+    await end()
+    assert.ok(pauseMs < lateTakeOverMsMax, `${pauseMs} ms`)
+  })
+
+  it('keeps its owners when a NATS server is killed', async (t) => {
+    await begin()
+    const [node] = cluster.nodes as [ClusterNode]
+    const owners = await ownersOf(node)
+    const since = performance.now()
+    node.killServer()
+    const pauseMs = await pausesSince(since, null)
+    t.diagnostic(`went on after ${pauseMs} ms`)
+    await pause(1_000)
+    await end()
+    assert.deepEqual(await ownersOf(node), owners)
+    assert.ok(
+      traffic.every(({ reconnects }) => reconnects === 0),
+      'no client lost its connection',
+    )
+    assert.ok(pauseMs < electionMsMax + 3_000, `${pauseMs} ms`)
+  })
+
+  it('confirms nothing without a majority, says so, and goes on by itself', async (t) => {
+    await untilWhole()
+    const [alone, ...others] = cluster.nodes as [ClusterNode, ClusterNode, ClusterNode]
+    const client = await RawClient.withChannel(addressOf(alone))
+    const queue = 'without-majority'
+    await client.call(1, 'queue.declare', { queue, durable: true })
+    await client.call(1, 'confirm.select')
+    for (const node of others) node.freeze('both')
+    try {
+      await aloneFor(alone, client, queue, t)
+    } finally {
+      for (const node of others) node.thaw()
+    }
+    await untilWhole()
+    assert.equal((await api(alone, 'health/checks/ready')).status, 200)
+    await serves(alone)
+    client.destroy()
+  })
+})
+
+/** What a node does that has lost the others. */
+async function aloneFor(alone: ClusterNode, client: RawClient, queue: string, t: TestContext): Promise<void> {
+  const since = performance.now()
+  client.publish(1, { routingKey: queue, body: 'waits', properties: { deliveryMode: 2 } })
+  const blocked = await client.expect(0, 'connection.blocked', 2 * sessionMs)
+  t.diagnostic(`connection.blocked after ${Math.round(performance.now() - since)} ms: ${blocked.args['reason']}`)
+  assert.equal((await api(alone, 'health/checks/ready')).status, 503)
+  await client.call(2, 'channel.open')
+  client.send(2, 'basic.get', { queue })
+  await client.call(3, 'channel.open')
+  client.send(3, 'queue.declare', { queue: 'new', durable: true })
+  const ends = [client.next(2, 45_000), client.next(3, 45_000)]
+  for (const closed of await Promise.all(ends)) {
+    t.diagnostic(`${Math.round(performance.now() - since)} ms: ${JSON.stringify(closed.args)}`)
+    assert.equal(closed.name, 'channel.close')
+    assert.equal(closed.args['replyCode'], 541)
+    assert.match(String(closed.args['replyText']), /\d+ s/)
+  }
+  assert.deepEqual(client.waiting(1), [], 'nothing is confirmed')
+}
+
+/** A message goes through a new queue of the node. */
+async function serves(node: ClusterNode): Promise<void> {
+  const client = await RawClient.withChannel(addressOf(node))
+  try {
+    await client.call(1, 'queue.declare', { queue: 'probe', durable: true })
+    await client.call(1, 'confirm.select')
+    client.publish(1, { routingKey: 'probe', body: 'probe', properties: { deliveryMode: 2 } })
+    await client.expect(1, 'basic.ack')
+    await client.get(1, 'probe')
+  } finally {
+    client.destroy()
+  }
+}
+
+async function ownersOf(node: ClusterNode): Promise<(string | null)[]> {
+  return (await reportOf(node)).shards.map(({ owner }) => owner)
+}
+
+async function ownerOfMost(cluster: ClusterProcesses): Promise<ClusterNode> {
+  const { nodes } = await reportOf(cluster.node(0))
+  const [most] = [...nodes].sort((a, b) => b.owns.length - a.owns.length)
+  const found = cluster.nodes.find(({ name }) => name === most?.name)
+  assert.ok(found !== undefined && (most?.owns.length ?? 0) > 0)
+  return found
+}
+
+function addressOf({ broker: { host, port, user, password } }: ClusterNode): Address {
+  return { host, port, user, password }
+}

@@ -1,0 +1,34 @@
+/** The management API of one node, as its administrator uses it. */
+import type { ClusterNode } from './cluster-processes.ts'
+
+export interface ReportedShard {
+  readonly name: string
+  readonly owner: string | null
+  readonly standby: string | null
+  readonly epoch: number
+}
+
+export interface ReportedCluster {
+  readonly is_current: boolean
+  readonly nodes: readonly { readonly name: string; readonly state: string; readonly owns: readonly string[] }[]
+  readonly shards: readonly ReportedShard[]
+  readonly nats: { readonly is_healthy: boolean; readonly problems: readonly string[] }
+}
+
+/** `path` stands behind `/api/`. */
+export async function api(node: ClusterNode, path: string, method = 'GET', body?: unknown): Promise<Response> {
+  const authorization = `Basic ${Buffer.from('guest:guest').toString('base64')}`
+  const headers = { authorization, 'content-type': 'application/json' }
+  const content = body === undefined ? {} : { body: JSON.stringify(body) }
+  return await fetch(`http://127.0.0.1:${node.httpPort}/api/${path}`, { method, headers, ...content })
+}
+
+export async function reportOf(node: ClusterNode): Promise<ReportedCluster> {
+  return (await (await api(node, 'warren/cluster')).json()) as ReportedCluster
+}
+
+/** Every node of `count` is there and takes shards, and every shard has an owner. */
+export function isWhole({ nodes, shards }: ReportedCluster, count: number): boolean {
+  const running = nodes.filter(({ state }) => state === 'running')
+  return running.length === count && shards.every(({ owner }) => running.some(({ name }) => name === owner))
+}
