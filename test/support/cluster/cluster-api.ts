@@ -4,6 +4,8 @@ import type { ClusterNode } from './cluster-processes.ts'
 export interface ReportedShard {
   readonly name: string
   readonly owner: string | null
+  /** Who is to have it. */
+  readonly placed_owner: string | null
   readonly standby: string | null
   readonly epoch: number
 }
@@ -27,8 +29,9 @@ export async function reportOf(node: ClusterNode): Promise<ReportedCluster> {
   return (await (await api(node, 'warren/cluster')).json()) as ReportedCluster
 }
 
-/** Every node of `count` is there and takes shards, and every shard has an owner. */
+/** Every node of `count` is there and takes shards, and every shard is where it is to be. */
 export function isWhole({ nodes, shards }: ReportedCluster, count: number): boolean {
   const running = nodes.filter(({ state }) => state === 'running')
-  return running.length === count && shards.every(({ owner }) => running.some(({ name }) => name === owner))
+  const isPlaced = ({ owner, placed_owner: placed }: ReportedShard): boolean => owner !== null && owner === placed
+  return running.length === count && shards.every(isPlaced)
 }

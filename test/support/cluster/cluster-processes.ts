@@ -112,6 +112,14 @@ export class ClusterNode {
     if (pid !== null) process.kill(pid, 'SIGKILL')
   }
 
+  /** Its server goes on when the broker is killed: whoever would end it then is killed first. */
+  keepServer(): void {
+    const pid = this.serverPid
+    if (pid === null) return
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim()
+    for (const watcher of children.split(' ').filter((one) => one !== '')) process.kill(Number(watcher), 'SIGKILL')
+  }
+
   /** The whole machine goes: broker and server at once. */
   async crash(): Promise<void> {
     this.killServer()

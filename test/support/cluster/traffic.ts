@@ -182,13 +182,18 @@ function longestPause(times: readonly number[], since: number): number {
   return Math.max(longest, performance.now() - last)
 }
 
-/** Traffic on a queue for each two of these nodes, each with its publisher on one and its consumer on another. */
+/** Traffic on some queues for each two of these nodes, with its publisher on one and its consumer on another. */
 export function trafficBetween(addresses: readonly Address[], prefix: string, holdMs = 0): Traffic[] {
   return addresses.flatMap((_, from) =>
-    [1, 2].map((step) => {
+    [1, 2, 1, 2].map((step, index) => {
       const turned = (by: number): Address[] => [...addresses.slice(by), ...addresses.slice(0, by)]
       const to = (from + step) % addresses.length
-      return new Traffic({ publishAt: turned(from), consumeAt: turned(to), queue: `${prefix}-${from}-${to}`, holdMs })
+      return new Traffic({
+        publishAt: turned(from),
+        consumeAt: turned(to),
+        queue: `${prefix}-${from}-${to}-${index}`,
+        holdMs,
+      })
     }),
   )
 }

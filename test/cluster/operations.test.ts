@@ -1,0 +1,150 @@
+/** What those who run a cluster do to it: drain and restart nodes, stop all, add and remove one, give it definitions. */
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { type Address, RawClient } from '../support/amqp/raw-client.ts'
+import { api, isWhole, reportOf } from '../support/cluster/cluster-api.ts'
+import { type ClusterNode, ClusterProcesses } from '../support/cluster/cluster-processes.ts'
+import { trafficBetween } from '../support/cluster/traffic.ts'
+import { eventually } from '../support/eventually.ts'
+import { runWarren } from '../support/warren-command.ts'
+
+/** Pause of one shard while it is moved in good order, in milliseconds. */
+const moveMsMax = 1_000
+/** NATS elects the next leader of what a server led that has ended. */
+const electionMsMax = 9_000
+const readyMsMax = 60_000
+
+void describe('operating a cluster', () => {
+  let cluster: ClusterProcesses
+
+  before(async () => {
+    cluster = await ClusterProcesses.start({ env: { WARREN_CLUSTER_SHARDS: '6' }, hasHttp: true })
+  })
+  after(async () => cluster.kill())
+
+  async function untilWhole(): Promise<void> {
+    const { nodes } = cluster
+    const seesAll = async (node: ClusterNode): Promise<boolean> => isWhole(await reportOf(node), nodes.length)
+    for (const node of nodes) {
+      await eventually(`${node.name} sees all`, () => seesAll(node).catch(() => false), readyMsMax)
+    }
+  }
+
+  const http = ({ httpPort }: ClusterNode): string => `http://guest:guest@127.0.0.1:${httpPort}`
+
+  it('drains and restarts one node after the other; what clients of others hold stays theirs', async (t) => {
+    await untilWhole()
+    const traffic = trafficBetween(cluster.nodes.map(addressOf), 'rolling')
+    await Promise.all(traffic.map((one) => one.start()))
+    const moves: number[] = []
+    for (const node of cluster.nodes) {
+      const since = performance.now()
+      const drained = await runWarren(['cluster', 'drain', '--http', http(node)])
+      assert.equal(drained.code, 0, drained.stderr)
+      assert.equal(drained.stdout, `${node.name} owns no shard any more and can be stopped\n`)
+      await Promise.all(traffic.map((one) => one.untilGoingOn()))
+      moves.push(...traffic.map((one) => Math.round(one.pausesSince(since).confirms)))
+      await node.broker.kill('SIGTERM')
+      node.broker.spawn()
+      await node.broker.untilListening(readyMsMax)
+      await untilWhole()
+    }
+    await Promise.all(traffic.map((one) => one.end()))
+    moves.sort((a, b) => a - b)
+    t.diagnostic(`pauses while shards moved: ${moves.at(Math.floor(moves.length / 2))} ms, at most ${moves.at(-1)} ms`)
+    for (const one of traffic) {
+      assert.deepEqual(one.lost, [])
+      assert.deepEqual(one.falseFresh, [])
+    }
+    assert.ok((moves.at(Math.floor(moves.length / 2)) ?? 0) < moveMsMax)
+    assert.ok((moves.at(-1) ?? 0) < electionMsMax)
+  })
+
+  it('says by its exit code and in words how it is', async () => {
+    await untilWhole()
+    const [node, other] = cluster.nodes as [ClusterNode, ClusterNode]
+    const well = await runWarren(['cluster', 'status', '--http', http(node)])
+    assert.equal(well.code, 0, well.stdout + well.stderr)
+    assert.match(well.stdout, /^cluster warren, as n1 sees it\n/)
+    assert.match(well.stdout, /\nshard-5 +n[123] +n[123] +\d+/)
+    assert.match(well.stdout, /\nall is well; last write to NATS \d\.\d s ago\n$/)
+    const refused = await runWarren(['cluster', 'remove', other.name, '--http', http(node)])
+    assert.notEqual(refused.code, 0)
+    assert.match(refused.stderr, /node 'n2' is running; stop it first, then remove it/)
+    assert.equal((await runWarren(['cluster', 'drain', '--wait', '0', '--http', http(node)])).code, 0)
+    const undone = await runWarren(['cluster', 'drain', '--undo', '--http', http(node)])
+    assert.equal(undone.stdout, 'the node takes shards again\n')
+    await untilWhole()
+  })
+
+  it('takes policies, permissions and definitions by any node, and all know them', async () => {
+    const [first, second, third] = cluster.nodes as [ClusterNode, ClusterNode, ClusterNode]
+    const policy = { pattern: '^limited', definition: { 'max-length': 1 }, 'apply-to': 'queues' }
+    assert.equal((await api(first, 'policies/%2f/limited', 'PUT', policy)).status, 201)
+    assert.equal((await api(second, 'users/worker', 'PUT', { password: 'worker', tags: '' })).status, 201)
+    const rights = { configure: '^limited', write: '.*', read: '.*' }
+    assert.equal((await api(third, 'permissions/%2f/worker', 'PUT', rights)).status, 201)
+    const definitions = { queues: [{ name: 'imported', vhost: '/', durable: true, auto_delete: false, arguments: {} }] }
+    assert.ok((await api(second, 'definitions', 'POST', definitions)).ok)
+    for (const node of cluster.nodes) {
+      assert.equal((await api(node, 'policies/%2f/limited')).status, 200)
+      const client = await RawClient.withChannel({ ...addressOf(node), user: 'worker', password: 'worker' })
+      const queue = `limited-${node.name}`
+      await client.call(1, 'queue.declare', { queue, durable: true })
+      for (const body of ['a', 'b']) client.publish(1, { routingKey: queue, body, properties: { deliveryMode: 2 } })
+      await eventually('the newer one is there', async () => {
+        const { args } = await client.call(1, 'queue.declare', { queue, passive: true })
+        return args['messageCount'] === 1
+      })
+      assert.deepEqual(await client.drain(1, queue), ['b'])
+      await client.call(1, 'queue.declare', { queue: 'imported', passive: true })
+      client.send(1, 'queue.declare', { queue: 'other', durable: true })
+      await client.expectChannelClose(1, 403, /ACCESS_REFUSED/)
+      await client.close()
+    }
+  })
+
+  it('has all that is durable after all nodes were stopped, and nothing else', async () => {
+    await untilWhole()
+    const clients = await Promise.all(cluster.nodes.map((node) => RawClient.withChannel(addressOf(node))))
+    for (const [index, client] of clients.entries()) {
+      const kept = `kept-${index}`
+      await client.call(1, 'queue.declare', { queue: kept, durable: true })
+      await client.call(1, 'queue.declare', { queue: `exclusive-${index}`, durable: false, exclusive: true })
+      await client.call(1, 'queue.declare', { queue: `transient-${index}`, durable: false })
+      await client.call(1, 'confirm.select')
+      for (let number = 0; number < 20; number++) {
+        client.publish(1, { routingKey: kept, body: `${number}`, properties: { deliveryMode: 2 } })
+      }
+      client.publish(1, { routingKey: kept, body: 'transient' })
+      for (let confirmed = 0; confirmed < 21; )
+        confirmed = Number((await client.expect(1, 'basic.ack')).args['deliveryTag'])
+      client.destroy()
+    }
+    const ended = await Promise.all(cluster.nodes.map(({ broker }) => broker.kill('SIGTERM')))
+    assert.deepEqual(
+      ended.map(({ code }) => code),
+      [0, 0, 0],
+    )
+    for (const { broker } of cluster.nodes) broker.spawn()
+    await Promise.all(cluster.nodes.map(({ broker }) => broker.untilListening(readyMsMax)))
+    await untilWhole()
+    for (const index of clients.keys()) {
+      const client = await RawClient.withChannel(addressOf(cluster.node((index + 1) % 3)))
+      assert.deepEqual(
+        await client.drain(1, `kept-${index}`),
+        Array.from({ length: 20 }, (_, number) => `${number}`),
+      )
+      for (const [channel, queue] of [`exclusive-${index}`, `transient-${index}`].entries()) {
+        await client.call(channel + 2, 'channel.open')
+        client.send(channel + 2, 'queue.declare', { queue, passive: true })
+        await client.expectChannelClose(channel + 2, 404, /NOT_FOUND/)
+      }
+      await client.close()
+    }
+  })
+})
+
+function addressOf({ broker: { host, port, user, password } }: ClusterNode): Address {
+  return { host, port, user, password }
+}
