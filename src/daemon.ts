@@ -323,7 +323,7 @@ async function openBroker(
   await shards.start(topology)
   closers.push(() => streams.close())
   await streams.start(topology)
-  broker = new Broker({ topology, clock, random, logger })  broker = new Broker({ ...access, topology, clock, random, logger: logOf(logger, 'broker') })
+  broker = new Broker({ ...access, topology, clock, random, logger: logOf(logger, 'broker') })
   // Who holds logs lets them go before they are closed.
   closers.push(() => storage.held?.end())
   const isFull = (): boolean => full.isAny
