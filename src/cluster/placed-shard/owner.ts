@@ -90,7 +90,8 @@ export class Owner {
       local,
       others: local.isNew ? [] : link.otherNodes(),
       own: {
-        consumers: this.#members(),
+        // Asked when claims are taken: a former owner may have answered a registration since.
+        consumers: () => this.#members(),
         eachClaim: (visit) => {
           this.#endAttachment()
           this.#forgetOutdated()

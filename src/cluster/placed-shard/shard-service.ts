@@ -25,7 +25,7 @@ import { Answer } from './wire.ts'
 
 /** What is claimed by clients of this node. */
 export interface OwnClaims {
-  readonly consumers: Iterable<PlacedConsumer>
+  consumers(): Iterable<PlacedConsumer>
   /** Calls back for each run that clients hold, or have settled without knowing that to be stored. */
   eachClaim(visit: (claim: OwnClaim) => void): void
 }
@@ -137,7 +137,7 @@ export class ShardService implements EntryHost {
       }
     }
     for (const { consumer } of claims) if (consumer !== null) holding.add(consumer)
-    const all: (PlacedConsumer | RemoteConsumer)[] = [...this.#options.own.consumers]
+    const all: (PlacedConsumer | RemoteConsumer)[] = [...this.#options.own.consumers()]
     for (const node of nodes) all.push(...node.consumers.values())
     const consumers = all.filter(({ placed }) => !placed.isDropped)
     for (const consumer of consumers) consumer.queue = consumer.placed.handleIn(this.local)
