@@ -100,6 +100,25 @@ export interface QueueStatus {
   readonly ready: number
   readonly unacked: number
   readonly consumers: number
+  /** Of a stream whose log is open. */
+  readonly offsets?: StreamOffsets
+}
+
+export interface StreamOffsets {
+  /** Of the oldest message that is stored. */
+  readonly first: number
+  /** Of the next message to be stored. */
+  readonly next: number
+  readonly readers: readonly StreamReaderPlace[]
+}
+
+/** Where a consumer of a stream is. */
+export interface StreamReaderPlace {
+  readonly tag: string
+  /** Under which its place is kept; null: it has none. */
+  readonly name: string | null
+  /** The next offset it gets. */
+  readonly next: number
 }
 
 /** A message of a queue that is not ready before its time. */

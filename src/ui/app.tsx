@@ -13,6 +13,7 @@ import { Policies } from './pages/policies.tsx'
 import { Queue } from './pages/queue.tsx'
 import { Queues } from './pages/queues.tsx'
 import { Scheduled } from './pages/scheduled.tsx'
+import { Streams } from './pages/streams.tsx'
 import { OneUser, Users } from './pages/users.tsx'
 import { Head } from './parts/card.tsx'
 import { Questions } from './parts/dialog.tsx'
@@ -52,6 +53,8 @@ function pageOf([page, first = '', second = '']: readonly string[]): ComponentCh
       return <Connection name={first} />
     case 'channels':
       return <Channels />
+    case 'streams':
+      return <Streams />
     case 'scheduled':
       return <Scheduled home={first} name={second} />
     case 'dead-letters':

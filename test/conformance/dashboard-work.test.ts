@@ -143,6 +143,33 @@ function inBrowser(): void {
       await connection.close()
     })
 
+    it('streams tell their offsets, and how far behind their readers are', async () => {
+      const { connection, channel } = await connected()
+      await channel.assertQueue('events <i>', { arguments: { 'x-queue-type': 'stream' } })
+      for (let n = 0; n < 25; n++) channel.sendToQueue('events <i>', Buffer.from(String(n)))
+      await channel.waitForConfirms()
+      await channel.prefetch(10)
+      const took = new Promise<void>((resolve) => {
+        let count = 0
+        void channel.consume('events <i>', () => ++count === 10 && resolve(), {
+          consumerTag: 'slow <b>',
+          arguments: { 'x-stream-offset': 'first' },
+        })
+      })
+      await took
+      const page = await browser.page('/streams')
+      const row = page.getByRole('row').filter({ hasText: 'events <i>' })
+      await row.getByRole('cell', { name: '15', exact: true }).waitFor()
+      await page.getByText('1–1 of 1').waitFor()
+      await fine(page, 'streams')
+      await page.getByRole('link', { name: 'events <i>' }).click()
+      await page.getByText('Stored from offset 0; the next message gets 25.').waitFor()
+      await page.getByRole('rowheader').getByText('slow <b>').first().waitFor()
+      await fine(page, 'stream')
+      await page.close()
+      await connection.close()
+    })
+
     async function connected() {
       const connection = await amqplib.connect(broker.url)
       return { connection, channel: await connection.createConfirmChannel() }

@@ -7,7 +7,7 @@ import type { Logger } from '../../base/logger.ts'
 import type { RunQueue } from '../../base/run-queue.ts'
 import type { Log, Position } from '../../log/log.ts'
 import { BrokerError } from '../errors.ts'
-import type { Consumer, Outcome, Reply } from '../ports.ts'
+import type { Consumer, Outcome, Reply, StreamReaderPlace } from '../ports.ts'
 import { checkConsume, nameOf, noStream, type StreamConsume } from './consume-arguments.ts'
 import type { OffsetIndex } from './offset-index.ts'
 import { consumerNamesPerStreamMax, type Places } from './places.ts'
@@ -49,6 +49,16 @@ export class StreamConsumers {
 
   get count(): number {
     return this.#members.size
+  }
+
+  /** Where each of them is. */
+  places(): StreamReaderPlace[] {
+    const found: StreamReaderPlace[] = []
+    for (const consumer of this.#members) {
+      const reader = this.#readers.get(consumer)
+      if (reader !== undefined) found.push({ tag: consumer.tag, name: reader.name, next: reader.next })
+    }
+    return found
   }
 
   register(consumer: Consumer, reply: Reply<void>): void {

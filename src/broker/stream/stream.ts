@@ -265,7 +265,11 @@ export class Stream implements ShardCommands {
 
   /** While its log is not open nobody consumes, and what is stored is as it was when it was open last in this process. */
   statusNow(): QueueStatus {
-    return { ready: this.#open?.stored ?? this.#seenStored, unacked: 0, consumers: this.#open?.consumers.count ?? 0 }
+    const open = this.#open
+    if (open === null) return { ready: this.#seenStored, unacked: 0, consumers: 0 }
+    const { index, consumers } = open
+    const offsets = { first: index.first, next: index.committedNext, readers: consumers.places() }
+    return { ready: open.stored, unacked: 0, consumers: consumers.count, offsets }
   }
 
   settingsChanged(): void {

@@ -12,6 +12,8 @@ import { listPieces, textParts } from './text-parts.ts'
 export interface Row {
   readonly name: string
   json(): JsonObject
+  /** What is at a path of its JSON, where that is known without all of it; `undefined` where it is not. */
+  sortKey?(path: string): unknown
 }
 
 export const pageSizeMax = 500
@@ -135,10 +137,15 @@ function* filtered(rows: Iterable<Row>, filter: Wish['filter']): Generator<void,
 function* withKeys(rows: readonly Row[], path: readonly string[]): Generator<void, { key: unknown; item: Row }[]> {
   const keyed: { key: unknown; item: Row }[] = []
   for (const item of rows) {
-    keyed.push({ key: path.length === 1 && path[0] === 'name' ? item.name : valueAt(item.json(), path), item })
+    keyed.push({ key: keyOf(item, path), item })
     yield
   }
   return keyed
+}
+
+function keyOf(row: Row, path: readonly string[]): unknown {
+  if (path.length === 1 && path[0] === 'name') return row.name
+  return row.sortKey?.(path.join('.')) ?? valueAt(row.json(), path)
 }
 
 function* shownRows(rows: readonly Row[], columns: Selection): Generator<void, JsonObject[]> {

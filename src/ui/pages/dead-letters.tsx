@@ -64,19 +64,6 @@ function Workbench({ home, name }: { home: string; name: string }): JSX.Element 
     }
     undoable(t('sendingBack'), work, t('redriveBegun'))
   }
-  const columns: readonly Column<Group>[] = [
-    { head: 'diedIn', kind: 'name', cell: ({ queue }) => <Name of={queue} /> },
-    { head: 'reason', cell: ({ reason }) => <Chip>{visible(reason)}</Chip> },
-    { head: 'messages', kind: 'n', cell: ({ messages }) => whole(messages) },
-    {
-      head: 'action',
-      cell: (group) => (
-        <button type="button" onClick={() => sendBack(group)}>
-          {t('sendBack')}
-        </button>
-      ),
-    },
-  ]
   if (data === null) return <Waiting failure={failure} />
   return (
     <>
@@ -104,7 +91,12 @@ function Workbench({ home, name }: { home: string; name: string }): JSX.Element 
         {data.groups.length === 0 ? (
           <p class="muted">{t('noDeaths')}</p>
         ) : (
-          <Table caption="deaths" columns={columns} rows={data.groups} rowKey={(one) => `${one.queue} ${one.reason}`} />
+          <Table
+            caption="deaths"
+            columns={groupColumns(sendBack)}
+            rows={data.groups}
+            rowKey={(one) => `${one.queue} ${one.reason}`}
+          />
         )}
         {!data.is_complete && <p class="warn">{t('notAllCounted')}</p>}
       </Card>
@@ -127,6 +119,22 @@ function Workbench({ home, name }: { home: string; name: string }): JSX.Element 
       </Card>
     </>
   )
+}
+
+function groupColumns(sendBack: (group: Group) => void): readonly Column<Group>[] {
+  return [
+    { head: 'diedIn', kind: 'name', cell: ({ queue }) => <Name of={queue} /> },
+    { head: 'reason', cell: ({ reason }) => <Chip>{visible(reason)}</Chip> },
+    { head: 'messages', kind: 'n', cell: ({ messages }) => whole(messages) },
+    {
+      head: 'action',
+      cell: (group) => (
+        <button type="button" onClick={() => sendBack(group)}>
+          {t('sendBack')}
+        </button>
+      ),
+    },
+  ]
 }
 
 function RunState({ run, stop }: { run: Run; stop: () => Promise<unknown> }): JSX.Element {

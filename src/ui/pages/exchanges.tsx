@@ -180,42 +180,60 @@ export function Exchange({ home, name }: ExchangeProps): JSX.Element {
       {data === null || failure?.status === 404 ? (
         <Waiting failure={failure} />
       ) : (
-        <>
-          <Card title="wayThrough">
-            <RouteGraph title="wayThrough" {...graphOf(data, into.data ?? [], out.data ?? [])} />
-          </Card>
-          <Card title="bindingsFrom">
-            {name === '' ? (
-              <p class="muted">{t('defaultBindings')}</p>
-            ) : (
-              <>
-                <BindingTable of={out.data ?? []} shows="destination" changed={out.refresh} />
-                <BindForm home={home} from={name} changed={out.refresh} />
-              </>
-            )}
-          </Card>
-          {(into.data ?? []).length > 0 && (
-            <Card title="bindingsTo">
-              <BindingTable of={into.data ?? []} shows="source" changed={into.refresh} />
-            </Card>
-          )}
-          {!data.internal && (
-            <Drawer title="publishHere">
-              <PublishForm vhost={home} exchange={name} />
-            </Drawer>
-          )}
-          <Drawer title="arguments">
-            <Facts
-              of={[
-                [t('policy'), visible(data.policy ?? '–')],
-                ...Object.entries(data.arguments).map(
-                  ([key, json]) => [<span class="mono">{visible(key)}</span>, value(json)] as const,
-                ),
-              ]}
-            />
-          </Drawer>
-        </>
+        <Ways of={data} into={into} out={out} />
       )}
+    </>
+  )
+}
+
+interface WaysProps {
+  readonly of: ExchangeRow
+  readonly into: Bindings
+  readonly out: Bindings
+}
+
+interface Bindings {
+  readonly data: readonly BindingData[] | null
+  refresh(): void
+}
+
+function Ways({ of: data, into, out }: WaysProps): JSX.Element {
+  const { name, vhost: home } = data
+  return (
+    <>
+      <Card title="wayThrough">
+        <RouteGraph title="wayThrough" {...graphOf(data, into.data ?? [], out.data ?? [])} />
+      </Card>
+      <Card title="bindingsFrom">
+        {name === '' ? (
+          <p class="muted">{t('defaultBindings')}</p>
+        ) : (
+          <>
+            <BindingTable of={out.data ?? []} shows="destination" changed={out.refresh} />
+            <BindForm home={home} from={name} changed={out.refresh} />
+          </>
+        )}
+      </Card>
+      {(into.data ?? []).length > 0 && (
+        <Card title="bindingsTo">
+          <BindingTable of={into.data ?? []} shows="source" changed={into.refresh} />
+        </Card>
+      )}
+      {!data.internal && (
+        <Drawer title="publishHere">
+          <PublishForm vhost={home} exchange={name} />
+        </Drawer>
+      )}
+      <Drawer title="arguments">
+        <Facts
+          of={[
+            [t('policy'), visible(data.policy ?? '–')],
+            ...Object.entries(data.arguments).map(
+              ([key, json]) => [<span class="mono">{visible(key)}</span>, value(json)] as const,
+            ),
+          ]}
+        />
+      </Drawer>
     </>
   )
 }

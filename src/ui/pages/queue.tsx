@@ -18,7 +18,8 @@ import { PublishForm } from '../parts/publish-form.tsx'
 import { type Box, RouteGraph, type Wire } from '../parts/route-graph.tsx'
 import { type Column, Table } from '../parts/table.tsx'
 import { RangeChoice, ranges } from './overview.tsx'
-import { QueueChips, type QueueRow, QueueState } from './queues.tsx'
+import { QueueChips, QueueState } from './queues.tsx'
+import { StreamCard, type StreamRow } from './streams.tsx'
 
 export interface ConsumerData {
   readonly consumer_tag: string
@@ -29,7 +30,7 @@ export interface ConsumerData {
   readonly channel_details: { readonly connection_name: string; readonly number: number; readonly user: string }
 }
 
-export interface QueueData extends QueueRow {
+export interface QueueData extends StreamRow {
   readonly consumer_details: readonly ConsumerData[]
   readonly arguments: Readonly<Record<string, unknown>>
   readonly policy: string | null
@@ -146,6 +147,7 @@ function Shown({ data, age, bindings, refresh, children }: ShownProps): JSX.Elem
       <Card title="wayThrough">
         <RouteGraph title="wayThrough" {...graphOf(data, bindings)} />
       </Card>
+      {data.type === 'stream' && <StreamCard of={data} />}
       <div class="cols">
         <Card title="consumers">
           {consumers.length === 0 ? (
@@ -166,9 +168,11 @@ function Shown({ data, age, bindings, refresh, children }: ShownProps): JSX.Elem
           <BindForm home={home} to={{ kind: 'q', name }} changed={refresh} />
         </Card>
       </div>
-      <Drawer title="lookInside">
-        <Browse home={home} queue={name} />
-      </Drawer>
+      {data.type !== 'stream' && (
+        <Drawer title="lookInside">
+          <Browse home={home} queue={name} />
+        </Drawer>
+      )}
       <Drawer title="publishHere">
         <PublishForm vhost={home} exchange="" queue={name} />
       </Drawer>
