@@ -60,6 +60,12 @@ const apiTimeoutMs = 5_000
 const frameBytesMin = 512 * 1024
 /** JetStream's codes for a stream that is not there, and for one that is there with other settings. */
 const codes = { streamNotFound: 10_059, nameInUse: 10_058 } as const
+/** JetStream's codes for a stream that has no room: no server with enough, account, server, storage. */
+const noRoomCodes: readonly number[] = [10_005, 10_002, 10_023, 10_047]
+/** Where there is little room each stream is given at least so much, in bytes: a log needs some segments. */
+export const streamBytesMin = 256 * 1024 * 1024
+/** Among so many streams the room is divided where there is little. */
+const sharers = 16
 const namePattern = /^[A-Za-z0-9_-]{1,64}$/
 
 /** Rejects when the servers do not answer, or have no JetStream. */
@@ -95,14 +101,12 @@ export class NatsFrameStreams implements FrameStreams {
     }
     const { config } = await this.#openOrAdd(wanted)
     checkSettings(config, wanted)
-    const grown = config.max_bytes > 0 && settings.bytesMax > config.max_bytes
-    if (grown) await this.#parts.manager.streams.update(wanted.name, { ...config, max_bytes: settings.bytesMax })
     const frames = new NatsFrameStream(this.#parts, {
       stream: wanted.name,
       subject: wanted.subjects[0] as string,
       name,
       logId: logIdOf(config),
-      bytesMax: grown ? settings.bytesMax : config.max_bytes > 0 ? config.max_bytes : Number.MAX_SAFE_INTEGER,
+      bytesMax: config.max_bytes > 0 ? config.max_bytes : Number.MAX_SAFE_INTEGER,
       digests: new NatsDigestStream(this.#parts, { stream: this.#digestStream, subject: `${prefix}.digest.${name}` }),
     })
     if (frames.frameBytesMax < frameBytesMin) {
@@ -154,6 +158,31 @@ export class NatsFrameStreams implements FrameStreams {
     return `${this.#options.prefix}-digests`
   }
 
+  /**
+   * Servers reserve what a stream may hold. What they do not have room for is made smaller until they have, and then again, so
+   * that there is room for the others. Rejects with `StreamUnfit` when there is none for the least.
+   */
+  async #addInRoom(wanted: Partial<StreamConfig> & { name: string }): Promise<StreamInfo> {
+    const { manager, logger } = this.#parts
+    let bytes = wanted.max_bytes ?? streamBytesMin
+    for (;;) {
+      try {
+        const made = await manager.streams.add({ ...wanted, max_bytes: bytes })
+        if (bytes === wanted.max_bytes || bytes <= streamBytesMin) return made
+        bytes = Math.max(streamBytesMin, Math.floor(bytes / sharers))
+        logger.warn(
+          { stream: wanted.name, bytes },
+          'the NATS servers have less room than is asked for; see max_file_store',
+        )
+        return await manager.streams.update(wanted.name, { ...made.config, max_bytes: bytes })
+      } catch (error) {
+        if (!noRoomCodes.some((code) => isCode(error, code))) throw error
+        if (bytes <= streamBytesMin) throw new StreamUnfit(noRoomSentence(wanted.name))
+        bytes = lessThan(bytes)
+      }
+    }
+  }
+
   /** Of two nodes that make it at once, one finds it made. */
   async #openOrAdd(wanted: Partial<StreamConfig> & { name: string }): Promise<StreamInfo> {
     const { manager, reader } = this.#parts
@@ -164,12 +193,17 @@ export class NatsFrameStreams implements FrameStreams {
       if (!isCode(error, codes.streamNotFound)) throw error
     }
     try {
-      return await streams.add(wanted)
+      return await this.#addInRoom(wanted)
     } catch (error) {
       if (!isCode(error, codes.nameInUse)) throw error
       return await streams.info(wanted.name)
     }
   }
+}
+
+/** Half as much, again and again; in the end `streamBytesMin`. */
+function lessThan(bytes: number): number {
+  return Math.max(streamBytesMin, Math.floor(bytes / 2))
 }
 
 /** Nothing ever leaves the stream by itself, and what is full refuses: a gap always means that something was lost. */
@@ -224,6 +258,11 @@ function checkSettings(config: StreamConfig, wanted: Partial<StreamConfig>): voi
 
 function logIdOf(config: StreamConfig): Uint8Array {
   return Uint8Array.from(Buffer.from(config.metadata?.[logIdKey] ?? '', 'hex'))
+}
+
+function noRoomSentence(name: string): string {
+  const least = `${streamBytesMin / 1024 ** 2} MiB`
+  return `the NATS servers have no room for the stream '${name}', which needs ${least}; raise their max_file_store, or the account's limit`
 }
 
 function checkName(name: string): void {
