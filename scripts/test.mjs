@@ -23,9 +23,9 @@ const built = join(root, 'dist', 'test')
 /** What should follow every change. A kind is a folder of `test/`. */
 const fastKinds = ['unit', 'tidy']
 /** Kinds that drive foreign clients, or a nats-server. */
-const foreignKinds = ['conformance', 'contract', 'crash']
-/** Kinds that measure time: their files run before the others, one at a time. */
-const aloneKinds = ['fairness']
+const foreignKinds = ['conformance', 'contract', 'crash', 'chaos']
+/** Kinds that measure time, or take the whole machine: their files run before the others, one at a time. */
+const aloneKinds = ['fairness', 'chaos']
 
 /** Each test file is a process of its own, and many of them start a broker besides. */
 const filesAtOnce = 2

@@ -26,6 +26,8 @@ import { WorkerProcess } from '../crash/worker-process.ts'
 import { RawClient } from '../support/amqp/raw-client.ts'
 import { type ClusterNode, ClusterProcesses } from '../support/cluster/cluster-processes.ts'
 import { judgeOwnership } from '../support/cluster/ownership-judge.ts'
+import { natsProgram } from '../support/nats/nats-program.ts'
+import { leftOut } from '../support/run-program.ts'
 import { faults as allFaults, type Fault, type Hit } from './faults.ts'
 import { addressOf, getsThrough, ServiceTimes } from './service-times.ts'
 
@@ -41,46 +43,48 @@ const wanted = new RegExp(process.env['WARREN_CHAOS_FAULTS'] ?? '')
 const faults = allFaults.filter(({ name }) => wanted.test(name))
 const faultsShown = 20
 
-void test(`${seconds} s of faults lose, invent, alter and double nothing that was confirmed`, async (t) => {
-  console.error(`chaos: ${seconds} s, WARREN_CHAOS_SEED=${seed}`)
-  const folder = mkdtempSync(join(tmpdir(), 'warren-chaos-'))
-  const env = { WARREN_CLUSTER_SHARDS: '4', WARREN_CLUSTER_SESSION: '5s', WARREN_LOG_LEVEL: logLevel }
-  const cluster = await ClusterProcesses.start({ env, outputFolder: folder })
-  const workers: WorkerProcess[] = []
-  try {
-    await prepare(cluster)
-    const start = (role: Task['role'], name: string): WorkerProcess => {
-      const common = { actors: 2, folder, isLying: false, isTolerant: true, seed: seed + workers.length * 100 }
-      const worker = new WorkerProcess({ ...common, role, name, addresses: cluster.nodes.map(addressOf) })
-      workers.push(worker)
-      return worker
+if ((await natsProgram()) === null) leftOut('faults of a cluster', 'nats-server')
+else
+  test(`${seconds} s of faults lose, invent, alter and double nothing that was confirmed`, async (t) => {
+    console.error(`chaos: ${seconds} s, WARREN_CHAOS_SEED=${seed}`)
+    const folder = mkdtempSync(join(tmpdir(), 'warren-chaos-'))
+    const env = { WARREN_CLUSTER_SHARDS: '4', WARREN_CLUSTER_SESSION: '5s', WARREN_LOG_LEVEL: logLevel }
+    const cluster = await ClusterProcesses.start({ env, outputFolder: folder })
+    const workers: WorkerProcess[] = []
+    try {
+      await prepare(cluster)
+      const start = (role: Task['role'], name: string): WorkerProcess => {
+        const common = { actors: 2, folder, isLying: false, isTolerant: true, seed: seed + workers.length * 100 }
+        const worker = new WorkerProcess({ ...common, role, name, addresses: cluster.nodes.map(addressOf) })
+        workers.push(worker)
+        return worker
+      }
+      const publishers = [start('publish', 'p'), start('publish', 'q')]
+      const consumers = [start('consume', 'c'), start('consume', 'd')]
+      const times = new ServiceTimes(folder)
+      const counts = await torment(cluster, workers, times)
+      for (const worker of publishers) await worker.finish()
+      for (const worker of consumers) await worker.finish()
+      await start('drain', 'z').end()
+      keepJournals(cluster, folder)
+      const lines = cluster.nodes.flatMap(journalOf)
+      const overlaps = judgeOwnership(lines, lastWords(lines))
+      await cluster.stop()
+      const verdict = await judgeFolder(folder)
+      for (const line of times.lines) t.diagnostic(line)
+      report(verdict, counts, t.diagnostic.bind(t))
+      assert.deepEqual(overlaps.slice(0, faultsShown), [], 'two nodes served a shard at once')
+      if (process.env['WARREN_CHAOS_KEEP'] === undefined) rmSync(folder, { recursive: true, force: true })
+      else console.error(`chaos: histories and logs are in ${folder}`)
+    } catch (error) {
+      console.error(`chaos: histories, logs of the nodes and what was done to them are in ${folder}`)
+      keepJournals(cluster, folder)
+      throw error
+    } finally {
+      for (const worker of workers) worker.kill()
+      await cluster.kill()
     }
-    const publishers = [start('publish', 'p'), start('publish', 'q')]
-    const consumers = [start('consume', 'c'), start('consume', 'd')]
-    const times = new ServiceTimes(folder)
-    const counts = await torment(cluster, workers, times)
-    for (const worker of publishers) await worker.finish()
-    for (const worker of consumers) await worker.finish()
-    await start('drain', 'z').end()
-    keepJournals(cluster, folder)
-    const lines = cluster.nodes.flatMap(journalOf)
-    const overlaps = judgeOwnership(lines, lastWords(lines))
-    await cluster.stop()
-    const verdict = await judgeFolder(folder)
-    for (const line of times.lines) t.diagnostic(line)
-    report(verdict, counts, t.diagnostic.bind(t))
-    assert.deepEqual(overlaps.slice(0, faultsShown), [], 'two nodes served a shard at once')
-    if (process.env['WARREN_CHAOS_KEEP'] === undefined) rmSync(folder, { recursive: true, force: true })
-    else console.error(`chaos: histories and logs are in ${folder}`)
-  } catch (error) {
-    console.error(`chaos: histories, logs of the nodes and what was done to them are in ${folder}`)
-    keepJournals(cluster, folder)
-    throw error
-  } finally {
-    for (const worker of workers) worker.kill()
-    await cluster.kill()
-  }
-})
+  })
 
 /** One fault after the other, now and then two at once; after each the cluster must get on. Gives how often each was. */
 async function torment(
