@@ -51,7 +51,7 @@ function factsOf(data: Durability): readonly Fact[] {
       seconds === null ? '–' : t('middleAndWorst', { middle: shareOf(seconds, 0.5), worst: shareOf(seconds, 0.99) }),
     ],
     [t('batchSize'), bytes(sizes?.mean ?? 0)],
-    [t('directory'), <span class="mono">{visible(data.directory ?? '')}</span>],
+    [t('directory'), <span class="mono">{visible(data.directory || '–')}</span>],
     ...data.opened.map(
       ({ log, at, was_closed: wasClosed, was_cut: wasCut, copied_bytes: kept }): Fact => [
         <>
