@@ -27,6 +27,12 @@ class History {
     return this
   }
 
+  /** Publishes from here on are another channel's. */
+  connected(): this {
+    this.publishers.push({ event: 'connected', publisher: 'p' })
+    return this
+  }
+
   /** Published and confirmed. */
   done(seq: number, more: Line = {}): this {
     return this.publish(seq, more).answer('confirmed', seq)
@@ -71,6 +77,17 @@ void describe('the checker is silent about', () => {
         .session('a')
         .deliver('a', 1, 1)
         .deliver('a', 2, 2)
+        .settle('acked', 'a', 1)
+        .settle('acked', 'a', 2),
+    'messages of one channel that overtake those of an earlier one': () =>
+      new History()
+        .connected()
+        .done(1)
+        .connected()
+        .done(2)
+        .session('a')
+        .deliver('a', 2, 1)
+        .deliver('a', 1, 2)
         .settle('acked', 'a', 1)
         .settle('acked', 'a', 2),
     'a redelivery after the end of a session': () =>
