@@ -34,7 +34,7 @@ const broker = { host: '127.0.0.1', port: spread.port, user: 'guest', password: 
 void describe('with clients spread over three nodes', () => {
   protocol(broker, { timed: 'left-out' })
   extensions(broker)
-  void describe('own features', { concurrency: 16 }, () => {
+  void describe('own features', { concurrency: 8 }, () => {
     const sentences = new Sentences(broker)
     for (const prove of [delays, retries, groups, deduplication, leases]) prove(sentences)
   })

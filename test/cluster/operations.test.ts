@@ -34,16 +34,22 @@ void describe('operating a cluster', () => {
 
   it('drains and restarts one node after the other; what clients of others hold stays theirs', async (t) => {
     await untilWhole()
-    const traffic = trafficBetween(cluster.nodes.map(addressOf), 'rolling')
+    const traffic = trafficBetween(cluster.nodes.map(addressOf), 'rolling', 20)
     await Promise.all(traffic.map((one) => one.start()))
     const moves: number[] = []
     for (const node of cluster.nodes) {
       const since = performance.now()
+      const repeated = traffic.map((one) => one.repeated)
       const drained = await runWarren(['cluster', 'drain', '--http', http(node)])
       assert.equal(drained.code, 0, drained.stderr)
       assert.equal(drained.stdout, `${node.name} owns no shard any more and can be stopped\n`)
       await Promise.all(traffic.map((one) => one.untilGoingOn()))
       moves.push(...traffic.map((one) => Math.round(one.pausesSince(since).confirms)))
+      assert.deepEqual(
+        traffic.map((one) => one.repeated),
+        repeated,
+        'nothing that clients hold is delivered again when shards are moved',
+      )
       await node.broker.kill('SIGTERM')
       node.broker.spawn()
       await node.broker.untilListening(readyMsMax)
