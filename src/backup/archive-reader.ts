@@ -10,7 +10,9 @@ import {
   jsonBytesMax,
   type QueueCount,
   type Sum,
+  type Sums,
   sumsName,
+  sumsOf,
 } from './archive.ts'
 
 /** What became of a whole archive. */
@@ -81,8 +83,10 @@ class BackupReader implements TarVisitor {
   }
 
   finish(): ReadBackup {
-    const sums = this.#texts.get(sumsName) as readonly Sum[] | undefined
-    if (!Array.isArray(sums)) throw new TarDamaged('it is not whole: its sums are missing')
+    const said = this.#texts.get(sumsName) as Partial<Sums> | undefined
+    const sums = said?.files
+    if (said === undefined || !Array.isArray(sums)) throw new TarDamaged('it is not whole: its sums are missing')
+    if (sumsOf(sums).sha256 !== said.sha256) throw new TarDamaged('its sums are not as they were written')
     if (sums.length !== this.#found.length) throw new TarDamaged('it has other files than it says')
     for (const [index, { name, bytes, sha256 }] of this.#found.entries()) {
       const sum = sums[index] as Sum

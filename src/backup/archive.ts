@@ -6,10 +6,11 @@
  *     shard-0/…
  *     streams/ID/…
  *     queues.json      how many messages were in each queue then: `QueueCount[]`
- *     sums.json        last: each file above with its SHA-256: `Sum[]`
+ *     sums.json        last: each file above with its SHA-256: `Sums`
  *
  * Without its last file an archive is not whole, whatever else is in it.
  */
+import { createHash } from 'node:crypto'
 import type { TarEntry } from '../base/tar.ts'
 
 export const factsName = 'backup.json'
@@ -39,6 +40,16 @@ export interface Sum extends TarEntry {
   readonly fill: number
   /** Hexadecimal. */
   readonly sha256: string
+}
+
+export interface Sums {
+  readonly files: readonly Sum[]
+  /** Of `files` as JSON, hexadecimal. */
+  readonly sha256: string
+}
+
+export function sumsOf(files: readonly Sum[]): Sums {
+  return { files, sha256: createHash('sha256').update(JSON.stringify(files)).digest('hex') }
 }
 
 /** Names of files of logs, and nothing else: they become paths. */

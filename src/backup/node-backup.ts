@@ -16,7 +16,7 @@ import { logNames, streamsName } from '../data-directory.ts'
 import type { HeldLogs, LogHold } from '../log/file/held-logs.ts'
 import type { LogSnapshot, SnapshotFile } from '../log/file/log-snapshot.ts'
 import { type BackupNode, BackupRefused } from '../management/backup.ts'
-import { type BackupFacts, backupFormat, countsName, factsName, type Sum, sumsName } from './archive.ts'
+import { type BackupFacts, backupFormat, countsName, factsName, type Sum, sumsName, sumsOf } from './archive.ts'
 import { countQueues } from './queue-counts.ts'
 
 export interface NodeBackupOptions {
@@ -121,7 +121,7 @@ class Archive {
     for (const name of logNames) yield* this.#log(name, this.#hold.snapshot(name))
     for (const name of this.#streamNames) yield* this.#stream(name)
     yield* this.#json(countsName, counts)
-    yield* this.#json(sumsName, this.#sums)
+    yield* this.#json(sumsName, sumsOf(this.#sums))
     yield tarEnd
   }
 

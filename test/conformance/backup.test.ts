@@ -141,6 +141,31 @@ describe('a backup', () => {
     assert.equal(refused.status, 401)
   })
 
+  it('holds a stream that was not open and is deleted while it is taken', async () => {
+    await broker.kill()
+    await broker.restart()
+    connection = await amqplib.connect(broker.url)
+    connection.on('error', () => {})
+    channel = await connection.createConfirmChannel()
+    // The streams come last, and what comes before is more than sockets take without being read.
+    const response = await fetch(new URL('/api/warren/backup', plainUrl()), { headers: login('guest') })
+    await channel.deleteQueue('idle-events')
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    const file = join(scratch, 'deleted.tar')
+    writeFileSync(file, Buffer.from(await response.arrayBuffer()))
+    const directory = join(scratch, 'deleted')
+    const restored = await runWarren(['restore', file, '--data', directory])
+    assert.equal(restored.code, 0, restored.stderr)
+    const other = await BrokerProcess.start({ dataDirectory: directory })
+    const theirs = await amqplib.connect(other.url)
+    assert.equal((await idsIn(theirs, 'idle-events', { 'x-stream-offset': 'first' })).length, 5)
+    await theirs.close()
+    await other.stop()
+    const logs = (): string[] => readdirSync(join(broker.dataDirectory, 'streams'))
+    for (let look = 0; look < 100 && logs().length > 1; look++) await new Promise((resolve) => setTimeout(resolve, 50))
+    assert.equal(logs().length, 1, 'its log is removed when it is not held any more')
+  })
+
   it('of a broker that is killed in the middle leaves no file, and the broker comes back with all it had', async () => {
     const count = (await channel.checkQueue('kept')).messageCount
     const command = startWarren(['backup', join(scratch, 'killed.tar'), '--http', http])
