@@ -28,37 +28,44 @@ export interface ClusterOptions {
 }
 
 export class ClusterProcesses {
-  readonly nodes: readonly ClusterNode[]
-  readonly #folder: string
+  readonly nodes: ClusterNode[] = []
+  readonly #folder = mkdtempSync(join(tmpdir(), 'warren-cluster-'))
+  readonly #options: ClusterOptions
+  /** Of all nodes that there ever were. */
+  readonly #ports: number[] = []
 
-  private constructor(nodes: readonly ClusterNode[], folder: string) {
-    this.nodes = nodes
-    this.#folder = folder
+  private constructor(options: ClusterOptions) {
+    this.#options = options
   }
 
   static async start(options: ClusterOptions = {}): Promise<ClusterProcesses> {
-    const folder = mkdtempSync(join(tmpdir(), 'warren-cluster-'))
-    const names = Array.from({ length: options.nodes ?? 3 }, (_, index) => `n${index + 1}`)
-    const ports = await freeRuns(names.length)
-    const peers = names.map((name, index) => `${name}=127.0.0.1:${ports[index]}`).join(',')
-    const nodes: ClusterNode[] = []
-    for (const name of names) {
-      const http = options.hasHttp === true ? ['--http-port', String(await freePort())] : []
-      const args = ['--node-name', name, '--peers', peers, ...http, ...(options.args ?? [])]
-      const { env = {}, outputFolder } = options
-      const output = outputFolder === undefined ? {} : { outputFile: join(outputFolder, `${name}.log`) }
-      const broker = await BrokerProcess.prepare({ args, env, dataDirectory: join(folder, name), ...output })
-      nodes.push(new ClusterNode(name, broker, Number(http[1] ?? 0)))
+    const cluster = new ClusterProcesses(options)
+    await cluster.add(options.nodes ?? 3)
+    return cluster
+  }
+
+  /** More nodes, whose peers are all; those that are there already know nothing of it. */
+  async add(count: number): Promise<void> {
+    const { env = {}, args = [], hasHttp = false } = this.#options
+    const first = this.#ports.length
+    this.#ports.push(...(await freeRuns(count, this.#ports)))
+    const peers = this.#ports.map((port, index) => `n${index + 1}=127.0.0.1:${port}`).join(',')
+    const added: ClusterNode[] = []
+    for (let index = first; index < this.#ports.length; index++) {
+      const name = `n${index + 1}`
+      const http = hasHttp ? ['--http-port', String(await freePort())] : []
+      const all = ['--node-name', name, '--peers', peers, ...http, ...args]
+      const broker = await BrokerProcess.prepare({ args: all, env, dataDirectory: join(this.#folder, name) })
+      added.push(new ClusterNode(name, broker, Number(http[1] ?? 0)))
     }
-    const cluster = new ClusterProcesses(nodes, folder)
-    for (const { broker } of nodes) broker.spawn()
+    this.nodes.push(...added)
+    for (const { broker } of added) broker.spawn()
     try {
-      await Promise.all(nodes.map(({ broker }) => broker.untilListening(readyMsMax)))
+      await Promise.all(added.map(({ broker }) => broker.untilListening(readyMsMax)))
     } catch (error) {
-      await cluster.kill()
+      await this.kill()
       throw error
     }
-    return cluster
   }
 
   node(index: number): ClusterNode {
@@ -152,11 +159,11 @@ function isRunning(pid: number): boolean {
 }
 
 /** First ports of `count` runs of neighbouring ports that were free a moment ago. */
-async function freeRuns(count: number): Promise<number[]> {
+async function freeRuns(count: number, taken: readonly number[]): Promise<number[]> {
   const runs: number[] = []
   while (runs.length < count) {
     const first = 20_000 + Math.floor(Math.random() * 10_000) * portsPerNode
-    const isTaken = runs.some((run) => Math.abs(run - first) < portsPerNode)
+    const isTaken = [...taken, ...runs].some((run) => Math.abs(run - first) < portsPerNode)
     if (!isTaken && (await areFree(first))) runs.push(first)
   }
   return runs
