@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto'
 import type { Clock } from '../../base/clock.ts'
 import type { Random } from '../../base/random.ts'
-import { nobodysPasswordHash, type PasswordVerifier } from './password-hash.ts'
+import { type PasswordVerifier, unknownUserHash } from './password-hash.ts'
 
 /**
  * Decides whether a password is a user's, without letting a storm of connections melt the processor or starve the
@@ -56,7 +56,7 @@ export class Logins {
     const [check] = this.#waiting.values()
     if (check === undefined) return
     this.#isChecking = true
-    this.#verifier.verify(check.stored ?? nobodysPasswordHash, check.password, (fits) => {
+    this.#verifier.verify(check.stored ?? unknownUserHash, check.password, (fits) => {
       this.#isChecking = false
       this.#waiting.delete(check.fingerprint)
       const isRight = fits && check.stored !== null

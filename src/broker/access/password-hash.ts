@@ -2,12 +2,14 @@ import { createHash, scrypt, timingSafeEqual } from 'node:crypto'
 import { encodedBytes, encodeText } from '../../amqp/short-string.ts'
 import type { Clock } from '../../base/clock.ts'
 import type { Random } from '../../base/random.ts'
+import { argon2HashBytes, argon2Text, deriveArgon2, hashWithArgon2, readArgon2, supportsArgon2 } from './argon2-hash.ts'
 
 /**
  * Passwords as they are kept: one line of text that names how it was made.
  *
  * ```
- * scrypt$<log2 N>$<r>$<p>$<salt, base64>$<hash, base64>       ours
+ * argon2id$…                                                  ours, where Node has it (`argon2-hash.ts`)
+ * scrypt$<log2 N>$<r>$<p>$<salt, base64>$<hash, base64>       ours elsewhere
  * rabbit-sha256$<base64 of 4 bytes salt and the hash>         RabbitMQ's, from imported definitions
  * rabbit-sha512$<the same>
  * rabbit-md5$<the same>
@@ -38,9 +40,15 @@ export const guestPasswordHash = 'scrypt$15$8$1$xCvLDLWilM8PYoRKBxYA8g==$9NWsEql
 /** What the password of an unknown user is compared with: costs as much as any other and fits none. */
 export const nobodysPasswordHash = `scrypt$${cost.log2N}$${cost.r}$${cost.p}$${'A'.repeat(22)}==$${'A'.repeat(43)}=`
 
+/** The same for unknown users: made as new passwords are, so that asking for them takes as long. */
+export const unknownUserHash = supportsArgon2
+  ? argon2Text(Buffer.alloc(saltBytes), Buffer.alloc(argon2HashBytes))
+  : nobodysPasswordHash
+
 /** The text to keep of a new password. */
 export function hashPassword(password: string, random: Random): Promise<string> {
   const salt = Buffer.from(random.bytes(saltBytes))
+  if (supportsArgon2) return hashWithArgon2(bytesOf(password), salt)
   return new Promise((resolve, reject) => {
     derive(password, salt, hashBytes, cost, (error, hash) => {
       if (error !== null) return reject(error)
@@ -52,7 +60,7 @@ export function hashPassword(password: string, random: Random): Promise<string> 
 
 /** Whether a text is a hash that `verify` can read: said when a user is made, not at the first login. */
 export function isPasswordHash(stored: string): boolean {
-  return readScrypt(stored) !== null || readRabbit(stored) !== null
+  return readScrypt(stored) !== null || readArgon2(stored) !== null || readRabbit(stored) !== null
 }
 
 /** Whether somebody who has this text finds its password sooner than from one of ours: RabbitMQ hashes once. */
@@ -82,6 +90,11 @@ export class ThreadedPasswordVerifier implements PasswordVerifier {
   }
 
   verify(stored: string, password: string, done: (fits: boolean) => void): void {
+    const argon2 = readArgon2(stored)
+    if (argon2 !== null) {
+      deriveArgon2(bytesOf(password), argon2, (hash) => done(hash !== null && timingSafeEqual(hash, argon2.hash)))
+      return
+    }
     const ours = readScrypt(stored)
     if (ours === null) {
       const rabbits = readRabbit(stored)

@@ -174,7 +174,10 @@ export class TopologyLog {
     const vhost = this.journal.nextId(vhostIds)
     const user = this.journal.nextId()
     const id = this.journal.nextId()
-    this.#parts.logger.info({}, "first start: vhost '/' and user 'guest' (from this machine only) have been made")
+    const guest = "first start: vhost '/' and user 'guest' (password 'guest', from this machine only) have been made"
+    const others =
+      'for others make users: PUT /api/users/NAME with {"password": …, "tags": ""}, then /api/permissions/%2F/NAME'
+    this.#parts.logger.info({}, `${guest}; ${others}`)
     return [
       { kind: 'vhost', id: vhost, name: '/' },
       { kind: 'user', id: user, name: 'guest', passwordHash: guestPasswordHash, tags: ['administrator'] },

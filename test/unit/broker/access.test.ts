@@ -3,6 +3,7 @@ import { createHash, scryptSync } from 'node:crypto'
 import { describe, it } from 'node:test'
 import { ManualClock, SystemClock } from '../../../src/base/clock.ts'
 import { SeededRandom } from '../../../src/base/random.ts'
+import { supportsArgon2 } from '../../../src/broker/access/argon2-hash.ts'
 import { callersMax, checksMax, Logins, verifiedMs } from '../../../src/broker/access/logins.ts'
 import {
   guestPasswordHash,
@@ -11,6 +12,7 @@ import {
   nobodysPasswordHash,
   type PasswordVerifier,
   ThreadedPasswordVerifier,
+  unknownUserHash,
 } from '../../../src/broker/access/password-hash.ts'
 import { Pattern } from '../../../src/broker/access/pattern.ts'
 import type { Principal } from '../../../src/broker/commands.ts'
@@ -107,7 +109,7 @@ describe('a password hash', () => {
   it('fits its password only, and is another one each time', async () => {
     const random = new SeededRandom(1)
     const stored = await hashPassword('secret', random)
-    assert.match(stored, /^scrypt\$15\$8\$1\$/)
+    assert.match(stored, supportsArgon2 ? /^argon2id\$65536\$2\$1\$/ : /^scrypt\$15\$8\$1\$/)
     assert.equal(await fits(stored, 'secret'), true)
     assert.notEqual(await hashPassword('secret', random), stored)
     assert.equal(isPasswordHash(stored), true)
@@ -116,6 +118,23 @@ describe('a password hash', () => {
   it('of guest is ready made and fits', async () => {
     assert.equal(await fits(guestPasswordHash, 'guest'), true)
     assert.equal(await fits(guestPasswordHash, 'admin'), false)
+  })
+
+  it('as argon2id is made and read where Node has it, and fits nothing elsewhere', async () => {
+    const salt = Buffer.from('0123456789abcdef')
+    assert.equal(isPasswordHash(`argon2id$64$1$1$${salt.toString('base64')}$${'A'.repeat(43)}=`), true)
+    for (const greedy of ['9999999$1$1', '64$99$1', '64$1$0', '4$1$1', '64$1$99']) {
+      assert.equal(isPasswordHash(`argon2id$${greedy}$${salt.toString('base64')}$${'A'.repeat(43)}=`), false, greedy)
+    }
+    const made = await hashPassword('secret', new SeededRandom(3))
+    assert.match(made, supportsArgon2 ? /^argon2id\$65536\$2\$1\$/ : /^scrypt\$15\$8\$1\$/)
+    const fits = (stored: string, password: string): Promise<boolean> =>
+      new Promise((resolve) => new ThreadedPasswordVerifier(new SystemClock()).verify(stored, password, resolve))
+    assert.deepEqual([await fits(made, 'secret'), await fits(made, 'wrong')], [true, false])
+    // Debian's `argon2 0123456789abcdef -id -t 1 -k 64 -p 1 -l 32 -r` says this of `secret`.
+    const vector = 'pbviq+1UUgwZCmLIr4Hgk7mEMsxnRLuOb2HfvIaBwGY='
+    const other = `argon2id$64$1$1$${salt.toString('base64')}$${vector}`
+    assert.equal(await fits(other, 'secret'), supportsArgon2)
   })
 
   it('of nobody costs what others cost and fits nothing', async () => {
@@ -214,7 +233,7 @@ describe('a login', () => {
   it('of an unknown user is checked like any other, and fails', () => {
     const { verifier, logins, seen } = setUp()
     logins.check('nobody', null, 'right', (fits) => seen.push(fits))
-    assert.equal(verifier.asked[0]?.stored, nobodysPasswordHash)
+    assert.equal(verifier.asked[0]?.stored, unknownUserHash)
     verifier.asked.shift()?.done(true)
     assert.deepEqual(seen, [false])
   })

@@ -336,7 +336,7 @@ describe('an imported user', () => {
     for (let tries = 0; tries < 2_000 && topology.users.get('u')?.passwordHash === weak; tries++) {
       await new Promise((resolve) => setTimeout(resolve, 5))
     }
-    assert.match(topology.users.get('u')?.passwordHash ?? '', /^scrypt\$/)
+    assert.match(topology.users.get('u')?.passwordHash ?? '', /^(scrypt|argon2id)\$/)
     assert.equal(await login('secret'), 'u')
     assert.equal(await login('wrong'), null)
     const stronger = topology.users.get('u')?.passwordHash
