@@ -23,7 +23,7 @@ const built = join(root, 'dist', 'test')
 /** What should follow every change. A kind is a folder of `test/`. */
 const fastKinds = ['unit', 'tidy']
 /** Kinds that drive foreign clients, or a nats-server. */
-const foreignKinds = ['conformance', 'contract', 'crash', 'chaos']
+const foreignKinds = ['conformance', 'contract', 'crash', 'chaos', 'cluster']
 /** Kinds that measure time, or take the whole machine: their files run before the others, one at a time. */
 const aloneKinds = ['fairness', 'chaos']
 

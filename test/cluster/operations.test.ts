@@ -1,5 +1,8 @@
 /** What those who run a cluster do to it: drain and restart nodes, stop all, add and remove one, give it definitions. */
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { type Address, RawClient } from '../support/amqp/raw-client.ts'
 import { api, isWhole, reportOf } from '../support/cluster/cluster-api.ts'
@@ -14,13 +17,31 @@ const moveMsMax = 1_000
 const electionMsMax = 9_000
 const readyMsMax = 60_000
 
+const givenAtStart = {
+  vhosts: [{ name: '/' }],
+  exchanges: [
+    { name: 'given', vhost: '/', type: 'fanout', durable: true, auto_delete: false, internal: false, arguments: {} },
+  ],
+  queues: [{ name: 'given', vhost: '/', durable: true, auto_delete: false, arguments: {} }],
+  bindings: [
+    { source: 'given', vhost: '/', destination: 'given', destination_type: 'queue', routing_key: '', arguments: {} },
+  ],
+}
+
 void describe('operating a cluster', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'warren-operations-'))
   let cluster: ClusterProcesses
 
   before(async () => {
-    cluster = await ClusterProcesses.start({ env: { WARREN_CLUSTER_SHARDS: '6' }, hasHttp: true })
+    const path = join(folder, 'definitions.json')
+    writeFileSync(path, JSON.stringify(givenAtStart))
+    const env = { WARREN_CLUSTER_SHARDS: '6', WARREN_DEFINITIONS: path }
+    cluster = await ClusterProcesses.start({ env, hasHttp: true })
   })
-  after(async () => cluster.kill())
+  after(async () => {
+    await cluster.kill()
+    rmSync(folder, { recursive: true, force: true })
+  })
 
   async function untilWhole(): Promise<void> {
     const { nodes } = cluster
@@ -31,6 +52,19 @@ void describe('operating a cluster', () => {
   }
 
   const http = ({ httpPort }: ClusterNode): string => `http://guest:guest@127.0.0.1:${httpPort}`
+
+  it('begins with the definitions that all of its nodes were given', async () => {
+    await untilWhole()
+    for (const [index, node] of cluster.nodes.entries()) {
+      const publisher = await RawClient.withChannel(addressOf(node))
+      const taker = await RawClient.withChannel(addressOf(cluster.node((index + 1) % 3)))
+      await publisher.call(1, 'confirm.select')
+      publisher.publish(1, { exchange: 'given', routingKey: '', body: node.name, properties: { deliveryMode: 2 } })
+      await publisher.expect(1, 'basic.ack')
+      assert.equal((await taker.get(1, 'given'))?.body.toString(), node.name)
+      await Promise.all([publisher.close(), taker.close()])
+    }
+  })
 
   it('drains and restarts one node after the other; what clients of others hold stays theirs', async (t) => {
     await untilWhole()
