@@ -35,13 +35,13 @@ command -v apt-get >/dev/null 2>&1 || fail "this system has no apt-get; install 
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 [ -r "$keyring" ] || fail "there is no $keyring; install debian-archive-keyring"
 
-# The mirror that the machine uses already.
-mirror=''
+# DEBIAN_MIRROR, or the mirror that the machine uses already.
+mirror=${DEBIAN_MIRROR:-}
 for file in /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list.d/*.sources; do
   [ -n "$mirror" ] || mirror=$(sed -n 's/^URIs: *\([^ ]*\).*/\1/p' "$file" 2>/dev/null | head -n 1)
 done
 [ -n "$mirror" ] || mirror=$(sed -n 's/^deb \(\[[^]]*\] \)*\(http[^ ]*\).*/\2/p' /etc/apt/sources.list 2>/dev/null | head -n 1)
-[ -n "$mirror" ] || mirror=http://deb.debian.org/debian
+[ -n "$mirror" ] || fail 'no Debian mirror stands in /etc/apt/sources.list or sources.list.d; name one by DEBIAN_MIRROR=URL'
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
