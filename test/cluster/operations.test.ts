@@ -92,6 +92,13 @@ void describe('operating a cluster', () => {
     await Promise.all(traffic.map((one) => one.end()))
     moves.sort((a, b) => a - b)
     t.diagnostic(`pauses while shards moved: ${moves.at(Math.floor(moves.length / 2))} ms, at most ${moves.at(-1)} ms`)
+    // What is not there yet is somewhere: waiting in a queue, held, or lost.
+    if (traffic.some(({ lost }) => lost.length > 0)) {
+      for (const node of cluster.nodes) {
+        const queues = await runWarren(['queues', '--http', http(node), '--columns', 'name,ready,unacked,consumers'])
+        t.diagnostic(`as ${node.name} sees it:\n${queues.stdout}${queues.stderr}`)
+      }
+    }
     for (const one of traffic) {
       assert.deepEqual(one.lost, [])
       assert.deepEqual(one.falseFresh, [])

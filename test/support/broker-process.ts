@@ -171,10 +171,10 @@ export class BrokerProcess {
   }
 
   /** Ends it in order and removes its data. Fails when it had to be killed or ended with an error. */
-  async stop(): Promise<void> {
+  async stop(msMax = stopMsMax): Promise<void> {
     if (this.isExternal) return
     const isUp = this.#child !== null
-    const timer = setTimeout(() => this.#child?.kill('SIGKILL'), stopMsMax)
+    const timer = setTimeout(() => this.#child?.kill('SIGKILL'), msMax)
     const exit = await this.kill('SIGTERM')
     clearTimeout(timer)
     if (this.#options.dataDirectory === undefined) rmSync(this.dataDirectory, { recursive: true, force: true })

@@ -12,6 +12,8 @@ import { BrokerProcess, freePort } from '../broker-process.ts'
 
 /** How long a cluster may take from nothing to all of its nodes listening: NATS elects its leaders first. */
 const readyMsMax = 60_000
+/** How long a node may take to stop when the others stop as well: the last ones find no majority, and wait for one. */
+const stopMsMax = 60_000
 /** Ports that a node takes from its own on: links, routes, clients of its nats-server. */
 const portsPerNode = 3
 
@@ -76,7 +78,7 @@ export class ClusterProcesses {
 
   /** Ends all in order, all at once, and removes their data. */
   async stop(): Promise<void> {
-    const ended = await Promise.allSettled(this.nodes.map(({ broker }) => broker.stop()))
+    const ended = await Promise.allSettled(this.nodes.map(({ broker }) => broker.stop(stopMsMax)))
     await this.kill()
     for (const { status, reason } of ended as PromiseRejectedResult[]) if (status === 'rejected') throw reason
   }
