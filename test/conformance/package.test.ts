@@ -178,7 +178,7 @@ async function pack(): Promise<Packed> {
   for (const name of readdirSync(projectRoot)) {
     if (/^(package\.json|LICENSE|README.*\.md)$/.test(name)) cpSync(join(projectRoot, name), join(source, name))
   }
-  for (const name of ['src', 'bench', 'bin']) {
+  for (const name of ['src', 'bench', 'bin', 'ui']) {
     cpSync(join(buildFolder, name), join(source, 'dist', name), { recursive: true })
   }
   const { stdout } = await npm(['pack', '--ignore-scripts', '--json', '--pack-destination', folder], source)
