@@ -24,7 +24,9 @@ describe('a stream', () => {
       [0, 1, 2, 3, 4],
     )
     assert.match(consumer.bodies[3] ?? '', /^m3\./)
-    assert.deepEqual(await harness.status(), { ready: 5, unacked: 0, consumers: 1 })
+    const { offsets, ...counts } = await harness.status()
+    assert.deepEqual(counts, { ready: 5, unacked: 0, consumers: 1 })
+    assert.deepEqual(offsets, { first: 0, next: 5, readers: [{ name: null, next: 5, tag: 'c1' }] })
     assert.deepEqual(harness.confirms.confirmed, [1, 2, 3, 4, 5])
   })
 
