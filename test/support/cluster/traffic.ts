@@ -16,7 +16,10 @@ export interface TrafficOptions {
   readonly publishAt: readonly Address[]
   readonly consumeAt: readonly Address[]
   readonly queue: string
-  /** Each delivery is kept for so long before it is acknowledged. Default 0. */
+  /**
+   * Each delivery is kept for so long before it is acknowledged. Default 0. The publisher then rests twice as long between
+   * two publishes: without that a calm machine publishes more than the consumer can take, and the rest would look lost.
+   */
   readonly holdMs?: number
 }
 
@@ -141,6 +144,7 @@ export class Traffic {
 /** One publish at a time; what had no answer is published again under another name. */
 function publisher(traffic: Traffic): (client: RawClient) => Promise<void> {
   let number = 0
+  const restMs = 2 * (traffic.options.holdMs ?? 0)
   return async (client) => {
     await client.call(1, 'confirm.select')
     while (traffic.isPublishing) {
@@ -150,6 +154,7 @@ function publisher(traffic: Traffic): (client: RawClient) => Promise<void> {
       if (answer?.name !== 'basic.ack') continue
       traffic.confirmed.add(name)
       traffic.confirmTimes.push(performance.now())
+      if (restMs > 0) await pause(restMs)
     }
   }
 }
