@@ -27,13 +27,23 @@ export interface ClusterLogsParts {
 
 /** Bytes that the stream of a log may hold. */
 const streamBytesMax = { shard: 64 * 1024 ** 3, topology: 4 * 1024 ** 3 } as const
-/** Sizes of one log's copy, in bytes: a node has many. */
+/** Of one log's copy, sizes in bytes: a node has many. */
 const shardSizes = {
+  /**
+   * Storing a frame costs the servers as much as some hundred messages, whatever is in it: under load small ones wait so
+   * long for more, in milliseconds. A publisher that is alone and waits for each confirm does not meet it.
+   */
+  gatherMs: 4,
   cacheBytes: 16 * 1024 ** 2,
   segmentBytes: 64 * 1024 ** 2,
   firstSegmentBytes: 4 * 1024 ** 2,
 } as const
-const topologySizes = { cacheBytes: 8 * 1024 ** 2, segmentBytes: 16 * 1024 ** 2, firstSegmentBytes: 1024 ** 2 } as const
+const topologySizes = {
+  gatherMs: 0,
+  cacheBytes: 8 * 1024 ** 2,
+  segmentBytes: 16 * 1024 ** 2,
+  firstSegmentBytes: 1024 ** 2,
+} as const
 
 type LogSizes = typeof shardSizes | typeof topologySizes
 

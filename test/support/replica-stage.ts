@@ -13,6 +13,7 @@ export const stageSizes = {
   firstSegmentBytes: 32 * kibi,
   cacheBytes: 64 * kibi,
   roomBytesMin: 0,
+  gatherMs: 0,
 }
 
 export interface Disk {

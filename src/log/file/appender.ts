@@ -152,6 +152,10 @@ export class Appender {
     return true
   }
 
+  get openBytes(): number {
+    return this.#builder.openBytes
+  }
+
   /** How far the closed frames reach. */
   get end(): { readonly frames: number; readonly end: Position; readonly chain: number } {
     const { ordinal, used, chain } = this.#builder

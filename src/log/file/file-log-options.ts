@@ -33,6 +33,11 @@ export interface FileLogOptions {
   readonly termMin?: number
   /** Where frames are stored before they are written to the directory, which then need not outlive a crash. */
   readonly frameStore?: FrameStore | null
+  /**
+   * How long a small frame waits behind the one before it for more records, in milliseconds; 0: not at all. For stores
+   * where each frame is dear.
+   */
+  readonly gatherMs?: number
   /** Only for repair: all segments that are there are live, and are listed anew. */
   readonly isAfterRepair?: boolean
 }
@@ -66,6 +71,7 @@ export function withDefaults(options: FileLogOptions): FullFileLogOptions {
     frameBytesMax: options.frameBytesMax ?? Number.POSITIVE_INFINITY,
     termMin: options.termMin ?? 0,
     frameStore: options.frameStore ?? null,
+    gatherMs: options.gatherMs ?? 0,
     isAfterRepair: options.isAfterRepair ?? false,
   }
   const { pageBytes } = full

@@ -127,9 +127,9 @@ export class FileLog implements Log {
       failed: (error, what) => this.#fail(what, error),
     })
     this.#holds = new Holds({ directory, logId, pageBytes }, (spare) => this.#supply.addSpare(spare))
-    const storing = { pageBytes, frameStore: options.frameStore }
-    this.#commit = new GroupCommit(this.#supply, storing, {
+    this.#commit = new GroupCommit(this.#supply, { ...options, pageBytes }, {
       closeOpenFrame: () => this.#appender.closeFrame(),
+      openBytes: () => this.#appender.openBytes,
       stored: (frame) => this.#stored(frame),
       failed: (what, cause) => this.#fail(what, cause),
     })

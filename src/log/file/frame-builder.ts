@@ -80,6 +80,11 @@ export class FrameBuilder {
     return this.#frameStart >= 0
   }
 
+  /** Of the open frame; 0: none is open. */
+  get openBytes(): number {
+    return this.isOpen ? this.#used - this.#frameStart : 0
+  }
+
   get ordinal(): number {
     return this.#ordinal
   }

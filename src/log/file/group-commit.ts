@@ -3,13 +3,14 @@
  *
  *   open frame ──close──► waiting ──► in flight ──► stored
  *
- * Group commit without timers: while a frame is in flight, everything appended forms the next one. Strictly one in flight,
- * since a second one would make a gap behind a torn frame legal, and then damage could not be told from a crash.
+ * Group commit without timers: while a frame is in flight, everything appended forms the next one. Only where each frame
+ * is dear (`gatherMs`) the next one waits a little longer if it is small. Strictly one in flight, since a second one would make a gap behind a torn frame legal, and then damage could not be told from a crash.
  *
  * A frame's write is synced by the open flag O_DSYNC, not by a second call: on a 2-core VM with ext4 5,100 against 4,000
  * commits/s of 300 bytes, 5,000 against 4,400 of 64 KiB; at 1 MiB equal (1.9 GB/s).
  */
 
+import type { Clock, Timer } from '../../base/clock.ts'
 import type { File } from '../../base/files.ts'
 import type { Position } from '../log.ts'
 import { LogFailed } from '../log.ts'
@@ -33,30 +34,44 @@ export interface WaitingFrame extends BuiltFrame {
 export interface CommitListener {
   /** Closes the open frame, if there is one, by `add`. */
   closeOpenFrame(): void
+  /** What is in the open frame; 0: there is none. */
+  openBytes(): number
   /** On stable storage. Called after the next frame was sent off, so that the disk works meanwhile. */
   stored(frame: WaitingFrame): void
   failed(what: string, cause: unknown): void
 }
 
+export interface Storing {
+  readonly pageBytes: number
+  readonly frameStore: FrameStore | null
+  readonly clock: Clock
+  /** How long a small frame waits for more; 0: not at all. */
+  readonly gatherMs: number
+}
+
+/** A frame of this size is worth what storing it costs, in bytes. */
+const gatherBytes = 32 * 1024
+
 export class GroupCommit {
   readonly #supply: SegmentSupply
   readonly #pageBytes: number
   readonly #frameStore: FrameStore | null
+  readonly #clock: Clock
+  readonly #gatherMs: number
   readonly #listener: CommitListener
   readonly #waiting: WaitingFrame[] = []
   #inFlight: WaitingFrame | null = null
   #writing: Promise<void> = Promise.resolve()
   #isStopped = false
+  #gathering: Timer | null = null
   #idleWaiters: { resolve: () => void; reject: (error: Error) => void }[] = []
 
-  constructor(
-    supply: SegmentSupply,
-    storing: { readonly pageBytes: number; readonly frameStore: FrameStore | null },
-    listener: CommitListener,
-  ) {
+  constructor(supply: SegmentSupply, storing: Storing, listener: CommitListener) {
     this.#supply = supply
     this.#pageBytes = storing.pageBytes
     this.#frameStore = storing.frameStore
+    this.#clock = storing.clock
+    this.#gatherMs = storing.gatherMs
     this.#listener = listener
   }
 
@@ -67,6 +82,8 @@ export class GroupCommit {
   /** Sends off the next frame when none is in flight. */
   pump(): void {
     if (this.#inFlight !== null || this.#isStopped) return
+    if (this.#gathering !== null && this.#isSmall()) return
+    this.#endGathering()
     if (this.#waiting.length === 0) this.#listener.closeOpenFrame()
     const frame = this.#waiting[0]
     if (frame === undefined) this.#becameIdle()
@@ -86,6 +103,7 @@ export class GroupCommit {
   /** Nothing more is stored. What is in flight is not heard of; its file may be closed once this resolves. */
   async stop(reason: Error): Promise<void> {
     this.#isStopped = true
+    this.#endGathering()
     for (const waiter of this.#idleWaiters.splice(0)) waiter.reject(reason)
     await this.#writing
   }
@@ -123,8 +141,27 @@ export class GroupCommit {
     if (this.#isStopped) return
     this.#inFlight = null
     frame.segment.committedEnd = offset + frame.bytes
+    if (this.#gatherMs > 0 && this.#isSmall()) this.#gather()
     this.pump()
     this.#listener.stored(frame)
+  }
+
+  /** There is something to store, but so little that it may wait; nobody waits for the log to be idle. */
+  #isSmall(): boolean {
+    const bytes = this.#waiting.length > 0 || this.#idleWaiters.length > 0 ? 0 : this.#listener.openBytes()
+    return bytes > 0 && bytes < gatherBytes
+  }
+
+  #gather(): void {
+    this.#gathering = this.#clock.after(this.#gatherMs, () => {
+      this.#gathering = null
+      this.pump()
+    })
+  }
+
+  #endGathering(): void {
+    this.#gathering?.cancel()
+    this.#gathering = null
   }
 
   #failed(frame: WaitingFrame, offset: number, error: unknown): void {

@@ -48,6 +48,8 @@ export interface ReplicaOptions {
   readonly cacheBytes?: number
   /** Bytes of the local file system below which the log says that it is full. */
   readonly roomBytesMin?: number
+  /** How long an owner's small frame waits behind the one before it for more, in milliseconds. Default 0. */
+  readonly gatherMs?: number
   /** Only for a new log: a power of two, at most 512 KiB, so that a frame fits into a message. A record is at most three quarters of a page long, and a segment at least two pages. */
   readonly pageBytes?: number
 }

@@ -120,7 +120,7 @@ export class TakeOver {
     const recovered = this.#recovered(first)
     const store = new StreamFrameStore({ ...common, room, trim, pageBytes: recovered.pageBytes })
     this.#store = store
-    const { segmentBytes, firstSegmentBytes, cacheBytes, roomBytesMin } = options
+    const { segmentBytes, firstSegmentBytes, cacheBytes, roomBytesMin, gatherMs = 0 } = options
     const fileOptions = {
       files: copy.files,
       directory: copy.directory,
@@ -132,6 +132,7 @@ export class TakeOver {
       frameBytesMax,
       recordBytesMax: Math.min(recordBytesMax, recordPageShare * recovered.pageBytes),
       termMin,
+      gatherMs,
       ...(segmentBytes !== undefined && { segmentBytes }),
       ...(firstSegmentBytes !== undefined && { firstSegmentBytes }),
       ...(cacheBytes !== undefined && { cacheBytes }),
