@@ -120,14 +120,14 @@ export class FileLog implements Log {
     this.viewBuffer = this.#viewed.bytes
     const last = segments.at(-1)
     assert(last !== undefined, 'a log has at least one segment')
-    const supplying = { ...options, logId, pageBytes, isSparse: options.frameStore !== null }
-    this.#supply = new SegmentSupply(supplying, last.id + 1, last.end, {
+    const storing = { ...options, logId, pageBytes, isSparse: options.frameStore !== null }
+    this.#supply = new SegmentSupply(storing, last.id + 1, last.end, {
       prepared: () => this.#commit.pump(),
       roomChanged: () => this.listener?.roomChanged(),
       failed: (error, what) => this.#fail(what, error),
     })
     this.#holds = new Holds({ directory, logId, pageBytes }, (spare) => this.#supply.addSpare(spare))
-    this.#commit = new GroupCommit(this.#supply, { ...options, pageBytes }, {
+    this.#commit = new GroupCommit(this.#supply, storing, {
       closeOpenFrame: () => this.#appender.closeFrame(),
       openBytes: () => this.#appender.openBytes,
       stored: (frame) => this.#stored(frame),
