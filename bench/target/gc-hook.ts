@@ -1,4 +1,4 @@
-import { appendFileSync } from 'node:fs'
+import { appendFileSync, existsSync, openSync, readSync } from 'node:fs'
 import { constants, monitorEventLoopDelay, PerformanceObserver } from 'node:perf_hooks'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
@@ -6,7 +6,8 @@ import { runInNewContext } from 'node:vm'
 /**
  * Loaded into a broker that the benchmark starts (`node --import`). Writes one line per garbage collection into the file
  * that BENCH_GC_LOG names; into that of BENCH_LOOP_LOG, of each tenth of a second, how late the event loop was at most and
- * the most CPU time between two looks at its timers (others who use the cores do not count there); and after SIGUSR2 how much memory is really held. `gc-log.ts` and `loop-log.ts` read them.
+ * the most CPU time of its thread between two looks at its timers (what it waited for a core does not count there); and
+ * after SIGUSR2 how much memory is really held. `gc-log.ts` and `loop-log.ts` read them.
  */
 const gcPath = process.env['BENCH_GC_LOG']
 const loopPath = process.env['BENCH_LOOP_LOG']
@@ -39,14 +40,29 @@ function watchCollections(path: string): void {
   observer.observe({ entryTypes: ['gc'] })
 }
 
+/** Of this thread so far, in milliseconds: the first field of Linux's schedstat, in nanoseconds. Elsewhere that of all threads. */
+function threadCpu(): () => number {
+  const path = `/proc/self/task/${process.pid}/schedstat`
+  if (!existsSync(path)) return allThreadsCpu
+  const file = openSync(path, 'r')
+  const text = Buffer.alloc(80)
+  return () => Number.parseInt(text.toString('latin1', 0, readSync(file, text, 0, text.length, 0)), 10) / 1e6
+}
+
+function allThreadsCpu(): number {
+  const { user, system } = process.cpuUsage()
+  return (user + system) / 1000
+}
+
 function watchLoop(path: string): void {
   const delay = monitorEventLoopDelay({ resolution })
   delay.enable()
-  let before = process.cpuUsage()
+  const cpu = threadCpu()
+  let before = cpu()
   let busyMs = 0
   setInterval(() => {
-    const now = process.cpuUsage()
-    busyMs = Math.max(busyMs, (now.user - before.user + now.system - before.system) / 1000)
+    const now = cpu()
+    busyMs = Math.max(busyMs, now - before)
     before = now
   }, resolution).unref()
   const note = (): void => {

@@ -5,7 +5,7 @@ export interface LoopPauses {
   readonly longestMs: number
   /** Tenths of a second in which it was more than `longMs` late. */
   readonly long: number
-  /** The most CPU time, of all threads, from one look at the timers to the next. */
+  /** The most CPU time of its thread from one look at the timers to the next: a pause without what it waited for a core. */
   readonly busiestMs: number
 }
 

@@ -35,8 +35,11 @@ const StatePart = { mark: 1, side: 2 } as const
 /** Ids in one record at most. */
 const idsMax = 8_000
 const bitmapBytes = 8 + chunkEntries / 8
-/** Entries and missing chunks looked at for one record at most: about a millisecond, and far below `recordBytesMax`. */
-const partCostMax = 16 * chunkEntries
+/**
+ * Entries and missing chunks looked at for one record at most: below a millisecond even where the code runs for the first
+ * time, and far below `recordBytesMax`.
+ */
+const partCostMax = 4 * chunkEntries
 /** Numbers that say how entries failed, or until when they wait, with which a record is full. One chunk has 3,072 at most. */
 const numbersMax = 8_000
 

@@ -110,6 +110,8 @@ export class Reclaim {
     // Without a digest nothing is known of what it holds: it stays until the next opening writes one.
     if (index === null || this.#isStopped) return
     if (!(await this.#isFree(segment, index.rows)) || this.#isStopped) return
+    await this.#pause()
+    if (this.#isStopped) return
     this.#chunked.delete(segment.id)
     if (bodies.chunkedWithin(segment.base, segment.end).length > 0) {
       this.#chunked.add(segment.id)
