@@ -29,6 +29,8 @@ const bytesPerTurn = 256 * 1024
 const recordCostBytes = 512
 /** Segments looked at in one round. */
 const segmentsPerRound = 4
+/** Parts of a segment whose live records are gathered and put in order by themselves. */
+const stretchesMax = 64
 /** What a record takes besides its body, about, in bytes. */
 const recordOverheadBytes = 80
 
@@ -101,7 +103,7 @@ export class Mover {
     }
   }
 
-  async #moveOut(segment: Segment, { bodies, positions }: LiveRecords): Promise<void> {
+  async #moveOut(segment: Segment, { bodies, stretches }: LiveRecords): Promise<void> {
     const { log, clock, isStopped } = this.#ports
     for (const body of bodies) {
       await this.#moveChunks(segment, body)
@@ -109,7 +111,7 @@ export class Mover {
       this.#move(body.name, await readRecord(log, body.name))
     }
     let copied = 0
-    for (const position of Float64Array.from(positions).sort()) {
+    for (const position of inOrder(stretches)) {
       if (isStopped()) return
       const record = recordInMemory(log, position) ?? (await readRecord(log, position))
       copied += this.#move(position, record) + recordCostBytes
@@ -176,7 +178,8 @@ export class Mover {
 
 /** What is live in a segment, if that is not more than moving is worth. */
 class LiveRecords {
-  readonly positions = new Set<Position>()
+  /** Positions by the part of the segment they are in: one set of them all would take milliseconds to grow, and to sort. */
+  readonly stretches = Array.from({ length: stretchesMax }, () => new Set<Position>())
   /** With chunks in the segment. */
   readonly bodies: readonly LargeBody[]
   readonly #segment: Segment
@@ -228,15 +231,22 @@ class LiveRecords {
 
   #addChunk(chunk: EntryChunk, isKept: boolean): void {
     const { base, end } = this.#segment
+    const stretchBytes = (end - base) / stretchesMax
     for (let slot = 0; slot < chunk.flags.length; slot++) {
       const flags = chunk.flags[slot] as number
       const position = chunk.positions[slot] as number
       if (flags === 0 || (flags & EntryFlag.transient) !== 0 || position < base || position >= end) continue
-      if (isKept && this.positions.has(position)) continue
-      if (isKept) this.positions.add(position)
+      const stretch = this.stretches[Math.floor((position - base) / stretchBytes)] as Set<Position>
+      if (isKept && stretch.has(position)) continue
+      if (isKept) stretch.add(position)
       this.#bytes += ((flags & EntryFlag.large) === 0 ? (chunk.sizes[slot] as number) : 0) + recordOverheadBytes
     }
   }
+}
+
+/** Each stretch is put in order when its turn comes. */
+function* inOrder(stretches: readonly Set<Position>[]): Generator<Position, void, void> {
+  for (const stretch of stretches) yield* Float64Array.from(stretch).sort()
 }
 
 /**
