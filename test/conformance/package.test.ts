@@ -94,7 +94,7 @@ describe('the package', () => {
     ])
       assert.ok(paths.includes(path), path)
     const known =
-      /^(package\.json|LICENSE|README[\w.-]*\.md|dist\/bin\/warren\.js|dist\/(src|bench)\/.*\.(js|d\.ts|json)|dist\/ui\/.*\.(html|js|css|svg)(\.gz)?)$/
+      /^(package\.json|LICENSE|README[\w.-]*\.md|dist\/bin\/(warren|part-\w+)\.js|dist\/(src|bench)\/.*\.(js|d\.ts|json)|dist\/ui\/.*\.(html|js|css|svg)(\.gz)?)$/
     assert.deepEqual(
       paths.filter((path) => !known.test(path) || /(^|\/)test\/|\.test\.|\.map$/.test(path)),
       [],
@@ -152,6 +152,10 @@ describe('the package', () => {
     const broken = await runProgram('npx', ['--no-install', 'warren', 'consume', '--help'], { cwd: project })
     assert.equal(broken.status, 0, broken.stderr)
     assert.match(broken.stdout, /--url/)
+    const data = join(folder, 'data')
+    const args = ['--no-install', 'warren', 'serve', '--data', data, '--host', '192.0.2.1', '--http-port', 'none']
+    const refused = await runProgram('npx', args, { cwd: project })
+    assert.match(refused.stderr, /cannot listen on port 5672 of 192\.0\.2\.1 \(EADDRNOTAVAIL\)/)
   })
 
   it('works on the newest Node', { timeout: npmMsMax }, async (test) => {
