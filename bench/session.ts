@@ -102,7 +102,7 @@ function describe({ result }: NamedResult): string {
   if (result.gc !== null && result.gc.count > 0) parts.push(`longest GC ${formatMs(result.gc.longestMs)} ms`)
   if (result.loop !== null)
     parts.push(
-      `longest pause ${formatMs(result.loop.longestMs)} ms, ${result.loop.long} long ones, most CPU time ${formatMs(result.loop.busiestMs)} ms`,
+      `longest pause ${formatMs(result.loop.longestMs)} ms, ${result.loop.long} long ones, ${formatMs(result.loop.busiestMs)} ms of its own`,
     )
   if (result.quietLatency !== null) {
     const { p99, max } = result.quietLatency

@@ -19,7 +19,7 @@ export interface Summary {
   readonly gcLongestMs: number | null
   /** The longest pause of the event loop of all runs, in milliseconds. */
   readonly loopLongestMs: number | null
-  /** The most CPU time between two looks at the timers of all runs, in milliseconds. */
+  /** The longest of these pauses without what was waited for a core, in milliseconds. */
   readonly loopBusiestMs: number | null
   readonly heldBytes: Spread | null
   readonly reopenMs: Spread | null

@@ -15,7 +15,7 @@ const headings = [
   'RSS MB',
   'longest GC ms',
   'longest pause ms',
-  'pause CPU ms',
+  'of it own ms',
   'in use MB',
   'open again ms',
   'generator cores',

@@ -6,8 +6,7 @@ import { runInNewContext } from 'node:vm'
 /**
  * Loaded into a broker that the benchmark starts (`node --import`). Writes one line per garbage collection into the file
  * that BENCH_GC_LOG names; into that of BENCH_LOOP_LOG, of each tenth of a second, how late the event loop was at most and
- * the most CPU time of its thread between two looks at its timers (what it waited for a core does not count there); and
- * after SIGUSR2 how much memory is really held. `gc-log.ts` and `loop-log.ts` read them.
+ * the longest of that without what its thread waited for a core; and after SIGUSR2 how much memory is really held. `gc-log.ts` and `loop-log.ts` read them.
  */
 const gcPath = process.env['BENCH_GC_LOG']
 const loopPath = process.env['BENCH_LOOP_LOG']
@@ -40,29 +39,24 @@ function watchCollections(path: string): void {
   observer.observe({ entryTypes: ['gc'] })
 }
 
-/** Of this thread so far, in milliseconds: the first field of Linux's schedstat, in nanoseconds. Elsewhere that of all threads. */
-function threadCpu(): () => number {
+/** What this thread waited for a core so far, in milliseconds: the second field of Linux's schedstat, in nanoseconds. */
+function waitedForCore(): () => number {
   const path = `/proc/self/task/${process.pid}/schedstat`
-  if (!existsSync(path)) return allThreadsCpu
+  if (!existsSync(path)) return () => 0
   const file = openSync(path, 'r')
   const text = Buffer.alloc(80)
-  return () => Number.parseInt(text.toString('latin1', 0, readSync(file, text, 0, text.length, 0)), 10) / 1e6
-}
-
-function allThreadsCpu(): number {
-  const { user, system } = process.cpuUsage()
-  return (user + system) / 1000
+  return () => Number(text.toString('latin1', 0, readSync(file, text, 0, text.length, 0)).split(' ')[1]) / 1e6
 }
 
 function watchLoop(path: string): void {
   const delay = monitorEventLoopDelay({ resolution })
   delay.enable()
-  const cpu = threadCpu()
-  let before = cpu()
+  const waited = waitedForCore()
+  let before = performance.now() - waited()
   let busyMs = 0
   setInterval(() => {
-    const now = cpu()
-    busyMs = Math.max(busyMs, now - before)
+    const now = performance.now() - waited()
+    busyMs = Math.max(busyMs, now - before - resolution)
     before = now
   }, resolution).unref()
   const note = (): void => {

@@ -5,7 +5,7 @@ export interface LoopPauses {
   readonly longestMs: number
   /** Tenths of a second in which it was more than `longMs` late. */
   readonly long: number
-  /** The most CPU time of its thread from one look at the timers to the next: a pause without what it waited for a core. */
+  /** The longest pause without what its thread waited for a core, while others had it. */
   readonly busiestMs: number
 }
 
