@@ -6,7 +6,7 @@
 import type { ChildProcesses } from './base/child-processes.ts'
 import type { Clock } from './base/clock.ts'
 import type { Files } from './base/files.ts'
-import type { Logger } from './base/logger.ts'
+import { type Logger, logOf } from './base/logger.ts'
 import type { Socket } from './base/network.ts'
 import type { Random } from './base/random.ts'
 import { SystemChildProcesses } from './base/system-child-processes.ts'
@@ -133,7 +133,8 @@ export async function startClusterDaemon(
   world: ClusterWorld,
   startNode: (nats: Nats) => Promise<Daemon>,
 ): Promise<Daemon> {
-  const { machineClock: clock, random, files, logger } = world
+  const { machineClock: clock, random, files } = world
+  const logger = logOf(world.logger, 'cluster')
   const processes = world.processes ?? new SystemChildProcesses()
   const nats = await startNats(settings.nats, { clock, random, files, logger, processes, lock: lockNats })
   logger.info({ node: settings.nodeName, cluster: settings.clusterName }, nats.described)

@@ -1,7 +1,7 @@
 /** How a node becomes a member: what holds for the whole cluster, its directory, its session, its links. */
 import type { Clock } from './base/clock.ts'
 import type { Files } from './base/files.ts'
-import type { Logger } from './base/logger.ts'
+import { type Logger, logOf } from './base/logger.ts'
 import type { Network } from './base/network.ts'
 import { type Random, randomName } from './base/random.ts'
 import type { RunQueue } from './base/run-queue.ts'
@@ -49,7 +49,8 @@ const defaultShards = 16
 
 /** Rejects with `CannotJoin` or `StartError`. What was opened is closed by `closers`. */
 export async function join(parts: JoinParts, closers: (() => Promise<void> | void)[]): Promise<Joined> {
-  const { upkeepClock: clock, random, files, logger, config, settings, nats } = parts
+  const { upkeepClock: clock, random, files, config, settings, nats } = parts
+  const logger = logOf(parts.logger, 'cluster')
   const signal = AbortSignal.timeout(config.clusterStartMsMax)
   const directory = new ClusterDirectory(files, config.dataDirectory)
   const known = await directory.open(settings.nodeName)

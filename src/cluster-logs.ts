@@ -1,7 +1,7 @@
 /** The replicated logs of a node: of the topology, of data shards, of streams; each with a copy in the node's directory. */
 import type { Clock } from './base/clock.ts'
 import type { Files } from './base/files.ts'
-import type { Logger } from './base/logger.ts'
+import { type Logger, logOf } from './base/logger.ts'
 import type { Random } from './base/random.ts'
 import type { StreamLogs } from './broker/stream/streams.ts'
 import { keepTrying, type Trying } from './cluster/keep-trying.ts'
@@ -60,7 +60,8 @@ export class ClusterLogs {
     this.#replicas = replicasOf(parts.nats)
   }
 
-  static async open(parts: ClusterLogsParts, directory: ClusterDirectory): Promise<ClusterLogs> {
+  static async open(given: ClusterLogsParts, directory: ClusterDirectory): Promise<ClusterLogs> {
+    const parts = { ...given, logger: logOf(given.logger, 'log') }
     const { upkeepClock: clock, random, logger, nats, settings } = parts
     const prefix = `warren-${settings.clusterName}`
     const { connection } = nats

@@ -8,6 +8,7 @@
 import type { Alarms } from './alarms.ts'
 import { AnyOf } from './base/any-of.ts'
 import type { Clock } from './base/clock.ts'
+import { logOf } from './base/logger.ts'
 import { type AccessParts, Broker } from './broker/broker.ts'
 import { TopologyChanges } from './broker/changes.ts'
 import type { ReplyRelay } from './broker/reply-relay.ts'
@@ -114,7 +115,9 @@ class Composition implements MembersListener {
   readonly #ending = new AbortController()
 
   constructor(parts: ClusterNodeParts, joined: Joined, logs: ClusterLogs) {
-    const { clock, upkeepClock, random, logger, runQueue } = parts
+    const { clock, upkeepClock, random, runQueue } = parts
+    const logger = logOf(parts.logger, 'cluster')
+    const brokerLogger = logOf(parts.logger, 'broker')
     const { membership, links: peers, secret, shared } = joined
     const { self } = membership
     this.#parts = parts
@@ -155,7 +158,7 @@ class Composition implements MembersListener {
       failed: (error) => this.#beginAnew(error.message),
     })
     this.broker = new Broker({
-      ...{ ...parts.access, clock, random, logger },
+      ...{ ...parts.access, clock, random, logger: brokerLogger },
       topology: this.#topology,
       authority: this.#clusterTopology,
       firstSessionId: nodeShardOf(self.incarnation) + 1,
@@ -192,7 +195,8 @@ class Composition implements MembersListener {
   }
 
   #makeTopology(): Topology {
-    const { random, logger, runQueue } = this.#parts
+    const { random, runQueue } = this.#parts
+    const logger = logOf(this.#parts.logger, 'broker')
     const { shared, membership } = this.#joined
     return new Topology({
       directory: this.#shards,
@@ -205,7 +209,8 @@ class Composition implements MembersListener {
   }
 
   #makeGossip(shards: readonly string[]): Gossip {
-    const { upkeepClock: clock, logger, alarms } = this.#parts
+    const { upkeepClock: clock, alarms } = this.#parts
+    const logger = logOf(this.#parts.logger, 'cluster')
     return new Gossip({
       peers: this.#joined.links,
       clock,
@@ -230,7 +235,8 @@ class Composition implements MembersListener {
   }
 
   #placed(shardId: number): PlacedShard {
-    const { upkeepClock: clock, logger, config } = this.#parts
+    const { upkeepClock: clock, config } = this.#parts
+    const logger = logOf(this.#parts.logger, 'cluster')
     return new PlacedShard({
       shardId,
       self: this.#joined.membership.self,
@@ -245,14 +251,16 @@ class Composition implements MembersListener {
   }
 
   get #world(): ShardWorld {
-    const { clock, upkeepClock, random, runQueue, logger, config } = this.#parts
+    const { clock, upkeepClock, random, runQueue, config } = this.#parts
+    const logger = logOf(this.#parts.logger, 'broker')
     const { uncommittedBytesMax } = config
     const entryBytesMax = Math.ceil(config.entryBytesMax / busyShards)
     return { clock, upkeepClock, random, runQueue, logger, scratchSegmentBytes, uncommittedBytesMax, entryBytesMax }
   }
 
   #dataShard(name: string, shardId: number): DataShard {
-    const { logger, config } = this.#parts
+    const { config } = this.#parts
+    const logger = logOf(this.#parts.logger, 'log')
     return new DataShard({
       ...this.#world,
       shardId,
@@ -272,7 +280,8 @@ class Composition implements MembersListener {
   }
 
   #openScratch(name: string, memoryBytes: number) {
-    const { files, clock, logger } = this.#parts
+    const { files, clock } = this.#parts
+    const logger = logOf(this.#parts.logger, 'log')
     return openScratchLog({ files, clock, logger, memoryBytes, directory: this.#joined.directory.scratch(name) })
   }
 
@@ -280,7 +289,8 @@ class Composition implements MembersListener {
 
   /** Resolves when clients may come. */
   async open(closers: Closers): Promise<void> {
-    const { files, logger, upkeepClock } = this.#parts
+    const { files, upkeepClock } = this.#parts
+    const logger = logOf(this.#parts.logger, 'cluster')
     const { links, membership, directory } = this.#joined
     this.#journal = await JournalFile.open(files, directory.journal, logger)
     closers.push(() => this.#journal?.close())

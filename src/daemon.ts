@@ -190,7 +190,11 @@ async function openToClients(
     version,
     ...(core.replyRelay === null ? {} : { replyRelay: core.replyRelay }),
   })
-  const certificates = await Certificates.open(config, { ...world, clock: world.machineClock })
+  const certificates = await Certificates.open(config, {
+    ...world,
+    clock: world.machineClock,
+    logger: logOf(world.logger, 'server'),
+  })
   closers.push(() => certificates.stop())
   const ports = await NodePorts.open(config, {
     server,
@@ -258,7 +262,8 @@ async function openClusterBroker(
 
 function storageOf(config: Config, world: MachineWorld, { storage }: NodeParts): Storage {
   const { files, machineClock: clock, random, logger } = world
-  return storage === 'memory' ? memoryStorage(clock) : fileStorage(config, { files, clock, random, logger })
+  if (storage === 'memory') return memoryStorage(clock)
+  return fileStorage(config, { files, clock, random, logger: logOf(logger, 'log') })
 }
 
 /** What the broker shares with the rest of the node. */
@@ -274,10 +279,11 @@ interface BrokerSurroundings {
 /** Topology first, wholly: shard records of queues it does not know are dead. */
 async function openBroker(
   config: Config,
-  { clock, machineClock: upkeepClock, random, logger, files }: MachineWorld,
+  { clock, machineClock: upkeepClock, random, files, ...world }: MachineWorld,
   storage: Storage,
   { runQueue, closers, failure, alarms, access, parts: { shardFace } }: BrokerSurroundings,
 ): Promise<Core> {
+  const logger = logOf(world.logger, 'broker')
   let broker: Broker | null = null
   const congested = new AnyOf<'shard' | 'streams'>((isAny) => broker?.setCongested(isAny))
   const full = new AnyOf<'shard' | 'streams'>((isAny) => alarms.setLogFull(isAny))
@@ -323,7 +329,7 @@ async function openBroker(
   await shards.start(topology)
   closers.push(() => streams.close())
   await streams.start(topology)
-  broker = new Broker({ ...access, topology, clock, random, logger: logOf(logger, 'broker') })
+  broker = new Broker({ ...access, topology, clock, random, logger })
   // Who holds logs lets them go before they are closed.
   closers.push(() => storage.held?.end())
   const isFull = (): boolean => full.isAny
@@ -335,6 +341,7 @@ function makeAlarms(config: Config, world: MachineWorld, storage: Place): Alarms
   return new Alarms({
     ...world,
     clock: world.machineClock,
+    logger: logOf(world.logger, 'broker'),
     files: storage,
     directory: storage.directory ?? 'memory',
     ...watermarksOf(config, world),
@@ -350,8 +357,9 @@ async function accessParts(config: Config, world: MachineWorld): Promise<AccessP
   const audit = logOf(world.logger, 'audit')
   const throttle = throttleOf(config)
   if (config.oauthIssuer === 'none') return { audit, throttle }
+  const logger = logOf(world.logger, 'broker')
   const { tokenVerifier } = await import('./token-logins.ts')
-  return { audit, throttle, tokens: await tokenVerifier(config, { ...world, clock: world.machineClock }) }
+  return { audit, throttle, tokens: await tokenVerifier(config, { ...world, clock: world.machineClock, logger }) }
 }
 
 function throttleOf({ failuresPerAddressMax, failuresPerUserMax }: Config): ThrottleLimits {

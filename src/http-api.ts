@@ -57,9 +57,10 @@ export interface HttpApi {
 
 export function httpApi(node: ApiNode): HttpApi {
   const { broker, connections, clock, runQueue, memory } = node
+  const logger = logOf(node.logger, 'http')
   const process = new SystemProcessFacts()
   const memoryBytes = (): number => memory.usedBytes()
-  const sampler = new Sampler({ broker, connections, clock, runQueue, memoryBytes, logger: node.logger })
+  const sampler = new Sampler({ broker, connections, clock, runQueue, memoryBytes, logger })
   sampler.start()
   const parts = partsOf(node, sampler, process)
   let handler: Promise<ApiHandler> | null = null
@@ -72,7 +73,7 @@ export function httpApi(node: ApiNode): HttpApi {
     handler
       .then((made) => made.handle(incoming, outgoing))
       .catch((error: unknown) => {
-        node.logger.error({ error }, 'a request of the HTTP API could not be answered')
+        logger.error({ error }, 'a request of the HTTP API could not be answered')
         outgoing.destroy()
       })
   }
@@ -98,7 +99,7 @@ function partsOf(node: ApiNode, sampler: Sampler, process: ProcessFacts): ApiPar
     connections,
     clock,
     random,
-    logger,
+    logger: logOf(logger, 'http'),
     audit: logOf(logger, 'audit'),
     runQueue,
     sampler,

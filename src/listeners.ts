@@ -4,7 +4,7 @@
  */
 import type { Clock } from './base/clock.ts'
 import type { Files } from './base/files.ts'
-import type { Logger } from './base/logger.ts'
+import { type Logger, type LogPart, logOf } from './base/logger.ts'
 import type { Memory } from './base/memory.ts'
 import { type Listener, type Network, readBufferBytes } from './base/network.ts'
 import type { Random } from './base/random.ts'
@@ -178,7 +178,7 @@ export class NodePorts {
         return await (await this.#httpServer(config)).listen(address)
       case 'https': {
         const http = await this.#httpServer(config)
-        const tls = await this.#tlsListener(config, (socket) => http.take(socket))
+        const tls = await this.#tlsListener(config, 'http', (socket) => http.take(socket))
         const listener = await tls.listen(address)
         return { ...listener, renew: (settings) => tls.renew(settings) }
       }
@@ -191,13 +191,14 @@ export class NodePorts {
     const { SystemSocket } = await import('./base/system-network.ts')
     const { server, world } = this.#parts
     const block = world.network.arena.takeForGood(readBufferBytes)
-    return await this.#tlsListener(config, (socket, facts) => {
+    return await this.#tlsListener(config, 'server', (socket, facts) => {
       server.accept(new SystemSocket(socket, block, true, facts))
     })
   }
 
-  async #tlsListener(config: Config, secured: Secured): Promise<TlsListener> {
+  async #tlsListener(config: Config, part: LogPart, secured: Secured): Promise<TlsListener> {
     const { certificates, world } = this.#parts
+    const logger = logOf(world.logger, part)
     const { TlsListener: Made } = await import('./base/tls-listener.ts')
     const settings = await certificates.settingsFor(config)
     return new Made(settings, {
@@ -205,7 +206,7 @@ export class NodePorts {
       handshakesPerAddressMax: config.unauthenticatedPerAddressMax,
       handshakeMsMax: Math.min(tlsHandshakeMsMax, config.handshakeMsMax),
       secured,
-      refused: (address, reason) => world.logger.warn({ address }, `TLS connection refused: ${reason}`),
+      refused: (address, reason) => logger.warn({ address }, `TLS connection refused: ${reason}`),
     })
   }
 
@@ -217,7 +218,7 @@ export class NodePorts {
     this.#http = new Made({
       clock: world.machineClock,
       arena: world.network.arena,
-      logger: world.logger,
+      logger: logOf(world.logger, 'http'),
       accept: (socket) => {
         const connection = server.accept(socket)
         return () => connection?.principal === null
@@ -235,7 +236,11 @@ export class NodePorts {
   async #listenForMetrics(address: { host: string; port: number }, config: Config): Promise<Listener> {
     const { MetricsServer } = await import('./management/metrics/metrics-server.ts')
     const { metrics: text } = this.#httpApi()
-    const server = new MetricsServer({ logger: this.#parts.world.logger, requestMsMax: config.handshakeMsMax, text })
+    const server = new MetricsServer({
+      logger: logOf(this.#parts.world.logger, 'http'),
+      requestMsMax: config.handshakeMsMax,
+      text,
+    })
     return { port: await server.listen(address), close: () => void server.close() }
   }
 
