@@ -117,7 +117,6 @@ class Composition implements MembersListener {
   constructor(parts: ClusterNodeParts, joined: Joined, logs: ClusterLogs) {
     const { clock, upkeepClock, random, runQueue } = parts
     const logger = logOf(parts.logger, 'cluster')
-    const brokerLogger = logOf(parts.logger, 'broker')
     const { membership, links: peers, secret, shared } = joined
     const { self } = membership
     this.#parts = parts
@@ -158,7 +157,7 @@ class Composition implements MembersListener {
       failed: (error) => this.#beginAnew(error.message),
     })
     this.broker = new Broker({
-      ...{ ...parts.access, clock, random, logger: brokerLogger },
+      ...{ ...parts.access, clock, random, logger: logOf(parts.logger, 'broker') },
       topology: this.#topology,
       authority: this.#clusterTopology,
       firstSessionId: nodeShardOf(self.incarnation) + 1,
