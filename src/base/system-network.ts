@@ -51,19 +51,7 @@ export class SystemNetwork implements Network {
       const socket = this.#adopt(accepted)
       if (socket !== null) accept(socket)
     })
-    return new Promise((resolve, reject) => {
-      server.once('error', reject)
-      server.listen({ port: address.port, ...(address.host === '*' ? {} : { host: address.host }) }, () => {
-        server.removeListener('error', reject)
-        // Running out of file descriptors is no reason to stop listening; the next accept may succeed.
-        server.on('error', () => {})
-        const bound = server.address()
-        resolve({
-          port: bound !== null && typeof bound === 'object' ? bound.port : address.port,
-          close: () => void server.close(),
-        })
-      })
-    })
+    return listening(server, address)
   }
 
   connect(host: string, port: number, signal?: AbortSignal): Promise<Socket> {
@@ -125,6 +113,23 @@ export class SystemNetwork implements Network {
     accepted.destroy()
     return target
   }
+}
+
+/** Begins to listen. Rejects with Node's error when the address is not to be had. */
+export function listening(server: net.Server, { host, port }: ListenAddress): Promise<Listener> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ port, ...(host === '*' ? {} : { host }) }, () => {
+      server.removeListener('error', reject)
+      // Running out of file descriptors is no reason to stop listening; the next accept may succeed.
+      server.on('error', () => {})
+      const bound = server.address()
+      resolve({
+        port: bound !== null && typeof bound === 'object' ? bound.port : port,
+        close: () => void server.close(),
+      })
+    })
+  })
 }
 
 /** Until the returned function is called. */

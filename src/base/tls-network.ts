@@ -5,7 +5,7 @@
 import * as tls from 'node:tls'
 import { Arena, type Block } from './arena.ts'
 import { type ListenAddress, type Listener, type Network, readBufferBytes, type Socket } from './network.ts'
-import { destroyOnAbort, SystemSocket } from './system-network.ts'
+import { destroyOnAbort, listening, SystemSocket } from './system-network.ts'
 
 export interface TlsOptions {
   /** This end's certificate, with those between it and the authority, and its key; PEM. */
@@ -50,18 +50,7 @@ export class TlsNetwork implements Network {
       handshakes--
       accept(new SystemSocket(socket, this.#block, true))
     })
-    return new Promise((resolve, reject) => {
-      server.once('error', reject)
-      server.listen({ port: address.port, ...(address.host === '*' ? {} : { host: address.host }) }, () => {
-        server.removeListener('error', reject)
-        server.on('error', () => {})
-        const bound = server.address()
-        resolve({
-          port: bound !== null && typeof bound === 'object' ? bound.port : address.port,
-          close: () => void server.close(),
-        })
-      })
-    })
+    return listening(server, address)
   }
 
   connect(host: string, port: number, signal?: AbortSignal): Promise<Socket> {

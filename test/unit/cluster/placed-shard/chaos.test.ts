@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, describe, it } from 'node:test'
 import { SeededRandom } from '../../../../src/base/random.ts'
+import { changeOwner, entryNodes } from '../../../support/cluster/changed-owner.ts'
 import { PlacedCluster, TestConfirms } from '../../../support/cluster/placed-harness.ts'
 import { definitionOf } from '../../../support/shard-harness.ts'
 
@@ -9,26 +10,25 @@ const alive = setInterval(() => {}, 1_000)
 after(() => clearInterval(alive))
 
 const seeds = [1, 2, 3, 4, 5, 6]
-const entries = ['b', 'c'] as const
 const messages = 400
 
 describe('a shard whose owners die, fail and give it away while links are cut', () => {
   for (const seed of seeds) {
     it(`gives each message once to the clients of nodes that live on, seed ${seed}`, async () => {
       const owners = ['o1', 'o2', 'o3', 'o4', 'o5', 'o6']
-      const cluster = await PlacedCluster.start([...entries, ...owners], [definitionOf(1, 'q')], { seed })
+      const cluster = await PlacedCluster.start([...entryNodes, ...owners], [definitionOf(1, 'q')], { seed })
       const random = new SeededRandom(seed)
       await cluster.own('o1')
       const confirms = new TestConfirms()
-      const consumers = entries.map((name) => cluster.node(name).consume('q', { limit: 1 + random.below(20) }))
+      const consumers = entryNodes.map((name) => cluster.node(name).consume('q', { limit: 1 + random.below(20) }))
       const taken: string[] = []
       for (let number = 1; number <= messages; number++) {
-        const name = entries[random.below(2)] ?? 'b'
+        const name = entryNodes[random.below(2)] ?? 'b'
         cluster.node(name).publish(`m${number}`, 'q', { confirms, sequence: number })
         if (random.below(4) === 0) await cluster.settle(random.below(6))
         for (const consumer of consumers) if (random.below(3) === 0) consumer.settle('ack', random.below(6))
-        if (random.below(25) === 0) await take(cluster, entries[random.below(2)] ?? 'c', taken)
-        if (random.below(20) === 0) await change(cluster, random)
+        if (random.below(25) === 0) await take(cluster, entryNodes[random.below(2)] ?? 'c', taken)
+        if (random.below(20) === 0) await changeOwner(cluster, random)
       }
       cluster.network.connectAll()
       if (cluster.owner === null) await cluster.own('b')
@@ -58,30 +58,4 @@ async function take(cluster: PlacedCluster, name: string, taken: string[]): Prom
   if (got === null) return
   taken.push(got.text)
   node.shard.settle(node.queue('q'), null, got.sequence, got.sequence, 'ack')
-}
-
-/** The owner dies, or gives the shard away, or a link is cut and mended; then somebody owns it. */
-async function change(cluster: PlacedCluster, random: SeededRandom): Promise<void> {
-  const { owner } = cluster
-  const spare = [...cluster.nodes.keys()].filter((name) => name.startsWith('o') && name !== owner?.identity.name)
-  const next = random.below(4) === 0 ? 'b' : (spare[random.below(spare.length)] ?? 'c')
-  switch (random.below(3)) {
-    case 0:
-      if (owner === null || !owner.identity.name.startsWith('o') || spare.length < 2) return
-      cluster.kill(owner.identity.name)
-      break
-    case 1:
-      await cluster.giveUp()
-      break
-    default: {
-      const entry = entries[random.below(2)] ?? 'b'
-      if (owner === null || owner.identity.name === entry) return
-      cluster.network.cut(entry, owner.identity.name)
-      await cluster.settle(random.below(10))
-      cluster.network.mend(entry, owner.identity.name)
-      return
-    }
-  }
-  await cluster.settle(random.below(10))
-  if (owner?.identity.name !== next || cluster.nodes.has(next)) await cluster.own(next)
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, describe, it } from 'node:test'
 import { SeededRandom } from '../../../../src/base/random.ts'
+import { changeOwner, entryNodes } from '../../../support/cluster/changed-owner.ts'
 import { PlacedCluster, type PlacedTestConsumer } from '../../../support/cluster/placed-harness.ts'
 import { definitionOf } from '../../../support/shard-harness.ts'
 
@@ -9,25 +10,24 @@ const alive = setInterval(() => {}, 1_000)
 after(() => clearInterval(alive))
 
 const seeds = Array.from({ length: Number(process.env['WARREN_SEEDS'] ?? 12) }, (_, index) => index + 1)
-const entries = ['b', 'c'] as const
 const messages = 120
 
 describe('entries that clients give back while owners die, give the shard away and links are cut', () => {
   for (const seed of seeds) {
     it(`are held by one at a time, and gone once they are acknowledged, seed ${seed}`, async () => {
-      const cluster = await PlacedCluster.start([...entries, 'o1', 'o2', 'o3', 'o4'], [definitionOf(1, 'q')], {
+      const cluster = await PlacedCluster.start([...entryNodes, 'o1', 'o2', 'o3', 'o4'], [definitionOf(1, 'q')], {
         seed,
         commitTurns: seed % 3 === 0 ? 30 : 1,
       })
       const random = new SeededRandom(seed)
       await cluster.own('o1')
-      const consumers = entries.map((name) => cluster.node(name).consume('q', { limit: 1 + random.below(8) }))
+      const consumers = entryNodes.map((name) => cluster.node(name).consume('q', { limit: 1 + random.below(8) }))
       const acked = new Set<string>()
       for (let number = 1; number <= messages; number++) {
-        cluster.node(entries[random.below(2)] ?? 'b').publish(`m${number}`, 'q')
+        cluster.node(entryNodes[random.below(2)] ?? 'b').publish(`m${number}`, 'q')
         if (random.below(3) === 0) await cluster.settle(random.below(12))
         for (const consumer of consumers) answer(consumer, random, acked)
-        if (random.below(12) === 0) await change(cluster, random)
+        if (random.below(12) === 0) await changeOwner(cluster, random)
       }
       cluster.network.connectAll()
       if (cluster.owner === null) await cluster.own('b')
@@ -68,29 +68,4 @@ function look({ unsettled }: PlacedTestConsumer, acked: ReadonlySet<string>): vo
     [],
     'delivered after it was acknowledged',
   )
-}
-
-async function change(cluster: PlacedCluster, random: SeededRandom): Promise<void> {
-  const { owner } = cluster
-  const others = [...cluster.nodes.keys()].filter((name) => name.startsWith('o') && name !== owner?.identity.name)
-  const next = random.below(4) === 0 ? 'b' : (others[random.below(others.length)] ?? 'c')
-  switch (random.below(3)) {
-    case 0:
-      if (owner === null || !owner.identity.name.startsWith('o') || others.length < 2) return
-      cluster.kill(owner.identity.name)
-      break
-    case 1:
-      await cluster.giveUp()
-      break
-    default: {
-      const entry = entries[random.below(2)] ?? 'b'
-      if (owner === null || owner.identity.name === entry) return
-      cluster.network.cut(entry, owner.identity.name)
-      await cluster.settle(random.below(10))
-      cluster.network.mend(entry, owner.identity.name)
-      return
-    }
-  }
-  await cluster.settle(random.below(10))
-  await cluster.own(next)
 }
