@@ -10,6 +10,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { build } from 'vite'
+import { packTexts } from './pack-texts.mjs'
+import { trimUplot } from './trim-uplot.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const source = join(root, 'src', 'ui')
@@ -37,6 +39,7 @@ async function bundle() {
     // The page may lie behind a proxy that puts a path before it.
     base: './',
     logLevel: 'warn',
+    plugins: [trimUplot(), packTexts()],
     oxc: { jsx: { importSource: 'preact' } },
     build: {
       outDir: built,

@@ -28,6 +28,9 @@ const heightPx = 180
 /** Of the axis: 1, 2, 5, 10, … */
 const steps = Array.from({ length: 36 }, (_, index) => ([1, 2, 5][index % 3] ?? 1) * 10 ** Math.floor(index / 3))
 
+/** Of the axis of time, in seconds: what clocks count by. */
+const timeSteps = [60, 120, 300, 600, 1_200, 3_600, 7_200, 14_400, 21_600, 43_200, 86_400]
+
 export function Chart({ title, times, age, lines, show }: ChartProps): JSX.Element {
   const place = useRef<HTMLDivElement>(null)
   const plot = useRef<uPlot | null>(null)
@@ -98,13 +101,14 @@ function optionsOf({ lines, show, age, width, setAt }: Look): uPlot.Options {
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
     padding: [8, 18, 0, 0],
     scales: {
-      x: { range: (_plot, _first, last) => [(last || now() / 1000) - age, last || now() / 1000] },
+      x: { time: false, range: (_plot, _first, last) => [(last || now() / 1000) - age, last || now() / 1000] },
       y: { range: (_plot, _least, most) => [0, Math.max(1, (most ?? 0) * 1.1)] },
     },
     axes: [
       {
         ...axis,
         size: 26,
+        incrs: timeSteps,
         grid: { show: false },
         values: (_plot, ticks) => ticks.map((at) => clock(at * 1000).slice(0, 5)),
       },
