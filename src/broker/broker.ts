@@ -4,6 +4,7 @@ import type { Random } from '../base/random.ts'
 import { inSlices } from '../base/sliced.ts'
 import type { Position } from '../log/log.ts'
 import { mayEnter } from './access/authorise.ts'
+import type { LoginAttemptRows } from './access/login-attempts.ts'
 import { LoginDesk } from './access/login-desk.ts'
 import { type LoginThrottle, type ThrottleLimits, throttleDefaults } from './access/login-throttle.ts'
 import { hashPassword, type PasswordVerifier, ThreadedPasswordVerifier } from './access/password-hash.ts'
@@ -102,6 +103,10 @@ export class Broker implements BrokerCommands {
   /** Who guesses passwords. */
   get throttle(): LoginThrottle {
     return this.#desk.throttle
+  }
+
+  get loginAttempts(): LoginAttemptRows {
+    return this.#desk.attempts.rows
   }
 
   openSession(principal: Principal, vhost: string): BrokerSession {

@@ -143,6 +143,60 @@ void describe('what dashboards draw', () => {
     assert(Number(value('rabbitmq_process_open_fds')) > 0)
   })
 
+  void it('is told by type of the queue, also when the queue is gone', async () => {
+    const another = await amqplib.connect(broker.url)
+    const other = await another.createConfirmChannel()
+    const acked = (type: string): string =>
+      `rabbitmq_global_messages_acknowledged_total{protocol="amqp091",queue_type="rabbit_${type}_queue"}`
+    const types = ['classic', 'quorum', 'stream'] as const
+    const valuesNow = async (): Promise<(number | null)[]> => {
+      const { value } = await scrape('/metrics')
+      return types.map((type) => value(acked(type)))
+    }
+    const [classic = null] = await valuesNow()
+    for (const type of ['quorum', 'stream']) {
+      await other.assertQueue(type, { durable: true, arguments: { 'x-queue-type': type } })
+      other.sendToQueue(type, Buffer.from('one'))
+      other.sendToQueue(type, Buffer.from('two'))
+      await other.waitForConfirms()
+      await other.prefetch(10)
+      await new Promise<void>((resolve) => {
+        let left = 2
+        const take = (message: amqplib.ConsumeMessage | null): void => {
+          if (message !== null) other.ack(message)
+          if (--left === 0) resolve()
+        }
+        const options = type === 'stream' ? { arguments: { 'x-stream-offset': 'first' } } : {}
+        void other.consume(type, take, { consumerTag: type, ...options })
+      })
+      await other.cancel(type)
+    }
+    assert.deepEqual(await valuesNow(), [classic, 2, 2])
+    for (const type of ['quorum', 'stream']) await other.deleteQueue(type)
+    assert.deepEqual(await valuesNow(), [classic, 2, 2])
+    await another.close()
+  })
+
+  void it('counts logins and those that failed, also by HTTP', async () => {
+    const series = (name: string, protocol: string) => `rabbitmq_auth_attempts${name}_total{protocol="${protocol}"}`
+    const before = await scrape('/metrics')
+    const { host } = new URL(broker.url)
+    await assert.rejects(amqplib.connect(`amqp://guest:wrong@${host}`))
+    const authorization = `Basic ${Buffer.from('guest:guest').toString('base64')}`
+    const { status, text } = await scrape('/api/auth/attempts/warren@localhost', broker.httpUrl, { authorization })
+    assert.equal(status, 200)
+    const { value } = await scrape('/metrics')
+    const grown = (name: string, protocol: string): number =>
+      Number(value(series(name, protocol))) - Number(before.value(series(name, protocol)))
+    assert.deepEqual([grown('', 'amqp091'), grown('_failed', 'amqp091'), grown('_succeeded', 'amqp091')], [1, 1, 0])
+    assert.deepEqual([grown('', 'http'), grown('_failed', 'http'), grown('_succeeded', 'http')], [1, 0, 1])
+    const rows = JSON.parse(text) as { protocol: string; auth_attempts: number }[]
+    const amqp = rows.find(({ protocol }) => protocol === 'amqp091')
+    assert.equal(amqp?.auth_attempts, value(series('', 'amqp091')))
+    const throttled = value('warren_logins_throttled_total')
+    assert.equal(throttled, 0, 'this machine is never shut out')
+  })
+
   void it('is told of each thing by itself', async () => {
     const { value, text } = await scrape('/metrics/per-object')
     assert.equal(value('rabbitmq_queue_messages_ready{vhost="/",queue="orders"}'), 16)

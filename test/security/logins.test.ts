@@ -27,6 +27,7 @@ describe('Failed logins', () => {
     assert.deepEqual(delays.slice(0, 7), [0, 0, 0, 250, 500, 1_000, 2_000])
     assert.equal(delays.at(-1), delayMsMax)
     assert.match(desk.refusal(far, 'anna') ?? '', /20 failed logins from this address/)
+    assert.deepEqual([desk.failures, desk.delays, desk.refusals], [20, 17, 2])
     assert.equal(desk.refusal('203.0.113.8', 'anna'), null, 'others are let in')
     clock.advance(60_000)
     assert.equal(desk.refusal(far, 'anna'), null)

@@ -4,6 +4,7 @@ import { isLoopbackAddress } from '../../base/network.ts'
 import type { Random } from '../../base/random.ts'
 import type { LoginOrigin, LoginProof, Principal } from '../commands.ts'
 import type { Topology } from '../topology/topology.ts'
+import { LoginAttempts } from './login-attempts.ts'
 import { LoginThrottle, type ThrottleLimits } from './login-throttle.ts'
 import { Logins } from './logins.ts'
 import { hashPassword, isWeak, type PasswordVerifier } from './password-hash.ts'
@@ -21,6 +22,7 @@ export class LoginDesk {
   readonly #logins: Logins
   readonly #loopbackUsers: ReadonlySet<string>
   readonly #throttle: LoginThrottle
+  readonly attempts = new LoginAttempts()
 
   constructor(parts: LoginDeskParts) {
     this.#parts = parts
@@ -38,6 +40,7 @@ export class LoginDesk {
     const named = proof.kind === 'token' ? null : proof.username
     const halt = this.#throttle.refusal(origin.address, named)
     if (halt !== null) {
+      this.attempts.failed(origin)
       this.#refused(named, proof, origin, halt)
       this.#parts.clock.soon(() => done(null))
       return
@@ -45,6 +48,7 @@ export class LoginDesk {
     this.#check(proof, origin, (outcome) => {
       if ('principal' in outcome) {
         const { principal } = outcome
+        this.attempts.succeeded(origin)
         const wasKnown = this.#throttle.succeeded(origin.address, principal.username)
         // Each request by HTTP is a login; the first of a user from an address is the one that tells something.
         const level = wasKnown && origin.via === 'http' ? 'debug' : 'info'
@@ -52,6 +56,7 @@ export class LoginDesk {
         done(principal)
         return
       }
+      this.attempts.failed(origin)
       this.#refused(named, proof, origin, outcome.refused)
       const delayMs = this.#throttle.failed(origin.address, named)
       if (delayMs === 0) done(null)

@@ -24,6 +24,8 @@ export class LoginThrottle {
   readonly #known = new Set<string>()
   refusals = 0
   failures = 0
+  /** Answers that were held back. */
+  delays = 0
 
   constructor(clock: Clock, limits: ThrottleLimits) {
     this.#clock = clock
@@ -54,7 +56,9 @@ export class LoginThrottle {
     const count = this.#addresses.add(address, now)
     if (username !== null) this.#users.add(username, now)
     const over = count - Math.ceil(this.limits.failuresPerAddressMax * atOnceShare)
-    return over <= 0 ? 0 : Math.min(delayMsMax, delayMsFirst * 2 ** (over - 1))
+    if (over <= 0) return 0
+    this.delays++
+    return Math.min(delayMsMax, delayMsFirst * 2 ** (over - 1))
   }
 
   /** Whether it has been so before. What was counted of the address is not taken back: others may be behind it. */

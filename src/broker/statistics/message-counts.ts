@@ -1,4 +1,5 @@
 import { Histogram } from '../../base/histogram.ts'
+import type { QueueType } from '../topology/queue-arguments.ts'
 import type { Recent } from './recent.ts'
 
 /**
@@ -39,6 +40,10 @@ export class MessageCounts {
   add(other: MessageCounts): void {
     for (const name of messageCountNames) this[name] += other[name]
   }
+
+  subtract(other: MessageCounts): void {
+    for (const name of messageCountNames) this[name] -= other[name]
+  }
 }
 
 /** Of a vhost, or of several. */
@@ -46,8 +51,18 @@ export class VhostCounts extends MessageCounts {
   /** Bodies of what was put into queues, in bytes; the bounds are RabbitMQ's. */
   readonly sizes = new Histogram([1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 5e7, 1e8])
 
+  /** Of what was counted, the part of queues that are gone, by type; the rest is classic. */
+  readonly former = { quorum: new MessageCounts(), stream: new MessageCounts() }
+
+  /** A queue goes; what was counted for it stays. */
+  queueGone(type: QueueType, counts: MessageCounts | null): void {
+    if (counts !== null && type !== 'classic') this.former[type].add(counts)
+  }
+
   addVhost(other: VhostCounts): void {
     this.add(other)
+    this.former.quorum.add(other.former.quorum)
+    this.former.stream.add(other.former.stream)
     this.sizes.add(other.sizes)
   }
 }

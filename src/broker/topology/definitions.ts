@@ -17,6 +17,7 @@ import { OwnedQueues } from './owned-queues.ts'
 import { ParkedRecords } from './parked-records.ts'
 import type { Policy } from './policy.ts'
 import { predeclaredExchanges } from './predeclared.ts'
+import { queueTypeOf } from './queue-arguments.ts'
 import type {
   BindingRecord,
   DefinitionRecord,
@@ -328,6 +329,7 @@ export class Definitions {
     queue.isGone = true
     this.#detachFrom(queue)
     queue.home.queues.delete(queue.name)
+    queue.home.counts.queueGone(queueTypeOf(queue.arguments), queue.counts)
     if (!this.#isReplaying) queue.home.churn.deleted++
     queue.home.version++
     this.ownedQueues.remove(queue)

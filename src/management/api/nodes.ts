@@ -1,5 +1,7 @@
 import type { FileIo } from '../../base/file-io.ts'
+import type { LoginAttemptRows } from '../../broker/access/login-attempts.ts'
 import type { JsonObject } from '../../broker/definitions/entry.ts'
+import { loginProtocols } from '../metrics/node-families.ts'
 import { type NodeReadings, readMachine } from '../metrics/readings.ts'
 import { nodeColumns } from '../statistics/columns.ts'
 import { notFound, ok } from './answer.ts'
@@ -42,7 +44,22 @@ export const nodeRoutes: readonly Route[] = [
     },
     forMonitors,
   ),
+  route(
+    'GET',
+    '/auth/attempts/{name}',
+    (api, request) => {
+      checkName(api, request)
+      const { amqp, http } = api.broker.loginAttempts
+      return ok([attemptsJson(loginProtocols.amqp, amqp), attemptsJson(loginProtocols.http, http)])
+    },
+    forMonitors,
+  ),
 ]
+
+function attemptsJson(protocol: string, { succeeded, failed }: LoginAttemptRows['amqp']): JsonObject {
+  const auth_attempts = succeeded + failed
+  return { protocol, auth_attempts, auth_attempts_failed: failed, auth_attempts_succeeded: succeeded }
+}
 
 function checkName({ node }: Api, request: ApiRequest): void {
   if (param(request, 'name') !== node.name) throw notFound()

@@ -11,6 +11,7 @@ export const summaries: Readonly<Record<string, string>> = {
   'GET /nodes': 'All nodes',
   'GET /nodes/{name}': 'One node',
   'GET /nodes/{name}/memory': 'What a node needs memory for',
+  'GET /auth/attempts/{name}': 'How often somebody has tried to log in, by protocol',
   'GET /feature-flags': 'What tools look for before they use it',
   'POST /rebalance/queues': 'Nothing: no node has too many queues',
   'POST /queues/{vhost}/{name}/actions': 'Nothing: no queue has copies that fall behind',

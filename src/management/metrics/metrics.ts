@@ -2,7 +2,14 @@ import { inSlices } from '../../base/sliced.ts'
 import type { ApiParts } from '../api/route.ts'
 import { textParts } from '../api/text-parts.ts'
 import { type Family, familyPieces } from './family.ts'
-import { aggregatedFamilies, churn, globalFamilies, identityFamilies, nodeFamilies } from './node-families.ts'
+import {
+  aggregatedFamilies,
+  churn,
+  globalFamilies,
+  identityFamilies,
+  loginFamilies,
+  nodeFamilies,
+} from './node-families.ts'
 import { type Chosen, objectFamilies } from './object-families.ts'
 import { ownFamilies } from './own-families.ts'
 import { readMachine } from './readings.ts'
@@ -39,6 +46,7 @@ async function familiesOf(parts: ApiParts, path: MetricsPath, query: URLSearchPa
     identityFamilies(parts, isAggregated ? 'aggregated' : 'per-object'),
     nodeFamilies(parts, readings, totals),
     churn(parts, 'rabbitmq_'),
+    loginFamilies(parts, 'rabbitmq_'),
     isAggregated ? aggregatedFamilies(parts, totals) : objectFamilies(parts, everything),
     globalFamilies(totals),
     ownFamilies(parts, readings),
@@ -59,6 +67,7 @@ function detailed(parts: ApiParts, query: URLSearchParams): Iterable<Family> {
   return together([
     identityFamilies(parts, 'detailed'),
     groups.has('connection_churn_metrics') ? churn(parts, prefix) : [],
+    groups.has('auth_attempt_metrics') ? loginFamilies(parts, prefix) : [],
     objectFamilies(parts, chosen),
   ])
 }

@@ -1,8 +1,10 @@
 /** Metrics of the node as a whole under RabbitMQ's names: what its dashboards draw. */
+import type { LoginAttemptRows } from '../../broker/access/login-attempts.ts'
 import type { MessageCounts } from '../../broker/statistics/message-counts.ts'
+import { queueTypes } from '../../broker/topology/queue-arguments.ts'
 import type { ApiParts } from '../api/route.ts'
 import { churnOf, trafficOf } from '../statistics/sampler.ts'
-import { bucketSamples, type Family, type Labels, single } from './family.ts'
+import { bucketSamples, type Family, type Labels, type Sample, single } from './family.ts'
 import { channelCounters } from './object-families.ts'
 import type { NodeReadings } from './readings.ts'
 import { deliveredOf, type NodeTotals } from './totals.ts'
@@ -92,6 +94,25 @@ export function* churn({ broker, connections }: ApiParts, prefix: string): Gener
   for (const [name, help, key] of churnFamilies) yield single('counter', prefix + name, help, now[key])
 }
 
+/** As RabbitMQ calls what people log in by. */
+export const loginProtocols = { amqp: 'amqp091', http: 'http' } as const
+
+/** Who tried to log in. Each request by HTTP is a login. */
+export function* loginFamilies({ broker }: ApiParts, prefix: string): Generator<Family> {
+  const family = (name: string, help: string, value: (row: LoginAttemptRows['amqp']) => number): Family => ({
+    name: `${prefix}auth_attempts${name}_total`,
+    type: 'counter',
+    help,
+    samples: Object.entries(broker.loginAttempts).map(([via, row]) => [
+      { protocol: loginProtocols[via as keyof LoginAttemptRows] },
+      value(row),
+    ]),
+  })
+  yield family('', 'Total number of authorization attempts', ({ succeeded, failed }) => succeeded + failed)
+  yield family('_succeeded', 'Total number of successful authentication attempts', ({ succeeded }) => succeeded)
+  yield family('_failed', 'Total number of failed authentication attempts', ({ failed }) => failed)
+}
+
 /** Queues, channels and connections added up; counts are of all there have been, so that they never fall. */
 export function* aggregatedFamilies({ connections }: ApiParts, totals: NodeTotals): Generator<Family> {
   const { ready, unacked, consumers, unconfirmed, counts, channels } = totals
@@ -113,13 +134,12 @@ export function* aggregatedFamilies({ connections }: ApiParts, totals: NodeTotal
 }
 
 const protocol: Labels = { protocol: 'amqp091' }
-/** There is one kind of queue besides streams, and nothing is counted apart. */
-const perType: Labels = { protocol: 'amqp091', queue_type: 'rabbit_classic_queue' }
+const perType = 'per type'
 
 const globals: readonly (readonly [
   name: string,
   help: string,
-  labels: Labels,
+  labels: Labels | typeof perType,
   value: (counts: MessageCounts) => number,
 ])[] = [
   ['acknowledged_total', 'Messages acknowledged by consumers', perType, ({ ack }) => ack],
@@ -143,9 +163,15 @@ const globals: readonly (readonly [
   ['unroutable_returned_total', 'Messages returned as unroutable', protocol, (one) => one.returnUnroutable],
 ]
 
-export function* globalFamilies({ counts, publishers, consumers }: NodeTotals): Generator<Family> {
+/** A kind that nobody has used is told as well, as RabbitMQ does. */
+function samplesOf(byType: NodeTotals['byType'], value: (counts: MessageCounts) => number): Sample[] {
+  return queueTypes.map((type) => [{ ...protocol, queue_type: `rabbit_${type}_queue` }, value(byType[type])])
+}
+
+export function* globalFamilies({ counts, byType, publishers, consumers }: NodeTotals): Generator<Family> {
   for (const [name, help, labels, value] of globals) {
-    yield { name: `rabbitmq_global_messages_${name}`, type: 'counter', help, samples: [[labels, value(counts)]] }
+    const samples: Sample[] = labels === perType ? samplesOf(byType, value) : [[labels, value(counts)]]
+    yield { name: `rabbitmq_global_messages_${name}`, type: 'counter', help, samples }
   }
   const gauge = (name: string, help: string, value: number): Family => ({
     name: `rabbitmq_global_${name}`,

@@ -27,6 +27,12 @@ export function* ownFamilies({ runQueue, broker }: ApiParts, { process, io }: No
     'Publishers are read: no alarm, and the log is not behind',
     Number(broker.publishGate === 'open'),
   )
+  yield counter(
+    'logins_throttled_total',
+    'Logins refused without a look at the proof, for too many had failed',
+    broker.throttle.refusals,
+  )
+  yield counter('login_answers_delayed_total', 'Answers to failed logins that were held back', broker.throttle.delays)
   yield gauge('run_queue_tasks', 'Long pieces of work that take turns just now', runQueue.length)
   const { median, p99, max } = process.loopDelaySeconds
   yield gauge('event_loop_delay_median_seconds', 'How late timers came since the last scrape', median)

@@ -22,6 +22,7 @@ const table: Readonly<Record<string, readonly [Who, Where]>> = {
   'GET /extensions': ['management', 'any'],
   'GET /auth': ['management', 'any'],
   'GET /nodes': ['monitoring', 'any'],
+  'GET /auth/attempts/{name}': ['monitoring', 'any'],
   'GET /nodes/{name}': ['monitoring', 'any'],
   'GET /warren/cluster': ['monitoring', 'any'],
   'PUT /warren/cluster/drain': ['administrator', 'any'],
