@@ -8,10 +8,11 @@
  * When a node ends by itself, it stays away and is named: that is what a cluster bears. `kill -9` one and see.
  */
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -23,7 +24,10 @@ const portsPerLink = 3
 const startMsMax = 120_000
 const stopMsMax = 60_000
 /** From SIGTERM to SIGKILL, should this program end without a word. */
-const orphanMsMax = 45_000
+const orphanStopMsMax = 45_000
+/** The NATS server of a node that was killed goes on for some minutes; so long it may take to end when it is not to. */
+const serverStopMsMax = 30_000
+const lookMs = 100
 
 await main(process.argv.slice(2))
 
@@ -38,7 +42,7 @@ async function main(args) {
   )
   const processes = new SystemChildProcesses()
   const running = nodes.map((node) => start(processes, node, peers))
-  const stop = stopper(running, data === null ? folder : null)
+  const stop = stopper(running, processes, data === null ? folder : null)
   process.on('SIGINT', () => stop(0))
   process.on('SIGTERM', () => stop(0))
   for (const { ended, node } of running) {
@@ -94,7 +98,7 @@ function start(processes, node, peers) {
       const command = {
         program: process.execPath,
         args: ['--single-threaded-gc', '--initial-old-space-size=256', warren, 'serve', ...args],
-        orphanMsMax,
+        orphan: { lifeMs: 0, claim: null, farewell: null, stopMsMax: orphanStopMsMax },
       }
       // They do not hear a Ctrl-C themselves, and cannot outlive this program.
       running.child = processes.start(command, {
@@ -113,8 +117,8 @@ function start(processes, node, peers) {
   return running
 }
 
-/** Stops all, once: in order, and after a while with force. */
-function stopper(running, folder) {
+/** Stops all, once: in order, and after a while with force; also servers whose nodes have been killed. */
+function stopper(running, processes, folder) {
   const stop = async (code) => {
     if (stop.isStopping) return
     stop.isStopping = true
@@ -125,11 +129,24 @@ function stopper(running, folder) {
     }, stopMsMax)
     await Promise.all(left.map(({ ended }) => ended))
     clearTimeout(force)
+    await Promise.all(running.map(({ node }) => endServer(processes, join(node.data, 'nats', 'nats-server'))))
     if (folder !== null) rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
     process.exit(code)
   }
   stop.isStopping = false
   return stop
+}
+
+/** Of a node that has ended without it; `path` is that of its files. */
+async function endServer(processes, path) {
+  const [, pid, identity] = /^(\d+) (.+)\n/.exec(readIfThere(`${path}.pid`)) ?? []
+  rmSync(`${path}.claim`, { force: true })
+  const isThere = async () => identity !== undefined && (await processes.identity(Number(pid))) === identity
+  for (const end = Date.now() + serverStopMsMax; (await isThere()) && Date.now() < end; ) await pause(lookMs)
+}
+
+function readIfThere(path) {
+  return existsSync(path) ? readFileSync(path, 'utf8') : ''
 }
 
 function tell(nodes, folder, isKept) {

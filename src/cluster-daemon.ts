@@ -120,6 +120,10 @@ export class ClusterDaemon implements Daemon {
 
   async stop(drainMsMax: number): Promise<boolean> {
     this.#isStopping = true
+    const { nats, logger } = this.#parts
+    await nats
+      .renounce()
+      .catch((error: unknown) => logger.warn({ error }, 'nats-server may outlive a node that is killed'))
     await this.#restarting
     const isDrained = (await this.#node?.stop(drainMsMax)) ?? true
     await this.#parts.nats.close()

@@ -1,11 +1,7 @@
 /**
- * Real child processes. What is unusual here is how a child is kept from outliving us, since Node cannot ask the system
- * for it (`PR_SET_PDEATHSIG`): a shell starts a watcher that reads from a pipe of which we hold the other end, and then
- * becomes the program. However this process ends, the system closes that end; the watcher sees it and ends the program,
- * which still has the process id of the shell. When the program ends first, the watcher is told so and goes.
- *
- * If the watcher is killed as well, the child lives on: whoever starts it writes down its id and `identity`, and looks
- * for it at the next start.
+ * Real child processes. A shell with the child's process id waits for a word from us and then becomes the program; so all
+ * that must be done before the program begins is done: it is watched (`orphan-watch.ts`), and whoever starts it has written
+ * down its id. When we end before that word, so does the shell.
  */
 import { execFile, spawn } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
@@ -17,59 +13,75 @@ import {
   type ChildProcesses,
   type ChildSignal,
   lineLengthMax,
+  type OrphanRules,
   type ProgramOutput,
 } from './child-processes.ts'
+import { OrphanWatch } from './orphan-watch.ts'
 
-/** $1: seconds until an orphan is killed; $2: seconds from SIGUSR2 to SIGTERM, 0: only that; then the program and its arguments. */
-const guardedStart = `
-seconds=$1
-farewell=$2
-shift 2
-exec 3<&0
-(
-  trap '' TERM INT HUP
-  read -r word <&3 && exit
-  if [ "$farewell" -gt 0 ]; then
-    kill -USR2 $$
-    sleep "$farewell"
-  fi
-  kill -TERM $$ || exit
-  while [ "$seconds" -gt 0 ]; do
-    sleep 1
-    kill -0 $$ || exit
-    seconds=$((seconds - 1))
-  done
-  kill -KILL $$
-) >/dev/null 2>&1 &
-exec "$@" 3<&- </dev/null
-`
+const waitingStart = 'read -r word && exec "$@" </dev/null'
 
 const outputBytesMax = 64 * 1024
+/** How often it is looked for whether a process that is no child of ours has gone, in milliseconds. */
+const lookMs = 500
 
 export class SystemChildProcesses implements ChildProcesses {
-  start({ program, args, orphanMsMax, farewell }: ChildCommand, events: ChildEvents): ChildProcess {
-    const seconds = [orphanMsMax, farewell?.ms ?? 0].map((ms) => String(Math.ceil(ms / 1_000)))
+  start({ program, args, orphan }: ChildCommand, events: ChildEvents): ChildProcess {
     // A session of its own: a Ctrl-C in the terminal is for us, and we end the child when its time has come.
-    const child = spawn('/bin/sh', ['-c', guardedStart, 'sh', ...seconds, program, ...args], {
+    const child = spawn('/bin/sh', ['-c', waitingStart, 'sh', program, ...args], {
       detached: true,
       stdio: ['pipe', 'pipe', 'pipe'],
     })
-    const { stdin, stdout, stderr } = child
+    const { stdin, stdout, stderr, pid = 0 } = child
     stdin.on('error', () => undefined)
     for (const stream of [stdout, stderr]) readLines(stream, (text) => events.line(text))
     let isEnded = false
+    let watch: OrphanWatch | null = null
     const end = (how: ChildEnd): void => {
       if (isEnded) return
       isEnded = true
-      stdin.end('done\n')
+      stdin.end()
+      watch?.end()
       events.ended(how)
     }
-    child.once('error', (error) => end({ code: null, signal: null, error }))
+    const fail = (error: unknown): void => {
+      child.kill('SIGKILL')
+      end({ code: null, signal: null, error: error instanceof Error ? error : new Error(String(error)) })
+    }
+    child.once('error', fail)
     child.once('exit', (code, signal) => end({ code, signal, error: null }))
+    if (pid !== 0) {
+      watch = new OrphanWatch(pid, null, orphan, fail)
+      const written = events.spawned?.(pid) ?? Promise.resolve()
+      written.then(() => isEnded || stdin.end('go\n'), fail)
+    }
     return {
-      pid: child.pid ?? 0,
+      pid,
       signal: (name) => {
         if (!isEnded) child.kill(name)
+      },
+    }
+  }
+
+  adopt(pid: number, identity: string, orphan: OrphanRules, events: ChildEvents): ChildProcess {
+    // It has a watcher already, of whoever had it before; without one of ours it is only ended sooner.
+    const watch = new OrphanWatch(pid, identity, orphan, () => undefined)
+    let isEnded = false
+    const look = async (): Promise<void> => {
+      if ((await this.identity(pid).catch(() => identity)) === identity) {
+        setTimeout(() => void look(), lookMs)
+        return
+      }
+      isEnded = true
+      watch.end()
+      events.ended({ code: null, signal: null, error: null })
+    }
+    void look()
+    return {
+      pid,
+      signal: (name) => {
+        if (isEnded) return
+        const signalled = this.identity(pid).then((found) => found === identity && this.signal(pid, name))
+        signalled.catch(() => undefined)
       },
     }
   }
@@ -103,7 +115,7 @@ export class SystemChildProcesses implements ChildProcesses {
 
   async #identityByPs(pid: number): Promise<string | null> {
     const { text } = await this.run('ps', ['-o', 'lstart=', '-p', String(pid)], psMsMax)
-    return text.trim() === '' ? null : text.trim()
+    return text.trim() === '' ? null : text.trim().replaceAll(/\s+/g, ' ')
   }
 
   signal(pid: number, name: ChildSignal): boolean {

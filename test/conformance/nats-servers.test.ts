@@ -1,10 +1,10 @@
 /**
- * Real nats-servers as children of nodes: they form a cluster, come back when they are killed, end with their node however
- * that ends, and are refused when they do not fit.
+ * Real nats-servers as children of nodes: they form a cluster, come back when they are killed, end with their node when it is
+ * stopped, outlive it when it is killed until its next start adopts them, and are refused when they do not fit.
  */
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
@@ -18,7 +18,7 @@ const worker = fileURLToPath(new URL('../support/nats/nats-node.js', import.meta
 const scratch = mkdtempSync(join(tmpdir(), 'warren-nats-'))
 const nodes: Node[] = []
 after(async () => {
-  await Promise.all(nodes.map((node) => node.kill()))
+  await Promise.all(nodes.map((node) => node.end()))
   rmSync(scratch, { recursive: true, force: true })
 })
 
@@ -44,10 +44,10 @@ function withServers(): void {
 
     const orphan = second.serverPid()
     await second.kill()
-    await until('the end of the nats-server of n2', () => !isRunning(orphan))
-
     const again = new Node('n2', peers)
-    await again.ready()
+    assert.deepEqual((await again.ready()).problems, [])
+    assert.equal(again.serverPid(), orphan)
+    assert.match(again.said, /goes on, of an earlier start,/)
     for (const node of [first, again, third]) {
       const pid = node.serverPid()
       assert.equal(await node.stop(), 0)
@@ -55,20 +55,54 @@ function withServers(): void {
     }
   })
 
-  it('are ended by the next start when even their watcher was killed', async () => {
-    const peers = await freePeers(3)
-    const node = new Node('n1', peers)
-    await until('a nats-server', () => hasServer(node))
-    const orphan = node.serverPid()
-    // Its watcher is the only child that it has.
-    const watcher = Number(readFileSync(`/proc/${orphan}/task/${orphan}/children`, 'utf8').trim())
-    process.kill(watcher, 'SIGKILL')
+  it('are adopted when their watcher was killed as well', async () => {
+    const node = await alone()
+    const pid = node.serverPid()
+    for (const watcher of node.watchers()) process.kill(watcher, 'SIGKILL')
     await node.kill()
-    assert.equal(isRunning(orphan), true)
-    const again = new Node('n1', peers)
-    await until('the end of the orphan', () => !isRunning(orphan))
-    await until('a nats-server of its own', () => again.serverPid() !== orphan && isRunning(again.serverPid()))
-    await again.kill()
+    const again = new Node('n1', node.peers)
+    await until('it is adopted', () => again.claim() !== node.lastClaim)
+    assert.deepEqual([again.serverPid(), isRunning(pid)], [pid, true])
+    await until('it is watched', () => again.watchers().length === 1)
+    await again.end()
+    assert.equal(isRunning(pid), false)
+  })
+
+  it('are ended first when they were told something else', async () => {
+    const node = await alone()
+    const pid = node.serverPid()
+    await node.kill()
+    const elsewhere = node.peers.replace(/\d+$/, (port) => String(Number(port) + 20_000))
+    const again = new Node('n1', elsewhere)
+    await until('another nats-server', () => ![0, pid].includes(again.serverPid()))
+    assert.deepEqual([isRunning(pid), again.servers()], [false, [again.serverPid()]])
+    await again.end()
+  })
+
+  it('are followed by others when a node starts while they are being ended', async () => {
+    const node = await alone()
+    const pid = node.serverPid()
+    await node.kill()
+    rmSync(node.file('claim'))
+    await until('its end begins', () => !isRunning(pid) || /lame duck/i.test(readFileSync(node.file('log'), 'utf8')))
+    const again = new Node('n1', node.peers)
+    const counts: number[] = []
+    await until('another nats-server', () => {
+      counts.push(again.servers().length)
+      return hasServer(again) && again.serverPid() !== pid
+    })
+    assert.ok(Math.max(...counts) === 1, 'never two on one store')
+    await again.end()
+  })
+
+  it('end soon when their directory is removed', async () => {
+    const node = await alone()
+    const pid = node.serverPid()
+    await node.kill()
+    assert.equal(isRunning(pid), true)
+    rmSync(node.directory, { recursive: true, force: true })
+    await until('its end', () => !isRunning(pid))
+    rmSync(node.directory, { recursive: true, force: true })
   })
 
   it('are left alone by a second node on the same directory', async () => {
@@ -78,7 +112,7 @@ function withServers(): void {
     const pid = node.serverPid()
     assert.match(await new Node('n1', peers).refused(), /is in use by process \d+; stop/)
     assert.deepEqual([node.serverPid(), isRunning(pid)], [pid, true])
-    await node.kill()
+    await node.end()
   })
 
   it('are refused when a port is taken, with what they said', async () => {
@@ -89,6 +123,14 @@ function withServers(): void {
     held.close()
     assert.match(sentence, /nats-server ended at once \(.*address already in use.*; mend what it names/)
   })
+
+  /** One of three, of which the others are not there: it has its server, which is alone. */
+  async function alone(): Promise<Node> {
+    const node = new Node('n1', await freePeers(3))
+    await until('a nats-server', () => hasServer(node))
+    await until('its log', () => existsSync(node.file('log')))
+    return node
+  }
 }
 
 describe('warren serve in a cluster', () => {
@@ -113,6 +155,10 @@ interface Ready {
 }
 
 class Node {
+  readonly peers: string
+  readonly directory: string
+  /** Of its server, when it was killed. */
+  lastClaim = ''
   readonly #name: string
   readonly #child: ChildProcess
   readonly #ended: Promise<number | null>
@@ -120,18 +166,18 @@ class Node {
 
   constructor(name: string, peers: string) {
     this.#name = name
-    this.#child = spawn(process.execPath, [worker, name, peers, join(scratch, portOf(peers), name)], {
+    this.peers = peers
+    const data = join(scratch, portOf(peers), name)
+    this.directory = join(data, 'nats')
+    this.#child = spawn(process.execPath, [worker, name, peers, data], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     this.#child.stdout?.on('data', (text) => {
       this.#output += text
     })
     this.#ended = new Promise((resolve) => this.#child.once('exit', resolve))
-    this.#peers = peers
     nodes.push(this)
   }
-
-  readonly #peers: string
 
   get said(): string {
     return this.#output
@@ -147,16 +193,36 @@ class Node {
     return /^refused (.*)\n/.exec(this.#output)?.[1] ?? this.#output
   }
 
+  file(kind: 'pid' | 'claim' | 'log'): string {
+    return join(this.directory, `nats-server.${kind}`)
+  }
+
   /** 0 while none is written down. */
   serverPid(): number {
-    try {
-      return Number.parseInt(
-        readFileSync(join(scratch, portOf(this.#peers), this.#name, 'nats/nats-server.pid'), 'utf8'),
-        10,
-      )
-    } catch {
-      return 0
-    }
+    return Number.parseInt(textOf(this.file('pid')), 10) || 0
+  }
+
+  claim(): string {
+    return textOf(this.file('claim'))
+  }
+
+  /** Processes of nats-servers with its configuration, whoever has started them. */
+  servers(): number[] {
+    const pids = readdirSync('/proc').map(Number).filter(Number.isInteger)
+    const config = join(this.directory, 'nats-server.conf')
+    return pids.filter((pid) => {
+      const [program = '', ...args] = textOf(`/proc/${pid}/cmdline`).split('\0')
+      return program.endsWith('nats-server') && args.includes(config) && isRunning(pid)
+    })
+  }
+
+  /** Of its server: shells among its children. */
+  watchers(): number[] {
+    const pid = this.#child.pid ?? 0
+    const children = readdirSync(`/proc/${pid}/task`).flatMap((task) =>
+      textOf(`/proc/${pid}/task/${task}/children`).trim().split(' ').map(Number),
+    )
+    return children.filter((child) => textOf(`/proc/${child}/cmdline`).includes('\0watcher\0'))
   }
 
   async stop(): Promise<number | null> {
@@ -164,9 +230,27 @@ class Node {
     return await this.#ended
   }
 
+  /** Its server goes on. */
   async kill(): Promise<void> {
+    this.lastClaim = this.claim()
     this.#child.kill('SIGKILL')
     if (this.#child.exitCode === null && this.#child.signalCode === null) await this.#ended
+  }
+
+  /** With its server. */
+  async end(): Promise<void> {
+    await this.kill()
+    for (const pid of this.servers()) process.kill(pid, 'SIGKILL')
+    await until('the end of all', () => this.servers().length === 0)
+  }
+}
+
+/** Empty when there is none. */
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
   }
 }
 

@@ -6,7 +6,7 @@
 import { createHmac } from 'node:crypto'
 import type { NatsPeer, TlsFiles } from './settings.ts'
 
-/** Made anew at each start: nobody else needs to know them. */
+/** Made anew for each server that is started: nobody else needs to know them. */
 export interface ChildLogins {
   readonly password: string
   readonly systemPassword: string
@@ -19,6 +19,8 @@ export interface NatsConfigParts {
   readonly listenHost: string
   readonly clientPort: number
   readonly storeDirectory: string
+  /** Where it writes its log: a file goes on when whoever started it has ended, unlike a pipe. */
+  readonly logFile: string
   readonly secret: string
   readonly logins: ChildLogins
   readonly routeTls: TlsFiles | null
@@ -36,13 +38,18 @@ export const payloadBytesMax = 1024 * 1024
 const storeBytesMax = 1024 ** 5
 /** Nothing of ours is stored in memory. */
 const memoryBytesMax = 64 * 1024 * 1024
+/** Of its log, in bytes; then it begins another file. So many are kept, with the one that it writes. */
+const logBytesMax = 8 * 1024 * 1024
+const logFilesMax = 3
 
 export function natsConfig(parts: NatsConfigParts): string {
-  const { nodeName, clientPort, storeDirectory, logins } = parts
-  return `# Written by Warren at each start: changes are lost.
+  const { nodeName, clientPort, storeDirectory, logFile, logins } = parts
+  return `# Written by Warren: changes are lost.
 server_name: ${quoted(nodeName)}
 listen: "127.0.0.1:${clientPort}"
-logtime: false
+log_file: ${quoted(logFile)}
+log_size_limit: ${logBytesMax}
+log_max_num: ${logFilesMax}
 max_payload: ${payloadBytesMax}
 
 jetstream {
@@ -58,6 +65,14 @@ accounts {
 }
 system_account: SYSTEM
 ${clusterBlock(parts)}`
+}
+
+/** The logins of a server that was given this configuration; null when it is none of ours. */
+export function loginsOf(config: string): ChildLogins | null {
+  const passwordOf = (user: string): string | undefined =>
+    new RegExp(`\\{ user: ${user}, password: "([\\w-]+)" \\}`).exec(config)?.[1]
+  const [password, systemPassword] = [passwordOf(clientUser), passwordOf(systemUser)]
+  return password === undefined || systemPassword === undefined ? null : { password, systemPassword }
 }
 
 /** A node alone, for trying out, has no routes. */

@@ -1,28 +1,34 @@
 /**
- * The NATS server of this node as a child process: configured, started, started again when it dies, stopped with the
- * node. It cannot outlive the node for long (`base/child-processes.ts`); should it after all, the next start on the same
- * directory finds it by the process file and ends it first.
+ * The NATS server of this node as a child process: configured, started, started again when it dies, stopped with the node.
  *
- * In `directory`: `nats-server.conf`, `nats-server.pid` (id and identity of the child), `jetstream/` (its store).
+ * When the node dies and does not stop, the server lives on for `orphanLifeMs`: what it leads need not wait for an election,
+ * and what it stores stays one of the copies. The next start on the same directory adopts it when it is what this start would
+ * begin, and well; else it ends it first. Invariant: no server is started while one that was written down is there, so no two
+ * of them ever have one store.
  */
-import { join } from 'node:path'
-import type { ChildEnd, ChildProcess, ChildProcesses } from '../../base/child-processes.ts'
+import type { ChildEnd, ChildEvents, ChildProcess, ChildProcesses, OrphanRules } from '../../base/child-processes.ts'
 import type { Clock, Timer } from '../../base/clock.ts'
 import type { Files } from '../../base/files.ts'
 import type { Logger } from '../../base/logger.ts'
+import { type Random, randomName } from '../../base/random.ts'
 import { StartError } from '../../start-error.ts'
+import { type ChildLogins, loginsOf } from './nats-config.ts'
+import { NatsFiles, type NotedProcess, programText } from './nats-files.ts'
+import { NatsLog, natsLine } from './nats-log.ts'
 import type { NatsProgram } from './nats-program.ts'
-import { readSmallFile, removeIfThere, writeSmallFile } from './small-file.ts'
 
 export interface NatsProcessParts {
   readonly clock: Clock
+  readonly random: Random
   readonly files: Files
   readonly processes: ChildProcesses
   readonly logger: Logger
   readonly program: NatsProgram
   readonly directory: string
-  /** What it is told (`nats-config.ts`). */
-  readonly config: string
+  /** What it is told (`nats-config.ts`), with these logins. */
+  readonly configWith: (logins: ChildLogins) => string
+  /** Why the server that is there and has these logins is not to be used, in words; null when it is well. */
+  readonly reasonAgainst: (logins: ChildLogins) => Promise<string | null>
 }
 
 /** Waits between starts, in milliseconds: doubled each time, and short again when it has run for a while. */
@@ -36,8 +42,13 @@ export const stopMsMax = 20_000
  * by SIGTERM alone it leaves them to find that out: an election of 4 to 9 s for each stream that it led.
  */
 export const farewell = { signal: 'SIGUSR2', ms: 2_000 } as const
-/** How often it is looked for whether a process that is no child has gone. */
-const lookMs = 100
+/** How long a server goes on whose node has died, in milliseconds: a supervisor starts a node again sooner, people mostly do. */
+export const orphanLifeMs = 5 * 60_000
+/** How long one that is there may take to answer, in milliseconds, and how often it is asked: it may just have been started. */
+export const answerMsMax = 5_000
+const askMs = 250
+/** Of passwords and claims, in characters. */
+const nameLength = 32
 
 export class NatsProcess {
   readonly program: NatsProgram
@@ -45,29 +56,46 @@ export class NatsProcess {
   readonly broken: Promise<never>
   #break: (error: Error) => void = () => {}
   readonly #parts: NatsProcessParts
+  readonly #files: NatsFiles
+  readonly #orphan: OrphanRules
+  readonly #log: NatsLog
+  #logins: ChildLogins
   #child: ChildProcess | null = null
+  #isAdopted = false
   #startedAt = 0
   #waitMs = waitMsMin
   #timer: Timer | null = null
   #lastError = ''
   #isProven = false
-  #isStopping = false
+  /** Its end is what we want. */
+  #isEnding = false
   #ended: () => void = () => {}
 
-  /** Writes the configuration, ends what is left of an earlier start, and starts it. Throws `StartError`. */
+  /** Adopts what is left of an earlier start, or ends it, writes the configuration and starts another. Throws `StartError`. */
   static async start(parts: NatsProcessParts): Promise<NatsProcess> {
-    const { files, directory, config } = parts
-    await files.makeDirectory(directory)
-    await reap(parts)
-    await writeSmallFile(files, configPath(directory), config)
-    const made = new NatsProcess(parts)
-    made.#start()
+    const files = new NatsFiles(parts.files, parts.directory)
+    await parts.files.makeDirectory(parts.directory)
+    const log = await NatsLog.open(parts, files.log, (text) => made.#line(text))
+    const made = new NatsProcess(parts, files, log)
+    try {
+      const left = await made.#leftBehind()
+      if (left === null || !(await made.#adopt(left))) await made.#begin()
+    } catch (error) {
+      log.close()
+      throw error
+    }
     return made
   }
 
-  private constructor(parts: NatsProcessParts) {
+  private constructor(parts: NatsProcessParts, files: NatsFiles, log: NatsLog) {
+    const { random, program } = parts
     this.#parts = parts
-    this.program = parts.program
+    this.#files = files
+    this.#log = log
+    this.program = program
+    this.#logins = { password: randomName(random, nameLength), systemPassword: randomName(random, nameLength) }
+    const claim = { path: files.claim, text: randomName(random, nameLength) }
+    this.#orphan = { lifeMs: orphanLifeMs, claim, farewell, stopMsMax }
     this.broken = new Promise((_, reject) => {
       this.#break = reject
     })
@@ -79,59 +107,156 @@ export class NatsProcess {
     return this.#child?.pid ?? null
   }
 
+  /** Whether it was there already. */
+  get isAdopted(): boolean {
+    return this.#isAdopted
+  }
+
+  get logins(): ChildLogins {
+    return this.#logins
+  }
+
   /** It works: from now on it is started again when it ends. */
   proven(): void {
     this.#isProven = true
   }
 
+  /** It is to end with this node, also when that is killed from now on. */
+  async renounce(): Promise<void> {
+    await this.#files.renounce()
+  }
+
   /** SIGUSR2, SIGTERM after `farewell`, SIGKILL when it has not ended within `stopMsMax`. Resolves when it is gone. */
   async stop(): Promise<void> {
-    this.#isStopping = true
+    this.#isEnding = true
     this.#timer?.cancel()
-    const child = this.#child
-    if (child !== null) {
-      const gone = new Promise<void>((resolve) => {
-        this.#ended = resolve
-      })
-      const { clock } = this.#parts
-      child.signal(farewell.signal)
-      const timers = [
-        clock.after(farewell.ms, () => child.signal('SIGTERM')),
-        clock.after(stopMsMax, () => child.signal('SIGKILL')),
-      ]
-      await gone
-      for (const timer of timers) timer.cancel()
+    if (this.#child !== null) await this.#end(this.#child)
+    this.#log.close()
+    await this.#files.forget()
+  }
+
+  async #end(child: ChildProcess): Promise<void> {
+    this.#isEnding = true
+    const gone = new Promise<void>((resolve) => {
+      this.#ended = resolve
+    })
+    const { clock } = this.#parts
+    child.signal(farewell.signal)
+    const timers = [
+      clock.after(farewell.ms, () => child.signal('SIGTERM')),
+      clock.after(stopMsMax, () => child.signal('SIGKILL')),
+    ]
+    await gone
+    for (const timer of timers) timer.cancel()
+  }
+
+  // ---------------------------------------------------------------- one that is there
+
+  async #leftBehind(): Promise<NotedProcess | null> {
+    const noted = await this.#files.notedProcess()
+    if (noted === null) return null
+    return (await this.#parts.processes.identity(noted.pid)) === noted.identity ? noted : null
+  }
+
+  /** False when it has ended, or was ended because it is not what is wanted. */
+  async #adopt(left: NotedProcess): Promise<boolean> {
+    const { processes, logger } = this.#parts
+    const { pid } = left
+    // First our watcher, then our claim, by which the one before us gives it up: at no time has it none.
+    this.#isEnding = true
+    this.#child = processes.adopt(pid, left.identity, this.#orphan, this.#events())
+    await this.#claim()
+    const reason = (await this.#reasonAgainst(left)) ?? (await this.#reasonAgainstAnswer())
+    if (this.#child === null) return false
+    if (reason === null) {
+      logger.info({ pid }, 'the nats-server of an earlier start goes on')
+      this.#startedAt = this.#parts.clock.monotonic()
+      this.#isAdopted = true
+      this.#isEnding = false
+      this.#isProven = true
+      return true
     }
-    await removeIfThere(this.#parts.files, processPath(this.#parts.directory))
+    logger.warn({ pid, reason }, 'a nats-server of an earlier start is still there and is ended')
+    await this.#orStuck(this.#end(this.#child), pid)
+    return false
+  }
+
+  /** By what is written down of it. */
+  async #reasonAgainst({ program }: NotedProcess): Promise<string | null> {
+    if (program !== programText(this.program)) return `its program is ${program || 'unknown'}`
+    const config = await this.#files.textOf(this.#files.config)
+    const logins = loginsOf(config)
+    if (logins === null || this.#parts.configWith(logins) !== config) return 'its configuration is another'
+    this.#logins = logins
+    return null
+  }
+
+  async #reasonAgainstAnswer(): Promise<string | null> {
+    const { clock, reasonAgainst } = this.#parts
+    const deadline = clock.monotonic() + answerMsMax
+    for (;;) {
+      const reason = await reasonAgainst(this.#logins)
+      if (reason === null || this.#child === null || clock.monotonic() >= deadline) return reason
+      await new Promise<void>((resolve) => clock.after(askMs, resolve))
+    }
+  }
+
+  #orStuck(ended: Promise<void>, pid: number): Promise<void> {
+    const { clock, directory } = this.#parts
+    return new Promise((resolve, reject) => {
+      const sentence = `process ${pid} is a nats-server on ${directory} and does not end; end it by hand, or give another --data`
+      const timer = clock.after(2 * stopMsMax, () => reject(new StartError('cluster', sentence)))
+      void ended.then(() => {
+        timer.cancel()
+        resolve()
+      })
+    })
+  }
+
+  // ---------------------------------------------------------------- one that is started
+
+  async #begin(): Promise<void> {
+    await this.#claim()
+    await this.#files.write(this.#files.config, this.#parts.configWith(this.#logins))
+    this.#isEnding = false
+    this.#start()
+  }
+
+  async #claim(): Promise<void> {
+    const { claim } = this.#orphan
+    if (claim !== null) await this.#files.write(claim.path, `${claim.text}\n`)
   }
 
   #start(): void {
-    const { processes, program, directory, clock } = this.#parts
+    const { processes, program, clock } = this.#parts
     this.#startedAt = clock.monotonic()
-    this.#child = processes.start(
-      { program: program.path, args: ['-c', configPath(directory)], orphanMsMax: stopMsMax, farewell },
-      { line: (text) => this.#line(text), ended: (end) => this.#hasEnded(end) },
-    )
-    void this.#remember(this.#child.pid)
+    const args = ['-c', this.#files.config]
+    this.#child = processes.start({ program: program.path, args, orphan: this.#orphan }, this.#events())
   }
 
-  /** A child that is not written down can still not outlive us, unless its watcher is killed too. */
-  async #remember(pid: number): Promise<void> {
-    const { processes, files, directory, logger } = this.#parts
-    try {
-      const identity = await processes.identity(pid)
-      if (identity === null || this.#isStopping) return
-      await writeSmallFile(files, processPath(directory), `${pid} ${identity}\n`)
-    } catch (error) {
-      logger.warn({ error, pid }, 'the process id of nats-server cannot be written down')
+  #events(): ChildEvents {
+    return {
+      spawned: (pid) => this.#note(pid),
+      line: (text) => this.#line(text),
+      ended: (end) => this.#hasEnded(end),
     }
   }
 
-  #hasEnded({ code, signal, error }: ChildEnd): void {
+  /** Before it begins: what is not written down is not found by the next start, and has the store. */
+  async #note(pid: number): Promise<void> {
+    const identity = await this.#parts.processes.identity(pid)
+    if (identity !== null) await this.#files.note({ pid, identity, program: programText(this.program) })
+  }
+
+  #hasEnded(end: ChildEnd): void {
     this.#child = null
     this.#ended()
-    if (this.#isStopping) return
-    const how = error === null ? (signal ?? `exit code ${code}`) : error.message
+    if (!this.#isEnding) void this.#log.look().then(() => this.#startAgain(end))
+  }
+
+  #startAgain({ code, signal, error }: ChildEnd): void {
+    if (this.#isEnding) return
+    const how = error?.message ?? signal ?? (code === null ? 'gone' : `exit code ${code}`)
     const why = this.#lastError === '' ? '' : `: ${this.#lastError}`
     if (!this.#isProven) {
       const mend = 'mend what it names; a port is that of this node in --peers, or one of the two above'
@@ -149,67 +274,6 @@ export class NatsProcess {
   #line(text: string): void {
     const { level, message } = natsLine(text)
     if (level === 'error') this.#lastError = message
-    if (message !== '') this.#parts.logger[this.#isStopping ? 'debug' : level]({ nats: true }, message)
+    if (message !== '') this.#parts.logger[this.#isEnding ? 'debug' : level]({ nats: true }, message)
   }
-}
-
-function configPath(directory: string): string {
-  return join(directory, 'nats-server.conf')
-}
-
-function processPath(directory: string): string {
-  return join(directory, 'nats-server.pid')
-}
-
-/** Ends a server that an earlier node left behind. It holds the store and the ports, so it must be gone first. */
-async function reap({ files, processes, directory, clock, logger }: NatsProcessParts): Promise<void> {
-  const [, pidText, identity] = /^(\d+) (.+)\n$/.exec(await textOf(files, processPath(directory))) ?? []
-  const pid = Number(pidText)
-  if (identity === undefined || (await processes.identity(pid)) !== identity) return
-  logger.warn({ pid }, 'a nats-server of an earlier start is still there and is ended')
-  for (const name of ['SIGTERM', 'SIGKILL'] as const) {
-    processes.signal(pid, name)
-    for (let waited = 0; waited < stopMsMax; waited += lookMs) {
-      if ((await processes.identity(pid)) !== identity) return
-      await new Promise<void>((resolve) => clock.after(lookMs, resolve))
-    }
-  }
-  const mend = 'end it by hand, or give another --data'
-  throw new StartError('cluster', `process ${pid} is a nats-server on ${directory} and does not end; ${mend}`)
-}
-
-async function textOf(files: Files, path: string): Promise<string> {
-  try {
-    return await readSmallFile(files, path)
-  } catch {
-    return ''
-  }
-}
-
-// ---------------------------------------------------------------- its log
-
-type Level = 'debug' | 'info' | 'warn' | 'error'
-
-/**
- * Most of what it says is of no interest to whoever runs Warren. Of its errors nearly all are of one connection, such as
- * a node that is not there yet; only a fatal one is an error of ours.
- */
-const levels: Readonly<Record<string, Level>> = {
-  TRC: 'debug',
-  DBG: 'debug',
-  INF: 'debug',
-  WRN: 'warn',
-  ERR: 'warn',
-  FTL: 'error',
-}
-
-/** True of our own configuration, and meant so. */
-const expected = /^Plaintext passwords detected/
-
-/** `[123] [WRN] text`; anything else, such as the trace of a panic, is an error. */
-export function natsLine(text: string): { readonly level: Level; readonly message: string } {
-  const [, word = '', message = ''] = /^\[\d+\] (?:\S+ \S+ )?\[([A-Z]{3})\] (.*)$/.exec(text) ?? []
-  const level = levels[word]
-  if (level === undefined) return { level: 'error', message: text.replace(/^nats-server: /, '').trim() }
-  return { level: expected.test(message) ? 'debug' : level, message: message.trim() }
 }

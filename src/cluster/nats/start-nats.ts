@@ -11,11 +11,13 @@ import type { Clock } from '../../base/clock.ts'
 import type { Files } from '../../base/files.ts'
 import { KeepAlive } from '../../base/keep-alive.ts'
 import type { Logger } from '../../base/logger.ts'
-import { type Random, randomName } from '../../base/random.ts'
+import type { Random } from '../../base/random.ts'
 import { StartError } from '../../start-error.ts'
 import { connectNats, isLoginRefused, type NatsTarget } from './connection.ts'
+import { reasonAgainst } from './left-server.ts'
 import { NatsCheck } from './nats-check.ts'
 import { clientUser, natsConfig, systemUser } from './nats-config.ts'
+import { natsLogFile } from './nats-files.ts'
 import { NatsProcess, type NatsProcessParts } from './nats-process.ts'
 import { findNatsProgram } from './nats-program.ts'
 import type { CheckedServer } from './requirements.ts'
@@ -57,6 +59,8 @@ export interface Nats {
    * is counted without it. Rejects with a sentence.
    */
   removeServer(name: string): Promise<void>
+  /** The child is to end with this process, also when that is killed before `close`: nobody will come back for it. */
+  renounce(): Promise<void>
   /** Sends what is to be sent, then ends the connections and the child. Last of all. */
   close(): Promise<void>
 }
@@ -77,22 +81,31 @@ async function startWithChild(settings: ChildNatsSettings, world: NatsWorld): Pr
   const { nodeName, clientPort, directory, peers } = settings
   const program = await findNatsProgram(world.processes, settings.program)
   const secret = await readClusterSecret(settings, world.files)
-  const logins = { password: randomName(world.random, 32), systemPassword: randomName(world.random, 32) }
-  const config = natsConfig({ ...settings, secret, logins, storeDirectory: directory })
+  const files = { storeDirectory: directory, logFile: natsLogFile(directory) }
+  const target = (user: string, password: string, name: string): NatsTarget => ({
+    servers: [`nats://127.0.0.1:${clientPort}`],
+    login: { ...noLogin, user, password },
+    tls: null,
+    name: `warren ${nodeName}${name}`,
+    learnsServers: false,
+  })
   const parts = new Parts(settings, world)
   try {
-    const child = await parts.startChild(directory, { ...world, program, directory, config })
-    const target = (user: string, password: string, name: string): NatsTarget => ({
-      servers: [`nats://127.0.0.1:${clientPort}`],
-      login: { ...noLogin, user, password },
-      tls: null,
-      name,
-      learnsServers: false,
+    const child = await parts.startChild(directory, {
+      ...world,
+      program,
+      directory,
+      configWith: (logins) => natsConfig({ ...settings, ...files, secret, logins }),
+      reasonAgainst: ({ systemPassword }) => {
+        const wanted = { name: nodeName, version: program.version }
+        return reasonAgainst(target(systemUser, systemPassword, ' adopts'), wanted, world)
+      },
     })
-    const system = await parts.connect(target(systemUser, logins.systemPassword, `warren ${nodeName} checks`))
+    const { password, systemPassword } = child.logins
+    const system = await parts.connect(target(systemUser, systemPassword, ' checks'))
     child.proven()
-    const connection = await parts.connect(target(clientUser, logins.password, `warren ${nodeName}`))
-    const control = await parts.connect(target(clientUser, logins.password, `warren ${nodeName} sessions`))
+    const connection = await parts.connect(target(clientUser, password, ''))
+    const control = await parts.connect(target(clientUser, password, ' sessions'))
     const check = new NatsCheck(world, settings, bySystemAccount(system), connection)
     await parts.waitForLeader(
       check,
@@ -100,7 +113,8 @@ async function startWithChild(settings: ChildNatsSettings, world: NatsWorld): Pr
     )
     check.start()
     const { version, path } = program
-    const what = `NATS ${version} (${path}, process ${child.pid}) runs for node ${nodeName}`
+    const runs = child.isAdopted ? 'goes on, of an earlier start,' : 'runs'
+    const what = `NATS ${version} (${path}, process ${child.pid}) ${runs} for node ${nodeName}`
     const described = `${what}: ${copies(settings.replicas)}, each write synced, data in ${directory}`
     return parts.nats({ connection, control, system, check, described })
   } catch (error) {
@@ -236,6 +250,7 @@ class Parts {
       },
       listen: (changed) => check.listen(changed),
       removeServer: (name) => check.removeServer(system, name),
+      renounce: () => child?.renounce() ?? Promise.resolve(),
       close: () => this.close(),
     }
   }

@@ -5,6 +5,7 @@ import type {
   ChildProcess,
   ChildProcesses,
   ChildSignal,
+  OrphanRules,
   ProgramOutput,
 } from '../../../src/base/child-processes.ts'
 
@@ -14,6 +15,8 @@ export class FakeChild implements ChildProcess {
   readonly command: ChildCommand
   readonly signals: ChildSignal[] = []
   readonly #events: ChildEvents
+  /** What a signal does to it, besides being noted. */
+  onSignal: (name: ChildSignal) => void = () => {}
 
   constructor(pid: number, command: ChildCommand, events: ChildEvents) {
     this.pid = pid
@@ -23,6 +26,7 @@ export class FakeChild implements ChildProcess {
 
   signal(name: ChildSignal): void {
     this.signals.push(name)
+    this.onSignal(name)
   }
 
   says(line: string): void {
@@ -36,6 +40,9 @@ export class FakeChild implements ChildProcess {
 
 export class FakeChildProcesses implements ChildProcesses {
   readonly children: FakeChild[] = []
+  readonly adopted: FakeChild[] = []
+  /** Called with each that is adopted, before anything is done to it. */
+  onAdopt: (child: FakeChild) => void = () => {}
   /** What `--version` prints, by program; a program that is not here cannot be run. */
   readonly versions = new Map<string, string>([['nats-server', 'nats-server: v2.15.1\n']])
   /** Processes that are there, by id. */
@@ -54,6 +61,15 @@ export class FakeChildProcesses implements ChildProcesses {
     const child = new FakeChild(100 + this.children.length, command, events)
     this.children.push(child)
     this.identities.set(child.pid, `began ${this.children.length}`)
+    events.spawned?.(child.pid).catch((error: Error) => child.ends({ error }))
+    return child
+  }
+
+  adopt(pid: number, identity: string, orphan: OrphanRules, events: ChildEvents): FakeChild {
+    if (this.identities.get(pid) !== identity) throw new Error(`process ${pid} is another one`)
+    const child = new FakeChild(pid, { program: '', args: [], orphan }, events)
+    this.adopted.push(child)
+    this.onAdopt(child)
     return child
   }
 

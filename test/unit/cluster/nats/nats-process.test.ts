@@ -3,17 +3,33 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { ManualClock } from '../../../../src/base/clock.ts'
 import type { Logger } from '../../../../src/base/logger.ts'
-import { farewell, NatsProcess, natsLine, stopMsMax } from '../../../../src/cluster/nats/nats-process.ts'
+import { SeededRandom } from '../../../../src/base/random.ts'
+import type { ChildLogins } from '../../../../src/cluster/nats/nats-config.ts'
+import { natsLine } from '../../../../src/cluster/nats/nats-log.ts'
+import {
+  answerMsMax,
+  farewell,
+  NatsProcess,
+  type NatsProcessParts,
+  orphanLifeMs,
+  stopMsMax,
+} from '../../../../src/cluster/nats/nats-process.ts'
 import { findNatsProgram, isOlder } from '../../../../src/cluster/nats/nats-program.ts'
 import { readSmallFile, writeSmallFile } from '../../../../src/cluster/nats/small-file.ts'
 import { StartError } from '../../../../src/start-error.ts'
-import { FakeChildProcesses } from '../../../support/nats/fake-child-processes.ts'
+import { type FakeChild, FakeChildProcesses } from '../../../support/nats/fake-child-processes.ts'
 import { SimulatedFiles } from '../../../support/simulated-files.ts'
 
 const directory = '/data/nats'
+const program = { path: '/usr/sbin/nats-server', version: '2.15.1' }
+const configFile = `${directory}/nats-server.conf`
+const processFile = `${directory}/nats-server.pid`
+const claimFile = `${directory}/nats-server.claim`
+const logFile = `${directory}/nats-server.log`
 
 class World {
   readonly clock = new ManualClock()
+  readonly random = new SeededRandom(1)
   readonly files = new SimulatedFiles()
   readonly processes = new FakeChildProcesses()
   readonly said: string[] = []
@@ -23,16 +39,41 @@ class World {
     warn: (_, text) => this.said.push(`warn ${text}`),
     error: (_, text) => this.said.push(`error ${text}`),
   }
+  /** What is against a server that is there, asked once more each time. */
+  reasons: (string | null)[] = [null]
 
-  start(): Promise<NatsProcess> {
-    const program = { path: '/usr/sbin/nats-server', version: '2.15.1' }
-    return NatsProcess.start({ ...this, program, directory, config: 'server_name: "n1"\n' })
+  start(change: Partial<NatsProcessParts> = {}): Promise<NatsProcess> {
+    const reasonAgainst = (): Promise<string | null> =>
+      Promise.resolve(this.reasons.length > 1 ? (this.reasons.shift() ?? null) : (this.reasons[0] ?? null))
+    return NatsProcess.start({ ...this, program, directory, configWith, reasonAgainst, ...change })
+  }
+
+  read(path: string): Promise<string> {
+    return readSmallFile(this.files, path)
   }
 
   /** What waits for files and promises has run. */
   async settle(): Promise<void> {
-    for (let turn = 0; turn < 20; turn++) await new Promise<void>((resolve) => setImmediate(resolve))
+    for (let turn = 0; turn < 60; turn++) await new Promise<void>((resolve) => setImmediate(resolve))
   }
+
+  /** Time goes on until it is done. */
+  async until<T>(work: Promise<T>): Promise<T> {
+    let isDone = false
+    const done = work.finally(() => {
+      isDone = true
+    })
+    done.catch(() => undefined)
+    for (;;) {
+      await this.settle()
+      if (isDone) return await done
+      this.clock.advance(250)
+    }
+  }
+}
+
+function configWith({ password, systemPassword }: ChildLogins): string {
+  return `{ user: warren, password: "${password}" }\n{ user: system, password: "${systemPassword}" }\n`
 }
 
 describe('a nats-server as a child', () => {
@@ -40,11 +81,13 @@ describe('a nats-server as a child', () => {
     const world = new World()
     const nats = await world.start()
     await world.settle()
-    const { program, args } = world.processes.last.command
-    assert.deepEqual([program, args], ['/usr/sbin/nats-server', ['-c', '/data/nats/nats-server.conf']])
-    assert.equal(await readSmallFile(world.files, '/data/nats/nats-server.conf'), 'server_name: "n1"\n')
-    assert.equal(await readSmallFile(world.files, '/data/nats/nats-server.pid'), '100 began 1\n')
-    assert.equal(nats.pid, 100)
+    const { program: path, args, orphan } = world.processes.last.command
+    assert.deepEqual([path, args], [program.path, ['-c', configFile]])
+    assert.equal(await world.read(configFile), configWith(nats.logins))
+    assert.equal(await world.read(processFile), `100 began 1\n2.15.1 ${program.path}\n`)
+    assert.deepEqual([nats.pid, nats.isAdopted], [100, false])
+    assert.deepEqual([orphan.lifeMs, orphan.farewell, orphan.stopMsMax], [orphanLifeMs, farewell, stopMsMax])
+    assert.deepEqual(orphan.claim, { path: claimFile, text: (await world.read(claimFile)).trim() })
   })
 
   it('refuses to run when it ends before it has worked, with what it said last', async () => {
@@ -68,6 +111,7 @@ describe('a nats-server as a child', () => {
     for (const [index, waitMs] of [250, 500, 1_000, 2_000, 4_000, 8_000, 15_000, 15_000].entries()) {
       world.processes.last.ends({ code: null, signal: 'SIGKILL' })
       assert.equal(nats.pid, null)
+      await world.settle()
       world.clock.advance(waitMs - 1)
       assert.equal(world.processes.children.length, index + 1)
       world.clock.advance(1)
@@ -75,6 +119,7 @@ describe('a nats-server as a child', () => {
     }
     world.clock.advance(61_000)
     world.processes.last.ends()
+    await world.settle()
     world.clock.advance(250)
     assert.equal(nats.pid, world.processes.last.pid)
   })
@@ -98,7 +143,42 @@ describe('a nats-server as a child', () => {
     await stopped
     world.clock.advance(60_000)
     assert.equal(world.processes.children.length, 1)
-    await assert.rejects(readSmallFile(world.files, '/data/nats/nats-server.pid'), { code: 'ENOENT' })
+    for (const path of [processFile, claimFile]) await assert.rejects(world.read(path), { code: 'ENOENT' })
+  })
+
+  it('says in the log of the node what it writes into its own', async () => {
+    const world = new World()
+    await writeText(world, logFile, '[1] [WRN] of an earlier run\n')
+    const nats = await world.start()
+    await appendText(world, logFile, '[1] [WRN] slow\n[1] [FTL] half')
+    world.clock.advance(1_000)
+    await world.settle()
+    assert.deepEqual(world.said, ['warn slow'])
+    await appendText(world, logFile, ' of it\n')
+    world.processes.last.ends({ code: 1 })
+    await assert.rejects(nats.broken, /ended at once \(exit code 1: half of it\)/)
+    // It has begun another file.
+    await world.files.rename(logFile, `${logFile}.1`)
+    await writeText(world, logFile, '[1] [ERR] anew\n')
+    world.clock.advance(1_000)
+    await world.settle()
+    assert.deepEqual(world.said, ['warn slow', 'error half of it', 'warn anew'])
+  })
+
+  it('is not started when it cannot be written down', async () => {
+    const world = new World()
+    const nats = await world.start({
+      processes: Object.assign(world.processes, { identity: () => Promise.reject(new Error('no identity')) }),
+    })
+    await assert.rejects(nats.broken, /ended at once \(no identity\)/)
+  })
+
+  it('is not to outlive a node that is stopping', async () => {
+    const world = new World()
+    const nats = await world.start()
+    await nats.renounce()
+    await assert.rejects(world.read(claimFile), { code: 'ENOENT' })
+    assert.deepEqual(world.processes.last.signals, [])
   })
 
   it('is not started again when it was told to stop between two starts', async () => {
@@ -113,54 +193,127 @@ describe('a nats-server as a child', () => {
 })
 
 describe('what an earlier start left behind', () => {
-  it('is ended first', async () => {
-    const world = await worldAfter('77 began then\n')
-    world.processes.identities.set(77, 'began then')
-    await world.start()
-    assert.deepEqual(world.processes.signals, [[77, 'SIGTERM']])
-    assert.equal(world.processes.children.length, 1)
+  it('is adopted when it is what would be started, and well', async () => {
+    const { world, first } = await worldAfterDeath()
+    const claim = await world.read(claimFile)
+    const nats = await world.start()
+    assert.deepEqual([nats.pid, nats.isAdopted, nats.logins], [100, true, first.logins])
+    assert.equal(world.processes.children.length, 1, 'no other is started')
+    const [adopted] = world.processes.adopted as [FakeChild]
+    assert.deepEqual(adopted.signals, [])
+    assert.notEqual(await world.read(claimFile), claim)
+    assert.equal(adopted.command.orphan.claim?.text, (await world.read(claimFile)).trim())
+
+    adopted.ends({ code: null })
+    await world.settle()
+    world.clock.advance(250)
+    assert.equal(nats.pid, 101, 'it is started again like any other')
   })
 
-  it('is killed when it does not end', async () => {
-    const world = await worldAfter('77 began then\n')
-    world.processes.identities.set(77, 'began then')
-    world.processes.onSignal = (pid, name) => {
-      if (name === 'SIGKILL') world.processes.identities.delete(pid)
+  it('is watched by the new start before the old one is told to let go', async () => {
+    const { world } = await worldAfterDeath()
+    const claim = await world.read(claimFile)
+    let claimAtAdoption: Promise<string> | null = null
+    world.processes.onAdopt = () => {
+      claimAtAdoption = world.read(claimFile)
     }
-    const starting = world.start()
-    while (world.processes.children.length === 0) {
-      await world.settle()
-      world.clock.advance(1_000)
+    await world.start()
+    assert.equal(await claimAtAdoption, claim)
+  })
+
+  it('has some time to answer', async () => {
+    const { world } = await worldAfterDeath()
+    world.reasons = ['it does not answer', 'it does not answer', null]
+    assert.equal((await world.until(world.start())).isAdopted, true)
+  })
+
+  const unfit: readonly (readonly [what: string, change: Partial<NatsProcessParts>, reasons: string[]])[] = [
+    ['another configuration', { configWith: (logins) => `${configWith(logins)}more` }, []],
+    ['another program', { program: { ...program, path: '/opt/nats-server' } }, []],
+    ['another version', { program: { ...program, version: '2.16.0' } }, []],
+    ['an illness', {}, ['it has no JetStream']],
+  ]
+  for (const [what, change, reasons] of unfit) {
+    it(`is ended in order for ${what}, and another started then`, async () => {
+      const { world, first } = await worldAfterDeath()
+      if (reasons.length > 0) world.reasons = reasons
+      const startedAt = world.clock.monotonic()
+      let startedBefore = 0
+      world.processes.onAdopt = (child) => {
+        child.onSignal = (name) => {
+          if (name !== 'SIGTERM') return
+          startedBefore = world.processes.children.length
+          world.processes.identities.delete(child.pid)
+          child.ends({ code: null })
+        }
+      }
+      const nats = await world.until(world.start(change))
+      assert.deepEqual(world.processes.adopted[0]?.signals, ['SIGUSR2', 'SIGTERM'])
+      assert.deepEqual([nats.pid, nats.isAdopted, startedBefore], [101, false, 1])
+      assert.equal(world.processes.children.length, 2)
+      const waited = world.clock.monotonic() - startedAt
+      assert.ok(waited <= farewell.ms + answerMsMax + 1_000, `${waited} ms`)
+      if (reasons.length === 0) assert.notDeepEqual(nats.logins, first.logins)
+    })
+  }
+
+  it('is followed by another when it ends while it is asked', async () => {
+    const { world } = await worldAfterDeath()
+    world.reasons = ['it does not answer']
+    world.processes.onAdopt = (child) => {
+      world.clock.after(1_000, () => child.ends({ code: null }))
     }
-    await starting
-    assert.deepEqual(world.processes.signals, [
-      [77, 'SIGTERM'],
-      [77, 'SIGKILL'],
-    ])
+    const nats = await world.until(world.start())
+    assert.deepEqual([nats.pid, nats.isAdopted], [101, false])
+    assert.deepEqual(world.processes.adopted[0]?.signals, [])
+  })
+
+  it('is killed when it does not end, and refuses the start when that does not help either', async () => {
+    const { world } = await worldAfterDeath()
+    world.reasons = ['it does not answer']
+    const starting = world.until(world.start())
+    await assert.rejects(starting, /process 100 is a nats-server on \/data\/nats and does not end; end it by hand/)
+    assert.deepEqual(world.processes.adopted[0]?.signals, ['SIGUSR2', 'SIGTERM', 'SIGKILL'])
+    assert.equal(world.processes.children.length, 1, 'no other has its store')
   })
 
   it('is left alone when another process has its id now', async () => {
-    const world = await worldAfter('77 began then\n')
-    world.processes.identities.set(77, 'began later')
-    await world.start()
-    assert.deepEqual(world.processes.signals, [])
+    const { world } = await worldAfterDeath()
+    world.processes.identities.set(100, 'began later')
+    const nats = await world.start()
+    assert.deepEqual([world.processes.adopted, world.processes.signals], [[], []])
+    assert.equal(nats.pid, 101)
   })
 
   it('does not matter when it is no record', async () => {
     for (const text of ['', 'x\n', '77\n']) {
-      const world = await worldAfter(text)
-      await world.start()
-      assert.deepEqual(world.processes.signals, [])
+      const world = new World()
+      await writeText(world, processFile, text)
+      assert.equal((await world.start()).isAdopted, false)
     }
   })
 
-  async function worldAfter(text: string): Promise<World> {
+  /** A node was started and has died; its server is there. */
+  async function worldAfterDeath(): Promise<{ readonly world: World; readonly first: NatsProcess }> {
     const world = new World()
-    await world.files.makeDirectory(directory)
-    await writeSmallFile(world.files, `${directory}/nats-server.pid`, text)
-    return world
+    const first = await world.start()
+    await world.settle()
+    world.said.length = 0
+    return { world, first }
   }
 })
+
+async function writeText(world: World, path: string, text: string): Promise<void> {
+  await world.files.makeDirectory(directory)
+  await writeSmallFile(world.files, path, text)
+}
+
+async function appendText(world: World, path: string, text: string): Promise<void> {
+  const file = await world.files.open(path, 'write')
+  const bytes = Buffer.from(text)
+  await file.write(bytes, 0, bytes.length, await file.size())
+  await file.close()
+}
 
 describe('what a nats-server says', () => {
   it('has the level that it means for us', () => {

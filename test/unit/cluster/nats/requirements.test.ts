@@ -1,7 +1,7 @@
 /** What NATS servers must give, and what those that nodes run themselves are told. */
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { natsConfig, routePassword } from '../../../../src/cluster/nats/nats-config.ts'
+import { loginsOf, natsConfig, routePassword } from '../../../../src/cluster/nats/nats-config.ts'
 import { problemsOf, readReport, type ServerReport, streamProblems } from '../../../../src/cluster/nats/requirements.ts'
 import { checkServers } from '../../../../src/cluster/nats/server-check.ts'
 
@@ -106,6 +106,7 @@ describe('the configuration of a nats-server', () => {
     listenHost: '*',
     clientPort: 702,
     storeDirectory: '/a "b"\\c',
+    logFile: '/data/nats/nats-server.log',
     secret: 'the secret of all nodes',
     logins: { password: 'p1', systemPassword: 'p2' },
     routeTls: null,
@@ -136,6 +137,12 @@ describe('the configuration of a nats-server', () => {
   it('asks routes for certificates where there are some', () => {
     const text = natsConfig({ ...parts, routeTls: { ca: '/ca', certificate: '/c', key: '/k' } })
     assert.match(text, /tls \{ ca_file: "\/ca", cert_file: "\/c", key_file: "\/k", verify: true/)
+  })
+
+  it('tells the logins again, and has none where it is of somebody else', () => {
+    const logins = { password: 'a-Z_9', systemPassword: 'b_-8' }
+    assert.deepEqual(loginsOf(natsConfig({ ...parts, logins })), logins)
+    for (const text of ['', 'server_name: "n1"\n']) assert.equal(loginsOf(text), null)
   })
 
   it('has no routes where there is one node', () => {
