@@ -17,6 +17,8 @@ export class MessageTraits {
   blindKeys: readonly string[] = noKeys
   /** A dead letter of another shard: it has been taken once, so it is no duplicate. Not stored. */
   isDeadLetter = false
+  /** The entry of another shard that it is the dead letter of; null: of none, or of one that is not stored. */
+  letterOf: Source | null = null
 
   clear(): void {
     this.dueAt = 0
@@ -25,12 +27,19 @@ export class MessageTraits {
     this.group = ''
     this.blindKeys = noKeys
     this.isDeadLetter = false
+    this.letterOf = null
   }
 
   /** For whoever keeps the message. */
   copy(): MessageTraits {
     return Object.assign(new MessageTraits(), this)
   }
+}
+
+/** An entry of a queue, where a log knows it: no other one ever has both numbers. */
+export interface Source {
+  readonly queueId: number
+  readonly sequence: number
 }
 
 const noKeys: readonly string[] = []

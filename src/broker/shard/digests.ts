@@ -10,14 +10,12 @@ import type { Log, Position, Segment } from '../../log/log.ts'
 import type { LocalQueue } from '../queue/local-queue.ts'
 import { buildDigest } from './digest-builder.ts'
 import { noteRun } from './digest-rows.ts'
+import { digestRetryMs, isLackOfRoom } from './lack-of-room.ts'
 import type { LargeBodies } from './large-bodies.ts'
 import type { Origins } from './origins.ts'
 import { queueStates } from './queue-state.ts'
 import { digestHeaderBytes, indexRowBytes, readDigestRow } from './segment-digest.ts'
 import type { Settlements } from './settlements.ts'
-
-/** Pause before a digest that found no room is tried again, in milliseconds. */
-const retryMs = 1_000
 
 export interface DigestsPorts {
   readonly log: Log
@@ -139,7 +137,7 @@ export class Digests {
   async #pause(): Promise<void> {
     await new Promise<void>((resolve) => {
       this.#endPause = resolve
-      this.#ports.clock.after(retryMs, resolve)
+      this.#ports.clock.after(digestRetryMs, resolve)
     })
   }
 
@@ -163,12 +161,4 @@ export class Digests {
 /** What an unclean stop must believe of a queue: at least what was reserved, and whatever an earlier stop named. */
 export function sentMarkOf(queue: LocalQueue): number {
   return Math.max(queue.sentReserved, queue.maybeSentBelow, queue.flaggedBelow)
-}
-
-/** Codes of conditions that end by themselves or by somebody's hand, and that leave what is stored untouched. */
-const lackOfRoom = new Set(['ENOSPC', 'EDQUOT', 'EMFILE', 'ENFILE'])
-
-function isLackOfRoom(error: unknown): boolean {
-  const cause = error instanceof Error ? error.cause : null
-  return cause instanceof Error && 'code' in cause && typeof cause.code === 'string' && lackOfRoom.has(cause.code)
 }

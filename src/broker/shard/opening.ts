@@ -8,6 +8,7 @@ import type { Logger } from '../../base/logger.ts'
 import type { RunQueue } from '../../base/run-queue.ts'
 import { inSlices } from '../../base/sliced.ts'
 import type { Log, Position, Segment } from '../../log/log.ts'
+import type { Source } from '../message-traits.ts'
 import { chunkEntries, EntryFlag } from '../queue/entry-chunk.ts'
 import type { LocalQueue } from '../queue/local-queue.ts'
 import { isLong, neededParts, noteRun, rowBytesOf, wholeEnd, wholeFrom } from './digest-rows.ts'
@@ -18,7 +19,7 @@ import type { Origins } from './origins.ts'
 import type { Paging } from './paging.ts'
 import { arrivedAtOf, readChunkList, readPublishTargets } from './publish-record.ts'
 import { type QueueState, readQueueState } from './queue-state.ts'
-import { ReadTraits, type Source } from './record-traits.ts'
+import { ReadTraits } from './record-traits.ts'
 import {
   PublishFlag,
   RecordKind,

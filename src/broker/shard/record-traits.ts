@@ -10,7 +10,7 @@
  */
 
 import { decodeShortString, encodedBytes, encodeText } from '../../amqp/short-string.ts'
-import { blindKeyBytesMax, groupBytesMax, type MessageTraits } from '../message-traits.ts'
+import { blindKeyBytesMax, groupBytesMax, type MessageTraits, type Source } from '../message-traits.ts'
 import type { Origin } from './origins.ts'
 import { readU16, readU32, readU48, readU64, writeU16, writeU32, writeU48, writeU64 } from './records.ts'
 
@@ -19,12 +19,6 @@ const fixedBytes = 4
 const noKeys: readonly string[] = []
 export const hashBytes = 16
 const originBytes = 10
-
-/** The entry that a dead letter comes from, where the log knows it. */
-export interface Source {
-  readonly queueId: number
-  readonly sequence: number
-}
 
 /** Gathers the bytes for one record; used again and again. */
 export class RecordTraits {

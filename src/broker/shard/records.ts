@@ -24,6 +24,8 @@ export const RecordKind = {
   waits: 7,
   /** What other nodes have published here: says again what is in records before it. */
   origins: 8,
+  /** Of which entries of other shards there are dead letters here: says again what is in records before it. */
+  letters: 9,
 } as const
 
 export const PublishFlag = {

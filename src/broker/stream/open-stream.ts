@@ -14,16 +14,28 @@ import type { Log, LogListener, Position, Segment } from '../../log/log.ts'
 import type { Message } from '../message.ts'
 import type { ConfirmSink, ShardTopology } from '../ports.ts'
 import { Congestion } from '../shard/congestion.ts'
+import { digestRetryMs, isLackOfRoom } from '../shard/lack-of-room.ts'
+import type { Origin } from '../shard/origins.ts'
 import { PendingConfirms } from '../shard/pending-confirms.ts'
 import type { QueueDefinition } from '../topology/queue-definition.ts'
 import { type IndexedSegment, OffsetIndex } from './offset-index.ts'
 import { Places } from './places.ts'
 import { Retention } from './retention.ts'
+import { Senders } from './senders.ts'
 import { StoredContent } from './stored-content.ts'
 import { StreamBodies, StreamBodyWriter } from './stream-bodies.ts'
 import { StreamConsumers } from './stream-consumers.ts'
 import { openStream } from './stream-opening.ts'
-import { chunkListBytes, MessageFlag, messageFixedBytes, writeChunkList, writeMessageFields } from './stream-records.ts'
+import {
+  chunkListBytes,
+  MessageFlag,
+  messageFixedBytes,
+  type Sender,
+  senderBytes,
+  writeChunkList,
+  writeMessageFields,
+  writeSender,
+} from './stream-records.ts'
 
 /** Bytes of the Bloom filter beside 1,024 messages where `x-stream-filter-size-bytes` does not say. */
 const filterBytesDefault = 255
@@ -54,6 +66,13 @@ export interface OpenStreamOptions {
   readonly uncommittedBytesMax?: number
 }
 
+/** What the log said when it was opened. */
+interface Known {
+  readonly index: OffsetIndex
+  readonly places: Map<string, number>
+  readonly senders: Senders
+}
+
 type State = 'opening' | 'serving' | 'closing' | 'dead'
 
 export class OpenStream {
@@ -67,17 +86,23 @@ export class OpenStream {
   readonly #content = new StoredContent()
   #recordBytes = 0
   readonly #places: Places
+  readonly #senders: Senders
   readonly #retention: Retention
+  /** Digests that wait for what is said behind their segment. */
+  #stateWaiters: { readonly position: Position; readonly resolve: () => void }[] = []
+  /** Ends the pause before the next try of a digest. */
+  #endPause: () => void = () => {}
   /** Digests are written one after the other. */
   #digesting: Promise<void> = Promise.resolve()
   #state: State = 'opening'
   #failure: Error | null = null
 
-  private constructor(options: OpenStreamOptions, index: OffsetIndex, places: Map<string, number>) {
+  private constructor(options: OpenStreamOptions, { index, places, senders }: Known) {
     const { definition, log, clock, runQueue, listener } = options
     this.#options = options
     this.#log = log
     this.index = index
+    this.#senders = senders
     const appended = (): void => this.#appended()
     const bytesMax = options.uncommittedBytesMax ?? uncommittedBytesMaxDefault
     this.#congestion = new Congestion(log, bytesMax, listener.congestionChanged)
@@ -109,11 +134,12 @@ export class OpenStream {
       roomChanged: () => {},
     }
     const index = new OffsetIndex(log, definition.settings.filterBytes ?? filterBytesDefault)
-    const places = await openStream(log, index)
+    const senders = new Senders()
+    const places = await openStream(log, index, senders)
     if (failure !== null) throw failure as Error
     if (index.lost > 0)
       options.logger.warn({ stream: definition.name, lost: index.lost }, 'messages of a stream are lost')
-    const stream = new OpenStream(options, index, places)
+    const stream = new OpenStream(options, { index, places, senders })
     stream.#serve()
     return stream
   }
@@ -126,8 +152,8 @@ export class OpenStream {
       roomChanged: () => this.#options.listener.roomChanged(),
     }
     this.#state = 'serving'
-    if (this.index.segments.length > 1) this.#retention.stateAppended(this.#places.appendAll())
-    for (const entry of this.index.segments) if (entry.segment.isSealed) this.#digest(entry)
+    const stateAt = this.index.segments.length > 1 ? this.#appendState() : 0
+    for (const entry of this.index.segments) if (entry.segment.isSealed) this.#digest(entry, stateAt)
     this.#retention.start()
   }
 
@@ -149,36 +175,52 @@ export class OpenStream {
 
   // ---------------------------------------------------------------- publish
 
-  publish(message: Message, confirms: ConfirmSink | null, sequence: number): void {
+  /** `origin`: another node sent it, and may send it again. */
+  publish(message: Message, confirms: ConfirmSink | null, sequence: number, origin: Origin | null = null): void {
     const { chunks } = message
+    const letterOf = message.traits?.letterOf ?? null
+    const sender = origin === null && letterOf === null ? null : { origin, letterOf }
+    if (sender !== null && this.#state === 'serving' && this.#senders.has(sender)) {
+      chunks?.release()
+      return this.#confirm(this.#log.appended, confirms, sequence)
+    }
     const writer = chunks instanceof StreamBodyWriter ? chunks : null
     // A body that was begun in another log cannot be named in this one.
     const isHere = chunks === null || (writer?.finish(this.bodies) ?? false)
-    if (this.#state !== 'serving' || !isHere || !this.#measure(message, writer)) {
+    if (this.#state !== 'serving' || !isHere || !this.#measure(message, writer, sender)) {
       chunks?.release()
       confirms?.refuse(sequence)
       return
     }
-    const position = this.#store(message, writer)
+    const position = this.#store(message, writer, sender)
     chunks?.release()
-    const { topology } = this.#options
-    if (confirms !== null) this.#confirms.add(position, topology.appended, confirms, sequence)
+    this.#confirm(position, confirms, sequence)
     this.#congestion.appended()
   }
 
+  #confirm(position: Position, confirms: ConfirmSink | null, sequence: number): void {
+    const { appended, committed } = this.#options.topology
+    if (confirms === null) return
+    if (position <= this.#log.committed && appended <= committed) confirms.confirm(sequence)
+    else this.#confirms.add(position, appended, confirms, sequence)
+  }
+
   /** False when the record would be too long: headers that grew and grew on the way. */
-  #measure(message: Message, writer: StreamBodyWriter | null): boolean {
+  #measure(message: Message, writer: StreamBodyWriter | null, sender: Sender | null): boolean {
     this.#content.measure(message)
     const routeBytes = message.routeEnd - message.routeStart
     const chunkBytes = writer === null ? 0 : chunkListBytes(writer.chunks)
-    this.#recordBytes = messageFixedBytes + routeBytes + this.#content.bytes + chunkBytes
+    const fixedBytes = messageFixedBytes + (sender === null ? 0 : senderBytes)
+    this.#recordBytes = fixedBytes + routeBytes + this.#content.bytes + chunkBytes
     return this.#recordBytes <= messageRecordBytesMax
   }
 
   /** What was measured is stored. */
-  #store(message: Message, writer: StreamBodyWriter | null): Position {
+  #store(message: Message, writer: StreamBodyWriter | null, sender: Sender | null): Position {
     const content = this.#content
     const routeBytes = message.routeEnd - message.routeStart
+    const addedBytes = sender === null ? 0 : senderBytes
+    const filterAt = content.filterAt === 0 ? 0 : content.filterAt + addedBytes
     const at = this.#log.reserve(this.#recordBytes)
     const { buffer, appended } = this.#log
     const offset = this.index.next
@@ -190,14 +232,17 @@ export class OpenStream {
       bodyBytes: message.bodyBytes,
       offset,
       timestamp,
-      filterAt: content.filterAt,
+      filterAt,
       filterBytes: content.filterBytes,
     })
-    buffer.set(message.buffer.subarray(message.routeStart, message.routeEnd), at + messageFixedBytes)
-    const end = content.write(buffer, at + messageFixedBytes + routeBytes, offset)
+    if (sender !== null) writeSender(buffer, at, sender)
+    const routeAt = at + messageFixedBytes + addedBytes
+    buffer.set(message.buffer.subarray(message.routeStart, message.routeEnd), routeAt)
+    const end = content.write(buffer, routeAt + routeBytes, offset)
     if (writer !== null) writeChunkList(buffer, end, writer.chunks)
     this.index.follow()
-    const filterStart = content.filterAt === 0 ? -1 : at + content.filterAt
+    if (sender !== null) this.#senders.stored(sender)
+    const filterStart = filterAt === 0 ? -1 : at + filterAt
     this.index.append(appended, timestamp, buffer, filterStart, filterStart + content.filterBytes)
     return appended
   }
@@ -218,6 +263,8 @@ export class OpenStream {
     this.consumers.committed(position)
     this.#congestion.committed()
     this.#retention.committed(position)
+    while ((this.#stateWaiters[0]?.position ?? Number.POSITIVE_INFINITY) <= position)
+      this.#stateWaiters.shift()?.resolve()
   }
 
   // ---------------------------------------------------------------- segments
@@ -225,18 +272,50 @@ export class OpenStream {
   #sealed(segment: Segment): void {
     if (this.#state !== 'serving') return
     this.index.follow()
-    this.#retention.stateAppended(this.#places.appendAll())
+    const stateAt = this.#appendState()
     const entry = this.index.segments.find((one) => one.segment.id === segment.id)
-    if (entry !== undefined) this.#digest(entry)
+    if (entry !== undefined) this.#digest(entry, stateAt)
   }
 
-  #digest(entry: IndexedSegment): void {
+  /** Says again all that records say besides messages. */
+  #appendState(): Position {
+    this.#senders.append(this.#log)
+    const position = this.#places.appendAll()
+    this.#retention.stateAppended(position)
+    return position
+  }
+
+  /** A digest does not know who sent what: it stands in for its segment when that has been said behind it. */
+  #digest(entry: IndexedSegment, stateAt: Position): void {
     this.#digesting = this.#digesting
-      .then(() => (this.#state === 'serving' ? this.index.writeDigest(entry, this.#places.all) : undefined))
+      .then(() => this.#stored(stateAt))
+      .then(() => this.#writeDigest(entry))
       .then(() => {
         if (this.#state === 'serving') this.#retention.run()
       })
       .catch((error: Error) => this.#fail(error))
+  }
+
+  /** It can wait for room. Any other failure ends the stream. */
+  async #writeDigest(entry: IndexedSegment): Promise<void> {
+    const { clock, logger, definition } = this.#options
+    while (this.#state === 'serving') {
+      try {
+        return await this.index.writeDigest(entry, this.#places.all)
+      } catch (error) {
+        if (!isLackOfRoom(error)) throw error
+        logger.warn({ error, stream: definition.name }, 'there is no room for a digest; trying again')
+      }
+      await new Promise<void>((resolve) => {
+        this.#endPause = resolve
+        clock.after(digestRetryMs, resolve)
+      })
+    }
+  }
+
+  async #stored(position: Position): Promise<void> {
+    if (this.#log.committed >= position || this.#state !== 'serving') return
+    await new Promise<void>((resolve) => this.#stateWaiters.push({ position, resolve }))
   }
 
   settingsChanged(): void {
@@ -260,6 +339,8 @@ export class OpenStream {
     this.#retention.stop()
     this.#places.stop()
     this.bodies.stop()
+    for (const { resolve } of this.#stateWaiters.splice(0)) resolve()
+    this.#endPause()
   }
 
   /** Commits and closes. What waits is confirmed before, as far as it can be. */

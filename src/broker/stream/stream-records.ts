@@ -9,6 +9,8 @@
  */
 import { decodeShortString, encodedBytes, encodeText } from '../../amqp/short-string.ts'
 import type { Message } from '../message.ts'
+import type { Source } from '../message-traits.ts'
+import type { Origin } from '../shard/origins.ts'
 import { readContentLength, readU16, readU32, readU64, writeU16, writeU32, writeU64 } from '../shard/records.ts'
 
 export const StreamRecordKind = {
@@ -18,6 +20,12 @@ export const StreamRecordKind = {
   bodyChunk: 2,
   /** The offset that comes next, and how far named consumers have come. */
   state: 3,
+  /** A message that another node or another shard has sent, and as which of its own. */
+  sent: 4,
+  /** What is stored of other nodes' publishes. */
+  origins: 5,
+  /** Of which entries of other shards there are dead letters. */
+  letters: 6,
 } as const
 
 export const MessageFlag = {
@@ -29,6 +37,8 @@ export const MessageFlag = {
 
 /** Bytes of a message record before its route. */
 export const messageFixedBytes = 32
+/** Bytes that a record has there besides when the message was sent by another node or shard. */
+export const senderBytes = 32
 /** Kind and padding before the body of a chunk record. */
 export const chunkFixedBytes = 4
 /** One chunk in the list of a chunked message: position (u64) and length (u32). */
@@ -57,6 +67,39 @@ export function writeMessageFields(buffer: Uint8Array, at: number, fields: Messa
   writeU32(buffer, at + 28, fields.filterBytes)
 }
 
+/** Who sent a message: another node as its publish with a number, another shard as a dead letter, or both. */
+export interface Sender {
+  readonly origin: Origin | null
+  readonly letterOf: Source | null
+}
+
+/** Makes what `writeMessageFields` wrote a record with its sender. */
+export function writeSender(buffer: Uint8Array, at: number, { origin, letterOf }: Sender): void {
+  buffer[at] = StreamRecordKind.sent
+  const senderAt = at + messageFixedBytes
+  writeU32(buffer, senderAt, origin?.incarnation ?? 0)
+  writeU32(buffer, senderAt + 4, 0)
+  writeU64(buffer, senderAt + 8, origin?.number ?? 0)
+  writeU64(buffer, senderAt + 16, letterOf?.queueId ?? 0)
+  writeU64(buffer, senderAt + 24, letterOf?.sequence ?? 0)
+}
+
+/** Null where nobody else sent it. */
+export function senderOf(buffer: Uint8Array, start: number): Sender | null {
+  if (buffer[start] !== StreamRecordKind.sent) return null
+  const at = start + messageFixedBytes
+  const origin = { incarnation: readU32(buffer, at), number: readU64(buffer, at + 8) }
+  const letterOf = { queueId: readU64(buffer, at + 16), sequence: readU64(buffer, at + 24) }
+  return {
+    origin: origin.incarnation === 0 ? null : origin,
+    letterOf: letterOf.queueId === 0 ? null : letterOf,
+  }
+}
+
+function routeStartOf(buffer: Uint8Array, start: number): number {
+  return start + messageFixedBytes + (buffer[start] === StreamRecordKind.sent ? senderBytes : 0)
+}
+
 export function offsetOf(buffer: Uint8Array, start: number): number {
   return readU64(buffer, start + 8)
 }
@@ -83,7 +126,7 @@ export function filterBytesOf(buffer: Uint8Array, start: number): number {
 export function viewMessage(message: Message, buffer: Uint8Array, start: number, end: number): void {
   const flags = buffer[start + 1] as number
   message.buffer = buffer
-  message.routeStart = start + messageFixedBytes
+  message.routeStart = routeStartOf(buffer, start)
   message.routeEnd = message.routeStart + readU16(buffer, start + 2)
   message.contentStart = message.routeEnd
   message.contentEnd =
@@ -116,7 +159,7 @@ export function writeChunkList(buffer: Uint8Array, at: number, chunks: ChunkList
 }
 
 export function readChunkList(buffer: Uint8Array, start: number): ChunkList {
-  const content = start + messageFixedBytes + readU16(buffer, start + 2)
+  const content = routeStartOf(buffer, start) + readU16(buffer, start + 2)
   const at = content + 4 + readContentLength(buffer, content)
   const positions: number[] = []
   const lengths: number[] = []

@@ -22,6 +22,7 @@ import type {
   Reply,
   ShardCommands,
 } from '../ports.ts'
+import type { Origin } from '../shard/origins.ts'
 import type { QueueDefinition } from '../topology/queue-definition.ts'
 import { noGet, noPurge, noStream, streamGone } from './consume-arguments.ts'
 import { OpenStream, type OpenStreamOptions, uncommittedBytesMaxDefault } from './open-stream.ts'
@@ -162,11 +163,17 @@ export class Stream implements ShardCommands {
     sequence: number,
   ): void {
     if (this.#open !== null) this.#open.publish(message, confirms, sequence)
-    else this.#publishLater(message, confirms, sequence)
+    else this.#publishLater(message, confirms, sequence, null)
+  }
+
+  /** Another node's publish, with the number it gave it: stored once, however often it comes. */
+  publishFrom(origin: Origin, message: Message, confirms: ConfirmSink | null, sequence: number): void {
+    if (this.#open !== null) this.#open.publish(message, confirms, sequence, origin)
+    else this.#publishLater(message, confirms, sequence, origin)
   }
 
   /** Publishers are held back while messages wait, so these are few. */
-  #publishLater(message: Message, confirms: ConfirmSink | null, sequence: number): void {
+  #publishLater(message: Message, confirms: ConfirmSink | null, sequence: number, origin: Origin | null): void {
     const isTooMuch = this.#waitingBytes > (this.#ports.uncommittedBytesMax ?? uncommittedBytesMaxDefault)
     if (isTooMuch || this.#state === 'failed' || this.#state === 'ended') {
       message.chunks?.release()
@@ -179,7 +186,10 @@ export class Stream implements ShardCommands {
       const copy = copyOf(message)
       this.#waitingBytes += copy.contentEnd
       this.#ports.congestionChanged(this, true)
-      this.#soon(() => this.publish(copy, [], 1, confirms, sequence))
+      this.#soon(() => {
+        if (origin === null) this.publish(copy, [], 1, confirms, sequence)
+        else this.publishFrom(origin, copy, confirms, sequence)
+      })
     }
   }
 
@@ -330,6 +340,7 @@ function copyOf(message: Message): Message {
   copy.isFrames = message.isFrames
   copy.isPersistent = message.isPersistent
   copy.bodyBytes = message.bodyBytes
+  copy.traits = message.traits?.copy() ?? null
   copy.chunks = message.chunks
   return copy
 }

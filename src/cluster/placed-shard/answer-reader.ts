@@ -2,6 +2,7 @@
 import type { ByteReader } from '../../amqp/byte-reader.ts'
 import { Message } from '../../broker/message.ts'
 import { MessageTraits } from '../../broker/message-traits.ts'
+import { isWithin } from '../../broker/shard/origins.ts'
 import { readMessage } from './message-codec.ts'
 import type { PlacedConsumer } from './placed-consumer.ts'
 import type { RemoteChunks } from './remote-body.ts'
@@ -114,12 +115,4 @@ export class AnswerReader {
     const gaps = Array.from({ length: reader.uint32() }, () => reader.uint64())
     this.#handler.progress(applied, refused, (durable) => durable <= highest && !isWithin(gaps, durable))
   }
-}
-
-/** Whether the number is in one of the ranges, given by first and last. */
-export function isWithin(ranges: readonly number[], number: number): boolean {
-  for (let index = 0; index < ranges.length; index += 2) {
-    if (number >= (ranges[index] as number) && number <= (ranges[index + 1] as number)) return true
-  }
-  return false
 }

@@ -132,7 +132,7 @@ export class EntryCommands {
   #publishOne(reader: ByteReader): boolean {
     const publish = this.#publish
     publish.read(reader)
-    const { message, number, durableNumber: durable, bodyId } = publish
+    const { message, number, storedNumber: stored, bodyId } = publish
     const { origin } = this.#node
     if (bodyId > 0 && (this.#pieces.get(bodyId)?.length ?? 0) < publish.bodyPieces) return false
     const count = this.#findTargets(publish.queueIds)
@@ -145,9 +145,9 @@ export class EntryCommands {
       return true
     }
     if (bodyId > 0) message.chunks = this.#writeBody(bodyId, shard)
-    if (durable === 0) shard.publish(message, this.#targets, count, origin, number)
+    if (stored === 0) shard.publish(message, this.#targets, count, origin, number)
     else {
-      const from = { incarnation: origin.incarnation, number: durable }
+      const from = { incarnation: origin.incarnation, number: stored }
       this.#host.local.publishFrom(from, message, this.#targets, count, origin, number)
     }
     return true

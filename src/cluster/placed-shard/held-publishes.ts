@@ -3,7 +3,8 @@
  * them: as the bytes that are sent, and perhaps sent again to the next owner.
  *
  * Each has a number, counted from 1 over all of this process; those that may be stored durably have a second one, which is
- * stored with them. Memory is freed as the oldest are settled.
+ * stored with them. A stream has a log of its own, so these are counted for each stream by themselves. Memory is freed as the
+ * oldest are settled.
  */
 import { ByteReader } from '../../amqp/byte-reader.ts'
 import { ByteWriter } from '../../amqp/byte-writer.ts'
@@ -11,6 +12,7 @@ import { Message } from '../../broker/message.ts'
 import { MessageTraits } from '../../broker/message-traits.ts'
 import type { ConfirmSink, Queue } from '../../broker/ports.ts'
 import { isStream } from '../../broker/topology/queue-arguments.ts'
+import type { QueueDefinition } from '../../broker/topology/queue-definition.ts'
 import type { HeldBody } from './held-body.ts'
 import { readMessage, writeMessage } from './message-codec.ts'
 import { Command } from './wire.ts'
@@ -21,8 +23,8 @@ const blockBytes = 64 * 1024
 /** One publish, read from its bytes; used again and again. */
 export class ReadPublish {
   number = 0
-  /** As stored; 0: what it leads to is not. */
-  durableNumber = 0
+  /** As stored with the shard, or with the stream that it leads to; 0: what it leads to is not stored. */
+  storedNumber = 0
   readonly queueIds: number[] = []
   readonly message = new Message()
   bodyId = 0
@@ -32,7 +34,7 @@ export class ReadPublish {
   /** Behind the command's code. */
   read(reader: ByteReader): void {
     this.number = reader.uint64()
-    this.durableNumber = reader.uint64()
+    this.storedNumber = reader.uint64()
     this.queueIds.length = reader.uint16()
     for (let index = 0; index < this.queueIds.length; index++) this.queueIds[index] = reader.uint64()
     const body = readMessage(reader, this.message, this.#traits)
@@ -57,8 +59,10 @@ export class HeldPublishes {
   #sinks: (ConfirmSink | null)[] = new Array<ConfirmSink | null>(smallestCapacity).fill(null)
   #sequences = new Float64Array(smallestCapacity)
   readonly #bodies = new Map<number, HeldBody>()
-  /** Those to streams, which have no second number and outlive their owner all the same. */
-  readonly #toStreams = new Set<number>()
+  /** Those to streams, and their numbers there. */
+  readonly #toStreams = new Map<number, number>()
+  /** The last number of each stream, by the id of its queue. */
+  readonly #streams = new Map<number, number>()
   /** All below have been sent, the last of them under this epoch. */
   #sentNext = 1
   #sentEpoch = 0
@@ -89,12 +93,13 @@ export class HeldPublishes {
   ): number {
     if (this.length === this.#blocks.length) this.#grow()
     const number = this.next++
-    const durable = mayBeStored(message, queues, count) ? this.#nextDurable++ : 0
+    const stream = this.#numberInStream(queues, count)
+    const durable = stream === 0 && mayBeStored(message, queues, count) ? this.#nextDurable++ : 0
     const writer = this.#writer
     writer.reset()
     writer.uint8(Command.publish)
     writer.uint64(number)
-    writer.uint64(durable)
+    writer.uint64(durable + stream)
     writer.uint16(count)
     for (let index = 0; index < count; index++) writer.uint64((queues[index] as Queue).definition.id)
     const body = message.chunks as HeldBody | null
@@ -102,7 +107,7 @@ export class HeldPublishes {
     const at = number & (this.#blocks.length - 1)
     this.#keep(at, writer)
     this.#durable[at] = durable
-    if (durable === 0 && message.isPersistent && isToStream(queues, count)) this.#toStreams.add(number)
+    if (stream > 0) this.#toStreams.set(number, stream)
     this.#sinks[at] = confirms
     this.#sequences[at] = sequence
     if (body !== null) {
@@ -110,6 +115,20 @@ export class HeldPublishes {
       this.bytes += body.bodyBytes
     }
     return number
+  }
+
+  /** A publish to a stream goes to nothing else; what is not persistent is stored there all the same. */
+  #numberInStream(queues: readonly Queue[], count: number): number {
+    const { definition } = queues[0] as Queue
+    if (count !== 1 || !isStream(definition)) return 0
+    const number = (this.#streams.get(definition.id) ?? 0) + 1
+    this.#streams.set(definition.id, number)
+    return number
+  }
+
+  /** The queue is gone. */
+  forgetStream({ id }: QueueDefinition): void {
+    this.#streams.delete(id)
   }
 
   #keep(at: number, { buffer, length }: ByteWriter): void {
@@ -239,17 +258,12 @@ export class HeldPublishes {
   }
 }
 
-/** Whether the owner's log will hold something of it. Streams have logs of their own, which know no numbers. */
+/** Whether the owner's log will hold something of it. */
 function mayBeStored(message: Message, queues: readonly Queue[], count: number): boolean {
   if (!message.isPersistent) return false
   for (let index = 0; index < count; index++) {
     const { definition } = queues[index] as Queue
-    if (definition.isDurable && !isStream(definition)) return true
+    if (definition.isDurable) return true
   }
-  return false
-}
-
-function isToStream(queues: readonly Queue[], count: number): boolean {
-  for (let index = 0; index < count; index++) if (isStream((queues[index] as Queue).definition)) return true
   return false
 }

@@ -2,6 +2,7 @@
 import type { Queue } from '../../broker/ports.ts'
 import { LocalQueue } from '../../broker/queue/local-queue.ts'
 import type { Shard } from '../../broker/shard/shard.ts'
+import { Stream } from '../../broker/stream/stream.ts'
 import { isStream } from '../../broker/topology/queue-arguments.ts'
 import type { QueueDefinition } from '../../broker/topology/queue-definition.ts'
 import type { LocalShard } from './ports.ts'
@@ -29,8 +30,11 @@ export function localShard({ shard, epoch, isNew, streamOf }: LocalShardParts): 
     used: (handle) => {
       if (handle instanceof LocalQueue) shard.redeclared(handle)
     },
-    publishFrom: (origin, message, queues, count, confirms, sequence) =>
-      shard.publishFrom(origin, message, queues, count, confirms, sequence),
+    publishFrom: (origin, message, queues, count, confirms, sequence) => {
+      const stream = queues[0]?.shard
+      if (stream instanceof Stream) stream.publishFrom(origin, message, confirms, sequence)
+      else shard.publishFrom(origin, message, queues, count, confirms, sequence)
+    },
     originProgress: (incarnation) => shard.origins.of(incarnation),
     originTold: (incarnation, below) => shard.origins.told(incarnation, below),
     forgetOrigin: (incarnation) => shard.origins.forget(incarnation),

@@ -4,9 +4,10 @@
  */
 import type { Message } from '../../broker/message.ts'
 import type { ConfirmSink, Queue } from '../../broker/ports.ts'
+import { isWithin } from '../../broker/shard/origins.ts'
+import { isStream } from '../../broker/topology/queue-arguments.ts'
 import type { NodeIdentity } from '../node-identity.ts'
 import type { Peer } from '../peers.ts'
-import { isWithin } from './answer-reader.ts'
 import { Attachment, type AttachmentHost } from './attachment.ts'
 import { HeldPublishes, ReadPublish } from './held-publishes.ts'
 import { type HeldSettlement, HeldSettlements, isGiveBack } from './held-settlements.ts'
@@ -173,7 +174,10 @@ export class Owner {
     }
   }
 
-  /** What an earlier owner stored of our publishes is confirmed, what is gone with it refused; the others are published in order. */
+  /**
+   * What an earlier owner stored of our publishes is confirmed, what is gone with it refused; the others are published in
+   * order, those to streams with their numbers, since only the stream knows whether it has them.
+   */
   #publishHere(local: LocalShard): void {
     const publishes = this.#publishes
     const { highest, gaps } = local.originProgress(this.#options.self.incarnation)
@@ -198,8 +202,12 @@ export class Owner {
     const shard = queues[0]?.commands
     if (taken === null) return
     if (shard === undefined) return taken.sink?.confirm(taken.sequence)
-    if (body !== null) publish.message.chunks = body.copyTo(shard, publish.message)
-    shard.publish(publish.message, targets, targets.length, taken.sink, taken.sequence)
+    const { message } = publish
+    if (body !== null) message.chunks = body.copyTo(shard, message)
+    if (!queues.some(({ definition }) => isStream(definition)))
+      return shard.publish(message, targets, targets.length, taken.sink, taken.sequence)
+    const origin = { incarnation: this.#options.self.incarnation, number: publish.storedNumber }
+    local.publishFrom(origin, message, targets, targets.length, taken.sink, taken.sequence)
   }
 
   #members(): PlacedConsumer[] {
@@ -307,6 +315,11 @@ export class Owner {
 
   add(consumer: PlacedConsumer): void {
     this.#numbered.set(consumer.id, consumer)
+  }
+
+  dropped(queue: PlacedQueue): void {
+    this.#queuesWithGets.delete(queue)
+    this.#publishes.forgetStream(queue.definition)
   }
 
   /** The consumer has left and holds nothing. */

@@ -132,6 +132,7 @@ export class PlacedShard implements ShardCommands, ShardPlacement, PlacedConsume
     const placed = queue as PlacedQueue
     placed.isDropped = true
     this.#queues.delete(placed.definition.id)
+    this.owner.dropped(placed)
     for (const request of this.#parked.takeOf(placed)) request.failed(queueGone(placed))
     for (const consumer of [...this.#consumers.values()])
       if (consumer.placed === placed) this.consumerCancelled(consumer)

@@ -28,7 +28,10 @@ export interface LocalShard {
   openBody(isPersistent: boolean, bodyBytes: number): BodyWriter
   /** The queue was declared again: for queues that expire without use this is a use. */
   used(handle: Queue): void
-  /** A publish that another node numbered: stored with its number, so that a new owner knows it has been. */
+  /**
+   * A publish that another node numbered: stored with its number, so that a new owner knows it has been. To a stream it may
+   * come again: one that is there is confirmed and not stored.
+   */
   publishFrom(
     origin: Origin,
     message: Message,
