@@ -17,7 +17,7 @@ export class MessageTraits {
   blindKeys: readonly string[] = noKeys
   /** A dead letter of another shard: it has been taken once, so it is no duplicate. Not stored. */
   isDeadLetter = false
-  /** The entry of another shard that it is the dead letter of; null: of none, or of one that is not stored. */
+  /** The entry of another shard that it is the dead letter of, to one queue; null: of none, or of one that is not stored. */
   letterOf: Source | null = null
 
   clear(): void {

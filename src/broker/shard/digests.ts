@@ -12,9 +12,9 @@ import { buildDigest } from './digest-builder.ts'
 import { noteRun } from './digest-rows.ts'
 import { digestRetryMs, isLackOfRoom } from './lack-of-room.ts'
 import type { LargeBodies } from './large-bodies.ts'
-import type { Origins } from './origins.ts'
 import { queueStates } from './queue-state.ts'
 import { digestHeaderBytes, indexRowBytes, readDigestRow } from './segment-digest.ts'
+import type { Senders } from './senders.ts'
 import type { Settlements } from './settlements.ts'
 
 export interface DigestsPorts {
@@ -24,7 +24,7 @@ export interface DigestsPorts {
   readonly logger: Logger
   readonly bodies: LargeBodies
   readonly settlements: Settlements
-  readonly origins: Origins
+  readonly senders: Senders
   /** A digest has been written. */
   written(): void
   failed(error: Error): void
@@ -94,7 +94,7 @@ export class Digests {
 
   async #write(segment: Segment): Promise<void> {
     if (this.#isStopped) return
-    const { log, bodies, settlements, origins, runQueue } = this.#ports
+    const { log, bodies, settlements, senders, runQueue } = this.#ports
     const queues = this.#touched.filter((queue) => !queue.isDead)
     const digest = await inSlices(
       runQueue,
@@ -111,7 +111,7 @@ export class Digests {
     // Whatever the digest knows to be settled must stand in the log before it.
     settlements.flush()
     // From now on nobody reads the segment's records, and it may be freed.
-    origins.append(log)
+    senders.append(log)
     await this.caughtUp()
     if (this.#isStopped) return
     while (!(await this.#isStored(segment, digest))) {

@@ -1,6 +1,6 @@
 /**
- * Of which entries of other shards' queues there are dead letters here. A shard sends one again when it has not heard that it
- * is stored, or when its next owner has not; so each names its source, and is stored once.
+ * Which dead letters of other shards' entries are here. A shard sends one again when it has not heard that it is stored, or
+ * when its next owner has not; so each names its source, and is stored once in each queue.
  *
  * What is remembered is bounded, so a repeat is recognised only when at most `lettersMax` others came since. A
  * shard has `lettersUnderWayMax` under way at most, and sends them again as soon as it is served again.
@@ -11,18 +11,18 @@ import { RecordKind, readU32, readU64, writeU32, writeU64 } from './records.ts'
 
 /** Dead letters remembered in one log, of all other shards together. */
 export const lettersMax = 4_096
-const letterBytes = 16
+const letterBytes = 24
+
+interface Letter {
+  readonly source: Source
+  /** The queue that it is in. */
+  readonly queueId: number
+}
 
 export class Letters {
   readonly #kind: number
-  /** By the id of the source's queue. */
-  readonly #sequences = new Map<number, Set<number>>()
-  /** The same in the order in which they came, in a ring. */
-  #queueIds = new Float64Array(64)
-  #order = new Float64Array(64)
-  /** The oldest one, and the one that comes next; `#next - #first` are remembered. */
-  #first = 0
-  #next = 0
+  /** In the order in which they came. */
+  readonly #letters = new Map<string, Letter>()
 
   /** `kind` is that of the record that says all of it again. */
   constructor(kind: number = RecordKind.letters) {
@@ -30,43 +30,21 @@ export class Letters {
   }
 
   get size(): number {
-    return this.#next - this.#first
+    return this.#letters.size
   }
 
-  has({ queueId, sequence }: Source): boolean {
-    return this.#sequences.get(queueId)?.has(sequence) === true
+  has(source: Source, queueId: number): boolean {
+    return this.#letters.has(keyOf(source, queueId))
   }
 
   /** A record of it is in the log. */
-  stored(source: Source): void {
-    if (this.has(source)) return
-    if (this.size === lettersMax) this.#forgetFirst()
-    if (this.size === this.#order.length) this.#grow()
-    const at = this.#next++ & (this.#order.length - 1)
-    this.#queueIds[at] = source.queueId
-    this.#order[at] = source.sequence
-    const sequences = this.#sequences.get(source.queueId) ?? new Set()
-    sequences.add(source.sequence)
-    this.#sequences.set(source.queueId, sequences)
-  }
-
-  #forgetFirst(): void {
-    const at = this.#first++ & (this.#order.length - 1)
-    const queueId = this.#queueIds[at] as number
-    const sequences = this.#sequences.get(queueId)
-    sequences?.delete(this.#order[at] as number)
-    if (sequences?.size === 0) this.#sequences.delete(queueId)
-  }
-
-  #grow(): void {
-    const old = this.#order.length
-    const [queueIds, order] = [new Float64Array(old * 2), new Float64Array(old * 2)]
-    for (let each = this.#first; each < this.#next; each++) {
-      queueIds[each & (old * 2 - 1)] = this.#queueIds[each & (old - 1)] as number
-      order[each & (old * 2 - 1)] = this.#order[each & (old - 1)] as number
+  stored(source: Source, queueId: number): void {
+    this.#letters.set(keyOf(source, queueId), { source, queueId })
+    if (this.#letters.size <= lettersMax) return
+    for (const oldest of this.#letters.keys()) {
+      this.#letters.delete(oldest)
+      return
     }
-    this.#queueIds = queueIds
-    this.#order = order
   }
 
   /** Says all of it again, in one record; nothing where no dead letter ever came from elsewhere. */
@@ -77,18 +55,25 @@ export class Letters {
     writeU32(buffer, at, this.#kind)
     writeU32(buffer, at + 4, this.size)
     at += 8
-    for (let each = this.#first; each < this.#next; each++, at += letterBytes) {
-      writeU64(buffer, at, this.#queueIds[each & (this.#order.length - 1)] as number)
-      writeU64(buffer, at + 8, this.#order[each & (this.#order.length - 1)] as number)
+    for (const { source, queueId } of this.#letters.values()) {
+      writeU64(buffer, at, source.queueId)
+      writeU64(buffer, at + 8, source.sequence)
+      writeU64(buffer, at + 16, queueId)
+      at += letterBytes
     }
   }
 
   /** Takes in what `append` wrote: all that was known there replaces what is known here. */
   read(buffer: Uint8Array, start: number): void {
-    this.#sequences.clear()
-    this.#first = this.#next
+    this.#letters.clear()
     let at = start + 8
-    for (let count = readU32(buffer, start + 4); count > 0; count--, at += letterBytes)
-      this.stored({ queueId: readU64(buffer, at), sequence: readU64(buffer, at + 8) })
+    for (let count = readU32(buffer, start + 4); count > 0; count--, at += letterBytes) {
+      const source = { queueId: readU64(buffer, at), sequence: readU64(buffer, at + 8) }
+      this.stored(source, readU64(buffer, at + 16))
+    }
   }
+}
+
+function keyOf({ queueId, sequence }: Source, into: number): string {
+  return `${queueId}/${sequence}/${into}`
 }

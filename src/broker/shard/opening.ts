@@ -15,7 +15,6 @@ import { isLong, neededParts, noteRun, rowBytesOf, wholeEnd, wholeFrom } from '.
 import { type PlacedEntry, putAside } from './entering.ts'
 import { Fates, rememberId } from './fates.ts'
 import { type LargeBodies, LargeBody } from './large-bodies.ts'
-import type { Origins } from './origins.ts'
 import type { Paging } from './paging.ts'
 import { arrivedAtOf, readChunkList, readPublishTargets } from './publish-record.ts'
 import { type QueueState, readQueueState } from './queue-state.ts'
@@ -41,6 +40,7 @@ import {
   type ReadDigest,
   readDigestIndex,
 } from './segment-digest.ts'
+import type { Senders } from './senders.ts'
 
 /** A record of a kind that this version does not know: nothing is skipped, the shard does not open. */
 export class UnknownRecord extends Error {
@@ -54,7 +54,7 @@ export interface OpeningParts {
   readonly logger: Logger
   readonly runQueue: RunQueue
   readonly queues: ReadonlyMap<number, LocalQueue>
-  readonly origins: Origins
+  readonly senders: Senders
   touch(queue: LocalQueue, position: Position): void
 }
 
@@ -190,7 +190,9 @@ export class Opening {
       case RecordKind.waits:
         return this.#applyWaits(position, buffer, start)
       case RecordKind.origins:
-        return this.#parts.origins.read(buffer, start)
+        return this.#parts.senders.origins.read(buffer, start)
+      case RecordKind.letters:
+        return this.#parts.senders.letters.read(buffer, start)
       default:
         throw new UnknownRecord(
           `record kind ${buffer[start]} of ${end - start} bytes at position ${position}: this version does not know it; start the version that wrote it`,
@@ -202,11 +204,12 @@ export class Opening {
   #applyPublish(position: Position, buffer: Uint8Array, start: number, only: ReadonlySet<number> | null = null): void {
     const targets = readPublishTargets(buffer, start)
     this.#traits.read(buffer, targets.traitsAt, targets.traitsBytes)
-    const { source, hash, origin } = this.#traits
+    const { source, hash } = this.#traits
     const arrivedAt = arrivedAtOf(buffer, start)
     // A copy of an older record says nothing that its original has not said.
-    if (origin !== null && only === null && (targets.flags & PublishFlag.moved) === 0)
-      this.#parts.origins.stored(origin)
+    if (only === null && (targets.flags & PublishFlag.moved) === 0) {
+      this.#parts.senders.stored(this.#traits, readU64(buffer, targets.at))
+    }
     if (source !== null && only === null) this.#applySource(position, source)
     if ((targets.flags & PublishFlag.chunked) !== 0 && only === null) {
       const list = readChunkList(buffer, start)
@@ -240,50 +243,45 @@ export class Opening {
 
   /** The entry that a dead letter came from. */
   #applySource(position: Position, source: Source): void {
-    const queue = this.#parts.queues.get(source.queueId)
-    if (queue === undefined) return
-    this.#settled.settle(queue, source.sequence, source.sequence)
-    this.#parts.touch(queue, position)
+    const queue = this.#touched(source.queueId, position)
+    if (queue !== undefined) this.#settled.settle(queue, source.sequence, source.sequence)
   }
 
   #applyFailed(position: Position, buffer: Uint8Array, start: number): void {
     const { queueId, first, last, count } = readFailed(buffer, start)
-    const queue = this.#parts.queues.get(queueId)
-    if (queue === undefined) return
-    this.#fates.noteFailures({ queue, first, last, count })
-    this.#parts.touch(queue, position)
+    const queue = this.#touched(queueId, position)
+    if (queue !== undefined) this.#fates.noteFailures({ queue, first, last, count })
   }
 
   #applyWaits(position: Position, buffer: Uint8Array, start: number): void {
     const { queueId, sequence, dueAt } = readWaits(buffer, start)
-    const queue = this.#parts.queues.get(queueId)
-    if (queue === undefined) return
-    this.#fates.noteWait(queue, sequence, dueAt)
-    this.#parts.touch(queue, position)
+    const queue = this.#touched(queueId, position)
+    if (queue !== undefined) this.#fates.noteWait(queue, sequence, dueAt)
   }
 
   #applySettled(position: Position, buffer: Uint8Array, start: number): void {
     const settled = readSettled(buffer, start)
-    const queue = this.#parts.queues.get(settled.queueId)
-    if (queue === undefined) return
-    this.#settled.settle(queue, settled.first, settled.last)
-    this.#parts.touch(queue, position)
+    const queue = this.#touched(settled.queueId, position)
+    if (queue !== undefined) this.#settled.settle(queue, settled.first, settled.last)
   }
 
   #applySentMark(position: Position, buffer: Uint8Array, start: number): void {
     const { queueId, mark } = readSentMark(buffer, start)
-    const queue = this.#parts.queues.get(queueId)
-    if (queue === undefined) return
-    queue.sentReserved = mark
-    this.#parts.touch(queue, position)
+    const queue = this.#touched(queueId, position)
+    if (queue !== undefined) queue.sentReserved = mark
   }
 
   #applyStateRecord(position: Position, buffer: Uint8Array, start: number): void {
     const state = readQueueState(buffer, start)
-    const queue = this.#parts.queues.get(state.queueId)
-    if (queue === undefined) return
-    this.#applyState(queue, state)
-    this.#parts.touch(queue, position)
+    const queue = this.#touched(state.queueId, position)
+    if (queue !== undefined) this.#applyState(queue, state)
+  }
+
+  /** The queue that a record names, unless it is gone. */
+  #touched(id: number, position: Position): LocalQueue | undefined {
+    const queue = this.#parts.queues.get(id)
+    if (queue !== undefined) this.#parts.touch(queue, position)
+    return queue
   }
 
   // ---------------------------------------------------------------- what both do

@@ -18,12 +18,13 @@ import { QueueFeature, wouldOverflow } from '../queue/queue-features.ts'
 import type { Delivery } from './delivery.ts'
 import type { Entering } from './entering.ts'
 import { type LargeBodies, type LargeBody, LargeBodyWriter } from './large-bodies.ts'
-import type { Origin, Origins } from './origins.ts'
+import type { Origin } from './origins.ts'
 import type { PendingConfirms } from './pending-confirms.ts'
 import { appendPublish, targetsMax, writeTarget } from './publish-record.ts'
 import { RecordTraits } from './record-traits.ts'
 import { targetBytes } from './records.ts'
 import type { ScratchUsage } from './scratch-usage.ts'
+import type { Senders } from './senders.ts'
 
 export interface PublishingPorts {
   readonly log: Log
@@ -35,7 +36,7 @@ export interface PublishingPorts {
   readonly clock: Clock
   readonly entering: Entering
   readonly topology: ShardTopology
-  readonly origins: Origins
+  readonly senders: Senders
   touch(queue: LocalQueue, position: Position): void
   /** Messages may have died to make room: some of them are sent on. */
   workOff(): void
@@ -81,6 +82,11 @@ export class Publishing {
       confirms?.refuse(sequence)
       return
     }
+    const letterOf = message.traits?.letterOf ?? null
+    if (letterOf !== null && this.#ports.senders.letters.has(letterOf, (queues[0] as LocalQueue).id)) {
+      writer?.release()
+      return this.#confirm(this.#ports.log.appended, confirms, sequence)
+    }
     writer?.flush()
     if (count === 1 && writer === null && message.traits === null && this.#handOver(queues[0] as LocalQueue, message)) {
       return this.#confirm(0, confirms, sequence)
@@ -92,7 +98,7 @@ export class Publishing {
     const isRefused = this.#refusing.length > 0
     // A duplicate's confirm waits for whatever stored the message before. Noted now: dead letters come this way too.
     const confirmedWith = this.#hasDuplicate ? this.#ports.log.appended : position
-    if (isRefused) this.#refuse(message, written)
+    if (isRefused && message.traits?.isDeadLetter !== true) this.#refuse(message, written)
     writer?.release()
     this.#ports.workOff()
     if (isRefused) confirms?.refuse(sequence)
@@ -176,7 +182,7 @@ export class Publishing {
     return true
   }
 
-  /** Full queues that ask for it send what they refuse to their dead-letter exchange. */
+  /** Full queues that ask for it send what they refuse to their dead-letter exchange. Letters wait where they come from. */
   #refuse(message: Message, written: LargeBody | null): void {
     for (const queue of [...this.#refusing]) {
       if (queue.settings.overflow === 'reject-publish-dlx') this.#ports.refused(queue, message, written)
@@ -188,7 +194,9 @@ export class Publishing {
     this.#source = source
     const position =
       this.#durableCount === 0 ? 0 : this.#store(message, this.#durable, this.#durableCount, written, false)
-    if (this.#origin !== null && position !== 0) this.#ports.origins.stored(this.#origin)
+    const letterOf = message.traits?.letterOf ?? null
+    if (position !== 0 && (this.#origin !== null || letterOf !== null))
+      this.#ports.senders.stored({ origin: this.#origin, letterOf }, (this.#durable[0] as LocalQueue).id)
     this.#origin = null
     if (this.#transientCount > 0) this.#store(message, this.#transient, this.#transientCount, written, true)
     return position

@@ -6,6 +6,7 @@
  *     [u48 due at] [u48 expiration in ms] [group, UTF-8] [deduplication hash, 16 bytes]
  *     [source: u64 queue id, u64 sequence]       a dead letter: this entry is settled by this record
  *     [origin: u32 incarnation, u48 number]      another node sent it, as its publish with this number
+ *     [letter: u64 queue id, u64 sequence]       the dead letter of this entry of another shard
  *     [u16 bytes, keys of BCC: u8 bytes, key]
  */
 
@@ -14,7 +15,7 @@ import { blindKeyBytesMax, groupBytesMax, type MessageTraits, type Source } from
 import type { Origin } from './origins.ts'
 import { readU16, readU32, readU48, readU64, writeU16, writeU32, writeU48, writeU64 } from './records.ts'
 
-const Part = { due: 1, expiration: 2, hash: 4, source: 8, blindKeys: 16, origin: 32 } as const
+const Part = { due: 1, expiration: 2, hash: 4, source: 8, blindKeys: 16, origin: 32, letter: 64 } as const
 const fixedBytes = 4
 const noKeys: readonly string[] = []
 export const hashBytes = 16
@@ -22,7 +23,7 @@ const originBytes = 10
 
 /** Gathers the bytes for one record; used again and again. */
 export class RecordTraits {
-  bytes: Uint8Array = new Uint8Array(fixedBytes + 12 + groupBytesMax + hashBytes + 16 + originBytes)
+  bytes: Uint8Array = new Uint8Array(fixedBytes + 12 + groupBytesMax + hashBytes + 16 + originBytes + 16)
   length = 0
 
   clear(): void {
@@ -37,6 +38,7 @@ export class RecordTraits {
   ): void {
     this.length = 0
     if (traits === null && hash === null && source === null && origin === null) return
+    const letterOf = traits?.letterOf ?? null
     const { bytes } = this
     let at = fixedBytes
     let parts = 0
@@ -71,6 +73,12 @@ export class RecordTraits {
       writeU32(bytes, at, origin.incarnation)
       writeU48(bytes, at + 4, origin.number)
       at += originBytes
+    }
+    if (letterOf !== null) {
+      parts |= Part.letter
+      writeU64(bytes, at, letterOf.queueId)
+      writeU64(bytes, at + 8, letterOf.sequence)
+      at += 16
     }
     if (traits !== null && traits.blindKeys.length > 0) {
       parts |= Part.blindKeys
@@ -112,6 +120,7 @@ export class ReadTraits {
   hash: Uint8Array | null = null
   source: Source | null = null
   origin: Origin | null = null
+  letterOf: Source | null = null
   blindKeys: readonly string[] = noKeys
 
   /** Reads `length` bytes at `at`; 0 is nothing at all. */
@@ -123,6 +132,7 @@ export class ReadTraits {
     this.hash = null
     this.source = null
     this.origin = null
+    this.letterOf = null
     this.blindKeys = noKeys
     if (length === 0) return
     const parts = buffer[at] as number
@@ -150,6 +160,10 @@ export class ReadTraits {
     if ((parts & Part.origin) !== 0) {
       this.origin = { incarnation: readU32(buffer, cursor), number: readU48(buffer, cursor + 4) }
       cursor += originBytes
+    }
+    if ((parts & Part.letter) !== 0) {
+      this.letterOf = { queueId: readU64(buffer, cursor), sequence: readU64(buffer, cursor + 8) }
+      cursor += 16
     }
     if ((parts & Part.blindKeys) !== 0) this.blindKeys = readKeys(buffer, cursor)
   }

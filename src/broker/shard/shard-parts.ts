@@ -20,7 +20,6 @@ import { Expiry } from './expiry.ts'
 import { Failing } from './failing.ts'
 import { LargeBodies } from './large-bodies.ts'
 import { Mover } from './mover.ts'
-import { Origins } from './origins.ts'
 import { Paging } from './paging.ts'
 import { PendingConfirms } from './pending-confirms.ts'
 import { Publishing } from './publishing.ts'
@@ -28,6 +27,7 @@ import { Reclaim } from './reclaim.ts'
 import { Retiming } from './retiming.ts'
 import { Scheduled } from './scheduled.ts'
 import { ScratchUsage } from './scratch-usage.ts'
+import { Senders } from './senders.ts'
 import { SentMarks } from './sent-marks.ts'
 import { Settlements } from './settlements.ts'
 import { Settling } from './settling.ts'
@@ -54,7 +54,7 @@ export class ShardParts {
   readonly log: Log & { listener: LogListener | null }
   readonly scratch: Log & { listener: LogListener | null }
   readonly confirms = new PendingConfirms()
-  readonly origins = new Origins()
+  readonly senders = new Senders()
   readonly congestion: Congestion
   readonly usage: ScratchUsage
   readonly bodies: LargeBodies
@@ -142,9 +142,9 @@ export class ShardParts {
 type Touch = (queue: LocalQueue, position: Position) => void
 
 function newDigests(parts: ShardParts, { log, clock, runQueue, logger }: ShardOptions, host: ShardHost): Digests {
-  const { bodies, settlements, origins } = parts
+  const { bodies, settlements, senders } = parts
   const { digestWritten, failed } = host
-  return new Digests({ log, clock, runQueue, logger, bodies, settlements, origins, written: digestWritten, failed })
+  return new Digests({ log, clock, runQueue, logger, bodies, settlements, senders, written: digestWritten, failed })
 }
 
 function newPaging(parts: ShardParts, options: ShardOptions, { failed }: ShardHost): Paging {
@@ -199,7 +199,7 @@ function newDeadLetters(parts: ShardParts, options: ShardOptions, { isServing, f
 
 function newPublishing(parts: ShardParts, options: ShardOptions, { queues }: ShardHost, touch: Touch): Publishing {
   const { log, scratch, topology, clock } = options
-  const { usage, bodies, delivery, confirms, entering, origins } = parts
+  const { usage, bodies, delivery, confirms, entering, senders } = parts
   return new Publishing({
     log,
     scratch,
@@ -210,7 +210,7 @@ function newPublishing(parts: ShardParts, options: ShardOptions, { queues }: Sha
     topology,
     clock,
     entering,
-    origins,
+    senders,
     touch,
     workOff: () => parts.deadLetters.workOff(workedOffPerPublish),
     refused: (queue, message, body) => parts.deadLetters.refuse(queue, message, body),

@@ -94,7 +94,7 @@ export class Shard implements ShardCommands {
       logger: options.logger,
       runQueue: options.runQueue,
       queues: shard.#queues,
-      origins: shard.#parts.origins,
+      senders: shard.#parts.senders,
       touch: shard.#parts.digests.touch,
     })
     const withoutDigest = await opening.run()
@@ -240,7 +240,7 @@ export class Shard implements ShardCommands {
 
   /** What other nodes have published here. */
   get origins(): Origins {
-    return this.#parts.origins
+    return this.#parts.senders.origins
   }
 
   /** See `claiming.ts`. Before anything is delivered. */

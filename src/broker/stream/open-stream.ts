@@ -17,11 +17,11 @@ import { Congestion } from '../shard/congestion.ts'
 import { digestRetryMs, isLackOfRoom } from '../shard/lack-of-room.ts'
 import type { Origin } from '../shard/origins.ts'
 import { PendingConfirms } from '../shard/pending-confirms.ts'
+import { type Sender, Senders } from '../shard/senders.ts'
 import type { QueueDefinition } from '../topology/queue-definition.ts'
 import { type IndexedSegment, OffsetIndex } from './offset-index.ts'
 import { Places } from './places.ts'
 import { Retention } from './retention.ts'
-import { Senders } from './senders.ts'
 import { StoredContent } from './stored-content.ts'
 import { StreamBodies, StreamBodyWriter } from './stream-bodies.ts'
 import { StreamConsumers } from './stream-consumers.ts'
@@ -30,7 +30,7 @@ import {
   chunkListBytes,
   MessageFlag,
   messageFixedBytes,
-  type Sender,
+  StreamRecordKind,
   senderBytes,
   writeChunkList,
   writeMessageFields,
@@ -134,8 +134,8 @@ export class OpenStream {
       roomChanged: () => {},
     }
     const index = new OffsetIndex(log, definition.settings.filterBytes ?? filterBytesDefault)
-    const senders = new Senders()
-    const places = await openStream(log, index, senders)
+    const senders = new Senders(StreamRecordKind)
+    const places = await openStream(log, index, { senders, id: definition.id })
     if (failure !== null) throw failure as Error
     if (index.lost > 0)
       options.logger.warn({ stream: definition.name, lost: index.lost }, 'messages of a stream are lost')
@@ -180,7 +180,7 @@ export class OpenStream {
     const { chunks } = message
     const letterOf = message.traits?.letterOf ?? null
     const sender = origin === null && letterOf === null ? null : { origin, letterOf }
-    if (sender !== null && this.#state === 'serving' && this.#senders.has(sender)) {
+    if (sender !== null && this.#state === 'serving' && this.#senders.has(sender, this.#options.definition.id)) {
       chunks?.release()
       return this.#confirm(this.#log.appended, confirms, sequence)
     }
@@ -241,7 +241,7 @@ export class OpenStream {
     const end = content.write(buffer, routeAt + routeBytes, offset)
     if (writer !== null) writeChunkList(buffer, end, writer.chunks)
     this.index.follow()
-    if (sender !== null) this.#senders.stored(sender)
+    if (sender !== null) this.#senders.stored(sender, this.#options.definition.id)
     const filterStart = filterAt === 0 ? -1 : at + filterAt
     this.index.append(appended, timestamp, buffer, filterStart, filterStart + content.filterBytes)
     return appended

@@ -2,15 +2,14 @@
  * Reading a stream's records: of one segment to know its rows again, and of all that has no digest when it is opened.
  */
 import type { Log, Position, Segment } from '../../log/log.ts'
+import type { Sender, Senders } from '../shard/senders.ts'
 import type { OffsetIndex } from './offset-index.ts'
-import type { Senders } from './senders.ts'
 import { digestHeaderBytes, readDigestState, readSummary } from './stream-digest.ts'
 import {
   filterBytesOf,
   filterStartOf,
   offsetOf,
   readState,
-  type Sender,
   type State,
   StreamRecordKind,
   senderOf,
@@ -68,7 +67,11 @@ export async function visitStream(log: Log, segment: Segment, visitor: StreamVis
  * alone, since what digests stand in for is said again behind them. Returns how far named
  * consumers have come; of what is said twice the further place counts, since they only ever go on.
  */
-export async function openStream(log: Log, index: OffsetIndex, senders: Senders): Promise<Map<string, number>> {
+export async function openStream(
+  log: Log,
+  index: OffsetIndex,
+  { senders, id }: { readonly senders: Senders; readonly id: number },
+): Promise<Map<string, number>> {
   const places = new Map<string, number>()
   const note = (said: ReadonlyMap<string, number>): void => {
     for (const [name, place] of said) places.set(name, Math.max(place, places.get(name) ?? 0))
@@ -93,7 +96,7 @@ export async function openStream(log: Log, index: OffsetIndex, senders: Senders)
         index.goOnAt(state.next)
         note(state.places)
       },
-      sent: (sender) => senders.stored(sender),
+      sent: (sender) => senders.stored(sender, id),
       origins: (buffer, start) => senders.origins.read(buffer, start),
       letters: (buffer, start) => senders.letters.read(buffer, start),
     })

@@ -9,9 +9,8 @@
  */
 import { decodeShortString, encodedBytes, encodeText } from '../../amqp/short-string.ts'
 import type { Message } from '../message.ts'
-import type { Source } from '../message-traits.ts'
-import type { Origin } from '../shard/origins.ts'
 import { readContentLength, readU16, readU32, readU64, writeU16, writeU32, writeU64 } from '../shard/records.ts'
+import type { Sender } from '../shard/senders.ts'
 
 export const StreamRecordKind = {
   /** One message with its offset. */
@@ -65,12 +64,6 @@ export function writeMessageFields(buffer: Uint8Array, at: number, fields: Messa
   writeU64(buffer, at + 16, fields.timestamp)
   writeU32(buffer, at + 24, fields.filterAt)
   writeU32(buffer, at + 28, fields.filterBytes)
-}
-
-/** Who sent a message: another node as its publish with a number, another shard as a dead letter, or both. */
-export interface Sender {
-  readonly origin: Origin | null
-  readonly letterOf: Source | null
 }
 
 /** Makes what `writeMessageFields` wrote a record with its sender. */

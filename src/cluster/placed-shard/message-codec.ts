@@ -1,7 +1,8 @@
 /**
  * A message on the link: bytes as they came, read as a view.
  *
- *     u8 flags, u16 route bytes, u32 content bytes, u32 body bytes, [traits], [u32 body, u32 pieces], route, content
+ *     u8 flags, u16 route bytes, u32 content bytes, u32 body bytes, [traits], [u64 queue, u64 sequence of what it is a
+ *     dead letter of], [u32 body, u32 pieces], route, content
  *     traits: u8 priority, u64 due at, u64 expiration + 1 (0: none), group and BCC keys as short strings, u16 keys
  */
 import type { ByteReader } from '../../amqp/byte-reader.ts'
@@ -10,7 +11,7 @@ import { encodeShortString } from '../../amqp/short-string.ts'
 import type { Message } from '../../broker/message.ts'
 import type { MessageTraits } from '../../broker/message-traits.ts'
 
-const Flag = { frames: 1, persistent: 2, traits: 4, body: 8, deadLetter: 16 } as const
+const Flag = { frames: 1, persistent: 2, traits: 4, body: 8, deadLetter: 16, letterOf: 32 } as const
 const fixedBytes = 11
 const shortCopyBytes = 24
 
@@ -22,6 +23,7 @@ export interface BodyReference {
 
 export function writeMessage(writer: ByteWriter, message: Message, body: BodyReference | null): void {
   const { traits } = message
+  const letterOf = traits?.letterOf ?? null
   const routeBytes = message.routeEnd - message.routeStart
   const contentBytes = message.contentEnd - message.contentStart
   const at = writer.reserve(fixedBytes)
@@ -31,11 +33,16 @@ export function writeMessage(writer: ByteWriter, message: Message, body: BodyRef
     (message.isPersistent ? Flag.persistent : 0) |
     (traits === null ? 0 : Flag.traits) |
     (body === null ? 0 : Flag.body) |
-    (traits?.isDeadLetter === true ? Flag.deadLetter : 0)
+    (traits?.isDeadLetter === true ? Flag.deadLetter : 0) |
+    (letterOf === null ? 0 : Flag.letterOf)
   writeUint16(buffer, at + 1, routeBytes)
   writeUint32(buffer, at + 3, contentBytes)
   writeUint32(buffer, at + 7, message.bodyBytes)
   if (traits !== null) writeTraits(writer, traits)
+  if (letterOf !== null) {
+    writer.uint64(letterOf.queueId)
+    writer.uint64(letterOf.sequence)
+  }
   if (body !== null) {
     writer.uint32(body.id)
     writer.uint32(body.count)
@@ -56,6 +63,7 @@ export function readMessage(reader: ByteReader, message: Message, traits: Messag
   message.bodyBytes = reader.uint32()
   message.traits = (flags & Flag.traits) === 0 ? null : readTraits(reader, traits)
   traits.isDeadLetter = (flags & Flag.deadLetter) !== 0
+  traits.letterOf = (flags & Flag.letterOf) === 0 ? null : { queueId: reader.uint64(), sequence: reader.uint64() }
   message.chunks = null
   const body = (flags & Flag.body) === 0 ? null : { id: reader.uint32(), count: reader.uint32() }
   message.routeStart = reader.take(routeBytes + contentBytes)
