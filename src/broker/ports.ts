@@ -141,6 +141,8 @@ export interface BrowsePage {
   readonly limit: number
   /** Of each body so many bytes, at most `browsedBodyBytesMax`. */
   readonly bodyBytesMax: number
+  /** Of each body from this byte on; left out: from its beginning. */
+  readonly bodyFrom?: number
 }
 
 /** Of a body that is looked at, in bytes. */
@@ -157,7 +159,7 @@ export interface BrowsedMessage {
   readonly dueAt: number
   /** Of the whole body. */
   readonly bodyBytes: number
-  /** Exchange and routing key as short strings, the content header's payload, then the body as far as was asked for. */
+  /** Exchange and routing key as short strings, the content header's payload, then of the body what was asked for. */
   readonly content: Uint8Array
   readonly routeBytes: number
   readonly headerBytes: number

@@ -27,6 +27,8 @@ interface Run {
   readonly state: string
   readonly moved: number
   readonly skipped: number
+  readonly undo_until: number | null
+  readonly undo: { readonly state: string; readonly undone: number; readonly taken: number | null } | null
 }
 
 async function send(method: string, path: string, body?: unknown): Promise<{ status: number; json: unknown }> {
@@ -178,12 +180,35 @@ async function ended(queue: string): Promise<Run> {
   }
 }
 
+interface Group {
+  readonly vhost?: string
+  readonly holder?: string
+  readonly queue: string
+  readonly reason: string
+  readonly exchange: string
+  readonly messages: number
+  readonly first_died_at: number
+  readonly last_arrived_at: number
+}
+
+function shown({ queue, reason, exchange, messages }: Group): unknown {
+  return [queue, reason, exchange, messages]
+}
+
 describe('dead letters', () => {
   it('are counted by where and of what they died', async () => {
     await withDead('dead-a', ['1', '2', '3'])
     const { json } = await send('GET', '/dead-a/deaths')
-    const group = (queue: string) => ({ queue, reason: 'rejected', exchange: '', messages: 3 })
-    assert.deepEqual(json, { is_complete: true, groups: [group('dead-a-1'), group('dead-a-2')] })
+    const { is_complete: isComplete, groups } = json as { is_complete: boolean; groups: readonly Group[] }
+    assert.equal(isComplete, true)
+    assert.deepEqual(groups.map(shown), [
+      ['dead-a-1', 'rejected', '', 3],
+      ['dead-a-2', 'rejected', '', 3],
+    ])
+    for (const group of groups) {
+      assert(Math.abs(Date.now() - group.first_died_at) < 60_000, String(group.first_died_at))
+      assert(Math.abs(Date.now() - group.last_arrived_at) < 60_000, String(group.last_arrived_at))
+    }
   })
 
   it('go back where they died, those that are chosen', async () => {
@@ -229,5 +254,114 @@ describe('dead letters', () => {
     const { state, moved } = await ended('dead-e')
     assert.equal(state, 'stopped')
     assert(moved >= 1 && moved <= 4, String(moved))
+  })
+
+  it('of any size go back, and whole', async () => {
+    const body = Buffer.alloc(3_000_001, 'x')
+    for (let at = 0; at + 4 < body.length; at += 1_000) body.writeUInt32BE(at, at)
+    const channel = await withDead('dead-f', [])
+    channel.sendToQueue('dead-f-1', body, { persistent: true, headers: { CC: ['elsewhere'] }, messageId: 'large' })
+    await channel.waitForConfirms()
+    const message = await channel.get('dead-f-1')
+    assert(message !== false)
+    channel.nack(message, false, false)
+    while ((await browse('dead-f', '?truncate=0')).length < 1);
+    await send('POST', '/dead-f/redrive', {})
+    assert.equal((await ended('dead-f')).moved, 1)
+    const back = await channel.get('dead-f-1', { noAck: true })
+    assert(back !== false)
+    assert.equal(back.properties.messageId, 'large')
+    assert(back.content.equals(body), 'the body is another')
+    assert.equal((await browse('dead-f')).length, 0)
+    await channel.close()
+  })
+
+  it('that are large can be given other properties', async () => {
+    const channel = await filled('edited-large', ['y'.repeat(1_000_000)])
+    const [large] = await browse('edited-large', '?truncate=0')
+    const { status } = await send('PUT', `/edited-large/messages/${large?.sequence}`, { properties: { priority: 3 } })
+    assert.equal(status, 204)
+    const changed = await channel.get('edited-large', { noAck: true })
+    assert(changed !== false)
+    assert.deepEqual([changed.properties.priority, changed.content.length], [3, 1_000_000])
+    await channel.close()
+  })
+
+  it('go back one by one', async () => {
+    await withDead('dead-g', ['1', '2'])
+    const [, second] = await browse('dead-g')
+    await send('POST', '/dead-g/redrive', { sequence: second?.sequence })
+    assert.equal((await ended('dead-g')).moved, 1)
+    const left = await browse('dead-g')
+    assert.equal(left.length, 3)
+    assert(!left.some(({ sequence }) => sequence === second?.sequence))
+  })
+
+  it('come back when that is asked for, but for those that were taken', async () => {
+    const bodies = Array.from({ length: 20 }, (_, index) => `${index}`)
+    const channel = await withDead('dead-h', bodies)
+    assert.equal((await send('POST', '/dead-h/redrive/undo')).status, 404)
+    await send('POST', '/dead-h/redrive', { rate: 10_000 })
+    assert.equal((await ended('dead-h')).moved, 40)
+    // Two are consumed, one is held.
+    for (const noAck of [true, true, false]) await channel.get('dead-h-1', { noAck })
+    assert.equal((await send('POST', '/dead-h/redrive/undo')).status, 202)
+    let run = await ended('dead-h')
+    while (run.undo?.state === 'running') run = await ended('dead-h')
+    assert.deepEqual(
+      [run.undo?.state, run.undo?.undone, run.undo?.taken, run.undo_until],
+      ['done', 37, 3, null],
+      JSON.stringify(run),
+    )
+    assert.equal((await browse('dead-h')).length, 37)
+    assert.equal((await browse('dead-h-1')).length, 1)
+    assert.equal((await browse('dead-h-2')).length, 0)
+    assert.equal((await send('POST', '/dead-h/redrive/undo')).status, 400)
+    // They are dead letters as before, and can go back again.
+    await send('POST', '/dead-h/redrive', { rate: 10_000 })
+    assert.equal((await ended('dead-h')).moved, 37)
+    await channel.close()
+  })
+
+  it('come back to a run that is stopped for it, behind what was there already', async () => {
+    const channel = await withDead('dead-i', ['1', '2', '3', '4', '5'])
+    for (let index = 0; index < 500; index++) channel.sendToQueue('dead-i-1', Buffer.from('older'))
+    await channel.waitForConfirms()
+    await send('POST', '/dead-i/redrive', { rate: 4 })
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    assert.equal((await send('POST', '/dead-i/redrive/undo')).status, 202)
+    let run = await ended('dead-i')
+    while (run.undo?.state === 'running') run = await ended('dead-i')
+    assert.deepEqual([run.state, run.undo?.undone, run.undo?.taken], ['stopped', run.moved, 0])
+    assert.equal((await browse('dead-i')).length, 10)
+    assert.equal((await browse('dead-i-1', '?limit=1000')).length, 500)
+    await channel.close()
+  })
+
+  it('of all queues are told together, in as many answers as it takes', async () => {
+    const channel = await withDead('dead-j', ['1', '2'])
+    // Messages that have not died are no dead letters, however many there are.
+    for (let index = 0; index < 50; index++) channel.sendToQueue('alive', Buffer.from('x'))
+    await channel.assertQueue('alive')
+    const found: Group[] = []
+    let next: string | null = ''
+    while (next !== null) {
+      const path: string = `/api/warren/dead-letters${next === '' ? '' : `?after=${next}`}`
+      const authorization = `Basic ${Buffer.from('guest:guest').toString('base64')}`
+      const response = await fetch(new URL(path, broker.httpUrl), { headers: { authorization } })
+      assert.equal(response.status, 200)
+      const answer = (await response.json()) as { groups: readonly Group[]; next: string | null }
+      found.push(...answer.groups)
+      next = answer.next
+    }
+    const here = found.filter(({ holder }) => holder === 'dead-j')
+    assert.deepEqual(here.map(shown), [
+      ['dead-j-1', 'rejected', '', 2],
+      ['dead-j-2', 'rejected', '', 2],
+    ])
+    assert.equal(here[0]?.vhost, '/')
+    assert(found.some(({ holder }) => holder === 'dead-a'))
+    assert(!found.some(({ holder }) => holder === 'alive' || holder === 'dead-b-1'))
+    await channel.close()
   })
 })

@@ -5,7 +5,7 @@
 import type { Clock } from '../../base/clock.ts'
 import { bodyStartOf, headerRangeOf } from '../dead-letter/message-copy.ts'
 import { BrokerError } from '../errors.ts'
-import { type Chunks, Message } from '../message.ts'
+import { type Chunks, chunkBytes, Message } from '../message.ts'
 import { type BrowsedMessage, type BrowsePage, browsedBodyBytesMax, type Reply } from '../ports.ts'
 import { chunkEntries, type EntryChunk, EntryFlag } from '../queue/entry-chunk.ts'
 import type { LocalQueue } from '../queue/local-queue.ts'
@@ -35,6 +35,8 @@ export interface BrowsingPorts {
   isServing(): boolean
 }
 
+type BodyPart = Pick<BrowsePage, 'bodyBytesMax' | 'bodyFrom'>
+
 export class Browsing {
   readonly #ports: BrowsingPorts
   readonly #message = new Message()
@@ -58,7 +60,7 @@ export class Browsing {
     )
   }
 
-  async #collect(queue: LocalQueue, { after, limit, bodyBytesMax }: BrowsePage): Promise<BrowsedMessage[]> {
+  async #collect(queue: LocalQueue, { after, limit, ...part }: BrowsePage): Promise<BrowsedMessage[]> {
     const found: BrowsedMessage[] = []
     const most = Math.min(limit, browsedMax)
     const end = queue.entries.next
@@ -71,7 +73,7 @@ export class Browsing {
         sequence = Math.floor(sequence / chunkEntries) * chunkEntries + chunkEntries
         continue
       }
-      const message = isThere(chunk, sequence) ? await this.#copy(queue, chunk, sequence, bodyBytesMax) : null
+      const message = isThere(chunk, sequence) ? await this.#copy(queue, chunk, sequence, part) : null
       sequence++
       if (message === null) continue
       found.push(message)
@@ -103,7 +105,7 @@ export class Browsing {
     queue: LocalQueue,
     chunk: EntryChunk,
     sequence: number,
-    bodyBytesMax: number,
+    { bodyBytesMax, bodyFrom = 0 }: BodyPart,
   ): Promise<BrowsedMessage | null> {
     const { stored, bodies } = this.#ports
     while (!stored.view(this.#message, chunk, sequence, chunk.flagsOf(sequence))) {
@@ -118,7 +120,8 @@ export class Browsing {
     const header = headerRangeOf(message)
     const [routeBytes, headerBytes] = [routeEnd - routeStart, header.end - header.start]
     const bodyBytes = chunk.sizes[sequence - chunk.base] as number
-    const content = new Uint8Array(routeBytes + headerBytes + Math.min(bodyBytes, bodyBytesMax, browsedBodyBytesMax))
+    const partBytes = Math.min(Math.max(0, bodyBytes - bodyFrom), bodyBytesMax, browsedBodyBytesMax)
+    const content = new Uint8Array(routeBytes + headerBytes + partBytes)
     content.set(buffer.subarray(routeStart, routeEnd))
     content.set(buffer.subarray(header.start, header.end), routeBytes)
     const arrivedAt = stored.arrivedAt
@@ -133,9 +136,9 @@ export class Browsing {
     }
     const payload = content.subarray(routeBytes + headerBytes)
     if (body === null) {
-      const bodyStart = bodyStartOf(message)
+      const bodyStart = bodyStartOf(message) + bodyFrom
       payload.set(buffer.subarray(bodyStart, bodyStart + payload.length))
-    } else await readBody(bodies.reader(body), payload)
+    } else await readBody(bodies.reader(body), bodyFrom, payload)
     return facts
   }
 
@@ -170,18 +173,21 @@ function stateOf(
   }
 }
 
-/** Its beginning, as far as there is room. */
-async function readBody(chunks: Chunks, into: Uint8Array): Promise<void> {
+/** From a byte on, as far as there is room. All chunks but the last are of one length. */
+async function readBody(chunks: Chunks, from: number, into: Uint8Array): Promise<void> {
   try {
-    for (let index = 0, at = 0; at < into.length && index < chunks.count; index++) {
+    let skipped = from % chunkBytes
+    for (let index = Math.floor(from / chunkBytes), at = 0; at < into.length && index < chunks.count; index++) {
       at += await new Promise<number>((resolve, reject) => {
         chunks.read(index, (error, buffer, start, end) => {
           if (error !== null) return reject(error)
-          const bytes = Math.min(end - start, into.length - at)
-          into.set(buffer.subarray(start, start + bytes), at)
+          const first = start + skipped
+          const bytes = Math.min(end - first, into.length - at)
+          into.set(buffer.subarray(first, first + bytes), at)
           resolve(bytes)
         })
       })
+      skipped = 0
     }
   } finally {
     chunks.release()

@@ -299,7 +299,8 @@ export class EntryCommands {
           : placed.commands.listScheduled(queue, after, limit, reply)
       }
       case Command.browse: {
-        const page = { after: reader.uint64(), limit: reader.uint32(), bodyBytesMax: reader.uint32() }
+        const [after, limit, bodyBytesMax] = [reader.uint64(), reader.uint32(), reader.uint32()]
+        const page = { after, limit, bodyBytesMax, bodyFrom: reader.remaining >= 8 ? reader.uint64() : 0 }
         const reply = this.#reply<readonly BrowsedMessage[]>(request, writeBrowsed)
         return placed === null || queue === null
           ? this.#fail(request, null)

@@ -165,6 +165,7 @@ export class ShardRequests {
       writer.uint64(page.after)
       writer.uint32(page.limit)
       writer.uint32(Math.min(page.bodyBytesMax, 0xffff_ffff))
+      writer.uint64(page.bodyFrom ?? 0)
     }
     return this.#ofQueue(queue, reply, {
       command: Command.browse,

@@ -58,7 +58,7 @@ export const Command = {
   releaseBody: 23,
   /** All that had been settled before has been settled again: deliveries may begin. */
   resettled: 24,
-  /** u64 queue, u64 after, u32 limit, u32 bytes of each body. */
+  /** u64 queue, u64 after, u32 limit, u32 bytes of each body, u64 from which byte on. */
   browse: 25,
   /** u64 queue, u64 sequence. */
   forget: 26,

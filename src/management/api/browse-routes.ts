@@ -2,7 +2,7 @@ import type { Session } from '../../broker/commands.ts'
 import type { JsonObject } from '../../broker/definitions/entry.ts'
 import { browsedBodyBytesMax } from '../../broker/ports.ts'
 import { type Answer, ApiError, badRequest, noContent, notFound, ok } from './answer.ts'
-import { type Browsed, browse, forget, lastDeathOf } from './browsing.ts'
+import { type Browsed, browse, forget, restOf } from './browsing.ts'
 import { inSession } from './in-session.ts'
 import { jsonOfProperties, propertiesOfJson } from './message-properties.ts'
 import { payloadFields, payloadJson, publishBodyBytesMax } from './message-routes.ts'
@@ -17,12 +17,17 @@ export const browseRoutes: readonly Route[] = [
   route('GET', '/queues/{vhost}/{name}/messages/{sequence}', show, { vhost: 'enter' }),
   route('PUT', '/queues/{vhost}/{name}/messages/{sequence}', edit, { bodyBytesMax: publishBodyBytesMax }),
   route('DELETE', '/queues/{vhost}/{name}/messages/{sequence}', remove),
-  route('GET', '/queues/{vhost}/{name}/deaths', deaths, { vhost: 'enter' }),
   route('POST', '/queues/{vhost}/{name}/redrive', redrive),
   route('GET', '/queues/{vhost}/{name}/redrive', (api, request) => ok(runOf(api, request).json), { vhost: 'enter' }),
   route('DELETE', '/queues/{vhost}/{name}/redrive', (api, request) => {
     runOf(api, request).stop()
     return noContent
+  }),
+  route('POST', '/queues/{vhost}/{name}/redrive/undo', async (api, request) => {
+    const run = runOf(api, request)
+    await inSession(api, request, async (session) => void session.vhost.readableQueue(session, run.wish.from))
+    run.undo(request.caller.principal)
+    return { status: 202, body: run.json }
   }),
 ]
 
@@ -93,12 +98,11 @@ async function edit(api: Api, request: ApiRequest): Promise<Answer> {
     const old = await found(api, session, request)
     if (old.state !== 'ready') throw new ApiError(409, 'conflict', `the message is ${old.state}`)
     const keepsPayload = !fields.has('payload')
-    if (keepsPayload && old.payload.length < old.bodyBytes) {
-      throw badRequest(`a payload above ${browsedBodyBytesMax} bytes has to be given anew`)
-    }
+    const rest = keepsPayload ? restOf(api, session, name, old) : null
     const properties = fields.has('properties') ? propertiesOfJson(fields.value('properties')) : old.properties
     const payload = keepsPayload ? old.payload : payloadFields(api, fields)
-    const routed = await publishTo(api, session, { exchange: '', routingKey: name, properties, payload })
+    const changed = { exchange: '', routingKey: name, properties, payload, ...(rest === null ? {} : { rest }) }
+    const routed = await publishTo(api, session, changed)
     if (!routed) throw new ApiError(409, 'conflict', 'the queue did not take the changed message')
     await takeAway(api, session, request)
     return noContent
@@ -106,35 +110,6 @@ async function edit(api: Api, request: ApiRequest): Promise<Answer> {
 }
 
 // ---------------------------------------------------------------- dead letters
-
-/** Messages that are looked at for one answer. */
-const lookedAtMax = 100_000
-
-/** How many died where, and why. */
-async function deaths(api: Api, request: ApiRequest): Promise<Answer> {
-  const { name } = queueOf(request)
-  const groups = new Map<string, { queue: string; reason: string; exchange: string; messages: number }>()
-  const isComplete = await inSession(api, request, async (session) => {
-    for (let after = 0, looked = 0; looked < lookedAtMax; ) {
-      const messages = await browse(api, session, name, { after, limit: listedMax, bodyBytesMax: 0 })
-      for (const { properties } of messages) {
-        const death = lastDeathOf(properties)
-        if (death === null) continue
-        const key = JSON.stringify(death)
-        const group = groups.get(key) ?? { ...death, messages: 0 }
-        group.messages++
-        groups.set(key, group)
-      }
-      const last = messages.at(-1)
-      if (last === undefined) return true
-      after = last.sequence
-      looked += messages.length
-    }
-    return false
-  })
-  const found = [...groups.values()].sort((a, b) => b.messages - a.messages)
-  return ok({ is_complete: isComplete, groups: found })
-}
 
 const rateMax = 10_000
 
@@ -145,10 +120,12 @@ async function redrive(api: Api, request: ApiRequest): Promise<Answer> {
   if (rate < 1 || rate > rateMax) throw badRequest(`rate has to be from 1 to ${rateMax} messages a second`)
   const countMax = fields.integer('count', Number.MAX_SAFE_INTEGER)
   if (countMax < 1) throw badRequest('count has to be 1 or more')
+  const sequence = fields.has('sequence') ? fields.integer('sequence', 0) : null
+  if (sequence !== null && sequence < 1) throw badRequest('sequence has to be 1 or more')
   const textOf = (key: string): string | null => (fields.has(key) ? fields.text(key) : null)
   // Whether it may be read is said now, not by a run that fails.
   await inSession(api, request, async (session) => void session.vhost.readableQueue(session, name))
-  const wish = { vhost, from: name, queue: textOf('queue'), reason: textOf('reason'), countMax, rate }
+  const wish = { vhost, from: name, queue: textOf('queue'), reason: textOf('reason'), sequence, countMax, rate }
   return { status: 202, body: api.redrives.start(api, request.caller.principal, wish).json }
 }
 

@@ -17,8 +17,21 @@ export interface Outgoing {
   readonly exchange: string
   readonly routingKey: string
   readonly properties: SomeProperties
+  /** The body, or of one that is read piece by piece its first piece. */
   readonly payload: Uint8Array
+  /** Of a body that is not all in `payload`. */
+  readonly rest?: BodyRest
 }
+
+/** The pieces of a body behind its first one. */
+export interface BodyRest {
+  /** Of the whole body. */
+  readonly bodyBytes: number
+  /** The piece that begins at this byte. Rejects when the body is not there any more. */
+  read(from: number): Promise<Uint8Array>
+}
+
+const bytesOf = ({ payload, rest }: Outgoing): number => rest?.bodyBytes ?? payload.length
 
 /**
  * Publishes as a channel would, with the same checks in the same order, and waits for the confirm. False when no queue
@@ -37,7 +50,7 @@ export async function publishTo(api: Api, session: Session, outgoing: Outgoing):
     await api.commits.until(api.broker.topologyPending)
     return false
   }
-  if (outgoing.payload.length > chunkBytes) giveInPieces(session, route, message, outgoing.payload)
+  if (bytesOf(outgoing) > chunkBytes) await giveInPieces(api, session, { route, message, outgoing })
   return await new Promise<boolean>((resolve) => {
     vhost.publish(route, message, { confirm: () => resolve(confirmed(vhost)), refuse: () => resolve(false) }, 1)
   })
@@ -79,7 +92,7 @@ function messageOf(
   outgoing: Outgoing,
 ): { message: Message; moreKeys: readonly string[] } {
   const request = new PublishRequest()
-  const header = headerOf(outgoing.properties, outgoing.payload.length)
+  const header = headerOf(outgoing.properties, bytesOf(outgoing))
   checkContentHeader(header, 0, header.length)
   request.read(header, 0, header.length, flagsOf(header, 0, header.length))
   session.vhost.checkPublish(session, outgoing.exchange)
@@ -105,28 +118,49 @@ function headerOf(properties: SomeProperties, bodyBytes: number): Uint8Array {
 }
 
 /** In parts form; a large body comes later, in pieces. */
-function written({ exchange, routingKey, properties, payload }: Outgoing): Message {
+function written(outgoing: Outgoing): Message {
+  const { exchange, routingKey, properties, payload } = outgoing
+  const bodyBytes = bytesOf(outgoing)
   const writer = new ByteWriter()
   encodeShortString(writer, exchange)
   encodeShortString(writer, routingKey)
   const contentStart = writer.length
-  const header = headerOf(properties, payload.length)
+  const header = headerOf(properties, bodyBytes)
   writer.uint32(header.length)
   writer.bytes(header, 0, header.length)
-  if (payload.length <= chunkBytes) writer.bytes(payload, 0, payload.length)
+  if (bodyBytes <= chunkBytes) writer.bytes(payload, 0, payload.length)
   const message = new Message()
   message.buffer = writer.buffer
   message.routeEnd = contentStart
   message.contentStart = contentStart
   message.contentEnd = writer.length
-  message.bodyBytes = payload.length
+  message.bodyBytes = bodyBytes
   return message
 }
 
-function giveInPieces({ vhost }: Session, route: Route, message: Message, payload: Uint8Array): void {
-  const body = vhost.openBody(route, message.isPersistent, payload.length)
-  for (let at = 0; at < payload.length; at += chunkBytes) {
-    body.append(payload, at, Math.min(payload.length, at + chunkBytes))
+interface Given {
+  readonly route: Route
+  readonly message: Message
+  readonly outgoing: Outgoing
+}
+
+/** Never more than one piece of what is read is in memory. */
+async function giveInPieces(api: Api, { vhost }: Session, { route, message, outgoing }: Given): Promise<void> {
+  const bodyBytes = bytesOf(outgoing)
+  const body = vhost.openBody(route, message.isPersistent, bodyBytes)
+  try {
+    for (let piece = outgoing.payload, at = 0; ; ) {
+      for (let from = 0; from < piece.length; from += chunkBytes) {
+        body.append(piece, from, Math.min(piece.length, from + chunkBytes))
+      }
+      at += piece.length
+      if (outgoing.rest === undefined || at >= bodyBytes) break
+      await gateOpen(api)
+      piece = await outgoing.rest.read(at)
+    }
+  } catch (error) {
+    body.abandon()
+    throw error
   }
   message.chunks = body
 }

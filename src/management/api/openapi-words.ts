@@ -76,6 +76,9 @@ export const summaries: Readonly<Record<string, string>> = {
   'POST /queues/{vhost}/{name}/redrive': 'Begins to send dead letters back where they died',
   'GET /queues/{vhost}/{name}/redrive': 'How far that is',
   'DELETE /queues/{vhost}/{name}/redrive': 'Stops it',
+  'POST /queues/{vhost}/{name}/redrive/undo': 'Begins to bring back what nobody has taken yet',
+  'GET /warren/dead-letters': 'Dead letters of all queues, by where they are, where and of what they died',
+  'GET /warren/dead-letters/{vhost}': 'Those of a virtual host',
   'POST /queues/{vhost}/{name}/leases': 'Takes messages for a time, each under a token; waits for the first',
   'POST /queues/{vhost}/{name}/leases/settle': 'Settles messages by their tokens',
   'POST /queues/{vhost}/{name}/leases/extend': 'Gives messages more time',
@@ -176,7 +179,9 @@ export const bodies: Readonly<Record<string, { readonly fields: JsonObject; read
     },
     'PUT /queues/{vhost}/{name}/scheduled/{id}': { fields: { deliver_at: whole }, required: ['deliver_at'] },
     'PUT /queues/{vhost}/{name}/messages/{sequence}': { fields: message },
-    'POST /queues/{vhost}/{name}/redrive': { fields: { queue: text, reason: text, count: whole, rate: whole } },
+    'POST /queues/{vhost}/{name}/redrive': {
+      fields: { queue: text, reason: text, sequence: whole, count: whole, rate: whole },
+    },
     'POST /queues/{vhost}/{name}/leases': {
       fields: { count: whole, wait_ms: whole, lease_ms: whole, encoding: { type: 'string', enum: ['auto', 'base64'] } },
     },

@@ -1,16 +1,15 @@
 /**
- * Dead letters on their way back to the queues in which they died: published there, and taken away here once that is
- * confirmed. So each comes at least once; when the node stops in between, or somebody takes one meanwhile, twice.
+ * Dead letters on their way back to the queues in which they died, each at least once: when the node stops in between, or
+ * somebody takes one meanwhile, twice. For a while the run can be undone.
  */
 
-import type { Properties, SomeProperties } from '../../amqp/content-header.ts'
-import { changeFields } from '../../amqp/field-table.ts'
 import type { Principal, Session } from '../../broker/commands.ts'
 import type { JsonObject } from '../../broker/definitions/entry.ts'
 import { browsedBodyBytesMax } from '../../broker/ports.ts'
-import { ApiError, badRequest } from './answer.ts'
-import { type Browsed, browse, forget, type LastDeath, lastDeathOf } from './browsing.ts'
-import { publishTo } from './messages.ts'
+import { badRequest } from './answer.ts'
+import { type Browsed, browse, type LastDeath, lastDeathOf } from './browsing.ts'
+import { move } from './moving.ts'
+import { RedriveUndo } from './redrive-undo.ts'
 import type { Api } from './route.ts'
 
 /** Which messages go back, and how fast. */
@@ -22,6 +21,8 @@ export interface RedriveWish {
   readonly queue: string | null
   /** Only those that died of it; null: of whatever. */
   readonly reason: string | null
+  /** Only this one; null: all of them. */
+  readonly sequence: number | null
   readonly countMax: number
   /** Messages a second, at most. */
   readonly rate: number
@@ -33,72 +34,111 @@ type State = 'running' | 'done' | 'stopped' | 'failed'
 const sliceMessages = 32
 /** Messages looked at together. */
 const pageMessages = 100
-/** What cannot be published now is tried again so often, after so many milliseconds; then it is given up. */
-const attemptsMax = 30
-const retryMs = 1_000
+/** How long after its end a run can be undone, in milliseconds. */
+export const undoMsMax = 600_000
 
 /** One run. What comes to the queue after its beginning stays, or what fails again would go round for ever. */
 export class Redrive {
   readonly wish: RedriveWish
+  /** Of 96 random bits. */
+  readonly id: string
+  /** Wall time in milliseconds. */
+  readonly startedAt: number
   readonly #api: Api
   readonly #principal: Principal
-  readonly #startedAt: number
   #state: State = 'running'
+  #endedAt = 0
   #moved = 0
-  /** Too large, or held by somebody, or without a queue to go back to. */
+  /** Held by somebody, or without a queue to go back to. */
   #skipped = 0
   #error: string | null = null
+  /** The queues that have got some. */
+  readonly #targets = new Set<string>()
+  #undo: RedriveUndo | null = null
+  #ended: Promise<void> = Promise.resolve()
 
   constructor(api: Api, principal: Principal, wish: RedriveWish) {
     this.#api = api
     this.#principal = principal
     this.wish = wish
-    this.#startedAt = api.clock.now()
+    this.id = Buffer.from(api.random.bytes(12)).toString('base64url')
+    this.startedAt = api.clock.now()
   }
 
   get isRunning(): boolean {
-    return this.#state === 'running'
+    return this.#state === 'running' || this.#undo?.isRunning === true
   }
 
   get json(): JsonObject {
     const { queue, reason, rate, countMax } = this.wish
-    const facts = { state: this.#state, moved: this.#moved, skipped: this.#skipped, started_at: this.#startedAt }
-    return { ...facts, queue, reason, rate, count: countMax, error: this.#error }
+    const facts = { state: this.#state, moved: this.#moved, skipped: this.#skipped, started_at: this.startedAt }
+    const undo = { undo_until: this.#undoUntil(), undo: this.#undo?.json ?? null }
+    return { ...facts, queue, reason, rate, count: countMax, error: this.#error, ...undo }
+  }
+
+  /** Wall time in milliseconds; null: it cannot be undone, or not any more. */
+  #undoUntil(): number | null {
+    const { clock } = this.#api
+    if (this.#moved === 0 || this.#undo !== null) return null
+    const until = (this.#state === 'running' ? clock.now() : this.#endedAt) + undoMsMax
+    return clock.now() < until ? until : null
+  }
+
+  start(): void {
+    this.#ended = this.#run()
   }
 
   stop(): void {
-    if (this.isRunning) this.#state = 'stopped'
+    if (this.#state === 'running') this.#state = 'stopped'
+  }
+
+  /** Begins to bring back, by their rights, what nobody has taken yet. Throws 400 when it is too late, or there is nothing. */
+  undo(principal: Principal): void {
+    if (this.#undoUntil() === null) throw badRequest('there is nothing to undo, or it is too late for it')
+    this.stop()
+    const { vhost, from } = this.wish
+    const undo = new RedriveUndo(this.#api, principal, { vhost, to: from, run: this.id, since: this.startedAt })
+    this.#undo = undo
+    void this.#ended.then(() => undo.run(this.#targets, this.#moved))
   }
 
   /** Does not reject. */
-  async run(): Promise<void> {
+  async #run(): Promise<void> {
     try {
       await this.#pages()
-      if (this.isRunning) this.#state = 'done'
+      if (this.#state === 'running') this.#state = 'done'
     } catch (error) {
       this.#state = 'failed'
       this.#error = error instanceof Error ? error.message : String(error)
       this.#api.logger.warn({ error, queue: this.wish.from, vhost: this.wish.vhost }, 'a redrive has failed')
     }
+    this.#endedAt = this.#api.clock.now()
   }
 
   async #pages(): Promise<void> {
-    for (let after = 0; this.isRunning && this.#moved < this.wish.countMax; ) {
-      const page = { after, limit: pageMessages, bodyBytesMax: browsedBodyBytesMax }
-      const found = await this.#inSession((session) => browse(this.#api, session, this.wish.from, page))
-      const old = found.filter(({ arrivedAt }) => arrivedAt < this.#startedAt)
+    const { sequence, from, countMax } = this.wish
+    const limit = sequence === null ? pageMessages : 1
+    for (let after = (sequence ?? 1) - 1; this.#state === 'running' && this.#moved < countMax; ) {
+      const page = { after, limit, bodyBytesMax: browsedBodyBytesMax }
+      const found = await this.#inSession((session) => browse(this.#api, session, from, page))
+      const old = found.filter((message) => this.#isOld(message))
       await this.#slices(old)
       const last = found.at(-1)
-      if (last === undefined || old.length < found.length) return
+      if (last === undefined || old.length < found.length || sequence !== null) return
       after = last.sequence
     }
+  }
+
+  #isOld({ arrivedAt, sequence }: Browsed): boolean {
+    const { wish } = this
+    return wish.sequence === null ? arrivedAt < this.startedAt : sequence === wish.sequence
   }
 
   async #slices(found: readonly Browsed[]): Promise<void> {
     const { rate, countMax } = this.wish
     const chosen = found.map((message) => ({ message, death: lastDeathOf(message.properties) })).filter(this.#isChosen)
     const size = Math.max(1, Math.min(sliceMessages, rate))
-    for (let at = 0; at < chosen.length && this.isRunning; ) {
+    for (let at = 0; at < chosen.length && this.#state === 'running'; ) {
       const slice = chosen.slice(at, at + Math.min(size, countMax - this.#moved))
       if (slice.length === 0) return
       at += slice.length
@@ -117,43 +157,14 @@ export class Redrive {
   }
 
   async #move(session: Session, message: Browsed, to: string): Promise<void> {
-    const { properties, payload, sequence, state, bodyBytes } = message
-    const mayGo = state !== 'unacked' && bodyBytes <= payload.length
-    const outgoing = { exchange: '', routingKey: to, properties: this.#without(properties), payload }
-    if (!mayGo || !(await this.#published(session, outgoing))) {
-      this.#skipped++
-      return
-    }
-    await forget(this.#api, session, this.wish.from, sequence)
-    this.#moved++
-  }
-
-  /** What blocks publishers passes; anything else ends the run. */
-  async #published(session: Session, outgoing: Parameters<typeof publishTo>[2]): Promise<boolean> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await publishTo(this.#api, session, outgoing)
-      } catch (error) {
-        const mayPass = error instanceof ApiError && error.status === 503
-        if (!mayPass || attempt === attemptsMax || !this.isRunning) throw error
-      }
-      await this.#wait(retryMs)
-    }
-  }
-
-  /** It goes to one queue, whatever it said of others, and in the name of who sends it back. */
-  #without({ headers, userId, ...properties }: Properties): SomeProperties {
-    const kept =
-      headers === null
-        ? null
-        : changeFields(
-            headers,
-            new Map([
-              ['CC', null],
-              ['BCC', null],
-            ]),
-          )
-    return { ...properties, headers: kept, userId: userId === this.#principal.username ? userId : null }
+    const { from } = this.wish
+    const mayWait = (): boolean => this.#state === 'running'
+    const wish = { from, to, message, mark: `${this.id}.${message.sequence}`, mayWait }
+    // Noted before, so that what a failure leaves behind is found by an undo, too.
+    this.#targets.add(to)
+    const outcome = message.state === 'unacked' ? 'left' : await move(this.#api, this.#principal, session, wish)
+    if (outcome === 'left') this.#skipped++
+    else this.#moved++
   }
 
   async #inSession<T>(work: (session: Session) => Promise<T>): Promise<T> {
@@ -169,36 +180,4 @@ export class Redrive {
   async #wait(ms: number): Promise<void> {
     if (ms > 0) await new Promise<void>((resolve) => void this.#api.clock.after(ms, resolve))
   }
-}
-
-/** Runs at one time, and those that are remembered. */
-const runningMax = 16
-const rememberedMax = 256
-
-/** The runs of a node: at most one for a queue; of the last one is told until another begins. */
-export class Redrives {
-  readonly #runs = new Map<string, Redrive>()
-
-  start(api: Api, principal: Principal, wish: RedriveWish): Redrive {
-    const key = keyOf(wish.vhost, wish.from)
-    if (this.#runs.get(key)?.isRunning === true) throw badRequest('messages of this queue are on their way already')
-    const running = [...this.#runs.values()].filter(({ isRunning }) => isRunning)
-    if (running.length >= runningMax) {
-      throw new ApiError(429, 'too_many_requests', `messages of ${runningMax} queues are on their way already`)
-    }
-    this.#runs.delete(key)
-    for (const [old, run] of this.#runs) if (this.#runs.size >= rememberedMax && !run.isRunning) this.#runs.delete(old)
-    const run = new Redrive(api, principal, wish)
-    this.#runs.set(key, run)
-    void run.run()
-    return run
-  }
-
-  of(vhost: string, queue: string): Redrive | null {
-    return this.#runs.get(keyOf(vhost, queue)) ?? null
-  }
-}
-
-function keyOf(vhost: string, queue: string): string {
-  return JSON.stringify([vhost, queue])
 }

@@ -15,7 +15,7 @@ import type { Level, VhostUse } from './caller.ts'
 import type { Commits } from './commits.ts'
 import type { Leases } from './leases.ts'
 import type { BasicLogins } from './login.ts'
-import type { Redrives } from './redrive.ts'
+import type { Redrives } from './redrives.ts'
 import type { ApiRequest } from './request.ts'
 
 /** What the API needs of its node. */

@@ -3,6 +3,7 @@ import { bindingRoutes } from './bindings.ts'
 import { browseRoutes } from './browse-routes.ts'
 import { clusterRoutes } from './cluster.ts'
 import { connectionRoutes } from './connections.ts'
+import { deadLetterRoutes } from './dead-letters.ts'
 import { definitionRoutes } from './definitions.ts'
 import { exchangeRoutes } from './exchanges.ts'
 import { healthRoutes } from './health.ts'
@@ -36,6 +37,7 @@ export const routes: readonly Route[] = [
   ...queueRoutes,
   ...messageRoutes,
   ...browseRoutes,
+  ...deadLetterRoutes,
   ...leaseRoutes,
   ...bindingRoutes,
   ...policyRoutes,
