@@ -26,11 +26,11 @@ import { Ownership } from './cluster/membership/ownership.ts'
 import type { NodeIdentity } from './cluster/node-identity.ts'
 import { incarnationOf } from './cluster/node-identity.ts'
 import { NodeShards } from './cluster/node-shards.ts'
+import { NodeTelling } from './cluster/node-telling.ts'
 import { PeerReplies } from './cluster/peer-replies.ts'
 import { PlacedShard } from './cluster/placed-shard/placed-shard.ts'
 import { placedShardLimits } from './cluster/placed-shard/ports.ts'
 import { ShardLink } from './cluster/placed-shard/shard-link.ts'
-import { QueueReports } from './cluster/queue-reports.ts'
 import type { ShardWorld } from './cluster/served-shard.ts'
 import { nodeShardOf } from './cluster/shard-homes.ts'
 import { ClusterTopology } from './cluster/topology/cluster-topology.ts'
@@ -97,7 +97,7 @@ class Composition implements MembersListener {
   readonly #logs: ClusterLogs
   readonly #shardLink: ShardLink
   readonly #gossip: Gossip
-  readonly #reportsOfQueues: QueueReports
+  readonly #telling: NodeTelling
   readonly #dataShards: readonly DataShard[]
   readonly #nodeShards: NodeShards
   readonly #shards: ClusterShards
@@ -123,12 +123,11 @@ class Composition implements MembersListener {
     this.#joined = joined
     this.#logs = logs
     const names = Array.from({ length: shared.shards }, (_, index) => `shard-${index}`)
-    this.#reportsOfQueues = new QueueReports({
-      peers,
-      clock: upkeepClock,
-      runQueue,
+    this.#telling = new NodeTelling({
+      ...{ peers, members: membership, clock: upkeepClock, runQueue },
       served: () => this.#shards.served(),
       told: (...status) => this.#shards.told(...status),
+      limited: () => this.broker.sessionCounts.limited(),
     })
     this.replies = new PeerReplies({ members: membership, peers, secret })
     this.#nodeShards = new NodeShards(membership, (shardId) => this.#placed(shardId))
@@ -162,6 +161,7 @@ class Composition implements MembersListener {
       authority: this.#clusterTopology,
       firstSessionId: nodeShardOf(self.incarnation) + 1,
     })
+    this.broker.sessionCounts.others = this.#telling.sessions
     this.#ownership = new Ownership({
       membership,
       coordination: joined.coordination,
@@ -173,14 +173,11 @@ class Composition implements MembersListener {
     })
     this.#owners = new LeaseOwners(membership.view, [topologyShard, ...names])
     this.reports = new ClusterReports({
-      name: parts.settings.clusterName,
-      clock: upkeepClock,
-      settings: shared,
-      membership,
-      ownership: this.#ownership,
-      gossip: this.#gossip,
+      ...{ clock: upkeepClock, settings: shared, membership, ownership: this.#ownership, gossip: this.#gossip },
       nats: parts.nats,
-      sessionMs: parts.settings.sessionMs,
+      configured: parts.settings,
+      link: this.#telling.link,
+      shardName: (shardId) => names[shardId] ?? null,
       ownCopies: () => this.#copies(),
     })
   }
@@ -306,8 +303,8 @@ class Composition implements MembersListener {
     closers.push(() => marks.stop())
     await links.start()
     this.#gossip.start()
-    this.#reportsOfQueues.start()
-    closers.push(() => this.#reportsOfQueues.stop())
+    this.#telling.start()
+    closers.push(() => this.#telling.stop())
     closers.push(() => this.#gossip.stop())
     await this.#serveOwn(closers)
     this.#topology.hearCommits(() => {
@@ -359,6 +356,8 @@ class Composition implements MembersListener {
     const live = new Set([...this.#joined.membership.live.values()].map(({ incarnation }) => incarnation))
     for (const incarnation of this.#known) if (!live.has(incarnation)) this.#shardLink.gone(incarnation)
     this.#known = live
+    this.#telling.sessions.membersChanged()
+    this.reports.membersChanged()
   }
 
   currentChanged(isCurrent: boolean): void {

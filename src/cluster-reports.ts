@@ -1,5 +1,6 @@
 /** What a node tells those who operate it of its cluster, and what they may ask of it. */
 import type { Clock } from './base/clock.ts'
+import type { ManagementLink } from './cluster/management-link.ts'
 import { clusterStatus } from './cluster/membership/cluster-status.ts'
 import type { Gossip } from './cluster/membership/gossip.ts'
 import type { LogMark } from './cluster/membership/log-mark.ts'
@@ -7,18 +8,27 @@ import type { Membership } from './cluster/membership/membership.ts'
 import type { Ownership } from './cluster/membership/ownership.ts'
 import type { ClusterSettings } from './cluster/membership/settings.ts'
 import type { Nats } from './cluster/nats/start-nats.ts'
-import type { ClusterFacts, ClusterReport, LogPosition, NatsReport } from './management/cluster-facts.ts'
+import { incarnationOf } from './cluster/node-identity.ts'
+import type { ClusterFacts, ClusterReport, LogPosition, NatsReport, OtherNode } from './management/cluster-facts.ts'
+
+/** What the operator has said of it. */
+export interface ConfiguredCluster {
+  readonly clusterName: string
+  readonly peers: readonly { readonly name: string }[]
+  readonly sessionMs: number
+}
 
 export interface ClusterReportsParts {
-  /** As the operator calls the cluster. */
-  readonly name: string
+  readonly configured: ConfiguredCluster
   readonly clock: Clock
   readonly settings: ClusterSettings
-  readonly sessionMs: number
   readonly membership: Membership
   readonly ownership: Ownership
   readonly gossip: Gossip
   readonly nats: Nats
+  readonly link: ManagementLink
+  /** Of a data shard; null: of a node's own shard. */
+  shardName(shardId: number): string | null
   /** How far the copies of this node have come. */
   ownCopies(): Iterable<readonly [string, LogMark]>
 }
@@ -28,15 +38,57 @@ const progressAgeMsMax = 5_000
 
 export class ClusterReports implements ClusterFacts {
   readonly #parts: ClusterReportsParts
+  /** Names of nodes that there should be, or were while this one runs. */
+  readonly #seen: Set<string>
 
   constructor(parts: ClusterReportsParts) {
     this.#parts = parts
+    this.#seen = new Set(parts.configured.peers.map(({ name }) => name))
+  }
+
+  get name(): string {
+    return this.#parts.configured.clusterName
+  }
+
+  get node(): string {
+    return this.#parts.membership.self.name
+  }
+
+  get otherNodes(): readonly OtherNode[] {
+    const { live } = this.#parts.membership
+    const names = [...this.#seen].filter((name) => name !== this.node).sort()
+    return names.map((name) => ({ name, isLive: live.has(name) }))
+  }
+
+  membersChanged(): void {
+    for (const name of this.#parts.membership.live.keys()) this.#seen.add(name)
+  }
+
+  ownerOf(shardId: number): string | null {
+    const { membership, ownership, shardName } = this.#parts
+    const shard = shardName(shardId)
+    if (shard === null) return this.#nodeWith(incarnationOf(shardId))
+    const { holder } = ownership.leases.find(shard)
+    return holder !== null && membership.view.isLive(holder) ? holder.name : null
+  }
+
+  #nodeWith(incarnation: number): string | null {
+    for (const one of this.#parts.membership.live.values()) if (one.incarnation === incarnation) return one.name
+    return null
+  }
+
+  ask(node: string, question: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
+    return this.#parts.link.ask(node, question, timeoutMs)
+  }
+
+  answers(answer: (question: Uint8Array) => Promise<Uint8Array>): void {
+    this.#parts.link.answers(answer)
   }
 
   report(): ClusterReport {
-    const { name, settings, membership, ownership } = this.#parts
+    const { settings, membership, ownership } = this.#parts
     const status = clusterStatus(settings, membership, ownership)
-    return { name, status, positions: [...this.#positions()], nats: this.#nats() }
+    return { name: this.name, status, positions: [...this.#positions()], nats: this.#nats() }
   }
 
   *#positions(): Generator<LogPosition> {
@@ -51,8 +103,8 @@ export class ClusterReports implements ClusterFacts {
 
   /** Judged by what was stored for us, not by what servers say of themselves. */
   #nats(): NatsReport {
-    const { nats, membership, clock, sessionMs } = this.#parts
-    const renewedAt = membership.currentUntil - sessionMs / 2
+    const { nats, membership, clock, configured } = this.#parts
+    const renewedAt = membership.currentUntil - configured.sessionMs / 2
     const servers = nats.servers.map(({ name, version }) => ({ name, version }))
     const progressAgeMs = Math.max(0, clock.now() - renewedAt)
     return { servers, problems: nats.problems, progressAgeMs, progressAgeMsMax }
@@ -66,5 +118,6 @@ export class ClusterReports implements ClusterFacts {
     const { membership, nats } = this.#parts
     if (membership.live.has(name)) throw new Error(`node '${name}' is running; stop it first, then remove it`)
     await nats.removeServer(name)
+    this.#seen.delete(name)
   }
 }

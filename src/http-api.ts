@@ -13,6 +13,7 @@ import type { RunQueue } from './base/run-queue.ts'
 import type { Broker } from './broker/broker.ts'
 import type { ConnectionDirectory } from './broker/connection-directory.ts'
 import type { Config } from './config.ts'
+import type { OwnAnswers } from './management/api/all-nodes/answers.ts'
 import type { ApiHandler } from './management/api/api.ts'
 import type { ApiParts, ListenerFacts } from './management/api/route.ts'
 import type { BackupNode } from './management/backup.ts'
@@ -63,6 +64,11 @@ export function httpApi(node: ApiNode): HttpApi {
   const sampler = new Sampler({ broker, connections, clock, runQueue, memoryBytes, logger })
   sampler.start()
   const parts = partsOf(node, sampler, process)
+  let answers: Promise<OwnAnswers> | null = null
+  node.cluster?.answers(async (question) => {
+    answers ??= import('./management/api/all-nodes/answers.ts').then((made) => new made.OwnAnswers(parts))
+    return await (await answers).answer(question)
+  })
   let handler: Promise<ApiHandler> | null = null
   const load = async (): Promise<ApiHandler> => {
     const { createApi } = await import('./management/api/api.ts')
@@ -88,7 +94,7 @@ export function httpApi(node: ApiNode): HttpApi {
   return { answer, metrics, stop }
 }
 
-/** There is one node, and this is its name. */
+/** Of a node on its own. */
 const nodeName = 'warren@localhost'
 
 function partsOf(node: ApiNode, sampler: Sampler, process: ProcessFacts): ApiParts {
@@ -105,7 +111,7 @@ function partsOf(node: ApiNode, sampler: Sampler, process: ProcessFacts): ApiPar
     sampler,
     names: { rabbitVersion: node.config().toldVersion, productVersion: version },
     node: {
-      name: nodeName,
+      name: node.cluster === undefined ? nodeName : `warren@${node.cluster.node}`,
       startedAt: clock.now(),
       listeners: () => addresses.map(listenerOf),
       get memoryBytesMax() {

@@ -85,6 +85,8 @@ export class NodePorts {
   static async open(config: Config, parts: ListeningParts): Promise<NodePorts> {
     const ports = new NodePorts(config, parts)
     try {
+      // Other nodes ask what happens here, also where nobody asks by HTTP.
+      if (parts.node.cluster !== undefined) ports.#httpApi()
       const change = await ports.prepare(config)
       change.keep()
       return ports

@@ -34,6 +34,12 @@ import type { VhostState } from './topology/vhost-state.ts'
 import type { AdminChange, ChangeResult, GivenLimits, TopologyAuthority } from './topology-authority.ts'
 import { Vhost } from './vhost.ts'
 
+/** RabbitMQ's words. */
+const goneTexts = {
+  user: (name: string): string => `user '${name}' was deleted`,
+  vhost: (name: string): string => `vhost '${name}' is deleted`,
+} as const
+
 /**
  * The broker as the server sees it: who logs in, which vhost they open, whether they may publish just now. Vhosts,
  * users and rights are made and unmade here too, for whoever administers; who that may be is checked there.
@@ -49,7 +55,7 @@ export class Broker implements BrokerCommands {
   /** Of other nodes. */
   #remoteAlarms: readonly AlarmReason[] = []
   #isCongested = false
-  readonly #sessions = new SessionCounts()
+  readonly #sessions: SessionCounts
   #nextSessionId: number
   #consumerCount = 0
 
@@ -57,6 +63,7 @@ export class Broker implements BrokerCommands {
     this.#parts = parts
     this.#topology = parts.topology
     const { topology, random, logger } = parts
+    this.#sessions = new SessionCounts(topology)
     this.#authority = parts.authority ?? new TopologyChanges({ topology, random, logger })
     this.#nextSessionId = parts.firstSessionId ?? 1
     this.#desk = new LoginDesk({
@@ -69,6 +76,7 @@ export class Broker implements BrokerCommands {
       upgrade: (name, from, passwordHash) => this.#change({ kind: 'upgrade-password', name, from, passwordHash }),
     })
     topology.hearSettled((position) => this.listener?.topologyCommitted(position))
+    topology.hearGone((kind, name) => this.listener?.gone(kind, name, goneTexts[kind](name)))
   }
 
   // ---------------------------------------------------------------- sessions
@@ -136,6 +144,11 @@ export class Broker implements BrokerCommands {
     return max !== null && this.#sessions.channelsOf(username) >= max ? max : null
   }
 
+  /** What limits hold over: here, and as far as they have said so at other nodes. */
+  get sessionCounts(): SessionCounts {
+    return this.#sessions
+  }
+
   #vhost(state: VhostState): Vhost {
     let vhost = this.#vhosts.get(state)
     if (vhost === undefined) {
@@ -162,6 +175,12 @@ export class Broker implements BrokerCommands {
     return this.#isCongested ? 'congested' : 'open'
   }
 
+  /** Of this node. */
+  get ownAlarms(): readonly AlarmReason[] {
+    return [...this.#alarms]
+  }
+
+  /** Of this node and all others. */
   get alarms(): readonly AlarmReason[] {
     return [...new Set([...this.#alarms, ...this.#remoteAlarms])]
   }

@@ -61,11 +61,16 @@ export interface Session {
 export type AlarmReason = 'memory' | 'disk' | 'cluster'
 
 /** What the server wants to hear. */
+/** A user or a vhost of that name exists no more. */
+export type GoneListener = (kind: 'user' | 'vhost', name: string) => void
+
 export interface BrokerListener {
   /** Replies and confirms that waited for this topology position may go out. */
   topologyCommitted(position: Position): void
   /** `publishGate` has changed. */
   publishGateChanged(): void
+  /** A user or a vhost is gone: whoever uses it ends, with this text. */
+  gone(kind: 'user' | 'vhost', name: string, text: string): void
 }
 
 export interface BrokerCommands {

@@ -3,15 +3,16 @@
  * changed. For those who look at a cluster through any of its nodes; nothing is decided by it.
  */
 import { ByteReader } from '../amqp/byte-reader.ts'
-import { ByteWriter } from '../amqp/byte-writer.ts'
+import type { ByteWriter } from '../amqp/byte-writer.ts'
 import type { Clock, Timer } from '../base/clock.ts'
 import type { RunQueue } from '../base/run-queue.ts'
 import { inSlices } from '../base/sliced.ts'
 import type { QueueStatus } from '../broker/ports.ts'
-import { type Peer, type Peers, type ServiceHandler, services } from './peers.ts'
+import { type ManagementLink, type ToldHandler, toldBytesMax } from './management-link.ts'
+import type { Peer } from './peers.ts'
 
 export interface QueueReportsParts {
-  readonly peers: Peers
+  readonly link: ManagementLink
   readonly clock: Clock
   readonly runQueue: RunQueue
   /** The queues that are served here, by id. */
@@ -21,11 +22,9 @@ export interface QueueReportsParts {
 }
 
 const intervalMs = 2_000
-/** Of one message, in bytes: a queue takes 20. */
-const messageBytesMax = 256 * 1024
 const nothing = '0 0 0'
 
-export class QueueReports implements ServiceHandler {
+export class QueueReports implements ToldHandler {
   readonly #parts: QueueReportsParts
   readonly #reader = new ByteReader()
   /** What all nodes that are linked have been told, by id. */
@@ -37,7 +36,7 @@ export class QueueReports implements ServiceHandler {
   /** Before the links start. */
   constructor(parts: QueueReportsParts) {
     this.#parts = parts
-    parts.peers.serve(services.management, this)
+    parts.link.hear('queues', this)
   }
 
   start(): void {
@@ -55,12 +54,13 @@ export class QueueReports implements ServiceHandler {
   }
 
   *#tell(): Generator<void, void> {
+    const { link, served } = this.#parts
     const said = new Map<number, string>()
-    const changed = new ByteWriter(4_096)
-    const all = this.#new.size > 0 ? new ByteWriter(4_096) : null
+    const changed = link.writer('queues')
+    const all = this.#new.size > 0 ? link.writer('queues') : null
     const news = [...this.#new]
-    const others = [...this.#parts.peers.all].filter((peer) => !this.#new.has(peer))
-    for (const [id, status] of this.#parts.served()) {
+    const others = [...link.peers].filter((peer) => !this.#new.has(peer))
+    for (const [id, status] of served()) {
       const { ready, unacked, consumers } = status
       const text = `${ready} ${unacked} ${consumers}`
       if (text !== nothing) said.set(id, text)
@@ -77,16 +77,17 @@ export class QueueReports implements ServiceHandler {
   #add(writer: ByteWriter, id: number, { ready, unacked, consumers }: QueueStatus, peers: readonly Peer[]): void {
     writer.uint64(id)
     for (const count of [ready, unacked, consumers]) writer.uint32(Math.min(count, 0xffff_ffff))
-    if (writer.length >= messageBytesMax) this.#send(writer, peers)
+    if (writer.length >= toldBytesMax) this.#send(writer, peers)
   }
 
   #send(writer: ByteWriter, peers: readonly Peer[]): void {
-    if (writer.length === 0) return
-    for (const peer of peers) peer.send(services.management, writer.buffer, 0, writer.length)
-    writer.reset()
+    const { link } = this.#parts
+    if (writer.length === 1) return
+    for (const peer of peers) link.tell(peer, writer)
+    link.begin(writer, 'queues')
   }
 
-  message(_peer: Peer, bytes: Uint8Array, start: number, end: number): void {
+  told(_peer: Peer, bytes: Uint8Array, start: number, end: number): void {
     const reader = this.#reader.reset(bytes, start, end)
     while (reader.remaining > 0) {
       const id = reader.uint64()
@@ -102,6 +103,4 @@ export class QueueReports implements ServiceHandler {
   down(peer: Peer): void {
     this.#new.delete(peer)
   }
-
-  drained(): void {}
 }

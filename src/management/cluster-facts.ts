@@ -34,7 +34,25 @@ export interface ClusterReport {
   readonly nats: NatsReport
 }
 
+/** Another node of the cluster. */
+export interface OtherNode {
+  readonly name: string
+  /** It has a session: it runs, as far as anybody knows. */
+  readonly isLive: boolean
+}
+
 export interface ClusterFacts {
+  /** As the operator calls the cluster, and this node in it. */
+  readonly name: string
+  readonly node: string
+  /** Those that run, and those that should or did while this node runs, by name. */
+  readonly otherNodes: readonly OtherNode[]
+  /** The node that serves the queues of a shard now; null: none. */
+  ownerOf(shardId: number): string | null
+  /** Asks another node. Rejects with a sentence when it has no answer, at the latest after `timeoutMs`. */
+  ask(node: string, question: Uint8Array, timeoutMs: number): Promise<Uint8Array>
+  /** Who answers what others ask; what it rejects with is told to them. */
+  answers(answer: (question: Uint8Array) => Promise<Uint8Array>): void
   /** The cluster as this node sees it. */
   report(): ClusterReport | Promise<ClusterReport>
   /** This node gives its shards away and takes none, or takes some again. Resolves when the others have been told. */

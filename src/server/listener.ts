@@ -3,6 +3,7 @@ import type { Logger } from '../base/logger.ts'
 import type { ListenAddress, Listener, Network, Socket } from '../base/network.ts'
 import type { Random } from '../base/random.ts'
 import { RunQueue } from '../base/run-queue.ts'
+import { inSlices } from '../base/sliced.ts'
 import type { BrokerCommands, BrokerListener } from '../broker/commands.ts'
 import type { ConnectionDirectory, ConnectionTotals, OpenConnection } from '../broker/connection-directory.ts'
 import type { Position } from '../broker/ports.ts'
@@ -189,6 +190,14 @@ export class Server implements ConnectionOwner, BrokerListener, ConnectionDirect
     for (const connection of waiting) connection.router.gateChanged()
   }
 
+  gone(kind: 'user' | 'vhost', name: string, text: string): void {
+    const uses = ({ principal, session }: Connection): boolean =>
+      kind === 'user' ? principal?.username === name : session?.vhost.name === name
+    // Those that come later find that there is none.
+    const all = [...this.#connections]
+    void inSlices(this.#parts.runQueue, endedOf(all, uses, text))
+  }
+
   // ---------------------------------------------------------------- close
 
   /**
@@ -221,6 +230,17 @@ export class Server implements ConnectionOwner, BrokerListener, ConnectionDirect
     })
     for (const connection of [...this.#connections]) connection.destroy()
     if (this.#connections.size > 0) await gone
+  }
+}
+
+function* endedOf(
+  connections: readonly Connection[],
+  isWanted: (connection: Connection) => boolean,
+  text: string,
+): Generator<void, void> {
+  for (const connection of connections) {
+    if (isWanted(connection)) connection.contain(() => connection.closeForced(text))
+    yield
   }
 }
 

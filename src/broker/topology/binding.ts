@@ -95,3 +95,14 @@ export class BindingList {
     last.slot = binding.slot
   }
 }
+
+/** Takes it out of both of its ends. */
+export function removeBinding(binding: Binding): void {
+  const { source, destination } = binding
+  source.outgoing.delete(binding.identity)
+  source.matcher.remove(binding)
+  destination.incoming.delete(binding)
+  source.home.bindingCount--
+  if (destination.isGone) source.goneBindings--
+  if (!binding.isGone) source.home.version++
+}

@@ -3,11 +3,12 @@ import type { RunQueue } from '../../base/run-queue.ts'
 import { LogDamaged, type Position } from '../../log/log.ts'
 import type { Permission, TopicPermission } from '../access/permission.ts'
 import type { User, UserLimits } from '../access/user.ts'
+import type { GoneListener } from '../commands.ts'
 import type { ShardDirectory } from '../ports.ts'
 import { FormerCounts } from '../statistics/queue-churn.ts'
 import { AccessDefinitions } from './access-definitions.ts'
 import { ApplyPolicies } from './apply-policies.ts'
-import { Binding, type Destination } from './binding.ts'
+import { Binding, type Destination, removeBinding } from './binding.ts'
 import { DeclaredQueue } from './declared-queue.ts'
 import { Detaching, detachedAtOnceMax } from './detaching.ts'
 import { Exchange } from './exchange.ts'
@@ -47,6 +48,8 @@ export class Definitions {
   /** The nodes that count, by incarnation. */
   readonly nodes = new Map<number, ClusterNode>()
   readonly live = new LiveRecords()
+  /** Called when a user or a vhost is gone, not in a replay. */
+  onGone: GoneListener = () => {}
   readonly #byId = new Map<number, Definition>()
   readonly #parked = new ParkedRecords()
   readonly #directory: ShardDirectory
@@ -257,6 +260,8 @@ export class Definitions {
     definition.stored = null
     this.#detach(definition)
     this.#byId.delete(id)
+    const { kind } = definition
+    if (!this.#isReplaying && (kind === 'user' || kind === 'vhost')) this.onGone(kind, definition.name)
   }
 
   /** Takes it out of what refers to it, and removes first what cannot be without it. */
@@ -387,14 +392,4 @@ interface Term {
   readonly id: number
   term: number
   stored: StoredRecord | null
-}
-
-function removeBinding(binding: Binding): void {
-  const { source, destination } = binding
-  source.outgoing.delete(binding.identity)
-  source.matcher.remove(binding)
-  destination.incoming.delete(binding)
-  source.home.bindingCount--
-  if (destination.isGone) source.goneBindings--
-  if (!binding.isGone) source.home.version++
 }

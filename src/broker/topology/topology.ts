@@ -5,7 +5,7 @@ import type { RunQueue } from '../../base/run-queue.ts'
 import type { Log, LogListener, Position } from '../../log/log.ts'
 import { topicRow } from '../access/authorise.ts'
 import type { User, UserLimits } from '../access/user.ts'
-import type { Route } from '../commands.ts'
+import type { GoneListener, Route } from '../commands.ts'
 import type { Message } from '../message.ts'
 import type { Queue, QueueStatus, ShardDirectory, ShardTopology } from '../ports.ts'
 import type { FormerCounts } from '../statistics/queue-churn.ts'
@@ -117,6 +117,11 @@ export class Topology implements ShardTopology {
   /** Calls back when more is settled, after those who hear of the commit. */
   hearSettled(listener: PositionListener): void {
     this.log.hearSettled(listener)
+  }
+
+  /** Calls back when a user or a vhost is gone, whichever node took it away. One listener: the last one counts. */
+  hearGone(listener: GoneListener): void {
+    this.#definitions.onGone = listener
   }
 
   /** What is routed from now on may depend on everything up to here. */

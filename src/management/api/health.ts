@@ -9,7 +9,7 @@ import { type Api, type Route, route } from './route.ts'
 /** Health checks: 503 where something is wrong. */
 export const healthRoutes: readonly Route[] = [
   route('GET', '/health/checks/alarms', alarms),
-  route('GET', '/health/checks/local-alarms', alarms),
+  route('GET', '/health/checks/local-alarms', ({ broker, node }) => alarmsAnswer(broker.ownAlarms, node.name)),
   route('GET', '/health/checks/ready', ready),
   route('GET', '/health/checks/virtual-hosts', () => healthy()),
   route('GET', '/health/checks/node-is-mirror-sync-critical', () => healthy({ reason: 'single node cluster' })),
@@ -44,8 +44,12 @@ function ready({ broker }: Api): Answer {
 }
 
 function alarms({ broker, node }: Api): Answer {
-  if (broker.alarms.length === 0) return healthy()
-  const found = broker.alarms.map((resource) => ({ node: node.name, resource }))
+  return alarmsAnswer(broker.alarms, node.name)
+}
+
+function alarmsAnswer(on: readonly string[], node: string): Answer {
+  if (on.length === 0) return healthy()
+  const found = on.map((resource) => ({ node, resource }))
   return failed('There are alarms in effect in the cluster', { alarms: found })
 }
 

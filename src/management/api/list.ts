@@ -6,11 +6,13 @@ import { columnsOf, type Selection, valueAt } from './columns.ts'
 import type { ApiRequest } from './request.ts'
 import type { Api } from './route.ts'
 import { sortedInSlices } from './sorting.ts'
-import { listPieces, textParts } from './text-parts.ts'
+import { listPieces, listPiecesOf, textParts } from './text-parts.ts'
 
 /** One entry of a list: found by its name, made JSON only when it is shown (or sorted by what is in it). */
 export interface Row {
   readonly name: string
+  /** By which other nodes know it, where they have something to add. */
+  readonly id?: number | string
   json(): JsonObject
   /** What is at a path of its JSON, where that is known without all of it; `undefined` where it is not. */
   sortKey?(path: string): unknown
@@ -19,34 +21,96 @@ export interface Row {
 export const pageSizeMax = 500
 const pageSizeDefault = 100
 
+/** Adds to what is shown of some rows what is not known here. */
+export interface Completion {
+  completed(rows: readonly Row[], shown: readonly JsonObject[]): Promise<readonly JsonObject[]>
+  /** Says in the answer what could not be added. */
+  noted(answer: Answer): Answer
+}
+
 /**
  * Answers with a list as RabbitMQ does: `name`, `use_regex`, `sort`, `sort_reverse`, `columns`, and with `page` one page of
  * it and how many there are. However many rows there are, they are looked at in slices of the run queue, and a list that
  * is not paged goes out as it is made.
  */
-export async function listed(api: Api, request: ApiRequest, rows: Iterable<Row>): Promise<Answer> {
+export async function listed(
+  api: Api,
+  request: ApiRequest,
+  rows: Iterable<Row>,
+  completion: Completion | null = null,
+): Promise<Answer> {
   const wish = wishOf(request.query)
   if (wish.page === null) {
     const shown = wish.filter === null && wish.sort === null ? rows : (await chosen(api, rows, wish)).rows
+    if (completion !== null) return await streamed(api, shown, wish, completion)
     return { status: 200, text: textParts(api.runQueue, listPieces(selectedRows(shown, wish.columns))) }
   }
   const { rows: found, total } = await chosen(api, rows, wish)
+  const { from, until, json } = pageOf(wish, found.length, total)
+  const items = await shownWith(api, found.slice(from, until), completion)
+  const answer = ok({ ...json, item_count: items.length, items: items.map(wish.columns) })
+  return completion === null ? answer : completion.noted(answer)
+}
+
+/** The first rows are complete before anything is answered, so that it can be said what is missing. */
+async function streamed(api: Api, rows: Iterable<Row>, wish: Wish, completion: Completion): Promise<Answer> {
+  const parts = completeParts(api, rows, wish, completion)
+  const first = await parts.next()
+  async function* all(): AsyncGenerator<JsonObject, void> {
+    if (first.done !== true) yield* first.value
+    for await (const part of parts) yield* part
+  }
+  return completion.noted({ status: 200, text: listPiecesOf(all()) })
+}
+
+/** Rows that are completed at once. */
+const completedAtOnce = 200
+
+async function* completeParts(
+  api: Api,
+  rows: Iterable<Row>,
+  wish: Wish,
+  completion: Completion,
+): AsyncGenerator<JsonObject[], void> {
+  const left = rows[Symbol.iterator]()
+  for (;;) {
+    const some = await inSlices(api.runQueue, taken(left, completedAtOnce))
+    if (some.length === 0) return
+    yield (await shownWith(api, some, completion)).map(wish.columns)
+  }
+}
+
+function* taken(left: Iterator<Row>, count: number): Generator<void, Row[]> {
+  const some: Row[] = []
+  while (some.length < count) {
+    const next = left.next()
+    if (next.done === true) return some
+    some.push(next.value)
+    yield
+  }
+  return some
+}
+
+async function shownWith(
+  api: Api,
+  rows: readonly Row[],
+  completion: Completion | null,
+): Promise<readonly JsonObject[]> {
+  const shown = await inSlices(api.runQueue, shownRows(rows))
+  return completion === null ? shown : await completion.completed(rows, shown)
+}
+
+/** A page of `count` entries, of which `total` there are before names are looked at. Throws 400 when there is none. */
+export function pageOf(wish: Wish, count: number, total: number): { from: number; until: number; json: JsonObject } {
   const { page, pageSize } = wish
-  const pageCount = Math.max(1, Math.ceil(found.length / pageSize))
-  if (page > pageCount) {
-    const reason = `Page out of range, page: ${page} page size: ${pageSize}, len: ${found.length}`
+  const pageCount = Math.max(1, Math.ceil(count / pageSize))
+  if (page === null || page > pageCount) {
+    const reason = `Page out of range, page: ${page} page size: ${pageSize}, len: ${count}`
     throw new ApiError(400, 'page_out_of_range', reason)
   }
-  const items = found.slice((page - 1) * pageSize, page * pageSize)
-  return ok({
-    filtered_count: found.length,
-    item_count: items.length,
-    items: await inSlices(api.runQueue, shownRows(items, wish.columns)),
-    page,
-    page_count: pageCount,
-    page_size: pageSize,
-    total_count: total,
-  })
+  const from = (page - 1) * pageSize
+  const json = { filtered_count: count, page, page_count: pageCount, page_size: pageSize, total_count: total }
+  return { from, until: Math.min(count, from + pageSize), json }
 }
 
 /** One object; `columns` chooses what of it. */
@@ -64,7 +128,7 @@ export function* rowsOf<T>(
 
 // ---------------------------------------------------------------- what is asked for
 
-interface Wish {
+export interface Wish {
   readonly page: number | null
   readonly pageSize: number
   readonly filter: ((name: string) => boolean) | null
@@ -74,7 +138,7 @@ interface Wish {
   readonly columns: Selection
 }
 
-function wishOf(query: URLSearchParams): Wish {
+export function wishOf(query: URLSearchParams): Wish {
   const [page, size] = [query.get('page'), query.get('page_size')]
   const pageNumber = page === null ? null : numberOf(page)
   const pageSize = size === null ? pageSizeDefault : numberOf(size)
@@ -114,7 +178,11 @@ function filterOf(query: URLSearchParams): Wish['filter'] {
 
 // ---------------------------------------------------------------- in slices
 
-async function chosen(api: Api, rows: Iterable<Row>, wish: Wish): Promise<{ rows: readonly Row[]; total: number }> {
+export async function chosen(
+  api: Pick<Api, 'runQueue'>,
+  rows: Iterable<Row>,
+  wish: Pick<Wish, 'filter' | 'sort' | 'isReversed'>,
+): Promise<{ rows: readonly Row[]; total: number }> {
   const { filter, sort, isReversed } = wish
   const found = await inSlices(api.runQueue, filtered(rows, filter))
   if (sort === null) return found
@@ -137,21 +205,21 @@ function* filtered(rows: Iterable<Row>, filter: Wish['filter']): Generator<void,
 function* withKeys(rows: readonly Row[], path: readonly string[]): Generator<void, { key: unknown; item: Row }[]> {
   const keyed: { key: unknown; item: Row }[] = []
   for (const item of rows) {
-    keyed.push({ key: keyOf(item, path), item })
+    keyed.push({ key: keyOf(item, path) ?? null, item })
     yield
   }
   return keyed
 }
 
-function keyOf(row: Row, path: readonly string[]): unknown {
+export function keyOf(row: Row, path: readonly string[]): unknown {
   if (path.length === 1 && path[0] === 'name') return row.name
   return row.sortKey?.(path.join('.')) ?? valueAt(row.json(), path)
 }
 
-function* shownRows(rows: readonly Row[], columns: Selection): Generator<void, JsonObject[]> {
+function* shownRows(rows: readonly Row[]): Generator<void, JsonObject[]> {
   const shown: JsonObject[] = []
   for (const row of rows) {
-    shown.push(columns(row.json()))
+    shown.push(row.json())
     yield
   }
   return shown

@@ -40,7 +40,7 @@ export function totalStats(
   all: readonly MessageCounts[],
   span: Span | null,
   places: readonly Counted[] = all,
-): JsonObject {
+): { message_stats: JsonObject } {
   const sum = new MessageCounts()
   for (const counts of all) sum.add(counts)
   const disk = { disk_reads: 0, disk_reads_details: { rate: 0 }, disk_writes: 0, disk_writes_details: { rate: 0 } }

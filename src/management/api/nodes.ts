@@ -1,26 +1,31 @@
 import type { FileIo } from '../../base/file-io.ts'
 import type { LoginAttemptRows } from '../../broker/access/login-attempts.ts'
 import type { JsonObject } from '../../broker/definitions/entry.ts'
+import type { OtherNode } from '../cluster-facts.ts'
 import { loginProtocols } from '../metrics/node-families.ts'
 import { type NodeReadings, readMachine } from '../metrics/readings.ts'
 import { nodeColumns } from '../statistics/columns.ts'
-import { notFound, ok } from './answer.ts'
+import { NodesAsked } from './all-nodes/nodes-asked.ts'
+import type { Question } from './all-nodes/question.ts'
+import { ApiError, notFound, ok } from './answer.ts'
 import { listed, one } from './list.ts'
 import { churnJson, contextsJson, typesJson } from './overview.ts'
-import { details, spansOf } from './rates.ts'
+import { details, type Spans, spansOf } from './rates.ts'
 import { type ApiRequest, param } from './request.ts'
-import { type Api, type Route, route } from './route.ts'
+import { type Api, type ApiParts, type Route, route } from './route.ts'
 
 const forMonitors = { level: 'monitoring' } as const
 
-/** The node, for those who monitor. */
+/** The nodes, for those who monitor. */
 export const nodeRoutes: readonly Route[] = [
   route(
     'GET',
     '/nodes',
     async (api, request) => {
-      const json = await nodeJson(api, request)
-      return listed(api, request, [{ name: api.node.name, json: () => json }])
+      const nodes = new NodesAsked(api)
+      const all = await allNodes(api, nodes, spansOf(api, request))
+      const rows = all.map((json) => ({ name: String(json['name']), json: () => json }))
+      return nodes.noted(await listed(api, request, rows))
     },
     forMonitors,
   ),
@@ -28,46 +33,88 @@ export const nodeRoutes: readonly Route[] = [
     'GET',
     '/nodes/{name}',
     async (api, request) => {
-      checkName(api, request)
-      return one(request, await nodeJson(api, request))
+      const nodes = new NodesAsked(api)
+      const name = nodeIn(api, request)
+      const spans = spansOf(api, request)
+      const json = name === null ? await ownNodeJson(api, spans) : await otherNode(nodes, name, spans)
+      return nodes.noted(one(request, json))
     },
     forMonitors,
   ),
   route(
     'GET',
     '/nodes/{name}/memory',
-    (api, request) => {
-      checkName(api, request)
-      const { residentBytes, heapUsedBytes, heapTotalBytes, externalBytes } = api.machine.process.now()
-      const total = { rss: residentBytes, allocated: heapTotalBytes + externalBytes, erlang: 0 }
-      return ok({ memory: { strategy: 'rss', total, binary: externalBytes, heap: heapUsedBytes } })
-    },
+    async (api, request) => ok(await partOfNode(api, request, memoryJson, { ask: 'memory' })),
     forMonitors,
   ),
   route(
     'GET',
     '/auth/attempts/{name}',
-    (api, request) => {
-      checkName(api, request)
-      const { amqp, http } = api.broker.loginAttempts
-      return ok([attemptsJson(loginProtocols.amqp, amqp), attemptsJson(loginProtocols.http, http)])
-    },
+    async (api, request) => ok(await partOfNode(api, request, attemptsJson, { ask: 'attempts' })),
     forMonitors,
   ),
 ]
 
-function attemptsJson(protocol: string, { succeeded, failed }: LoginAttemptRows['amqp']): JsonObject {
+/** The name of a node as it is told: RabbitMQ's names have a host. */
+export function toldName(node: string): string {
+  return `warren@${node}`
+}
+
+/** The other node in the path, by its own name or the one that is told; null: this one. Throws 404. */
+function nodeIn({ node, cluster }: Api, request: ApiRequest): OtherNode | null {
+  const name = param(request, 'name')
+  if (name === node.name || name === cluster?.node) return null
+  const other = cluster?.otherNodes.find((one) => one.name === name || toldName(one.name) === name)
+  if (other === undefined) throw notFound()
+  return other
+}
+
+/** By name; of one that does not run, or does not answer, no more than that. */
+async function allNodes(api: Api, nodes: NodesAsked, spans: Spans): Promise<JsonObject[]> {
+  const others = api.cluster?.otherNodes ?? []
+  const asked = others.map((other) => otherNode(nodes, other, spans))
+  const all = [await ownNodeJson(api, spans), ...(await Promise.all(asked))]
+  return all.sort((one, other) => (String(one['name']) < String(other['name']) ? -1 : 1))
+}
+
+async function otherNode(nodes: NodesAsked, { name, isLive }: OtherNode, spans: Spans): Promise<JsonObject> {
+  const json = isLive ? await nodes.one(name, { ask: 'node', spans }) : null
+  return json ?? { name: toldName(name), type: 'disc', running: false }
+}
+
+/** What the node in the path says of itself. Throws 404, and 503 when it does not answer. */
+async function partOfNode<T>(
+  api: Api,
+  request: ApiRequest,
+  own: (api: ApiParts) => T,
+  question: Question & { readonly ask: 'memory' | 'attempts' },
+): Promise<unknown> {
+  const other = nodeIn(api, request)
+  if (other === null) return own(api)
+  const answer = await new NodesAsked(api).one(other.name, question)
+  if (answer === null) throw new ApiError(503, 'service_unavailable', `node '${other.name}' does not answer`)
+  return answer
+}
+
+export function attemptsJson({ broker }: ApiParts): JsonObject[] {
+  const { amqp, http } = broker.loginAttempts
+  return [attemptsOf(loginProtocols.amqp, amqp), attemptsOf(loginProtocols.http, http)]
+}
+
+function attemptsOf(protocol: string, { succeeded, failed }: LoginAttemptRows['amqp']): JsonObject {
   const auth_attempts = succeeded + failed
   return { protocol, auth_attempts, auth_attempts_failed: failed, auth_attempts_succeeded: succeeded }
 }
 
-function checkName({ node }: Api, request: ApiRequest): void {
-  if (param(request, 'name') !== node.name) throw notFound()
+export function memoryJson({ machine }: ApiParts): JsonObject {
+  const { residentBytes, heapUsedBytes, heapTotalBytes, externalBytes } = machine.process.now()
+  const total = { rss: residentBytes, allocated: heapTotalBytes + externalBytes, erlang: 0 }
+  return { memory: { strategy: 'rss', total, binary: externalBytes, heap: heapUsedBytes } }
 }
 
-async function nodeJson(api: Api, request: ApiRequest): Promise<JsonObject> {
+/** Of this node. */
+export async function ownNodeJson(api: ApiParts, spans: Spans): Promise<JsonObject> {
   const { node, broker, clock, sampler, runQueue } = api
-  const spans = spansOf(api, request)
   const { descriptors, diskFreeBytes, io, process }: NodeReadings = await readMachine(api.machine)
   let sockets = 0
   for (const _ of api.connections.openConnections) sockets++
@@ -87,11 +134,11 @@ async function nodeJson(api: Api, request: ApiRequest): Promise<JsonObject> {
     mem_used: node.memoryBytes(),
     mem_used_details: details([sampler.node], nodeColumns.mem_used, spans.node),
     mem_limit: node.memoryBytesMax,
-    mem_alarm: broker.alarms.includes('memory'),
+    mem_alarm: broker.ownAlarms.includes('memory'),
     mem_calculation_strategy: 'rss',
     disk_free: diskFreeBytes,
     disk_free_limit: node.diskFreeBytesMin,
-    disk_free_alarm: broker.alarms.includes('disk'),
+    disk_free_alarm: broker.ownAlarms.includes('disk'),
     fd_used: descriptors.open,
     fd_total: descriptors.max,
     sockets_used: sockets,

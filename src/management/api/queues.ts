@@ -1,34 +1,38 @@
 import type { JsonObject } from '../../broker/definitions/entry.ts'
 import { jsonOfTable } from '../../broker/definitions/json-table.ts'
-import type { Consumer, StreamOffsets } from '../../broker/ports.ts'
+import type { StreamOffsets } from '../../broker/ports.ts'
 import { LocalQueue } from '../../broker/queue/local-queue.ts'
 import type { DeclaredQueue } from '../../broker/topology/declared-queue.ts'
 import { queueTypeOf } from '../../broker/topology/queue-arguments.ts'
 import type { VhostState } from '../../broker/topology/vhost-state.ts'
-import { created, noContent, notFound } from './answer.ts'
+import { allOf } from './all-nodes/listed-of-all.ts'
+import { NodesAsked } from './all-nodes/nodes-asked.ts'
+import { completeOne, completionOf, otherKeys, summedKey } from './all-nodes/stats-of-all.ts'
+import { type Answer, created, noContent, notFound } from './answer.ts'
 import { bindingJson, defaultBinding } from './bindings.ts'
-import { consumersOf } from './connections.ts'
+import { valueAt } from './columns.ts'
 import { command } from './in-session.ts'
 import { listed, one, type Row, rowsOf } from './list.ts'
 import { queueStats } from './message-stats.ts'
+import { toldName } from './nodes.ts'
 import { lengthDetails, type Spans, spansOf } from './rates.ts'
 import { type ApiRequest, isSet, param, vhostOf } from './request.ts'
-import { type Api, type Route, route } from './route.ts'
+import { type Api, type ApiParts, type Route, route } from './route.ts'
 import { tableField } from './tables.ts'
 
 /** Queues: listed, shown, declared, purged and deleted, by the commands that channels use. */
 export const queueRoutes: readonly Route[] = [
-  route('GET', '/queues', (api, request) => listed(api, request, rows(api, request, request.caller.visibleVhosts()))),
-  route('GET', '/queues/{vhost}', (api, request) => listed(api, request, rows(api, request, [vhostOf(request)]))),
+  route('GET', '/queues', (api, request) => listOf(api, request, request.caller.visibleVhosts())),
+  route('GET', '/queues/{vhost}', (api, request) => listOf(api, request, [vhostOf(request)])),
   route('GET', '/queues/{vhost}/{name}', async (api, request) => {
     const queue = queueOf(request)
-    const consumers = await consumersOf(api, (consumer) => isOf(consumer, queue))
-    return one(request, {
-      ...queueJson(api, queue, spansOf(api, request)),
-      consumer_details: consumers,
-      incoming: [],
-      deliveries: [],
-    })
+    const nodes = new NodesAsked(api)
+    const spans = spansOf(api, request)
+    const [json, consumers] = await Promise.all([
+      completeOne(api, nodes, 'queues', { row: rowOf(api, queue, spans), spans }),
+      allOf(api, nodes, 'consumers', { queue: queue.id }),
+    ])
+    return nodes.noted(one(request, { ...json, consumer_details: consumers, incoming: [], deliveries: [] }))
   }),
   route('PUT', '/queues/{vhost}/{name}', declare),
   route('DELETE', '/queues/{vhost}/{name}', async (api, request) => {
@@ -49,17 +53,43 @@ export const queueRoutes: readonly Route[] = [
   }),
 ]
 
-/** `type=stream`: only of that type. */
-function rows(api: Api, request: ApiRequest, vhosts: Iterable<VhostState>): Iterable<Row> {
-  return rowsOfType(api, request.query.get('type'), spansOf(api, request), vhosts)
+async function listOf(api: Api, request: ApiRequest, vhosts: Iterable<VhostState>): Promise<Answer> {
+  const others = await otherKeys(api, request, 'queue-keys')
+  return await listed(
+    api,
+    request,
+    rows(api, request, spansOf(api, request), { vhosts, others }),
+    completionOf(api, request, 'queues'),
+  )
 }
 
-function* rowsOfType(api: Api, type: string | null, spans: Spans, vhosts: Iterable<VhostState>): Generator<Row> {
+/** `type=stream`: only of that type. `others`: what other nodes add to the numbers that are sorted by. */
+function* rows(
+  api: Api,
+  request: ApiRequest,
+  spans: Spans,
+  { vhosts, others }: { vhosts: Iterable<VhostState>; others: ReadonlyMap<number, number> },
+): Generator<Row> {
+  const type = request.query.get('type')
   for (const vhost of vhosts) {
     for (const queue of vhost.queues.values()) {
       if (type !== null && queueTypeOf(queue.arguments) !== type) continue
-      const json = (): JsonObject => queueJson(api, queue, spans)
-      yield { name: queue.name, json, sortKey: (path) => sortKeyOf(api, queue, path) }
+      const row = rowOf(api, queue, spans)
+      const sortKey = (path: string): unknown => sortKeyOf(api, queue, path) ?? summedKey(row, path, others)
+      yield { ...row, sortKey }
+    }
+  }
+}
+
+function rowOf(api: Api, queue: DeclaredQueue, spans: Spans): Row & { json(): JsonObject } {
+  return { name: queue.name, id: queue.id, json: () => queueJson(api, queue, spans) }
+}
+
+/** What queues that something happened to here are sorted by, for another node. */
+export function* queueKeyRows({ broker }: ApiParts, path: readonly string[]): Generator<Row> {
+  for (const { queues } of broker.topology.vhosts.values()) {
+    for (const { id, name, counts } of queues.values()) {
+      if (counts !== null) yield { name, json: () => ({ id, key: valueAt(queueStats(counts, null), path) ?? null }) }
     }
   }
 }
@@ -87,10 +117,6 @@ export function queueOf(request: ApiRequest): DeclaredQueue {
   return queue
 }
 
-function isOf({ queue }: Consumer, { id }: DeclaredQueue): boolean {
-  return queue.definition.id === id
-}
-
 /** RabbitMQ's fields as far as there is something to say. */
 function queueJson(api: Api, queue: DeclaredQueue, spans: Spans): JsonObject {
   const { ready, unacked, consumers, offsets } = api.broker.topology.statusNow(queue)
@@ -103,8 +129,7 @@ function queueJson(api: Api, queue: DeclaredQueue, spans: Spans): JsonObject {
     auto_delete: queue.isAutoDelete,
     exclusive: queue.exclusiveOwner !== null,
     arguments: jsonOfTable(queue.arguments),
-    node: api.node.name,
-    state: 'running',
+    ...placeOf(api, queue),
     policy: applied.policy?.name ?? null,
     operator_policy: applied.operatorPolicy?.name ?? null,
     effective_policy_definition: Object.fromEntries(applied.values),
@@ -120,6 +145,13 @@ function queueJson(api: Api, queue: DeclaredQueue, spans: Spans): JsonObject {
     ...lengthDetails(queue.counts === null ? [] : [queue.counts], spans.lengths),
     ...queueStats(queue.counts, spans.rates),
   }
+}
+
+/** The node that serves it: of a cluster, where its shard is; while no node has that it is down. */
+function placeOf({ cluster, node }: Api, { shardId }: DeclaredQueue): JsonObject {
+  if (cluster === null) return { node: node.name, state: 'running' }
+  const owner = cluster.ownerOf(shardId)
+  return { node: owner === null ? null : toldName(owner), state: owner === null ? 'down' : 'running' }
 }
 
 function offsetsJson({ first, next, readers }: StreamOffsets): JsonObject {

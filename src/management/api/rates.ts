@@ -27,7 +27,7 @@ export const noSpans: Spans = { lengths: null, rates: null, data: null, node: nu
 const samplesMax = 1_000
 
 /** In seconds, as RabbitMQ takes them. Throws 400. */
-export function spansOf({ sampler }: Api, { query }: ApiRequest): Spans {
+export function spansOf({ sampler }: Pick<Api, 'sampler'>, { query }: ApiRequest): Spans {
   const span = (name: string): Span | null => {
     const [age, step] = [query.get(`${name}_age`), query.get(`${name}_incr`)]
     if (age === null || step === null) return null

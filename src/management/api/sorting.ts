@@ -38,7 +38,7 @@ function* merged<T>(left: readonly T[], right: readonly T[], compare: (a: T, b: 
 }
 
 /** Numbers before texts before anything else. */
-function compared(a: unknown, b: unknown): number {
+export function compared(a: unknown, b: unknown): number {
   const [left, right] = [rank(a), rank(b)]
   if (left !== right) return left - right
   if (typeof a === 'number' && typeof b === 'number') return a - b

@@ -36,6 +36,20 @@ export function* listPieces(items: Iterable<unknown>): Generator<string> {
   yield separator === '[' ? '[]' : ']'
 }
 
+/** The same of what comes by and by, in parts of some size. */
+export async function* listPiecesOf(items: AsyncIterable<unknown>): AsyncGenerator<string> {
+  let text = ''
+  let separator = '['
+  for await (const item of items) {
+    text += separator + JSON.stringify(item)
+    separator = ','
+    if (text.length < partLength) continue
+    yield text
+    text = ''
+  }
+  yield text + (separator === '[' ? '[]' : ']')
+}
+
 /** A JSON object whose lists may be long. */
 export function* objectPieces(json: JsonObject): Generator<string> {
   let separator = '{'

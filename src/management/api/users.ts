@@ -1,11 +1,9 @@
 import { encodedBytes, shortStringBytesMax } from '../../amqp/short-string.ts'
-import { inSlices } from '../../base/sliced.ts'
 import { fromRabbitHash, nobodysPasswordHash, type RabbitAlgorithm } from '../../broker/access/password-hash.ts'
 import type { User } from '../../broker/access/user.ts'
 import { userJson } from '../../broker/definitions/user-entry.ts'
 import type { Position } from '../../broker/ports.ts'
 import { type Answer, badRequest, created, noContent, notFound } from './answer.ts'
-import { closing } from './connections.ts'
 import { listed, one, rowsOf } from './list.ts'
 import { permissionRows, topicPermissionRows } from './permissions.ts'
 import { type ApiRequest, type Fields, param } from './request.ts'
@@ -85,11 +83,9 @@ function hasRights({ broker }: Api, { name }: User): boolean {
   return false
 }
 
-/** With the connections of the user, who is nobody any more. */
+/** The connections of the user end with the user, on every node. */
 async function deleteUser(api: Api, request: ApiRequest, name: string): Promise<Position> {
   const position = await api.broker.deleteUser(name)
-  const isTheirs = ({ username }: { username: string }): boolean => username === name
-  await inSlices(api.runQueue, closing(api.connections.openConnections, isTheirs, `user '${name}' was deleted`))
   api.logger.info({ user: name, by: request.caller.username }, 'user deleted')
   return position
 }

@@ -5,42 +5,46 @@ import { type QueueType, queueTypes } from '../../broker/topology/queue-argument
 import type { VhostProperties } from '../../broker/topology/vhost-rows.ts'
 import type { VhostState } from '../../broker/topology/vhost-state.ts'
 import { trafficColumns } from '../statistics/columns.ts'
+import { NodesAsked } from './all-nodes/nodes-asked.ts'
+import { completeOne, completionOf } from './all-nodes/stats-of-all.ts'
 import { type Answer, badRequest, created, noContent, notFound } from './answer.ts'
-import { closing } from './connections.ts'
 import { listed, one, type Row } from './list.ts'
 import { totalStats } from './message-stats.ts'
+import { toldName } from './nodes.ts'
 import { addMessages, noMessages } from './overview.ts'
 import { details, lengthDetails, type Span, type Spans, spansOf } from './rates.ts'
 import { type ApiRequest, type Fields, param, vhostOf } from './request.ts'
-import { type Api, type Route, route } from './route.ts'
+import { type Api, type ApiParts, type Route, route } from './route.ts'
 
 /** Vhosts; who makes one may do everything in it. */
 export const vhostRoutes: readonly Route[] = [
-  route('GET', '/vhosts', async (api, request) =>
-    listed(
-      api,
-      request,
-      await inSlices(api.runQueue, countedRows(api, request.caller.visibleVhosts(), spansOf(api, request))),
-    ),
-  ),
-  route('GET', '/vhosts/{vhost}', async (api, request) =>
-    one(request, await inSlices(api.runQueue, counted(api, vhostOf(request), spansOf(api, request)))),
-  ),
+  route('GET', '/vhosts', async (api, request) => {
+    const own = await inSlices(api.runQueue, countedRows(api, request.caller.visibleVhosts(), spansOf(api, request)))
+    const completion = completionOf(api, request, 'vhosts')
+    if (completion === null) return await listed(api, request, own)
+    // Few enough to know all of them before they are sorted.
+    const all = await completion.completed(
+      own,
+      own.map((row) => row.json()),
+    )
+    const rows = all.map((json) => ({ name: String(json['name']), json: () => json }))
+    return completion.noted(await listed(api, request, rows))
+  }),
+  route('GET', '/vhosts/{vhost}', async (api, request) => {
+    const nodes = new NodesAsked(api)
+    const spans = spansOf(api, request)
+    const { name } = vhostOf(request)
+    const json = await inSlices(api.runQueue, counted(api, vhostOf(request), spans))
+    const row = { name, id: name, json: () => json }
+    return nodes.noted(one(request, await completeOne(api, nodes, 'vhosts', { row, spans })))
+  }),
   route('PUT', '/vhosts/{vhost}', put, { level: 'administrator', vhost: null }),
   route(
     'DELETE',
     '/vhosts/{vhost}',
     async (api, request) => {
       const { name } = vhostOf(request)
-      const reason = `vhost '${name}' is deleted`
-      const [position] = await Promise.all([
-        api.broker.deleteVhost(name),
-        inSlices(
-          api.runQueue,
-          closing(api.connections.openConnections, ({ vhost }) => vhost === name, reason),
-        ),
-      ])
-      await api.commits.until(position)
+      await api.commits.until(await api.broker.deleteVhost(name))
       api.logger.info({ vhost: name, by: request.caller.username }, 'vhost deleted')
       return noContent
     },
@@ -49,7 +53,7 @@ export const vhostRoutes: readonly Route[] = [
 ]
 
 /** Of the connections that are open. */
-function trafficJson({ connections }: Api, { name }: VhostState, span: Span | null): JsonObject {
+function trafficJson({ connections }: ApiParts, { name }: VhostState, span: Span | null): JsonObject {
   const open = [...connections.openConnections].filter(({ vhost }) => vhost === name)
   const places = open.map(({ traffic }) => traffic)
   const sum = (bytesOf: (connection: OpenConnection) => number): number =>
@@ -67,7 +71,7 @@ function* countedRows(api: Api, vhosts: Iterable<VhostState>, spans: Spans): Gen
   const rows: Row[] = []
   for (const vhost of vhosts) {
     const json = yield* counted(api, vhost, spans)
-    rows.push({ name: vhost.name, json: () => json })
+    rows.push({ name: vhost.name, id: vhost.name, json: () => json })
     yield
   }
   return rows
@@ -85,12 +89,20 @@ function* counted(api: Api, vhost: VhostState, spans: Spans): Generator<void, Js
     default_queue_type: type,
     metadata: { description, tags, default_queue_type: type },
     tracing: false,
-    cluster_state: { [api.node.name]: 'running' },
+    cluster_state: Object.fromEntries(runningNodes(api).map((node) => [node, 'running'])),
     ...messages,
     ...lengthDetails([vhost.counts], spans.lengths),
-    ...trafficJson(api, vhost, spans.data),
-    ...totalStats([vhost.counts], spans.rates),
+    ...ownVhostStats(api, vhost, spans),
   }
+}
+
+function runningNodes(api: Api): string[] {
+  return [api.node.name, ...new NodesAsked(api).running.map(toldName)]
+}
+
+/** What happened in a vhost at this node. */
+export function ownVhostStats(api: ApiParts, vhost: VhostState, spans: Spans): JsonObject {
+  return { ...trafficJson(api, vhost, spans.data), ...totalStats([vhost.counts], spans.rates) }
 }
 
 /** Makes a vhost in which its maker may do everything, or gives one other metadata. */

@@ -12,7 +12,7 @@ import { deliveredOf, type NodeTotals } from './totals.ts'
 /** Which of the pages a scrape asked for; dashboards choose by it. */
 export type Endpoint = 'aggregated' | 'per-object' | 'detailed'
 
-export function* identityFamilies({ names, node }: ApiParts, endpoint: Endpoint): Generator<Family> {
+export function* identityFamilies({ names, node, cluster }: ApiParts, endpoint: Endpoint): Generator<Family> {
   const build = {
     rabbitmq_version: names.rabbitVersion,
     prometheus_plugin_version: names.rabbitVersion,
@@ -23,8 +23,8 @@ export function* identityFamilies({ names, node }: ApiParts, endpoint: Endpoint)
   }
   const identity = {
     rabbitmq_node: node.name,
-    rabbitmq_cluster: node.name,
-    rabbitmq_cluster_permanent_id: node.name,
+    rabbitmq_cluster: cluster?.name ?? node.name,
+    rabbitmq_cluster_permanent_id: cluster?.name ?? node.name,
     rabbitmq_endpoint: endpoint,
   }
   yield { name: 'rabbitmq_build_info', type: 'untyped', help: 'Versions of the broker', samples: [[build, 1]] }
@@ -37,8 +37,8 @@ export function* nodeFamilies(parts: ApiParts, readings: NodeReadings, totals: N
   const { node, broker } = parts
   const { process, descriptors, diskFreeBytes } = readings
   const gauge = (name: string, help: string, value: number): Family => single('gauge', `rabbitmq_${name}`, help, value)
-  yield gauge('alarms_free_disk_space_watermark', 'The disk alarm is on', Number(broker.alarms.includes('disk')))
-  yield gauge('alarms_memory_used_watermark', 'The memory alarm is on', Number(broker.alarms.includes('memory')))
+  yield gauge('alarms_free_disk_space_watermark', 'The disk alarm is on', Number(broker.ownAlarms.includes('disk')))
+  yield gauge('alarms_memory_used_watermark', 'The memory alarm is on', Number(broker.ownAlarms.includes('memory')))
   yield gauge('alarms_file_descriptor_limit', 'Always 0', 0)
   yield gauge('connections', 'Connections currently open', totals.connections)
   yield gauge('channels', 'Channels currently open', totals.channels)

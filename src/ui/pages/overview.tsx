@@ -34,6 +34,8 @@ interface OverviewData {
 
 export interface NodeData {
   readonly name: string
+  /** False: there is nothing but its name. */
+  readonly running: boolean
   readonly uptime: number
   readonly mem_used: number
   readonly mem_limit: number
@@ -286,6 +288,13 @@ function Things({ data }: { data: OverviewData | null }): JSX.Element {
 }
 
 export function NodeCard({ node }: { node: NodeData }): JSX.Element {
+  if (!node.running) {
+    return (
+      <Card title="node" more={<Chip kind="bad">{t('noAnswerShort')}</Chip>}>
+        <Facts of={[[t('name'), visible(node.name)]]} />
+      </Card>
+    )
+  }
   const share = Math.min(1, node.mem_used / Math.max(1, node.mem_limit))
   return (
     <Card

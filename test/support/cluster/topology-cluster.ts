@@ -214,7 +214,7 @@ export class TopologyNode {
       authority: this.cluster,
       firstSessionId: self.incarnation * idsPerIncarnation + 1,
     })
-    this.broker.listener = { topologyCommitted: () => this.#release(), publishGateChanged: () => {} }
+    this.broker.listener = { topologyCommitted: () => this.#release(), publishGateChanged: () => {}, gone: () => {} }
     void this.cluster.ready().then(() => {
       this.isReady = true
     })

@@ -427,6 +427,7 @@ describe('the gate for publishers', () => {
     broker.listener = {
       topologyCommitted: () => {},
       publishGateChanged: () => seen.push(`${broker.publishGate} ${broker.alarms.join('+')}`),
+      gone: () => {},
     }
     broker.setCongested(true)
     broker.setCongested(true)
@@ -446,7 +447,11 @@ describe('the gate for publishers', () => {
     log.commit()
     const { broker, topology } = await opening
     const seen: number[] = []
-    broker.listener = { topologyCommitted: (position) => seen.push(position), publishGateChanged: () => {} }
+    broker.listener = {
+      topologyCommitted: (position) => seen.push(position),
+      publishGateChanged: () => {},
+      gone: () => {},
+    }
     topology.putUser('u', 'plain$p', [])
     assert.deepEqual(seen, [])
     log.commit()

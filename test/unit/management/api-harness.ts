@@ -88,6 +88,13 @@ export class ApiHarness {
       },
     })
     const harness = new ApiHarness(broker, sampler, handler, connections, errors)
+    broker.broker.listener = {
+      topologyCommitted: () => {},
+      publishGateChanged: () => {},
+      gone: (kind, name, text) => {
+        for (const one of connections) if ((kind === 'user' ? one.username : one.vhost) === name) one.close(text)
+      },
+    }
     for (const tag of tags) harness.user(tag, tag === 'nobody' ? [] : [tag])
     return harness
   }

@@ -52,6 +52,9 @@ const report: ClusterReport = {
 }
 
 class Facts implements ClusterFacts {
+  readonly name = 'warren'
+  readonly node = 'n1'
+  readonly otherNodes = []
   readonly asked: unknown[] = []
   refusal: string | null = null
   current = report
@@ -59,6 +62,16 @@ class Facts implements ClusterFacts {
   report(): ClusterReport {
     return this.current
   }
+
+  ownerOf(): string {
+    return 'n1'
+  }
+
+  ask(): Promise<Uint8Array> {
+    return Promise.reject(new Error('there is nobody else'))
+  }
+
+  answers(): void {}
 
   setDraining(isDraining: boolean): Promise<void> {
     this.asked.push(isDraining)

@@ -1,0 +1,47 @@
+/** What a node tells all others of itself, and what they may ask it, from the start of its links to their end. */
+import type { Clock } from '../base/clock.ts'
+import type { RunQueue } from '../base/run-queue.ts'
+import type { QueueStatus } from '../broker/ports.ts'
+import type { LimitedCount } from '../broker/session-counts.ts'
+import { ManagementLink } from './management-link.ts'
+import type { Members } from './members.ts'
+import type { Peers } from './peers.ts'
+import { QueueReports } from './queue-reports.ts'
+import { SessionReports } from './session-reports.ts'
+
+export interface NodeTellingParts {
+  readonly peers: Peers
+  readonly members: Members
+  readonly clock: Clock
+  readonly runQueue: RunQueue
+  /** The queues that are served here, by id. */
+  served(): Iterable<readonly [number, QueueStatus]>
+  /** Another node has said how much is in a queue that it serves. */
+  told(id: number, status: QueueStatus): void
+  /** Connections and channels of this node that a limit counts. */
+  limited(): Iterable<LimitedCount>
+}
+
+export class NodeTelling {
+  readonly link: ManagementLink
+  /** Connections and channels of other nodes that a limit counts. */
+  readonly sessions: SessionReports
+  readonly #queues: QueueReports
+
+  /** Before the links start. */
+  constructor(parts: NodeTellingParts) {
+    this.link = new ManagementLink(parts.peers, parts.clock)
+    this.#queues = new QueueReports({ ...parts, link: this.link })
+    this.sessions = new SessionReports({ ...parts, link: this.link })
+  }
+
+  start(): void {
+    this.#queues.start()
+    this.sessions.start()
+  }
+
+  stop(): void {
+    this.#queues.stop()
+    this.sessions.stop()
+  }
+}
