@@ -130,7 +130,7 @@ export const en = {
   noChannels: 'Nobody has a channel open.',
   noConnections: 'Nobody is connected.',
   noConsumers: 'Nobody consumes from this queue.',
-  node: 'This node',
+  node: 'Node',
   noDeaths: 'There are no dead letters in this queue.',
   nodes: 'Nodes',
   noObject: 'This is no JSON object: {text}',

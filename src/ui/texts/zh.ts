@@ -132,7 +132,7 @@ export const zh: Texts = {
   noChannels: '没有打开的信道。',
   noConnections: '没有连接。',
   noConsumers: '没有消费者。',
-  node: '本节点',
+  node: '节点',
   noDeaths: '该队列中没有死信。',
   nodes: '节点',
   noObject: '不是 JSON 对象:{text}',
