@@ -1,16 +1,20 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { plainAddress } from '../../base/network.ts'
+import type { Principal } from '../../broker/commands.ts'
 import { isMetricsPath } from '../metrics/metrics.ts'
 import { type Answer, ApiError, badRequest, notFound, refusalOf } from './answer.ts'
 import { Caller } from './caller.ts'
 import { Commits } from './commits.ts'
 import { Leases } from './leases.ts'
 import { BasicLogins } from './login.ts'
+import { LoginSessions } from './login-sessions.ts'
 import { refuseForeignPage } from './origin.ts'
 import { pathOf } from './path.ts'
 import { Redrives } from './redrives.ts'
 import { type ApiRequest, type Fields, readFields } from './request.ts'
 import type { Api, ApiParts, Route } from './route.ts'
 import { routes } from './routes.ts'
+import { sessionHeader, tokenOf } from './session-routes.ts'
 import { byteStream } from './stream.ts'
 
 /** What of a connection a request needs that is not in the request itself. */
@@ -33,6 +37,7 @@ export async function createApi(parts: ApiParts): Promise<ApiHandler> {
     ...parts,
     commits: new Commits(parts.broker.topology),
     logins: new BasicLogins(parts.broker),
+    loginSessions: new LoginSessions({ ...parts, users: parts.broker.topology.users }),
     redrives: new Redrives(),
     eventStreams: { open: 0 },
     leases: new Leases(parts.random, parts.clock),
@@ -93,7 +98,7 @@ async function answered(
   let username: string | null = null
   try {
     if (raw.method !== 'GET' && raw.method !== 'HEAD') refuseForeignPage(raw.headers)
-    const principal = await api.logins.login(raw.headers.get('authorization'), peer.remoteAddress)
+    const principal = await principalOf(api, raw.headers, peer)
     const caller = new Caller(principal, api.broker.topology)
     username = caller.username
     caller.require(row.level)
@@ -104,6 +109,7 @@ async function answered(
       vhost,
       query: queryOf(peer.target),
       header: (name) => raw.headers.get(name),
+      remoteAddress: peer.remoteAddress,
       fields: () => body.fields(),
     }
     answer = await row.handle(api, request)
@@ -111,9 +117,23 @@ async function answered(
     if (raw.method === 'HEAD') await answer.text?.[Symbol.asyncIterator]().return?.()
   } catch (error) {
     answer = answerTo(api, error)
+    // The dashboard asks for passwords itself; at this word browsers would.
+    if (answer.status === 401 && raw.headers.has(sessionHeader)) answer = { ...answer, headers: {} }
   }
   if (username !== null) note(api, row, { username, params, address: peer.remoteAddress, status: answer.status })
   return responseOf(answer, body.isLeft)
+}
+
+/** By what the request says of a user, else by the cookie of a session; by that only for pages of this port. Throws 401, 403. */
+async function principalOf(api: Api, headers: Headers, { remoteAddress }: Peer): Promise<Principal> {
+  const authorization = headers.get('authorization')
+  if (authorization === null && headers.has(sessionHeader)) {
+    refuseForeignPage(headers)
+    const token = tokenOf(headers.get('cookie'), headers.get('host'))
+    const principal = token === null ? null : api.loginSessions.use(token, plainAddress(remoteAddress))
+    if (principal !== null) return principal
+  }
+  return await api.logins.login(authorization, remoteAddress)
 }
 
 interface Done {

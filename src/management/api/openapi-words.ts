@@ -4,6 +4,8 @@ import type { JsonObject } from '../../broker/definitions/entry.ts'
 /** By method and path. */
 export const summaries: Readonly<Record<string, string>> = {
   'GET /whoami': 'Who asks, and with which tags',
+  'POST /session': 'Begins a session of the dashboard, whose cookie stands for the login',
+  'DELETE /session': 'Ends it',
   'GET /overview': 'The whole broker: messages, rates, totals, listeners',
   'GET /cluster-name': 'The name of the cluster',
   'GET /extensions': 'Parts of RabbitMQ’s page; there are none',

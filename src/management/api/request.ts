@@ -12,6 +12,8 @@ export interface ApiRequest {
   /** Of a route with `{vhost}`. */
   readonly vhost: VhostState | null
   header(name: string): string | null
+  /** Of the peer, as its socket says. */
+  readonly remoteAddress: string
   /** What the client sent, as an object; without a body an empty one. Read once. */
   fields(): Promise<Fields>
 }

@@ -15,6 +15,7 @@ import type { Level, VhostUse } from './caller.ts'
 import type { Commits } from './commits.ts'
 import type { Leases } from './leases.ts'
 import type { BasicLogins } from './login.ts'
+import type { LoginSessions } from './login-sessions.ts'
 import type { Redrives } from './redrives.ts'
 import type { ApiRequest } from './request.ts'
 
@@ -67,6 +68,7 @@ export interface ListenerFacts {
 export interface Api extends ApiParts {
   readonly commits: Commits
   readonly logins: BasicLogins
+  readonly loginSessions: LoginSessions
   readonly redrives: Redrives
   /** How many there are. */
   readonly eventStreams: { open: number }

@@ -19,6 +19,7 @@ import { policyRoutes } from './policies.ts'
 import { queueRoutes } from './queues.ts'
 import { reloadRoutes } from './reload.ts'
 import type { Route } from './route.ts'
+import { sessionRoutes } from './session-routes.ts'
 import { tuningRoutes } from './tuning.ts'
 import { userRoutes } from './users.ts'
 import { vhostRoutes } from './vhosts.ts'
@@ -27,6 +28,7 @@ import { warrenRoutes } from './warren.ts'
 /** All there is. Of two that fit a path the first one counts. */
 export const routes: readonly Route[] = [
   ...overviewRoutes,
+  ...sessionRoutes,
   ...nodeRoutes,
   ...tuningRoutes,
   ...vhostRoutes,

@@ -17,6 +17,8 @@ type Where = 'see' | 'enter' | 'any'
 /** `METHOD path` → the least tag, and what is asked of the vhost. A route without a row fails. */
 const table: Readonly<Record<string, readonly [Who, Where]>> = {
   'GET /whoami': ['management', 'any'],
+  'POST /session': ['management', 'any'],
+  'DELETE /session': ['management', 'any'],
   'GET /overview': ['management', 'any'],
   'GET /cluster-name': ['management', 'any'],
   'GET /extensions': ['management', 'any'],
