@@ -187,6 +187,7 @@ async function openToClients(
     limits: serverLimits(config),
     identity: { version: config.toldVersion },
     userFrom: config.tlsUserFrom,
+    audit: { logger: logOf(world.logger, 'audit'), changes: config.auditedChanges },
     version,
     ...(core.replyRelay === null ? {} : { replyRelay: core.replyRelay }),
   })
@@ -211,6 +212,7 @@ async function openToClients(
   })
   const adopt = (next: Config): void => {
     server.limits = serverLimits(next)
+    server.auditedChanges = next.auditedChanges
     broker.throttle.limits = throttleOf(next)
     alarms.watermarks = watermarksOf(next, world)
     parts.adopted(next)

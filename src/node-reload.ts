@@ -44,6 +44,7 @@ const liveFields = [
   'logLevel',
   'logLevels',
   'auditLog',
+  'auditedChanges',
   'memoryWatermark',
   'diskFreeBytesMin',
   'failuresPerAddressMax',

@@ -146,6 +146,8 @@ export interface ConsumeArguments {
 
 export interface Declared extends QueueStatus {
   readonly name: string
+  /** It was not there before. */
+  readonly isNew: boolean
 }
 
 /** Where a publish goes. Made once per channel and filled by `resolve`; `queues` is reused, only `count` entries count. */
@@ -169,10 +171,11 @@ export interface VhostCommands {
   /** What its clients on this node did. Publishes to queues are counted by `publish`, all else by whoever does it. */
   readonly counts: VhostCounts
 
-  declareExchange(session: Session, args: ExchangeArguments, reply: Reply<void>): void
+  /** Results of commands for exchanges and bindings are whether something changed: a declare of what is there changes nothing. */
+  declareExchange(session: Session, args: ExchangeArguments, reply: Reply<boolean>): void
   deleteExchange(session: Session, name: string, ifUnused: boolean, reply: Reply<void>): void
-  bindExchange(session: Session, args: BindArguments, reply: Reply<void>): void
-  unbindExchange(session: Session, args: BindArguments, reply: Reply<void>): void
+  bindExchange(session: Session, args: BindArguments, reply: Reply<boolean>): void
+  unbindExchange(session: Session, args: BindArguments, reply: Reply<boolean>): void
   declareQueue(session: Session, args: QueueArguments, reply: Reply<Declared>): void
   deleteQueue(
     session: Session,
@@ -181,8 +184,8 @@ export interface VhostCommands {
     reply: Reply<number>,
   ): void
   purgeQueue(session: Session, name: string, reply: Reply<number>): void
-  bindQueue(session: Session, args: BindArguments, reply: Reply<void>): void
-  unbindQueue(session: Session, args: BindArguments, reply: Reply<void>): void
+  bindQueue(session: Session, args: BindArguments, reply: Reply<boolean>): void
+  unbindQueue(session: Session, args: BindArguments, reply: Reply<boolean>): void
 
   /** The first part of `resolve`: the right to write, the exchange, internal or not. Throws `BrokerError`. */
   checkPublish(session: Session, exchange: string): void

@@ -24,6 +24,11 @@ export function withoutResult(reply: Reply<void>): Reply<ChangeResult> {
   return withResult(reply, undefined)
 }
 
+/** For those who want to know whether it was not there before. */
+export function withNews(reply: Reply<boolean>): Reply<ChangeResult> {
+  return { done: ({ isNew }, position) => reply.done(isNew, position), failed: (error) => reply.failed(error) }
+}
+
 /** The same with a result that is known already. */
 export function withResult<T>(reply: Reply<T>, result: T): Reply<ChangeResult> {
   return { done: (_, position) => reply.done(result, position), failed: (error) => reply.failed(error) }

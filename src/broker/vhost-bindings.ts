@@ -6,7 +6,7 @@ import type { Exchange } from './topology/exchange.ts'
 import { withoutLineBreaks } from './topology/names.ts'
 import type { Topology } from './topology/topology.ts'
 import type { VhostState } from './topology/vhost-state.ts'
-import { type Actor, type TopologyAuthority, withoutResult } from './topology-authority.ts'
+import { type Actor, type TopologyAuthority, withNews, withResult } from './topology-authority.ts'
 import * as rules from './vhost-rules.ts'
 
 /** The bindings of one vhost: who may make and take away which, and that each is there once. Part of `Vhost`. */
@@ -21,24 +21,24 @@ export class VhostBindings {
     this.#authority = authority
   }
 
-  bindExchange(by: Actor, args: BindArguments, reply: Reply<void>): void {
+  bindExchange(by: Actor, args: BindArguments, reply: Reply<boolean>): void {
     const { source, destination } = this.#authorised(by.rights, 'exchange', args)
     const from = rules.existingExchange(this.#state, source)
     this.#bind(by, from, rules.existingExchange(this.#state, destination), args, reply)
   }
 
-  unbindExchange({ rights }: Actor, args: BindArguments, reply: Reply<void>): void {
+  unbindExchange({ rights }: Actor, args: BindArguments, reply: Reply<boolean>): void {
     const { source, destination } = this.#authorised(rights, 'exchange', args)
     this.#unbind(source, this.#state.exchanges.get(destination), args, reply)
   }
 
-  bindQueue(by: Actor, args: BindArguments, reply: Reply<void>): void {
+  bindQueue(by: Actor, args: BindArguments, reply: Reply<boolean>): void {
     const { source, destination } = this.#authorised(by.rights, 'queue', args)
     const from = rules.existingExchange(this.#state, source)
     this.#bind(by, from, rules.usableQueue(this.#state, by, destination), args, reply)
   }
 
-  unbindQueue(by: Actor, args: BindArguments, reply: Reply<void>): void {
+  unbindQueue(by: Actor, args: BindArguments, reply: Reply<boolean>): void {
     const { source, destination } = this.#authorised(by.rights, 'queue', args)
     const queue = this.#state.queues.get(destination)
     if (queue !== undefined) rules.checkOwner(by, queue)
@@ -58,22 +58,23 @@ export class VhostBindings {
     return { source, destination }
   }
 
-  #bind(by: Actor, source: Exchange, destination: Destination, given: BindArguments, reply: Reply<void>): void {
+  #bind(by: Actor, source: Exchange, destination: Destination, given: BindArguments, reply: Reply<boolean>): void {
     const ends = { source, destination, key: given.bindingKey, arguments: given.arguments }
     const known = source.outgoing.get(bindingIdentity(ends))
     if (known !== undefined) {
-      reply.done(undefined, this.#topology.pendingOf(known))
+      reply.done(false, this.#topology.pendingOf(known))
       return
     }
     const args = { ...given, source: source.name, destination: destination.name }
-    this.#authority.ask({ kind: 'bind', by, to: destination.kind, args }, withoutResult(reply))
+    this.#authority.ask({ kind: 'bind', by, to: destination.kind, args }, withNews(reply))
   }
 
   /** What is not there is as good as unbound. */
-  #unbind(source: string, destination: Destination | undefined, args: BindArguments, reply: Reply<void>): void {
+  #unbind(source: string, destination: Destination | undefined, args: BindArguments, reply: Reply<boolean>): void {
     const binding = destination === undefined ? undefined : this.#binding(source, destination, args)
-    if (binding === undefined) reply.done(undefined, this.#topology.pending)
-    else this.#authority.ask({ kind: 'remove', id: binding.id, ifUnused: false, isOwed: false }, withoutResult(reply))
+    if (binding === undefined) reply.done(false, this.#topology.pending)
+    else
+      this.#authority.ask({ kind: 'remove', id: binding.id, ifUnused: false, isOwed: false }, withResult(reply, true))
   }
 
   #binding(source: string, destination: Destination, args: BindArguments): Binding | undefined {

@@ -5,7 +5,7 @@ import { checkSameExchange } from './topology/equivalence.ts'
 import { shown, withoutLineBreaks } from './topology/names.ts'
 import type { Topology } from './topology/topology.ts'
 import type { VhostState } from './topology/vhost-state.ts'
-import { type Actor, type TopologyAuthority, withoutResult } from './topology-authority.ts'
+import { type Actor, type TopologyAuthority, withNews, withoutResult } from './topology-authority.ts'
 import * as rules from './vhost-rules.ts'
 
 /** The exchanges of one vhost: who may declare and delete which. Part of `Vhost`. */
@@ -20,22 +20,22 @@ export class VhostExchanges {
     this.#authority = authority
   }
 
-  declare(by: Actor, args: ExchangeArguments, reply: Reply<void>): void {
+  declare(by: Actor, args: ExchangeArguments, reply: Reply<boolean>): void {
     const name = withoutLineBreaks(args.name)
     rules.refuseDefaultExchange(name)
     if (args.isPassive) {
       by.rights.authoriseAny('exchange', name)
-      reply.done(undefined, this.#topology.pendingOf(rules.existingExchange(this.#state, name)))
+      reply.done(false, this.#topology.pendingOf(rules.existingExchange(this.#state, name)))
       return
     }
     by.rights.authorise('configure', 'exchange', name)
     const properties = rules.exchangeProperties(name, args)
     const known = this.#state.exchanges.get(name)
     if (known === undefined) {
-      this.#authority.ask({ kind: 'declare-exchange', by, args: { ...args, name } }, withoutResult(reply))
+      this.#authority.ask({ kind: 'declare-exchange', by, args: { ...args, name } }, withNews(reply))
     } else {
       checkSameExchange(known, properties)
-      reply.done(undefined, this.#topology.pendingOf(known))
+      reply.done(false, this.#topology.pendingOf(known))
     }
   }
 

@@ -74,7 +74,7 @@ export class Vhost implements VhostCommands {
 
   // ---------------------------------------------------------------- exchanges
 
-  declareExchange(session: Session, args: ExchangeArguments, reply: Reply<void>): void {
+  declareExchange(session: Session, args: ExchangeArguments, reply: Reply<boolean>): void {
     this.#exchanges.declare(this.#actor(session), args, reply)
   }
 
@@ -82,11 +82,11 @@ export class Vhost implements VhostCommands {
     this.#exchanges.delete(this.#actor(session), name, ifUnused, reply)
   }
 
-  bindExchange(session: Session, args: BindArguments, reply: Reply<void>): void {
+  bindExchange(session: Session, args: BindArguments, reply: Reply<boolean>): void {
     this.#bindings.bindExchange(this.#actor(session), args, reply)
   }
 
-  unbindExchange(session: Session, args: BindArguments, reply: Reply<void>): void {
+  unbindExchange(session: Session, args: BindArguments, reply: Reply<boolean>): void {
     this.#bindings.unbindExchange(this.#actor(session), args, reply)
   }
 
@@ -123,7 +123,7 @@ export class Vhost implements VhostCommands {
           const queue = isNew ? undefined : this.#state.queues.get(name)
           // Somebody else was a little faster.
           if (queue !== undefined) this.#status(queue, reply)
-          else reply.done({ name, ready: 0, unacked: 0, consumers: 0 }, position)
+          else reply.done({ name, isNew: true, ready: 0, unacked: 0, consumers: 0 }, position)
         },
         failed: (error) => reply.failed(error),
       },
@@ -178,11 +178,11 @@ export class Vhost implements VhostCommands {
     queue.shard.purge(queue, reply)
   }
 
-  bindQueue(session: Session, args: BindArguments, reply: Reply<void>): void {
+  bindQueue(session: Session, args: BindArguments, reply: Reply<boolean>): void {
     this.#bindings.bindQueue(this.#actor(session), args, reply)
   }
 
-  unbindQueue(session: Session, args: BindArguments, reply: Reply<void>): void {
+  unbindQueue(session: Session, args: BindArguments, reply: Reply<boolean>): void {
     this.#bindings.unbindQueue(this.#actor(session), args, reply)
   }
 
@@ -322,7 +322,7 @@ export class Vhost implements VhostCommands {
       done: (status, committedWith) => {
         const { ready, unacked, consumers } = status
         const position = Math.max(committedWith, this.#topology.pendingOf(queue))
-        reply.done({ name: queue.name, ready, unacked, consumers }, position)
+        reply.done({ name: queue.name, isNew: false, ready, unacked, consumers }, position)
       },
       failed: (error) => reply.failed(error),
     })

@@ -66,6 +66,12 @@ export const options = {
     'the path of a file',
     'Where logins and changes are written down, as JSON lines; `none`: among the other log lines.',
   ),
+  auditedChanges: choice(
+    'audit-amqp',
+    ['none', 'changes', 'all'],
+    'changes',
+    'Which changes of queues, exchanges and bindings by AMQP are written down; `all`: exclusive queues and repeated declares too.',
+  ),
   toldVersion: text(
     'told-version',
     '4.1.0',

@@ -121,14 +121,23 @@ export class Channel implements ResultOwner, Settler {
 
   /**
    * Gives a command to the broker. `use` gets the result, at once or later (then the channel is parked until it comes);
-   * `undo` gets it when the channel has been closed in between. A refusal closes the channel or the connection.
+   * `undo` gets it when the channel has been closed in between. A refusal, which `refused` gets before, closes the channel or
+   * the connection.
    */
   perform<T>(
     method: number,
     command: (reply: Reply<T>) => void,
-    steps: { use: (result: T, committedWith: Position) => void; undo?: (result: T) => void },
+    steps: {
+      use: (result: T, committedWith: Position) => void
+      undo?: (result: T) => void
+      refused?: (error: BrokerError) => void
+    },
   ): void {
-    const result = new PendingResult<T>(this, { ...steps, fail: (error) => this.fail(replyFor(error, method)) })
+    const fail = (error: BrokerError): void => {
+      steps.refused?.(error)
+      this.fail(replyFor(error, method))
+    }
+    const result = new PendingResult<T>(this, { ...steps, fail })
     try {
       command(result)
     } catch (error) {

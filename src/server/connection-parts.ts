@@ -12,6 +12,7 @@ import type { ServerIdentity } from './handshake.ts'
 import type { InputTurn } from './input-turn.ts'
 import type { ServerLimits } from './limits.ts'
 import type { NameKind } from './sasl.ts'
+import type { TopologyAudit } from './topology-audit.ts'
 import type { TurnEnd } from './turn-end.ts'
 
 /** What all connections of a server share. */
@@ -30,6 +31,7 @@ export interface ConnectionParts {
   readonly identity: ServerIdentity
   /** Which name in a client's certificate is the user. */
   readonly userFrom: NameKind
+  readonly audit: TopologyAudit
 }
 
 /** The server, as far as a connection needs it. */

@@ -1,5 +1,5 @@
 import type { Clock } from '../base/clock.ts'
-import type { Logger } from '../base/logger.ts'
+import { type Logger, silentLogger } from '../base/logger.ts'
 import type { ListenAddress, Listener, Network, Socket } from '../base/network.ts'
 import type { Random } from '../base/random.ts'
 import { RunQueue } from '../base/run-queue.ts'
@@ -17,6 +17,7 @@ import { defaultIdentity, type ServerIdentity } from './handshake.ts'
 import { InputTurn } from './input-turn.ts'
 import type { ServerLimits } from './limits.ts'
 import type { NameKind } from './sasl.ts'
+import { type AuditedChanges, TopologyAudit } from './topology-audit.ts'
 import { TurnEnd } from './turn-end.ts'
 
 export interface ServerOptions {
@@ -36,6 +37,8 @@ export interface ServerOptions {
   readonly replyRelay?: ReplyRelay
   /** Warren's own version. Not what clients compare with RabbitMQ's. */
   readonly version?: string
+  /** Where changes of what exists are written down, and which; left out: nowhere. */
+  readonly audit?: { readonly logger: Logger; readonly changes: AuditedChanges }
 }
 
 /**
@@ -63,6 +66,7 @@ export class Server implements ConnectionOwner, BrokerListener, ConnectionDirect
   /** Connections with replies that topology's commit releases, and such that wait for the publish gate. */
   readonly #waitingForTopology = new Set<Connection>()
   readonly #waitingForGate = new Set<Connection>()
+  readonly #audit: TopologyAudit
   #isClosing = false
   #whenGone: (() => void) | null = null
 
@@ -70,6 +74,11 @@ export class Server implements ConnectionOwner, BrokerListener, ConnectionDirect
     const { broker, network, clock, random, logger, limits, identity, version } = options
     this.#options = options
     this.#limits = limits
+    this.#audit = new TopologyAudit({
+      logger: options.audit?.logger ?? silentLogger,
+      clock,
+      level: options.audit?.changes ?? 'none',
+    })
     this.#parts = {
       broker,
       clock,
@@ -83,6 +92,7 @@ export class Server implements ConnectionOwner, BrokerListener, ConnectionDirect
       inputTurn: new InputTurn(clock),
       turnEnd: new TurnEnd(clock),
       userFrom: options.userFrom ?? 'cn',
+      audit: this.#audit,
       identity: {
         ...defaultIdentity,
         ...(version === undefined ? {} : { platform: `Warren ${version} on Node.js` }),
@@ -105,6 +115,10 @@ export class Server implements ConnectionOwner, BrokerListener, ConnectionDirect
   set limits(limits: ServerLimits) {
     this.#limits = limits
     this.#parts = { ...this.#parts, limits }
+  }
+
+  set auditedChanges(changes: AuditedChanges) {
+    this.#audit.level = changes
   }
 
   /** Takes over a connected socket, from a listener or from elsewhere. Null: it was refused and is closed. */

@@ -228,9 +228,11 @@ export class FakeVhost implements VhostCommands {
     })
   }
 
-  declareExchange(_session: Session, args: ExchangeArguments, reply: Reply<void>): void {
+  declareExchange(_session: Session, args: ExchangeArguments, reply: Reply<boolean>): void {
     this.#changed(reply, args.isDurable, () => {
-      if (!this.exchanges.has(args.name)) this.exchanges.set(args.name, [])
+      const isNew = !this.exchanges.has(args.name)
+      if (isNew) this.exchanges.set(args.name, [])
+      return isNew
     })
   }
 
@@ -238,14 +240,14 @@ export class FakeVhost implements VhostCommands {
     this.#changed(reply, true, () => void this.exchanges.delete(name))
   }
 
-  bindExchange(_session: Session, args: BindArguments, reply: Reply<void>): void {
+  bindExchange(_session: Session, args: BindArguments, reply: Reply<boolean>): void {
     this.calls.push(`bindExchange ${args.source} ${args.destination} ${args.bindingKey}`)
-    this.#changed(reply, true, () => {})
+    this.#changed(reply, true, () => true)
   }
 
-  unbindExchange(_session: Session, args: BindArguments, reply: Reply<void>): void {
+  unbindExchange(_session: Session, args: BindArguments, reply: Reply<boolean>): void {
     this.calls.push(`unbindExchange ${args.source} ${args.destination} ${args.bindingKey}`)
-    this.#changed(reply, true, () => {})
+    this.#changed(reply, true, () => true)
   }
 
   declareQueue(session: Session, args: QueueArguments, reply: Reply<Declared>): void {
@@ -255,7 +257,8 @@ export class FakeVhost implements VhostCommands {
       return
     }
     this.#changed(reply, args.isDurable, () => {
-      if (!this.queues.has(name)) {
+      const isNew = !this.queues.has(name)
+      if (isNew) {
         const exclusiveOwner = args.isExclusive ? session.id : null
         const definition = {
           id: this.queues.size + 1,
@@ -271,14 +274,14 @@ export class FakeVhost implements VhostCommands {
           new FakeQueue({ ...definition, exclusiveOwner, arguments: emptyTable, queue: null, counts: null }),
         )
       }
-      return this.#declared(this.queue(name))
+      return this.#declared(this.queue(name), isNew)
     })
   }
 
-  #declared(queue: FakeQueue): Declared {
+  #declared(queue: FakeQueue, isNew = false): Declared {
     const ready = queue.ready.length
     const unacked = queue.entries.length - ready
-    return { name: queue.definition.name, ready, unacked, consumers: queue.consumers.size }
+    return { name: queue.definition.name, isNew, ready, unacked, consumers: queue.consumers.size }
   }
 
   deleteQueue(_session: Session, name: string, _conditions: unknown, reply: Reply<number>): void {
@@ -300,16 +303,17 @@ export class FakeVhost implements VhostCommands {
     })
   }
 
-  bindQueue(_session: Session, args: BindArguments, reply: Reply<void>): void {
+  bindQueue(_session: Session, args: BindArguments, reply: Reply<boolean>): void {
     this.calls.push(`bindQueue ${args.source} ${args.destination} ${args.bindingKey}`)
     this.#changed(reply, true, () => {
       this.exchanges.get(args.source)?.push({ key: args.bindingKey, queue: args.destination })
+      return true
     })
   }
 
-  unbindQueue(_session: Session, args: BindArguments, reply: Reply<void>): void {
+  unbindQueue(_session: Session, args: BindArguments, reply: Reply<boolean>): void {
     this.calls.push(`unbindQueue ${args.source} ${args.destination} ${args.bindingKey}`)
-    this.#changed(reply, true, () => {})
+    this.#changed(reply, true, () => true)
   }
 
   readableQueue(_session: Session, name: string): Queue {

@@ -36,7 +36,7 @@ function between(letter: 'q' | 'e', kind: Kind): Route[] {
     route('GET', `${path}/{properties}`, (_api, request) => one(request, bindingJson(bindingOf(request, kind)))),
     route('DELETE', `${path}/{properties}`, async (api, request) => {
       const args = argumentsOf(bindingOf(request, kind))
-      await command<void>(api, request, (session, reply) =>
+      await command<boolean>(api, request, (session, reply) =>
         kind === 'queue'
           ? session.vhost.unbindQueue(session, args, reply)
           : session.vhost.unbindExchange(session, args, reply),
@@ -58,7 +58,7 @@ async function bind(api: Api, request: ApiRequest, kind: Kind): Promise<Answer> 
   const [source, destination] = namesOf(request, kind)
   const table = tableField(fields, 'arguments')
   const args = { source, destination, bindingKey: shortText(fields, 'routing_key'), arguments: table }
-  await command<void>(api, request, (session, reply) =>
+  await command<boolean>(api, request, (session, reply) =>
     kind === 'queue' ? session.vhost.bindQueue(session, args, reply) : session.vhost.bindExchange(session, args, reply),
   )
   const properties = propertiesKey(args.bindingKey, table.fields.size === 0 ? '' : canonicalText(table))

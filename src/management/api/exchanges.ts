@@ -108,6 +108,6 @@ async function declare(api: Api, request: ApiRequest): Promise<Answer> {
     isInternal: fields.flag('internal', false),
     arguments: tableField(fields, 'arguments'),
   }
-  await command<void>(api, request, (session, reply) => session.vhost.declareExchange(session, args, reply))
+  await command<boolean>(api, request, (session, reply) => session.vhost.declareExchange(session, args, reply))
   return wasThere ? noContent : created()
 }

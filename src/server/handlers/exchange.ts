@@ -6,6 +6,7 @@ import {
   type Method,
   Methods,
 } from '../../amqp/methods.generated.ts'
+import type { Position, Reply } from '../../broker/ports.ts'
 import type { Channel } from '../channel.ts'
 
 /** AMQP class exchange (40). */
@@ -20,39 +21,48 @@ export function declare(channel: Channel, method: ExchangeDeclare): void {
     isInternal: method.internal,
     arguments: method.arguments,
   }
-  channel.perform<void>(method.id, (reply) => channel.vhost.declareExchange(channel.session, args, reply), {
+  perform<boolean>(channel, method, (reply) => channel.vhost.declareExchange(channel.session, args, reply), {
     use: answer(channel, method.noWait, { id: Methods.ExchangeDeclareOk, name: 'exchange.declare-ok' }),
+    isChange: (isNew) => isNew,
   })
 }
 
 export function remove(channel: Channel, method: ExchangeDelete): void {
   const { exchange, ifUnused } = method
-  channel.perform<void>(
-    method.id,
-    (reply) => channel.vhost.deleteExchange(channel.session, exchange, ifUnused, reply),
-    {
-      use: answer(channel, method.noWait, { id: Methods.ExchangeDeleteOk, name: 'exchange.delete-ok' }),
-    },
-  )
+  perform<void>(channel, method, (reply) => channel.vhost.deleteExchange(channel.session, exchange, ifUnused, reply), {
+    use: answer(channel, method.noWait, { id: Methods.ExchangeDeleteOk, name: 'exchange.delete-ok' }),
+  })
 }
 
 export function bind(channel: Channel, method: ExchangeBind): void {
   const args = bindArguments(method)
-  channel.perform<void>(method.id, (reply) => channel.vhost.bindExchange(channel.session, args, reply), {
+  perform<boolean>(channel, method, (reply) => channel.vhost.bindExchange(channel.session, args, reply), {
     use: answer(channel, method.noWait, { id: Methods.ExchangeBindOk, name: 'exchange.bind-ok' }),
+    isChange: (isNew) => isNew,
   })
 }
 
 export function unbind(channel: Channel, method: ExchangeUnbind): void {
   const args = bindArguments(method)
-  channel.perform<void>(method.id, (reply) => channel.vhost.unbindExchange(channel.session, args, reply), {
+  perform<boolean>(channel, method, (reply) => channel.vhost.unbindExchange(channel.session, args, reply), {
     use: answer(channel, method.noWait, { id: Methods.ExchangeUnbindOk, name: 'exchange.unbind-ok' }),
+    isChange: (wasThere) => wasThere,
   })
 }
 
 function bindArguments(method: ExchangeBind | ExchangeUnbind) {
   const { source, destination, routingKey } = method
   return { source, destination, bindingKey: routingKey, arguments: method.arguments }
+}
+
+/** A change of what exists, which is written down. `isChange`: whether a result stands for one; left out: each does. */
+export function perform<T>(
+  channel: Channel,
+  method: Method,
+  command: (reply: Reply<T>) => void,
+  { use, isChange = () => true }: { use(result: T, committedWith: Position): void; isChange?(result: T): boolean },
+): void {
+  channel.perform<T>(method.id, command, channel.connection.parts.audit.around(channel, method, { use }, isChange))
 }
 
 /** The reply of a command that has no result but its success. */

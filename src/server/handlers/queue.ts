@@ -11,7 +11,7 @@ import type { Declared } from '../../broker/commands.ts'
 import type { Channel } from '../channel.ts'
 import { directReplyQueue } from '../direct-replies.ts'
 import * as directReply from './direct-reply.ts'
-import { answer } from './exchange.ts'
+import { answer, perform } from './exchange.ts'
 
 /** AMQP class queue (50). An empty queue name stands for the queue this channel declared last (AMQP 0-9-1 §1.7.2.1). */
 
@@ -29,7 +29,7 @@ export function declare(channel: Channel, method: QueueDeclare): void {
     isAutoDelete: method.autoDelete,
     arguments: method.arguments,
   }
-  channel.perform<Declared>(method.id, (reply) => channel.vhost.declareQueue(channel.session, args, reply), {
+  perform<Declared>(channel, method, (reply) => channel.vhost.declareQueue(channel.session, args, reply), {
     use: (declared, committedWith) => {
       channel.lastQueue = declared.name
       const ok = {
@@ -41,26 +41,29 @@ export function declare(channel: Channel, method: QueueDeclare): void {
       } as const
       channel.reply(method.noWait ? null : ok, committedWith)
     },
+    isChange: ({ isNew }) => isNew,
   })
 }
 
 export function bind(channel: Channel, method: QueueBind): void {
   const args = bindArguments(channel, method)
-  channel.perform<void>(method.id, (reply) => channel.vhost.bindQueue(channel.session, args, reply), {
+  perform<boolean>(channel, method, (reply) => channel.vhost.bindQueue(channel.session, args, reply), {
     use: answer(channel, method.noWait, { id: Methods.QueueBindOk, name: 'queue.bind-ok' }),
+    isChange: (isNew) => isNew,
   })
 }
 
 export function unbind(channel: Channel, method: QueueUnbind): void {
   const args = bindArguments(channel, method)
-  channel.perform<void>(method.id, (reply) => channel.vhost.unbindQueue(channel.session, args, reply), {
+  perform<boolean>(channel, method, (reply) => channel.vhost.unbindQueue(channel.session, args, reply), {
     use: answer(channel, false, { id: Methods.QueueUnbindOk, name: 'queue.unbind-ok' }),
+    isChange: (wasThere) => wasThere,
   })
 }
 
 export function purge(channel: Channel, method: QueuePurge): void {
   const queue = knownQueue(channel, method.queue, method.id)
-  channel.perform<number>(method.id, (reply) => channel.vhost.purgeQueue(channel.session, queue, reply), {
+  perform<number>(channel, method, (reply) => channel.vhost.purgeQueue(channel.session, queue, reply), {
     use: (count, committedWith) => {
       const ok = { id: Methods.QueuePurgeOk, name: 'queue.purge-ok', messageCount: counter(count) } as const
       channel.reply(method.noWait ? null : ok, committedWith)
@@ -71,7 +74,7 @@ export function purge(channel: Channel, method: QueuePurge): void {
 export function remove(channel: Channel, method: QueueDelete): void {
   const queue = knownQueue(channel, method.queue, method.id)
   const conditions = { ifUnused: method.ifUnused, ifEmpty: method.ifEmpty }
-  channel.perform<number>(method.id, (reply) => channel.vhost.deleteQueue(channel.session, queue, conditions, reply), {
+  perform<number>(channel, method, (reply) => channel.vhost.deleteQueue(channel.session, queue, conditions, reply), {
     use: (count, committedWith) => {
       const ok = { id: Methods.QueueDeleteOk, name: 'queue.delete-ok', messageCount: counter(count) } as const
       channel.reply(method.noWait ? null : ok, committedWith)

@@ -21,9 +21,9 @@ export interface Client {
   readonly node: TopologyNode
   readonly session: BrokerSession
   declareQueue(name: string, options?: Parameters<typeof queueArguments>[1]): Promise<Declared>
-  declareExchange(name: string, type: string, options?: Parameters<typeof exchangeArguments>[2]): Promise<void>
-  bind(source: string, queue: string, key?: string): Promise<void>
-  unbind(source: string, queue: string, key?: string): Promise<void>
+  declareExchange(name: string, type: string, options?: Parameters<typeof exchangeArguments>[2]): Promise<boolean>
+  bind(source: string, queue: string, key?: string): Promise<boolean>
+  unbind(source: string, queue: string, key?: string): Promise<boolean>
   deleteQueue(name: string, conditions?: { ifUnused: boolean; ifEmpty: boolean }): Promise<number>
   deleteExchange(name: string, ifUnused?: boolean): Promise<void>
 }

@@ -371,7 +371,7 @@ describe('rights', () => {
     const permission = { exchange: 'amq.topic', write: '^{username}\\.', read: '^{vhost}public' }
     await harness.broker.putTopicPermission(username, '/', permission)
     const bind = (source: string, key: string): void => {
-      answer<void>((reply) => session.vhost.bindQueue(session, bindArguments(source, 'q', key), reply))
+      answer<boolean>((reply) => session.vhost.bindQueue(session, bindArguments(source, 'q', key), reply))
     }
     routed(session, 'amq.topic', `${username}.news`)
     bind('amq.topic', '/public.news')
@@ -383,7 +383,7 @@ describe('rights', () => {
     assert.throws(publish, refusal('access-refused', text('write', 'x.news')))
     assert.throws(() => bind('amq.topic', 'x'), refusal('access-refused', text('read', 'x')))
     const unbind = (): unknown =>
-      answer<void>((reply) => session.vhost.unbindQueue(session, bindArguments('amq.topic', 'q', 'x'), reply))
+      answer<boolean>((reply) => session.vhost.unbindQueue(session, bindArguments('amq.topic', 'q', 'x'), reply))
     assert.throws(unbind, refusal('access-refused', text('read', 'x')))
   })
 
@@ -467,6 +467,6 @@ it('a message to an exchange nobody may write to is refused before the exchange 
   const resolve = (): void => session.vhost.resolve(session, 'secret', '', messageWith({}), newRoute())
   assert.throws(resolve, refusal('access-refused', text))
   const declare = (): unknown =>
-    answer<void>((reply) => session.vhost.declareExchange(session, exchangeArguments('secret', 'topic'), reply))
+    answer<boolean>((reply) => session.vhost.declareExchange(session, exchangeArguments('secret', 'topic'), reply))
   assert.throws(declare, refusal('access-refused', text.replace('write', 'configure')))
 })

@@ -45,13 +45,13 @@ const operations: readonly Operation[] = [
     command: 'declareExchange',
     title: 'new',
     all: [['configure', 'new.x']],
-    run: (s) => answer<void>((r) => s.vhost.declareExchange(s, exchangeArguments('new.x', 'fanout'), r)),
+    run: (s) => answer<boolean>((r) => s.vhost.declareExchange(s, exchangeArguments('new.x', 'fanout'), r)),
   },
   {
     command: 'declareExchange',
     title: 'existing',
     all: [['configure', 'x']],
-    run: (s) => answer<void>((r) => s.vhost.declareExchange(s, exchangeArguments('x', 'fanout'), r)),
+    run: (s) => answer<boolean>((r) => s.vhost.declareExchange(s, exchangeArguments('x', 'fanout'), r)),
   },
   {
     command: 'declareExchange',
@@ -61,13 +61,14 @@ const operations: readonly Operation[] = [
       ['read', 'new.x'],
       ['write', 'ae'],
     ],
-    run: (s) => answer<void>((r) => s.vhost.declareExchange(s, exchangeArguments('new.x', 'fanout', withAlternate), r)),
+    run: (s) =>
+      answer<boolean>((r) => s.vhost.declareExchange(s, exchangeArguments('new.x', 'fanout', withAlternate), r)),
   },
   {
     command: 'declareExchange',
     title: 'existing, with an alternate exchange',
     all: [['configure', 'a']],
-    run: (s) => answer<void>((r) => s.vhost.declareExchange(s, exchangeArguments('a', 'fanout', withAlternate), r)),
+    run: (s) => answer<boolean>((r) => s.vhost.declareExchange(s, exchangeArguments('a', 'fanout', withAlternate), r)),
   },
   {
     command: 'declareExchange',
@@ -78,7 +79,7 @@ const operations: readonly Operation[] = [
       ['write', 'x'],
       ['read', 'x'],
     ],
-    run: (s) => answer<void>((r) => s.vhost.declareExchange(s, exchangeArguments('x', '', { isPassive: true }), r)),
+    run: (s) => answer<boolean>((r) => s.vhost.declareExchange(s, exchangeArguments('x', '', { isPassive: true }), r)),
   },
   {
     command: 'deleteExchange',
@@ -99,7 +100,7 @@ const operations: readonly Operation[] = [
       ['write', 'y'],
       ['read', 'x'],
     ] as const,
-    run: (s: BrokerSession) => void answer<void>((r) => s.vhost[command](s, bindArguments('x', 'y', 'k'), r)),
+    run: (s: BrokerSession) => void answer<boolean>((r) => s.vhost[command](s, bindArguments('x', 'y', 'k'), r)),
   })),
   ...(['bindQueue', 'unbindQueue'] as const).map((command) => ({
     command,
@@ -108,7 +109,7 @@ const operations: readonly Operation[] = [
       ['write', 'q'],
       ['read', 'x'],
     ] as const,
-    run: (s: BrokerSession) => void answer<void>((r) => s.vhost[command](s, bindArguments('x', 'q', 'k'), r)),
+    run: (s: BrokerSession) => void answer<boolean>((r) => s.vhost[command](s, bindArguments('x', 'q', 'k'), r)),
   })),
   {
     command: 'unbindQueue',
@@ -117,7 +118,7 @@ const operations: readonly Operation[] = [
       ['write', 'new.q'],
       ['read', 'new.x'],
     ],
-    run: (s) => answer<void>((r) => s.vhost.unbindQueue(s, bindArguments('new.x', 'new.q'), r)),
+    run: (s) => answer<boolean>((r) => s.vhost.unbindQueue(s, bindArguments('new.x', 'new.q'), r)),
   },
   {
     command: 'declareQueue',
@@ -313,9 +314,9 @@ describe('an operation is done exactly when the table says so', () => {
     }
     answer((r) => guest.vhost.declareQueue(guest, queueArguments('q'), r))
     for (const name of ['x', 'y']) {
-      answer<void>((r) => guest.vhost.declareExchange(guest, exchangeArguments(name, 'fanout'), r))
+      answer<boolean>((r) => guest.vhost.declareExchange(guest, exchangeArguments(name, 'fanout'), r))
     }
-    answer<void>((r) => guest.vhost.declareExchange(guest, exchangeArguments('a', 'fanout', withAlternate), r))
+    answer<boolean>((r) => guest.vhost.declareExchange(guest, exchangeArguments('a', 'fanout', withAlternate), r))
   }
 
   function outcome(operation: Operation, session: BrokerSession): 'done' | BrokerError {

@@ -41,7 +41,7 @@ function exchange(name: string, type: string, options: { isInternal?: boolean; a
   const { alternate, ...flags } = options
   const table: Table = alternate === undefined ? {} : { 'alternate-exchange': alternate }
   const args = exchangeArguments(name, type, { ...flags, arguments: table })
-  answer<void>((reply) => session.vhost.declareExchange(session, args, reply))
+  answer<boolean>((reply) => session.vhost.declareExchange(session, args, reply))
 }
 
 function queue(name: string, isDurable = false): void {
@@ -49,15 +49,15 @@ function queue(name: string, isDurable = false): void {
 }
 
 function bind(source: string, destination: string, key = '', table: Table = {}): void {
-  answer<void>((reply) => session.vhost.bindQueue(session, bindArguments(source, destination, key, table), reply))
+  answer<boolean>((reply) => session.vhost.bindQueue(session, bindArguments(source, destination, key, table), reply))
 }
 
 function unbind(source: string, destination: string, key = '', table: Table = {}): void {
-  answer<void>((reply) => session.vhost.unbindQueue(session, bindArguments(source, destination, key, table), reply))
+  answer<boolean>((reply) => session.vhost.unbindQueue(session, bindArguments(source, destination, key, table), reply))
 }
 
 function bindExchange(source: string, destination: string, key = ''): void {
-  answer<void>((reply) => session.vhost.bindExchange(session, bindArguments(source, destination, key), reply))
+  answer<boolean>((reply) => session.vhost.bindExchange(session, bindArguments(source, destination, key), reply))
 }
 
 function goesTo(name: string, key = '', headers: Table = {}): string[] {

@@ -31,11 +31,11 @@ function declareQueue(
 }
 
 function declareExchange(session: BrokerSession, name: string, options: object = durable): void {
-  answer<void>((reply) => session.vhost.declareExchange(session, exchangeArguments(name, 'topic', options), reply))
+  answer<boolean>((reply) => session.vhost.declareExchange(session, exchangeArguments(name, 'topic', options), reply))
 }
 
 function bind(session: BrokerSession, source: string, queue: string, key: string): void {
-  answer<void>((reply) => session.vhost.bindQueue(session, bindArguments(source, queue, key), reply))
+  answer<boolean>((reply) => session.vhost.bindQueue(session, bindArguments(source, queue, key), reply))
 }
 
 function deleteQueue(session: BrokerSession, name: string): void {
@@ -302,7 +302,7 @@ async function take(step: Step, harness: BrokerHarness, session: BrokerSession):
       case 'unbind': {
         const args = bindArguments(`n${step.from}`, `n${step.to % 3}`, `k${step.key}`)
         const kind = step.to < 3 ? 'Queue' : 'Exchange'
-        answer<void>((reply) => session.vhost[`${step.do}${kind}`](session, args, reply))
+        answer<boolean>((reply) => session.vhost[`${step.do}${kind}`](session, args, reply))
         return
       }
       case 'user':

@@ -26,20 +26,21 @@ function declareQueue(session: BrokerSession, name: string, options?: QueueOptio
 
 function declareExchange(session: BrokerSession, name: string, type: string, options?: ExchangeOptions): number {
   const args = exchangeArguments(name, type, options)
-  return answer<void>((reply) => session.vhost.declareExchange(session, args, reply)).position
+  return answer<boolean>((reply) => session.vhost.declareExchange(session, args, reply)).position
 }
 
 function bind(session: BrokerSession, source: string, queue: string, key = '', table = {}): number {
-  return answer<void>((reply) => session.vhost.bindQueue(session, bindArguments(source, queue, key, table), reply))
+  return answer<boolean>((reply) => session.vhost.bindQueue(session, bindArguments(source, queue, key, table), reply))
     .position
 }
 
 function bindExchange(session: BrokerSession, source: string, destination: string, key = ''): void {
-  answer<void>((reply) => session.vhost.bindExchange(session, bindArguments(source, destination, key), reply))
+  answer<boolean>((reply) => session.vhost.bindExchange(session, bindArguments(source, destination, key), reply))
 }
 
 function unbind(session: BrokerSession, source: string, queue: string, key = ''): number {
-  return answer<void>((reply) => session.vhost.unbindQueue(session, bindArguments(source, queue, key), reply)).position
+  return answer<boolean>((reply) => session.vhost.unbindQueue(session, bindArguments(source, queue, key), reply))
+    .position
 }
 
 function deleteQueue(session: BrokerSession, name: string, conditions = { ifUnused: false, ifEmpty: false }): number {
@@ -350,7 +351,7 @@ describe('deleting', () => {
     unbind(session, 'x', 'q', 'never bound')
     unbind(session, 'nothing', 'q')
     unbind(session, 'x', 'nothing')
-    answer<void>((reply) => session.vhost.unbindExchange(session, bindArguments('x', 'nothing'), reply))
+    answer<boolean>((reply) => session.vhost.unbindExchange(session, bindArguments('x', 'nothing'), reply))
   })
 
   it('reports how many messages were ready, and tells the shard', async () => {

@@ -29,10 +29,10 @@ async function withQueues(
   const harness = await BrokerHarness.open()
   const session = harness.session()
   const options = { isDurable: true, arguments: table }
-  answer<void>((reply) => session.vhost.declareExchange(session, exchangeArguments('x', type, options), reply))
+  answer<boolean>((reply) => session.vhost.declareExchange(session, exchangeArguments('x', type, options), reply))
   const add = (name: string, key: string): void => {
     answer((reply) => session.vhost.declareQueue(session, queueArguments(name, { isDurable: true }), reply))
-    answer<void>((reply) => session.vhost.bindQueue(session, bindArguments('x', name, key), reply))
+    answer<boolean>((reply) => session.vhost.bindQueue(session, bindArguments('x', name, key), reply))
   }
   for (const [index, key] of bindingKeys.entries()) add(`q${index}`, key)
   return { harness, session, add }

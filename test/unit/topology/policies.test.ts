@@ -231,10 +231,10 @@ describe('an alternate exchange by policy', () => {
     const session = harness.session()
     for (const name of ['a', 'b']) {
       declare(harness, `${name}-queue`)
-      answer<void>((reply) => session.vhost.declareExchange(session, exchangeArguments(name, 'fanout'), reply))
-      answer<void>((reply) => session.vhost.bindQueue(session, bindArguments(name, `${name}-queue`), reply))
+      answer<boolean>((reply) => session.vhost.declareExchange(session, exchangeArguments(name, 'fanout'), reply))
+      answer<boolean>((reply) => session.vhost.bindQueue(session, bindArguments(name, `${name}-queue`), reply))
     }
-    answer<void>((reply) =>
+    answer<boolean>((reply) =>
       session.vhost.declareExchange(session, exchangeArguments('x', 'direct', { arguments: table }), reply),
     )
     return { harness, to: () => routed(session, 'x', 'nowhere') }

@@ -85,12 +85,12 @@ class Worker {
     const isDurable = this.#thing % 2 === 0
     if (choice < 2) {
       await node.answered<unknown>((r) => vhost.declareQueue(session, queueArguments(queue, { isDurable }), r))
-      await node.answered<void>((r) =>
+      await node.answered<boolean>((r) =>
         vhost.declareExchange(session, exchangeArguments(exchange, 'fanout', { isDurable }), r),
       )
       const args = bindArguments(exchange, queue)
-      await node.answered<void>((r) => vhost.bindQueue(session, args, r))
-      if (choice === 1) await node.answered<void>((r) => vhost.unbindQueue(session, args, r))
+      await node.answered<boolean>((r) => vhost.bindQueue(session, args, r))
+      if (choice === 1) await node.answered<boolean>((r) => vhost.unbindQueue(session, args, r))
       // What is not durable goes with its node, at a moment that nobody knows.
       this.#answered(isDurable ? (choice === 0 ? 'bound' : 'unbound') : null)
     } else {
