@@ -83,6 +83,11 @@ export class ClusterShards implements ShardDirectory {
     else if (this.#ids.has(id)) this.#told.set(id, status)
   }
 
+  /** Null: nothing was said, or that there is nothing. */
+  toldOf(id: number): QueueStatus | null {
+    return this.#told.get(id) ?? null
+  }
+
   topologyCommitted(): void {
     for (const shard of this.#shards.values()) shard.topologyCommitted()
   }

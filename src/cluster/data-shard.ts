@@ -30,6 +30,8 @@ export interface DataShardParts extends ShardWorld {
   topologyCaughtUp(): Promise<void>
   /** What anybody in the cluster knows of the log; null: nothing. */
   knownMark(): LogMark | null
+  /** What earlier owners have told of a queue; null: nothing. */
+  toldOf(id: number): QueueStatus | null
   congestionChanged(isCongested: boolean): void
   roomChanged(isFull: boolean): void
   /** The log went back, or is damaged: nobody may serve it before somebody has looked. */
@@ -235,6 +237,9 @@ export class DataShard implements ShardHost, ShardQueues {
       streamLogs,
       definitions: this.#definitions.values(),
       awaitsClaims: true,
+      hadConsumers: [...this.#definitions.values()].filter(
+        ({ id, isAutoDelete }) => isAutoDelete && (this.#parts.toldOf(id)?.consumers ?? 0) > 0,
+      ),
       failed: (error) => {
         if (opening === this.#opening) this.#failed(error)
       },

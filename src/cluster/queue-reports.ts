@@ -1,6 +1,7 @@
 /**
  * What each node tells the others of the queues that it serves: how much is in them, each two seconds and only what has
- * changed. For those who look at a cluster through any of its nodes; nothing is decided by it.
+ * changed. For those who look at a cluster through any of its nodes; and by it the next owner knows of an auto-delete queue that
+ * it has had consumers.
  */
 import { ByteReader } from '../amqp/byte-reader.ts'
 import type { ByteWriter } from '../amqp/byte-writer.ts'

@@ -44,6 +44,8 @@ export interface ServedShardOptions extends ShardWorld {
   readonly epoch: number
   /** Other nodes' clients may hold deliveries of an earlier owner. */
   readonly awaitsClaims: boolean
+  /** Auto-delete queues that are known to have had consumers under earlier owners. */
+  readonly hadConsumers: readonly QueueDefinition[]
   congestionChanged(isCongested: boolean): void
   roomChanged(isFull: boolean): void
   /** Anything of it has failed. May be called more than once. */
@@ -63,11 +65,13 @@ export class ServedShard implements ShardDirectory {
   private constructor(shard: Shard, options: ServedShardOptions, parts: Parts) {
     this.shard = shard
     this.#queues = parts.queues
-    const { epoch, awaitsClaims } = options
+    const { epoch, awaitsClaims, hadConsumers, topology } = options
     this.local = localShard({
       shard,
       epoch,
       isNew: !awaitsClaims,
+      hadConsumers,
+      topology,
       streamOf: (definition) => this.#handleOf(definition),
     })
     const { streamLogs, clock, upkeepClock, runQueue, logger, uncommittedBytesMax } = options

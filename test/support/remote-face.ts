@@ -78,13 +78,18 @@ export class RemotePair {
         setTimeout(wait, 1)
         return
       }
-      this.owner.servedHere(localShard({ shard, epoch, isNew: false, streamOf }))
+      this.owner.servedHere(
+        localShard({ shard, epoch, isNew: false, hadConsumers: [], topology: noTopology, streamOf }),
+      )
       this.entry.servedBy(ownerNode, epoch)
     }
     setImmediate(wait)
     return face
   }
 }
+
+/** Nothing asks it: no node of these is ever gone. */
+const noTopology = { appended: 0, committed: 0, reroute: () => false, expireQueue: () => {} }
 
 class RemoteFace implements ShardCommands {
   readonly #pair: RemotePair

@@ -1,5 +1,5 @@
 /** A shard that is open here, with the streams of its queues, as a placed shard uses it. */
-import type { Queue } from '../../broker/ports.ts'
+import type { Queue, ShardTopology } from '../../broker/ports.ts'
 import { LocalQueue } from '../../broker/queue/local-queue.ts'
 import type { Shard } from '../../broker/shard/shard.ts'
 import { Stream } from '../../broker/stream/stream.ts'
@@ -13,20 +13,29 @@ export interface LocalShardParts {
   readonly epoch: number
   /** Nothing was ever delivered from it, as from the shard of a node's own queues when it starts. */
   readonly isNew: boolean
+  /** Auto-delete queues that are known to have had consumers under earlier owners. */
+  readonly hadConsumers: readonly QueueDefinition[]
+  readonly topology: ShardTopology
   /** The handle of a queue of type stream. */
   streamOf(definition: QueueDefinition): Queue
 }
 
-export function localShard({ shard, epoch, isNew, streamOf }: LocalShardParts): LocalShard {
+export function localShard(parts: LocalShardParts): LocalShard {
+  const { shard, epoch, isNew, hadConsumers, topology, streamOf } = parts
   return {
     epoch,
     isNew,
+    hadConsumers,
     get isServing() {
       return shard.isServing
     },
     handleOf: (definition) => (isStream(definition) ? streamOf(definition) : shard.queueOf(definition)),
     commandsOf: (handle) => (isStream(handle.definition) ? handle.shard : shard),
     openBody: (isPersistent, bodyBytes) => shard.openBody(isPersistent, bodyBytes),
+    removeUnused: (handle) => {
+      const isUnused = handle instanceof LocalQueue && handle.turns.members.size === 0 && !handle.isDropped
+      if (isUnused && handle.definition.isAutoDelete) topology.expireQueue(handle.definition)
+    },
     used: (handle) => {
       if (handle instanceof LocalQueue) shard.redeclared(handle)
     },

@@ -21,11 +21,15 @@ export interface LocalShard {
   readonly isNew: boolean
   /** False once it has failed: what it then refuses or cancels says nothing of the queue. */
   readonly isServing: boolean
+  /** Auto-delete queues that are known to have had consumers under earlier owners. */
+  readonly hadConsumers: readonly QueueDefinition[]
   /** Its own handle of a queue: a `LocalQueue`, or a stream's. */
   handleOf(definition: QueueDefinition): Queue
   /** What takes commands for a queue, given its handle: the shard, or the stream. */
   commandsOf(handle: Queue): ShardCommands
   openBody(isPersistent: boolean, bodyBytes: number): BodyWriter
+  /** A consumer of the queue is gone with its node. An auto-delete queue goes too when it was the last one. */
+  removeUnused(handle: Queue): void
   /** The queue was declared again: for queues that expire without use this is a use. */
   used(handle: Queue): void
   /**

@@ -65,6 +65,8 @@ export class ShardService implements EntryHost {
   readonly #origins = new Map<number, OriginState>()
   /** Nodes whose claims are waited for. */
   readonly #awaited: Set<number>
+  /** Auto-delete queues that have lost a consumer with its node, or with an earlier owner. */
+  readonly #left = new Set<PlacedQueue>()
   #state: 'claiming' | 'taking' | 'serving' | 'over' = 'claiming'
   readonly #timer: Timer
 
@@ -100,6 +102,19 @@ export class ShardService implements EntryHost {
     if (this.#state === 'serving') void this.#attachLate(node)
     this.#awaited.delete(node.peer.incarnation)
     this.#lookAtClaims()
+    this.#removeUnused()
+  }
+
+  /** A queue has lost its last consumer only when nobody can come any more who had one under an earlier owner. */
+  #removeUnused(): void {
+    if (this.#state !== 'serving' || this.#awaited.size > 0) return
+    for (const queue of this.#left) if (!queue.isDropped) this.local.removeUnused(queue.handleIn(this.local))
+    this.#left.clear()
+  }
+
+  #noteLeft(id: number): void {
+    const queue = this.queueOf(id)
+    if (queue?.definition.isAutoDelete === true) this.#left.add(queue)
   }
 
   #lookAtClaims(): void {
@@ -162,6 +177,8 @@ export class ShardService implements EntryHost {
       if (!node.isTakenIn) void this.#attachLate(node)
       else this.#begin(node)
     }
+    for (const { id } of this.local.hadConsumers) this.#noteLeft(id)
+    this.#removeUnused()
   }
 
   /** A node that comes when the shard serves already: again, after its link was cut, or too late. */
@@ -247,9 +264,13 @@ export class ShardService implements EntryHost {
     this.#awaited.delete(incarnation)
     if (node !== undefined) {
       node.end()
-      leaveAll(this.local, node.isTakenIn ? node : (node.previous ?? node))
+      for (const { queueId } of node.members) this.#noteLeft(queueId)
+      const taken = node.isTakenIn ? node : (node.previous ?? node)
+      for (const { placed } of taken.consumers.values()) this.#noteLeft(placed.definition.id)
+      leaveAll(this.local, taken)
     }
     this.#lookAtClaims()
+    this.#removeUnused()
   }
 
   /** Commands may have waited for the topology, or until this node is current. */

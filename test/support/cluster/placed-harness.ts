@@ -53,6 +53,8 @@ export class PlacedCluster {
   log!: MemoryLog
   epoch = 0
   owner: PlacedNode | null = null
+  /** What nodes that open the shard know of earlier owners' auto-delete queues. */
+  hadConsumers: readonly QueueDefinition[] = []
   #incarnations = 0
   #consumers = 0
 
@@ -189,6 +191,7 @@ export class PlacedNode {
       definitions,
       epoch,
       awaitsClaims: true,
+      hadConsumers: this.#cluster.hadConsumers,
       congestionChanged: () => {},
       roomChanged: () => {},
       failed: () => this.shard.servedByNobody(),
