@@ -3,6 +3,7 @@ import { Pattern } from '../../broker/access/pattern.ts'
 import type { JsonObject } from '../../broker/definitions/entry.ts'
 import { type Answer, ApiError, badRequest, ok } from './answer.ts'
 import { columnsOf, type Selection, valueAt } from './columns.ts'
+import { FirstEntries } from './first-entries.ts'
 import type { ApiRequest } from './request.ts'
 import type { Api } from './route.ts'
 import { sortedInSlices } from './sorting.ts'
@@ -14,7 +15,7 @@ export interface Row {
   /** By which other nodes know it, where they have something to add. */
   readonly id?: number | string
   json(): JsonObject
-  /** What is at a path of its JSON, where that is known without all of it; `undefined` where it is not. */
+  /** What is at a path of its JSON, where that is known without all of it (null: nothing); `undefined` where it is not. */
   sortKey?(path: string): unknown
 }
 
@@ -45,9 +46,9 @@ export async function listed(
     if (completion !== null) return await streamed(api, shown, wish, completion)
     return { status: 200, text: textParts(api.runQueue, listPieces(selectedRows(shown, wish.columns))) }
   }
-  const { rows: found, total } = await chosen(api, rows, wish)
-  const { from, until, json } = pageOf(wish, found.length, total)
-  const items = await shownWith(api, found.slice(from, until), completion)
+  const { rows: first, total, count } = await onPage(api, rows, wish, wish.page * wish.pageSize)
+  const { from, until, json } = pageOf(wish, count, total)
+  const items = await shownWith(api, first.slice(from, until), completion)
   const answer = ok({ ...json, item_count: items.length, items: items.map(wish.columns) })
   return completion === null ? answer : completion.noted(answer)
 }
@@ -191,6 +192,48 @@ export async function chosen(
   return { rows: sorted.map(({ item }) => item), total: found.total }
 }
 
+interface OnPage {
+  /** As far as the end of the page at least. */
+  readonly rows: readonly Row[]
+  /** Rows that pass the filter, and all that there are. */
+  readonly count: number
+  readonly total: number
+}
+
+/** Above so many rows to the end of a page all are sorted. */
+const firstMax = 10_000
+
+/** What of a list may be on a page: as a rule far fewer rows than are sorted by. */
+async function onPage(api: Api, rows: Iterable<Row>, wish: Wish, end: number): Promise<OnPage> {
+  if (wish.sort === null || end > firstMax) {
+    const all = await chosen(api, rows, wish)
+    return { ...all, count: all.rows.length }
+  }
+  const first = new FirstEntries<Row>(end, wish.isReversed)
+  const counts = await inSlices(api.runQueue, offered(rows, wish.filter, wish.sort, first))
+  const sorted = await inSlices(api.runQueue, sortedInSlices(first.entries, wish.isReversed))
+  return { rows: sorted.map(({ item }) => item), ...counts }
+}
+
+/** Rows between two looks at the time. */
+const stepRows = 32
+
+function* offered(
+  rows: Iterable<Row>,
+  filter: Wish['filter'],
+  sort: readonly string[],
+  first: FirstEntries<Row>,
+): Generator<void, { count: number; total: number }> {
+  let [count, total] = [0, 0]
+  for (const row of rows) {
+    if (++total % stepRows === 0) yield
+    if (filter !== null && !filter(row.name)) continue
+    count++
+    first.offer(keyOf(row, sort) ?? null, row)
+  }
+  return { count, total }
+}
+
 function* filtered(rows: Iterable<Row>, filter: Wish['filter']): Generator<void, { rows: Row[]; total: number }> {
   const found: Row[] = []
   let total = 0
@@ -213,7 +256,8 @@ function* withKeys(rows: readonly Row[], path: readonly string[]): Generator<voi
 
 export function keyOf(row: Row, path: readonly string[]): unknown {
   if (path.length === 1 && path[0] === 'name') return row.name
-  return row.sortKey?.(path.join('.')) ?? valueAt(row.json(), path)
+  const known = row.sortKey?.(path.join('.'))
+  return known === undefined ? valueAt(row.json(), path) : known
 }
 
 function* shownRows(rows: readonly Row[]): Generator<void, JsonObject[]> {

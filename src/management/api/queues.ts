@@ -5,6 +5,7 @@ import { LocalQueue } from '../../broker/queue/local-queue.ts'
 import type { DeclaredQueue } from '../../broker/topology/declared-queue.ts'
 import { queueTypeOf } from '../../broker/topology/queue-arguments.ts'
 import type { VhostState } from '../../broker/topology/vhost-state.ts'
+import { type Column, lengthColumns, messageColumns, valueIn } from '../statistics/columns.ts'
 import { allOf } from './all-nodes/listed-of-all.ts'
 import { NodesAsked } from './all-nodes/nodes-asked.ts'
 import { completeOne, completionOf, otherKeys, summedKey } from './all-nodes/stats-of-all.ts'
@@ -29,7 +30,7 @@ export const queueRoutes: readonly Route[] = [
     const nodes = new NodesAsked(api)
     const spans = spansOf(api, request)
     const [json, consumers] = await Promise.all([
-      completeOne(api, nodes, 'queues', { row: rowOf(api, queue, spans), spans }),
+      completeOne(api, nodes, 'queues', { row: new QueueRow(api, queue, spans), spans }),
       allOf(api, nodes, 'consumers', { queue: queue.id }),
     ])
     return nodes.noted(one(request, { ...json, consumer_details: consumers, incoming: [], deliveries: [] }))
@@ -74,15 +75,42 @@ function* rows(
   for (const vhost of vhosts) {
     for (const queue of vhost.queues.values()) {
       if (type !== null && queueTypeOf(queue.arguments) !== type) continue
-      const row = rowOf(api, queue, spans)
-      const sortKey = (path: string): unknown => sortKeyOf(api, queue, path) ?? summedKey(row, path, others)
-      yield { ...row, sortKey }
+      yield new QueueRow(api, queue, spans, others)
     }
   }
 }
 
-function rowOf(api: Api, queue: DeclaredQueue, spans: Spans): Row & { json(): JsonObject } {
-  return { name: queue.name, id: queue.id, json: () => queueJson(api, queue, spans) }
+const nobodyElse: ReadonlyMap<number, number> = new Map()
+
+/** Of what a list shows. */
+class QueueRow implements Row {
+  readonly #api: Api
+  readonly #queue: DeclaredQueue
+  readonly #spans: Spans
+  readonly #others: ReadonlyMap<number, number>
+
+  constructor(api: Api, queue: DeclaredQueue, spans: Spans, others = nobodyElse) {
+    this.#api = api
+    this.#queue = queue
+    this.#spans = spans
+    this.#others = others
+  }
+
+  get name(): string {
+    return this.#queue.name
+  }
+
+  get id(): number {
+    return this.#queue.id
+  }
+
+  json(): JsonObject {
+    return queueJson(this.#api, this.#queue, this.#spans)
+  }
+
+  sortKey(path: string): unknown {
+    return summedKey(this, path, this.#others) ?? sortKeyOf(this.#api, this.#queue, path)
+  }
 }
 
 /** What queues that something happened to here are sorted by, for another node. */
@@ -95,20 +123,35 @@ export function* queueKeyRows({ broker }: ApiParts, path: readonly string[]): Ge
 }
 
 /** What 100,000 queues are sorted by as a rule, without all of their JSON. */
-function sortKeyOf(api: Api, queue: DeclaredQueue, path: string): number | undefined {
-  const { ready, unacked, consumers } = api.broker.topology.statusNow(queue)
+function sortKeyOf({ broker }: Api, queue: DeclaredQueue, path: string): unknown {
   switch (path) {
-    case 'messages':
+    case 'messages': {
+      const { ready, unacked } = broker.topology.statusNow(queue)
       return ready + unacked
+    }
     case 'messages_ready':
-      return ready
+      return broker.topology.statusNow(queue).ready
     case 'messages_unacknowledged':
-      return unacked
+      return broker.topology.statusNow(queue).unacked
     case 'consumers':
-      return consumers
+      return broker.topology.statusNow(queue).consumers
+    case 'vhost':
+      return queue.vhost
+    case 'type':
+      return queueTypeOf(queue.arguments)
     default:
-      return undefined
+      return rateKeyOf(queue, path)
   }
+}
+
+/** Of rates: what `recent` holds; null where nothing has happened. */
+function rateKeyOf({ counts }: DeclaredQueue, path: string): number | null | undefined {
+  const [, of = '', name = ''] = /^(message_stats\.)?(\w+)_details\.rate$/.exec(path) ?? []
+  const columns: Readonly<Record<string, Column>> = of === '' ? lengthColumns : messageColumns
+  const column = Object.hasOwn(columns, name) ? columns[name] : undefined
+  if (column === undefined) return undefined
+  if (counts === null) return of === '' ? 0 : null
+  return valueIn(counts.recent?.rates, column)
 }
 
 export function queueOf(request: ApiRequest): DeclaredQueue {

@@ -39,11 +39,11 @@ function* merged<T>(left: readonly T[], right: readonly T[], compare: (a: T, b: 
 
 /** Numbers before texts before anything else. */
 export function compared(a: unknown, b: unknown): number {
+  if (typeof a === 'number' && typeof b === 'number') return a - b
+  if (typeof a === 'string' && typeof b === 'string') return a < b ? -1 : a > b ? 1 : 0
   const [left, right] = [rank(a), rank(b)]
   if (left !== right) return left - right
-  if (typeof a === 'number' && typeof b === 'number') return a - b
-  const [x, y] =
-    typeof a === 'string' && typeof b === 'string' ? [a, b] : [JSON.stringify(a) ?? '', JSON.stringify(b) ?? '']
+  const [x, y] = [JSON.stringify(a) ?? '', JSON.stringify(b) ?? '']
   return x < y ? -1 : x > y ? 1 : 0
 }
 

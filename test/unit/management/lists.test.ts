@@ -2,6 +2,12 @@
 import assert from 'node:assert/strict'
 import { before, describe, it } from 'node:test'
 import fc from 'fast-check'
+import { SystemClock } from '../../../src/base/clock.ts'
+import { RunQueue } from '../../../src/base/run-queue.ts'
+import { FirstEntries } from '../../../src/management/api/first-entries.ts'
+import { listed } from '../../../src/management/api/list.ts'
+import type { ApiRequest } from '../../../src/management/api/request.ts'
+import type { Api } from '../../../src/management/api/route.ts'
 import { type Keyed, sortedInSlices } from '../../../src/management/api/sorting.ts'
 import { ApiHarness } from './api-harness.ts'
 
@@ -187,4 +193,51 @@ describe('sorting in slices', () => {
       if (step.done === true) return step.value
     }
   }
+})
+
+describe('a page of a sorted list', () => {
+  const keys = fc.oneof(fc.integer({ min: 0, max: 20 }), fc.string({ maxLength: 2 }), fc.constant(null), fc.boolean())
+
+  it('is the beginning of what a sort of all gives, in both directions', () => {
+    fc.assert(
+      fc.property(fc.array(keys, { maxLength: 500 }), fc.nat(60), fc.boolean(), (list, most, isReversed) => {
+        const first = new FirstEntries<number>(most, isReversed)
+        list.forEach((key, item) => first.offer(key, item))
+        const entries = list.map((key, item) => ({ key, item }))
+        const items = (sorted: Generator<void, Keyed<number>[]>): number[] => {
+          for (;;) {
+            const step = sorted.next()
+            if (step.done === true) return step.value.map(({ item }) => item)
+          }
+        }
+        const expected = items(sortedInSlices(entries, isReversed)).slice(0, most)
+        assert.deepEqual(items(sortedInSlices(first.entries, isReversed)), expected)
+      }),
+      { numRuns: 300, seed: 2 },
+    )
+  })
+
+  it('keeps no more entries than it has, and makes JSON of those only', async () => {
+    const first = new FirstEntries<number>(50, true)
+    for (let item = 0; item < 10_000; item++) first.offer((item * 7_919) % 10_000, item)
+    assert.equal(first.entries.length, 50)
+
+    const made: string[] = []
+    const rows = Array.from({ length: 1_000 }, (_, index) => ({
+      name: `${index}`,
+      json: () => {
+        made.push(`${index}`)
+        return { name: `${index}` }
+      },
+      sortKey: () => index % 100,
+    }))
+    const request = { query: new URLSearchParams('page=2&page_size=5&sort=messages&sort_reverse=true') } as ApiRequest
+    const answer = await listed({ runQueue: new RunQueue(new SystemClock()) } as unknown as Api, request, rows)
+    const page = answer.body as Page
+    assert.deepEqual(
+      page.items.map(({ name }) => name),
+      ['599', '699', '799', '899', '999'],
+    )
+    assert.deepEqual([page.total_count, page.page_count, made.length], [1_000, 200, 5])
+  })
 })
