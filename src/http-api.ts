@@ -108,6 +108,7 @@ function partsOf(node: ApiNode, sampler: Sampler, process: ProcessFacts): ApiPar
     logger: logOf(logger, 'http'),
     audit: logOf(logger, 'audit'),
     runQueue,
+    userFrom: node.config().tlsUserFrom,
     sampler,
     names: { rabbitVersion: node.config().toldVersion, productVersion: version },
     node: {

@@ -18,7 +18,7 @@ const program = new Command('warren')
 program
   .command('serve')
   .description('run a broker')
-  .option('--port <number>', 'TCP port for AMQP; 0 takes a free one (5672)')
+  .option('--port <number>', 'TCP port for AMQP; 0 takes a free one, "none" is none (5672)')
   .option('--http-port <number>', 'TCP port for HTTP and AMQP over WebSocket; "none" is none (15672)')
   .option('--host <address>', 'address to listen on; * is every interface (*)')
   .option('--data <directory>', 'where everything is stored; made when missing (./data)')

@@ -5,7 +5,12 @@ import type { Config } from './options.ts'
 
 /** As sentences; empty when all is well. */
 export function checkAccess(config: Config): readonly string[] {
-  return [...tlsProblems(config), ...tokenProblems(config), ...logProblems(config)]
+  return [...portProblems(config), ...tlsProblems(config), ...tokenProblems(config), ...logProblems(config)]
+}
+
+function* portProblems({ port, tlsPort, httpPort, httpsPort }: Config): Generator<string> {
+  if ([port, tlsPort, httpPort, httpsPort].some((one) => one !== 'none')) return
+  yield 'nobody could connect: port, tls-port, http-port and https-port are all "none"; give one of them a number'
 }
 
 function* tlsProblems(config: Config): Generator<string> {

@@ -15,10 +15,10 @@ export const options = {
     'an address of this machine or "*" for all of them',
     'Where AMQP listens; `*` is every interface, IPv4 and IPv6.',
   ),
-  port: integer(
+  port: port(
     'port',
-    { default: 5672, min: 0, max: 65535 },
-    'TCP port for AMQP; 0 takes a free one, which is printed.',
+    5_672,
+    'TCP port for AMQP without TLS; 0 takes a free one, which is printed; `none` is none, for those with `tls-port`.',
   ),
   httpPort: port(
     'http-port',

@@ -39,6 +39,8 @@ function asking(tlsVerify: Config['tlsVerify'], more: Partial<Config> = {}): Pro
 }
 
 interface Shown {
+  readonly auth?: string
+  readonly headers?: Record<string, string>
   readonly cert?: string
   readonly key?: string
 }
@@ -264,6 +266,42 @@ if (hasCommands('openssl')) {
       socket.on('open', () => socket.send(Buffer.from('AMQP\0\0\x09\x01', 'latin1')))
       assert.equal((await first).readUInt16BE(7), 10)
       socket.terminate()
+    })
+
+    it('log in the user they name by HTTPS, unless a password or token is said', async () => {
+      const node = await asking('optional')
+      const anna = await authority.issue({ subject: '/CN=anna' })
+      const stranger = await authority.issue({ subject: '/CN=nobody-here' })
+      const two = await authority.issue({ subject: '/CN=anna/CN=ben' })
+      const whoami = async (shown: Shown & { auth?: string; headers?: Record<string, string> }) =>
+        await get(node, '/api/whoami', { auth: '', ...shown })
+      const { status, body } = await whoami(anna)
+      assert.deepEqual([status, (JSON.parse(body) as { name: string }).name], [200, 'anna'])
+      assert.equal((await whoami({})).status, 401, 'no certificate')
+      assert.equal((await whoami(stranger)).status, 401, 'of nobody who is known')
+      assert.equal((await whoami(two)).status, 401, 'of two names none is chosen')
+      assert.equal((await whoami({ ...anna, auth: 'anna:wrong' })).status, 401, 'what is said goes first')
+      const foreignPage = { 'sec-fetch-site': 'cross-site' }
+      assert.equal((await whoami({ ...anna, headers: foreignPage })).status, 403, 'pages of others use no certificate')
+      const audit = node.log.filter(({ part, fields }) => part === 'audit' && fields['proof'] === 'certificate')
+      assert.deepEqual(
+        audit.map(({ message, fields }) => [message, fields['user'], fields['via']]),
+        [
+          ['login', 'anna', 'http'],
+          ['login refused', 'nobody-here', 'http'],
+          ['login refused', null, 'http'],
+        ],
+      )
+    })
+
+    it('can be all that listens', async () => {
+      const node = await asking('required', { port: 'none', httpPort: 'none' })
+      assert.deepEqual(
+        node.daemon.addresses.map((address) => address.replace(/:.*/, '')),
+        ['amqps', 'https'],
+      )
+      const anna = await authority.issue({ subject: '/CN=anna' })
+      await (await connect(node, anna, true)).close()
     })
 
     it('offers EXTERNAL to a WebSocket with a certificate', async () => {

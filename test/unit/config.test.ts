@@ -28,6 +28,16 @@ describe('configuration', () => {
     assert.equal(defaultConfig.logCacheBytesMax, cacheBytesDefault)
   })
 
+  it('lets AMQP without TLS have no port, but not everything', async () => {
+    const { config } = await load({ flags: { port: 'none' } })
+    assert.equal(config.port, 'none', 'AMQP over WebSocket is left')
+    const toml = 'port = "none"\nhttp-port = "none"\nprometheus-port = 15692'
+    await assert.rejects(
+      load({ toml }),
+      /nobody could connect: port, tls-port, http-port and https-port are all "none"/,
+    )
+  })
+
   it('lets flags win over the environment, and that over the file', async () => {
     const toml = 'port = 1\nhost = "a"\ndata = "f"\nlog-level = "warn"'
     const { config } = await load({ toml, environment: { WARREN_PORT: '2', WARREN_HOST: 'b' }, flags: { port: '3' } })
@@ -54,7 +64,7 @@ describe('configuration', () => {
   it('names file, line, key, value and what fits', async () => {
     const toml = '# mine\n\nport = 99999\n'
     assert.deepEqual(await problems({ toml }), [
-      'warren.toml:3: port = 99999 does not fit; give a whole number from 0 to 65535, such as 5672',
+      'warren.toml:3: port = 99999 does not fit; give a whole number from 0 to 65535 or "none", such as 5672',
     ])
   })
 

@@ -1,12 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { plainAddress } from '../../base/network.ts'
+import { type PeerCertificate, plainAddress } from '../../base/network.ts'
+import { tlsFactsOf } from '../../base/tls-facts.ts'
 import type { Principal } from '../../broker/commands.ts'
 import { isMetricsPath } from '../metrics/metrics.ts'
 import { type Answer, ApiError, badRequest, notFound, refusalOf } from './answer.ts'
 import { Caller } from './caller.ts'
 import { Commits } from './commits.ts'
 import { Leases } from './leases.ts'
-import { BasicLogins } from './login.ts'
+import { HttpLogins } from './login.ts'
 import { LoginSessions } from './login-sessions.ts'
 import { refuseForeignPage } from './origin.ts'
 import { pathOf } from './path.ts'
@@ -22,6 +23,8 @@ export interface Peer {
   /** The target as it stands in the request line; not normalised, so that no name can be taken for a path. */
   readonly target: string
   readonly remoteAddress: string
+  /** The certificate that was shown and is in order; null without one. Left out: without TLS. */
+  readonly certificate?: () => PeerCertificate | null
 }
 
 /** RabbitMQ's management HTTP API. What it needs is loaded when it is made, which costs some 30 ms. */
@@ -36,7 +39,7 @@ export async function createApi(parts: ApiParts): Promise<ApiHandler> {
   const api: Api = {
     ...parts,
     commits: new Commits(parts.broker.topology),
-    logins: new BasicLogins(parts.broker),
+    logins: new HttpLogins(parts.broker, parts.userFrom),
     loginSessions: new LoginSessions({ ...parts, users: parts.broker.topology.users }),
     redrives: new Redrives(),
     eventStreams: { open: 0 },
@@ -59,7 +62,11 @@ export async function createApi(parts: ApiParts): Promise<ApiHandler> {
   const fetch = async (request: Request, peer: Peer): Promise<Response> => await app.fetch(request, peer)
   const listener = getRequestListener(
     (request, { incoming }) =>
-      fetch(request, { target: incoming.url ?? '/', remoteAddress: incoming.socket.remoteAddress ?? '' }),
+      fetch(request, {
+        target: incoming.url ?? '/',
+        remoteAddress: incoming.socket.remoteAddress ?? '',
+        certificate: () => tlsFactsOf(incoming.socket)?.peer ?? null,
+      }),
     { overrideGlobalObjects: false },
   )
   return { fetch, handle: (incoming, outgoing) => listener(incoming, outgoing) }
@@ -125,15 +132,17 @@ async function answered(
 }
 
 /** By what the request says of a user, else by the cookie of a session; by that only for pages of this port. Throws 401, 403. */
-async function principalOf(api: Api, headers: Headers, { remoteAddress }: Peer): Promise<Principal> {
+async function principalOf(api: Api, headers: Headers, peer: Peer): Promise<Principal> {
   const authorization = headers.get('authorization')
   if (authorization === null && headers.has(sessionHeader)) {
     refuseForeignPage(headers)
     const token = tokenOf(headers.get('cookie'), headers.get('host'))
-    const principal = token === null ? null : api.loginSessions.use(token, plainAddress(remoteAddress))
+    const principal = token === null ? null : api.loginSessions.use(token, plainAddress(peer.remoteAddress))
     if (principal !== null) return principal
   }
-  return await api.logins.login(authorization, remoteAddress)
+  // A browser shows its certificate for what pages of other sites ask for, too.
+  if (authorization === null) refuseForeignPage(headers)
+  return await api.logins.login(authorization, peer)
 }
 
 interface Done {

@@ -1,4 +1,4 @@
-import { plainAddress } from '../../base/network.ts'
+import { type PeerCertificate, plainAddress } from '../../base/network.ts'
 import type { BrokerCommands, LoginProof, Principal } from '../../broker/commands.ts'
 import { ApiError } from './answer.ts'
 
@@ -10,21 +10,24 @@ const credentialsMax = 16 * 1024
 export const waitingPerAddressMax = 8
 
 /**
- * HTTP Basic (RFC 7617), and Bearer where tokens are taken, through the broker's own logins, where a login that fitted is remembered for a minute and wrong
+ * HTTP Basic (RFC 7617), Bearer where tokens are taken, and without either the certificate that was shown; through the broker's own logins, where a login that fitted is remembered for a minute and wrong
  * ones cost time. So that one address cannot have all of that time, few of its logins may wait at once.
  */
-export class BasicLogins {
+export class HttpLogins {
   readonly #broker: Pick<BrokerCommands, 'login'>
+  /** Which name in a certificate is the user. */
+  readonly #userFrom: keyof PeerCertificate['names']
   /** By address; only those with some. */
   readonly #waiting = new Map<string, number>()
 
-  constructor(broker: Pick<BrokerCommands, 'login'>) {
+  constructor(broker: Pick<BrokerCommands, 'login'>, userFrom: keyof PeerCertificate['names'] = 'cn') {
     this.#broker = broker
+    this.#userFrom = userFrom
   }
 
-  /** Throws 401, and 429 when too many of this address wait. */
-  async login(authorization: string | null, remoteAddress: string): Promise<Principal> {
-    const proof = authorization === null ? null : proofOf(authorization)
+  /** Throws 401, and 429 when too many of this address wait. What is said goes before what is shown. */
+  async login(authorization: string | null, { remoteAddress, certificate }: LoginPeer): Promise<Principal> {
+    const proof = authorization === null ? this.#proofOf(certificate?.() ?? null) : proofOf(authorization)
     if (proof === null) throw failed()
     const waiting = this.#waiting.get(remoteAddress) ?? 0
     if (waiting >= waitingPerAddressMax) {
@@ -38,11 +41,24 @@ export class BasicLogins {
     return principal
   }
 
+  /** As mechanism EXTERNAL of AMQP: of several names none is chosen. */
+  #proofOf(certificate: PeerCertificate | null): LoginProof | null {
+    if (certificate === null) return null
+    const names = certificate.names[this.#userFrom]
+    return { kind: 'certificate', username: names.length === 1 ? (names[0] ?? null) : null }
+  }
+
   #ended(remoteAddress: string): void {
     const left = (this.#waiting.get(remoteAddress) ?? 1) - 1
     if (left > 0) this.#waiting.set(remoteAddress, left)
     else this.#waiting.delete(remoteAddress)
   }
+}
+
+/** Who logs in, as the connection knows it. */
+export interface LoginPeer {
+  readonly remoteAddress: string
+  readonly certificate?: () => PeerCertificate | null
 }
 
 /** The same whatever was wrong. */

@@ -1,5 +1,6 @@
 import type { Clock } from '../../base/clock.ts'
 import type { Logger } from '../../base/logger.ts'
+import type { PeerCertificate } from '../../base/network.ts'
 import type { Random } from '../../base/random.ts'
 import type { RunQueue } from '../../base/run-queue.ts'
 import type { Broker } from '../../broker/broker.ts'
@@ -14,7 +15,7 @@ import type { Answer } from './answer.ts'
 import type { Level, VhostUse } from './caller.ts'
 import type { Commits } from './commits.ts'
 import type { Leases } from './leases.ts'
-import type { BasicLogins } from './login.ts'
+import type { HttpLogins } from './login.ts'
 import type { LoginSessions } from './login-sessions.ts'
 import type { Redrives } from './redrives.ts'
 import type { ApiRequest } from './request.ts'
@@ -29,6 +30,8 @@ export interface ApiParts {
   /** Who changed what, and from where. */
   readonly audit: Logger
   readonly runQueue: RunQueue
+  /** Which name in a client's certificate is the user; left out: the common name. */
+  readonly userFrom?: keyof PeerCertificate['names']
   readonly names: ProductNames
   readonly node: NodeFacts
   /** Null for a node on its own. */
@@ -67,7 +70,7 @@ export interface ListenerFacts {
 /** The same with what the API keeps for itself. */
 export interface Api extends ApiParts {
   readonly commits: Commits
-  readonly logins: BasicLogins
+  readonly logins: HttpLogins
   readonly loginSessions: LoginSessions
   readonly redrives: Redrives
   /** How many there are. */

@@ -67,7 +67,7 @@ async function opened(): Promise<{ harness: BrokerHarness; session: BrokerSessio
 describe('declaring a queue', () => {
   it('makes it, reachable by its name through the default exchange', async () => {
     const { session } = await opened()
-    assert.deepEqual(declareQueue(session, 'q'), { name: 'q', ready: 0, unacked: 0, consumers: 0 })
+    assert.deepEqual(declareQueue(session, 'q'), { name: 'q', isNew: true, ready: 0, unacked: 0, consumers: 0 })
     assert.deepEqual(routed(session, '', 'q'), ['q'])
     assert.deepEqual(routed(session, '', 'other'), [])
   })
@@ -76,7 +76,7 @@ describe('declaring a queue', () => {
     const { harness, session } = await opened()
     declareQueue(session, 'q')
     for (const status of harness.shards.statuses.values()) Object.assign(status, { ready: 3, unacked: 2, consumers: 1 })
-    assert.deepEqual(declareQueue(session, 'q'), { name: 'q', ready: 3, unacked: 2, consumers: 1 })
+    assert.deepEqual(declareQueue(session, 'q'), { name: 'q', isNew: false, ready: 3, unacked: 2, consumers: 1 })
     assert.deepEqual(declareQueue(session, 'q', { isPassive: true, isDurable: true }).ready, 3)
   })
 
