@@ -21,6 +21,11 @@ export class DyingEntries {
   isBusy = false
   /** The first one waits: for its record, for another shard, for a queue that refused it. */
   isWaiting = false
+  /** Sent to other shards, which have not answered. */
+  underWay = 0
+  /** Another shard has refused one: all wait before they are tried again. */
+  isPaused = false
+  #refused: Dying[] = []
   /** Its queue stands among those that publishers work off. */
   isListed = false
 
@@ -30,6 +35,17 @@ export class DyingEntries {
 
   add(entry: Dying): void {
     this.#list.push(entry)
+  }
+
+  /** One that was dropped before, since it was sent, has been refused. */
+  refuse(entry: Dying): void {
+    this.#refused.push(entry)
+  }
+
+  /** Those that were refused come first again. */
+  takeRefused(): void {
+    this.#list = [...this.#refused.splice(0), ...this.#list.slice(this.#at)]
+    this.#at = 0
   }
 
   first(): Dying | undefined {

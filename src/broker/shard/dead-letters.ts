@@ -2,9 +2,9 @@
  * Messages that die (rejected, expired, too many) on their way to the dead-letter exchange of their queue.
  *
  * A dead letter is an ordinary publish record that also settles the entry it comes from, so it is stored exactly when
- * its source is gone: nothing is lost by a crash between. Only queues of other shards (streams) have theirs before the
- * source goes, so that a crash between doubles it. A queue that refuses it (it is full and refuses what is new) lets it
- * wait in its source, held by the broker, and it is tried again.
+ * its source is gone: nothing is lost by a crash between. Queues of other shards, and streams, have theirs before the
+ * source goes; what is sent again after a crash between they know (`outgoing-letters.ts`). A queue that refuses it (it is
+ * full and refuses what is new) lets it wait in its source, held by the broker, and it is tried again.
  *
  * Rights are not asked for here: who declared the queue was asked for write on its dead-letter exchange.
  */
@@ -17,11 +17,12 @@ import { type DeathReason, isCycle } from '../dead-letter/death-history.ts'
 import { propertiesOf } from '../dead-letter/message-copy.ts'
 import { type Chunks, Message } from '../message.ts'
 import { MessageTraits, type Source } from '../message-traits.ts'
-import type { BodyWriter, ConfirmSink, Queue, ShardTopology } from '../ports.ts'
+import type { BodyWriter, Position, Queue, ShardTopology } from '../ports.ts'
 import { type Dying, DyingEntries, dyingHolder } from '../queue/dying-entries.ts'
 import { type EntryChunk, EntryFlag } from '../queue/entry-chunk.ts'
 import { LocalQueue } from '../queue/local-queue.ts'
 import { type LargeBodies, type LargeBody, LargeBodyWriter } from './large-bodies.ts'
+import { type OutgoingLetter, OutgoingLetters } from './outgoing-letters.ts'
 import { ReadTraits } from './record-traits.ts'
 import type { Settling } from './settling.ts'
 import type { StoredEntries } from './stored-entries.ts'
@@ -43,6 +44,10 @@ export interface DeadLettersPorts {
   store(message: Message, route: Route, body: LargeBody | null, source: Source | null): boolean
   /** The dying entries of a queue are fewer again. */
   drained(queue: LocalQueue): void
+  /** Whether the shard's log is stored up to here. */
+  isStored(position: Position): boolean
+  /** Calls back when what is appended by now is stored. */
+  whenStored(done: () => void): void
   isServing(): boolean
   damaged(error: Error): void
 }
@@ -61,11 +66,10 @@ export class DeadLetters {
   readonly #message = new Message()
   readonly #read = new ReadTraits()
   readonly #traits = new MessageTraits()
-  /** Of a letter to other shards that has none besides. */
-  readonly #plainTraits = new MessageTraits()
   /** Queues with dying entries, for `workOff`. */
   readonly #listed: LocalQueue[] = []
   readonly #transfers = new Map<Dying, Transfer>()
+  readonly #outgoing = new OutgoingLetters()
   /** What was rewritten last led somewhere, perhaps only where it had been. */
   #isCircle = false
   /** Targets that other shards hold. */
@@ -104,7 +108,7 @@ export class DeadLetters {
     if (letter === null) return
     // A large one is in this shard's logs, and the others would have to wait for it: they do without.
     if (body === null && this.#elsewhere.length > 0) {
-      this.#mark(letter)
+      this.#outgoing.mark(letter, null)
       for (const other of this.#elsewhere) other.shard.publish(letter, [other], 1, null, 0)
     }
     this.#ports.store(letter, this.#route, body, null)
@@ -165,6 +169,7 @@ export class DeadLetters {
       this.#endTransfer(first)
       return false
     }
+    if (dying.isPaused) return false
     const again = (): void => {
       dying.isWaiting = false
       this.#schedule(queue, dying)
@@ -177,8 +182,8 @@ export class DeadLetters {
     return true
   }
 
-  /** `later`: `again` is called when it can be tried again. */
-  #send(queue: LocalQueue, dying: Dying, again: () => void): 'done' | 'later' {
+  /** `later`: `again` is called when it can be tried again. `sent`: other shards will answer. */
+  #send(queue: LocalQueue, dying: Dying, again: () => void): 'done' | 'sent' | 'later' {
     const { sequence } = dying
     const { stored, settling, clock } = this.#ports
     const chunk = queue.entries.chunkOf(sequence)
@@ -206,11 +211,14 @@ export class DeadLetters {
       this.#copyBody(dying, body, again)
       return 'later'
     }
+    const source = (flags & EntryFlag.transient) === 0 ? { queueId: queue.id, sequence } : null
     if (this.#elsewhere.length > 0 && this.#transfers.get(dying)?.isElsewhere !== true) {
-      this.#sendElsewhere(dying, letter, again)
+      if (this.#mustWait(source, chunk.positions[sequence - chunk.base] as number, again)) return 'later'
+      const queues = [...this.#elsewhere]
+      if (body === null && this.#route.count === 0) return this.#sendAhead(queue, dying, { letter, source, queues })
+      this.#sendElsewhere(dying, { letter, source, queues }, again)
       return 'later'
     }
-    const source = (flags & EntryFlag.transient) === 0 ? { queueId: queue.id, sequence } : null
     const copied = this.#transfers.get(dying)?.writers.get(null)
     const written = copied instanceof LargeBodyWriter ? copied.body : body
     if (this.#ports.store(letter, this.#route, written, source)) {
@@ -250,39 +258,52 @@ export class DeadLetters {
     copyChunk(0)
   }
 
-  /** The source waits until all of them have it; one that refuses it is asked again. */
-  #sendElsewhere(dying: Dying, letter: Message, again: () => void): void {
-    const transfer = this.#transfers.get(dying) ?? { writers: new Map<Queue | null, BodyWriter>(), isElsewhere: false }
-    this.#transfers.set(dying, transfer)
-    const queues = [...this.#elsewhere]
-    let left = queues.length
-    let isRefused = false
-    const answered = (): void => {
-      if (--left > 0) return
-      transfer.isElsewhere = !isRefused
-      if (isRefused) this.#ports.clock.after(refusedRetryMs, again)
-      else again()
-    }
-    const sink: ConfirmSink = {
-      confirm: answered,
-      refuse: () => {
-        isRefused = true
-        answered()
-      },
-    }
-    this.#mark(letter)
-    for (const queue of queues) {
-      letter.chunks = transfer.writers.get(queue) ?? null
-      transfer.writers.delete(queue)
-      queue.shard.publish(letter, [queue], 1, sink, 0)
-    }
-    letter.chunks = null
+  /** Before it is stored another one may have its sequence after a crash, and would be taken for a repeat of it. */
+  #mustWait(source: Source | null, position: Position, again: () => void): boolean {
+    if (source !== null && !this.#ports.isStored(position)) this.#ports.whenStored(again)
+    else if (!this.#outgoing.hasRoom) this.#outgoing.whenRoom(again)
+    else return false
+    return true
   }
 
-  /** Other shards take it like a publish; it says what it is. */
-  #mark(letter: Message): void {
-    letter.traits ??= this.#plainTraits
-    letter.traits.isDeadLetter = true
+  /** The next ones need not wait for the answer. */
+  #sendAhead(queue: LocalQueue, entry: Dying, letter: OutgoingLetter): 'sent' {
+    const { settling, isServing, drained } = this.#ports
+    const dying = queue.dying as DyingEntries
+    dying.underWay++
+    this.#outgoing.send(letter, (isStored) => {
+      dying.underWay--
+      if (queue.isDropped || !isServing()) return
+      if (!isStored) return this.#pause(queue, dying, entry)
+      const chunk = queue.entries.chunkOf(entry.sequence)
+      if (chunk !== null && isDying(chunk, entry.sequence)) settling.settleOne(queue, chunk, entry.sequence)
+      if (dying.underWay + dying.size === 0) drained(queue)
+    })
+    return 'sent'
+  }
+
+  /** One was refused: it is tried again, and the others behind it. */
+  #pause(queue: LocalQueue, dying: DyingEntries, entry: Dying): void {
+    dying.refuse(entry)
+    if (dying.isPaused) return
+    dying.isPaused = true
+    this.#ports.clock.after(refusedRetryMs, () => {
+      dying.isPaused = false
+      dying.takeRefused()
+      dying.isBusy = true
+      this.#schedule(queue, dying)
+    })
+  }
+
+  /** The source waits until all of them have it; one that refuses it is asked again. */
+  #sendElsewhere(dying: Dying, letter: OutgoingLetter, again: () => void): void {
+    const transfer = this.#transfers.get(dying) ?? { writers: new Map<Queue | null, BodyWriter>(), isElsewhere: false }
+    this.#transfers.set(dying, transfer)
+    this.#outgoing.send({ ...letter, bodies: transfer.writers }, (isStored) => {
+      transfer.isElsewhere = isStored
+      if (isStored) again()
+      else this.#ports.clock.after(refusedRetryMs, again)
+    })
   }
 
   #endTransfer(dying: Dying): void {

@@ -192,6 +192,8 @@ function newDeadLetters(parts: ShardParts, options: ShardOptions, { isServing, f
       // A group may go on that waited for one of them.
       parts.delivery.pump(queue)
     },
+    isStored: (position) => position <= parts.log.committed,
+    whenStored: (done) => parts.commitWaiters.add(done),
     isServing,
     damaged: failed,
   })

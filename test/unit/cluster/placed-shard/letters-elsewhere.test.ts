@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict'
+import { after, describe, it } from 'node:test'
+import { tableOf } from '../../../../src/amqp/field-table.ts'
+import { SeededRandom } from '../../../../src/base/random.ts'
+import type { Route } from '../../../../src/broker/commands.ts'
+import type { QueueDefinition } from '../../../../src/broker/topology/queue-definition.ts'
+import { PlacedCluster } from '../../../support/cluster/placed-harness.ts'
+import { definitionOf } from '../../../support/shard-harness.ts'
+
+// Timers of the system clock do not keep a process alive.
+const alive = setInterval(() => {}, 1_000)
+after(() => clearInterval(alive))
+
+const settings = { deadLetterExchange: '', deadLetterRoutingKey: 'target' }
+const numbers = (count: number): number[] => Array.from({ length: count }, (_, index) => 1 + index)
+const stream = { ...definitionOf(2, 'target'), arguments: tableOf({ 'x-queue-type': 'stream' }) }
+
+/** Two shards of the same nodes: `source` is in the first, `target` in the second. */
+async function twoShards(target: QueueDefinition, seed: number): Promise<[PlacedCluster, PlacedCluster]> {
+  const names = ['a', 'b', 'c', 'd', 'e', 'f']
+  const near = await PlacedCluster.start(names, [definitionOf(1, 'source', true, settings)], { seed })
+  const far = await PlacedCluster.start(names, [target], { seed: seed + 1 })
+  for (const name of names) {
+    const handle = far.node(name).queue('target')
+    near.node(name).topology.reroute = (_vhost, _exchange, _keys, _message, route: Route) => {
+      route.queues[0] = handle
+      route.count = 1
+      return true
+    }
+  }
+  return [near, far]
+}
+
+describe('dead letters from one shard to another are stored once while both change owners', () => {
+  for (const [kind, target] of [
+    ['queue', definitionOf(2, 'target')],
+    ['stream', stream],
+  ] as const) {
+    for (const seed of numbers(6)) {
+      it(`to a ${kind}, seed ${seed}`, async () => {
+        const [near, far] = await twoShards(target, seed)
+        const random = new SeededRandom(seed)
+        await near.own('a')
+        await far.own('b')
+        const consumer = near.node('f').consume('source', { limit: 20 })
+        const rejectSome = (): void => consumer.settle('reject', random.below(20))
+        for (const number of numbers(400)) {
+          near.node('e').publish(`m${number}`, 'source')
+          if (number % 5 === 0) await near.settle(random.below(4))
+          if (random.below(3) === 0) rejectSome()
+          // A node dies as a whole, and with it what it forwards to the other shard.
+          if (number === 100) for (const cluster of [near, far]) cluster.kill('a')
+          if (number === 110) await near.own('c')
+          if (number === 200) for (const cluster of [near, far]) cluster.kill('b')
+          if (number === 210) await far.own('c')
+          if (number === 300) for (const cluster of [near, far]) cluster.kill('c')
+          if (number === 305) await far.own('d')
+          if (number === 310) await near.own('d')
+        }
+        await near.until('all is delivered and rejected', () => {
+          rejectSome()
+          return new Set(consumer.texts).size === 400 && consumer.unsettled.length === 0
+        })
+        const reader = far
+          .node('e')
+          .consume('target', { limit: 10_000, arguments: tableOf({ 'x-stream-offset': 'first' }) })
+        await far.until('all are there', () => new Set(reader.texts).size === 400, 10_000)
+        await near.settle()
+        await far.settle()
+        assert.deepEqual(
+          [...reader.texts].sort(),
+          numbers(400)
+            .map((number) => `m${number}`)
+            .sort(),
+        )
+        assert.deepEqual(await near.node('e').status('source'), { ready: 0, unacked: 0, consumers: 1 })
+      })
+    }
+  }
+})
