@@ -110,8 +110,6 @@ export class Reclaim {
     // Without a digest nothing is known of what it holds: it stays until the next opening writes one.
     if (index === null || this.#isStopped) return
     if (!(await this.#isFree(segment, index.rows)) || this.#isStopped) return
-    await this.#pause()
-    if (this.#isStopped) return
     this.#chunked.delete(segment.id)
     if (bodies.chunkedWithin(segment.base, segment.end).length > 0) {
       this.#chunked.add(segment.id)
@@ -148,10 +146,10 @@ export class Reclaim {
     for (const row of rows) {
       const queue = this.#ports.queues.get(row.queueId)
       if (queue === undefined || queue.restatedAt >= segment.end) continue
-      await this.#restateQueue(queue)
+      // Before the first one too: finding out that the segment is free may have taken all of a turn.
+      if (restated++ % restatedPerTurn === 0) await this.#pause()
       if (this.#isStopped) break
-      if (++restated % restatedPerTurn > 0) continue
-      await this.#pause()
+      await this.#restateQueue(queue)
       if (this.#isStopped) break
     }
     return restated > 0
