@@ -5,7 +5,7 @@ import type { ProcessFacts } from '../../../src/base/process-facts.ts'
 import { SeededRandom } from '../../../src/base/random.ts'
 import type { OpenConnection } from '../../../src/broker/connection-directory.ts'
 import { type ApiHandler, createApi } from '../../../src/management/api/api.ts'
-import type { NodeFacts } from '../../../src/management/api/route.ts'
+import type { ApiParts, NodeFacts } from '../../../src/management/api/route.ts'
 import type { ClusterFacts } from '../../../src/management/cluster-facts.ts'
 import { Sampler } from '../../../src/management/statistics/sampler.ts'
 import { BrokerHarness, NotedShard } from '../../support/broker-harness.ts'
@@ -31,19 +31,21 @@ export class ApiHarness {
   readonly broker: BrokerHarness
   /** Looks when it is told to. */
   readonly sampler: Sampler
+  readonly parts: ApiParts
   readonly connections: OpenConnection[] = []
   readonly errors: string[] = []
   readonly #handler: ApiHandler
 
   private constructor(
     broker: BrokerHarness,
-    sampler: Sampler,
+    parts: ApiParts,
     handler: ApiHandler,
     connections: OpenConnection[],
     errors: string[],
   ) {
     this.broker = broker
-    this.sampler = sampler
+    this.sampler = parts.sampler
+    this.parts = parts
     this.#handler = handler
     this.connections = connections
     this.errors = errors
@@ -63,7 +65,7 @@ export class ApiHarness {
       runQueue: broker.topology.runQueue,
     }
     const sampler = new Sampler({ ...parts, memoryBytes: () => 1, logger: silentLogger })
-    const handler = await createApi({
+    const all: ApiParts = {
       ...parts,
       sampler,
       backup: null,
@@ -86,8 +88,9 @@ export class ApiHarness {
         certificateValidUntil: () => null,
         ...facts,
       },
-    })
-    const harness = new ApiHarness(broker, sampler, handler, connections, errors)
+    }
+    const handler = await createApi(all)
+    const harness = new ApiHarness(broker, all, handler, connections, errors)
     broker.broker.listener = {
       topologyCommitted: () => {},
       publishGateChanged: () => {},
