@@ -300,7 +300,7 @@ export class EntryCommands {
       }
       case Command.browse: {
         const [after, limit, bodyBytesMax] = [reader.uint64(), reader.uint32(), reader.uint32()]
-        const page = { after, limit, bodyBytesMax, bodyFrom: reader.remaining >= 8 ? reader.uint64() : 0 }
+        const page = { after, limit, bodyBytesMax, bodyFrom: reader.uint64() }
         const reply = this.#reply<readonly BrowsedMessage[]>(request, writeBrowsed)
         return placed === null || queue === null
           ? this.#fail(request, null)
