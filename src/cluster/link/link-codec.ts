@@ -12,13 +12,13 @@
  *     proof      intent u8 | HMAC 32
  *     answer     verdict u8 | HMAC 32 | sentence, UTF-8
  *
- * Checklist for a change: raise `formatVersionHighest`, keep what the version before it says readable, and leave the
+ * Checklist for a change here, or of what any service says (docs/formats/cluster-link.md): raise `formatVersionHighest`, keep what the version before it says readable, and leave the
  * greeting up to its nonce as it is: it is what nodes of any two versions must understand of each other.
  */
 import type { NodeIdentity } from '../node-identity.ts'
 import { messageBytesMax } from '../peers.ts'
 
-/** 1 had questions about shards that later versions of it did not answer alike, and is spoken no more. */
+/** Nodes that spoke 1 did not all know the same commands: it is refused. */
 export const formatVersionLowest = 2
 export const formatVersionHighest = 2
 
