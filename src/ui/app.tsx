@@ -7,6 +7,7 @@ import { vhost } from './core/vhost.ts'
 import { Cluster } from './pages/cluster.tsx'
 import { Channels, Connection, Connections } from './pages/connections.tsx'
 import { DeadLetters } from './pages/dead-letters.tsx'
+import { Definitions } from './pages/definitions.tsx'
 import { Exchange, Exchanges } from './pages/exchanges.tsx'
 import { Overview } from './pages/overview.tsx'
 import { Policies } from './pages/policies.tsx'
@@ -15,6 +16,7 @@ import { Queues } from './pages/queues.tsx'
 import { Scheduled } from './pages/scheduled.tsx'
 import { Streams } from './pages/streams.tsx'
 import { OneUser, Users } from './pages/users.tsx'
+import { Vhost, Vhosts } from './pages/vhosts.tsx'
 import { Head } from './parts/card.tsx'
 import { Questions } from './parts/dialog.tsx'
 import { Login } from './parts/login.tsx'
@@ -65,6 +67,12 @@ function pageOf([page, first = '', second = '']: readonly string[]): ComponentCh
       return <Users />
     case 'user':
       return <OneUser name={first} />
+    case 'vhosts':
+      return <Vhosts />
+    case 'vhost':
+      return <Vhost name={first} />
+    case 'definitions':
+      return <Definitions />
     case 'cluster':
       return <Cluster />
     default:

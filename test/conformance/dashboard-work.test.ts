@@ -1,12 +1,13 @@
 /** What is done in the dashboard besides looking: users, policies, waiting messages and dead letters, in Chromium. */
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
 import amqplib from 'amqplib'
 import { Broker } from '../../src/index.ts'
 import { DashboardBrowser, fine, logIn, visit } from '../support/dashboard-browser.ts'
+import { hostileNames, shownStart } from '../support/hostile-names.ts'
 import { hasCommands, leftOut } from '../support/run-program.ts'
 
 if (hasCommands('chromium')) inBrowser()
@@ -32,8 +33,9 @@ function inBrowser(): void {
       await fine(page, 'user-new')
       await dialog.getByRole('button', { name: 'Save' }).click()
       await page.getByRole('heading', { level: 1, name: '<b>eve</b>⟨202E⟩' }).waitFor()
-      await page.getByLabel('Configure').fill('^<img src=x onerror=alert(8)>')
-      await page.getByRole('button', { name: 'Save' }).click()
+      const rights = page.getByRole('region', { name: 'Rights', exact: true })
+      await rights.getByLabel('Configure').fill('^<img src=x onerror=alert(8)>')
+      await rights.getByRole('button', { name: 'Save' }).click()
       await page.getByRole('cell', { name: '^<img src=x onerror=alert(8)>' }).waitFor()
       await fine(page, 'user')
       await page.getByRole('button', { name: 'Log out' }).click()
@@ -128,19 +130,139 @@ function inBrowser(): void {
       await page.getByRole('dialog').getByRole('button', { name: 'Save' }).click()
       const mended = page.getByRole('article').filter({ hasText: '"n": "mended"' })
       await mended.getByRole('button', { name: 'Send back' }).click()
-      await page.getByText('Sent back to work <b>').waitFor()
+      await page.getByText('1 sent back, 0 left out').waitFor()
       const back = await channel.get('work <b>', { noAck: true })
       assert.equal(back === false ? null : back.content.toString(), '{"n":"mended"}')
 
-      await page.getByRole('button', { name: 'Send all back' }).click()
-      await page.getByRole('button', { name: 'Undo' }).click()
       await page.getByRole('row').filter({ hasText: 'work <b>' }).getByRole('button', { name: 'Send back' }).click()
-      await page.getByText('4 sent back, 0 left out').waitFor({ timeout: 15_000 })
+      await page.getByText('4 sent back, 0 left out').waitFor()
       assert.equal((await channel.checkQueue('work <b>')).messageCount, 4)
       assert.equal((await channel.checkQueue('failed')).messageCount, 2)
       await fine(page, 'dead-letters-sent')
+
+      await channel.get('work <b>', { noAck: true })
+      await page.getByRole('button', { name: 'Undo' }).click()
+      await page.getByText('Undone 3 of 4. Already taken: 1.').waitFor()
+      await fine(page, 'dead-letters-undone')
+      assert.equal((await channel.checkQueue('work <b>')).messageCount, 0)
+      assert.equal((await channel.checkQueue('failed')).messageCount, 5)
       await page.close()
       await connection.close()
+    })
+
+    it('dead letters of all queues are found, whatever their names are, and sent back', async () => {
+      const { connection, channel } = await connected()
+      for (const name of hostileNames.slice(0, 6)) {
+        await channel.assertQueue(`dead ${name}`.slice(0, 80))
+        const target = { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': `dead ${name}`.slice(0, 80) }
+        await channel.assertQueue(name, { arguments: target })
+        for (let n = 0; n < 3; n++) channel.sendToQueue(name, Buffer.from(`${n}`))
+        await channel.waitForConfirms()
+        for (let n = 0; n < 3; n++) {
+          const message = await channel.get(name)
+          if (message !== false) channel.nack(message, false, false)
+        }
+      }
+      const page = await browser.page('/dead-letters')
+      for (const name of hostileNames.slice(0, 6)) {
+        await page
+          .getByRole('rowheader')
+          .getByText(`dead ${shownStart(name)}`.slice(0, 60))
+          .first()
+          .waitFor()
+      }
+      await fine(page, 'dead-letters-all')
+      await page.setViewportSize({ width: 360, height: 740 })
+      await fine(page, 'dead-letters-all-phone')
+      await page.setViewportSize({ width: 1280, height: 800 })
+      const row = page.getByRole('row').filter({ hasText: `dead ${shownStart(hostileNames[0] ?? '')}` })
+      await row.getByRole('button', { name: 'Send back' }).click()
+      await page.getByText('3 sent back, 0 left out').waitFor()
+      assert.equal((await channel.checkQueue(hostileNames[0] ?? '')).messageCount, 3)
+      await page.close()
+      await connection.close()
+    })
+
+    it('virtual hosts are made, limited and deleted', async () => {
+      const page = await browser.page('/vhosts', { isDark: true })
+      const name = '<b>shop</b>/\u202e'
+      await page.getByRole('button', { name: 'New virtual host' }).click()
+      const dialog = page.getByRole('dialog')
+      await dialog.getByLabel('Name', { exact: true }).fill(name)
+      await dialog.getByLabel('Description').fill('<i>a</i>')
+      await fine(page, 'vhost-new')
+      await dialog.getByRole('button', { name: 'Create' }).click()
+      await page.getByRole('heading', { level: 1, name: '<b>shop</b>/⟨202E⟩' }).waitFor()
+      await page.getByText('<i>a</i>').waitFor()
+      await page.locator('select[name=name]').selectOption('max-queues')
+      await page.getByLabel('at most').fill('1234')
+      await page.getByRole('button', { name: 'Save' }).click()
+      await page.getByRole('cell', { name: '1,234' }).waitFor()
+      await page.getByRole('link', { name: 'guest' }).waitFor()
+      await fine(page, 'vhost')
+      await page.getByRole('button', { name: 'Take away' }).click()
+      await page.getByText('No limits.').waitFor()
+      await page.getByRole('button', { name: 'Delete' }).click()
+      await dialog.getByRole('button', { name: 'Delete' }).click()
+      await page.getByRole('heading', { level: 1, name: 'Virtual hosts' }).waitFor()
+      await fine(page, 'vhosts')
+      await page.close()
+    })
+
+    it('users get topic rights and limits', async () => {
+      await fetch(new URL('/api/users/topics', broker.httpUrl), {
+        method: 'PUT',
+        headers: { authorization: `Basic ${btoa('guest:guest')}` },
+        body: '{"password":"x","tags":""}',
+      })
+      const page = await browser.page('/user/topics')
+      const topics = page.getByRole('region', { name: 'Topic rights' })
+      await topics.getByLabel('Write').fill('^<img src=x onerror=alert(9)>')
+      await topics.getByRole('button', { name: 'Save' }).click()
+      await topics.getByRole('cell', { name: '^<img src=x onerror=alert(9)>' }).waitFor()
+      const limits = page.getByRole('region', { name: 'Limits' })
+      await limits.getByLabel('at most').fill('-5')
+      await limits.getByRole('button', { name: 'Save' }).click()
+      await limits.getByLabel('at most').fill('7')
+      await limits.getByRole('button', { name: 'Save' }).click()
+      await limits.getByRole('cell', { name: '7', exact: true }).waitFor()
+      await fine(page, 'user-topics')
+      await page.setViewportSize({ width: 360, height: 740 })
+      await fine(page, 'user-topics-phone')
+      await topics.getByRole('button', { name: 'Take away' }).click()
+      await page.getByRole('dialog').getByRole('button', { name: 'Take away' }).click()
+      await topics.getByRole('cell').first().waitFor({ state: 'detached' })
+      await page.close()
+    })
+
+    it('definitions go out as a file and come in from one', async () => {
+      const page = await browser.page('/definitions')
+      const [download] = await Promise.all([
+        page.waitForEvent('download'),
+        page.getByRole('button', { name: 'Download' }).click(),
+      ])
+      const exported = JSON.parse(readFileSync(await download.path(), 'utf8')) as { users: unknown[] }
+      assert.equal(download.suggestedFilename(), 'warren-definitions.json')
+      assert(exported.users.length > 0)
+      const upload = async (name: string, text: string): Promise<void> => {
+        await page.getByLabel('File').setInputFiles({ name, mimeType: 'application/json', buffer: Buffer.from(text) })
+        await page.getByRole('button', { name: 'Import' }).click()
+      }
+      await upload('no.json', '{"queues": [{"name": 5}]}')
+      await page.getByRole('alert').waitFor()
+      await fine(page, 'definitions-refused')
+      const queues = [1, 2, 3].map((n) => ({
+        name: `in ${n}`,
+        vhost: '/',
+        durable: true,
+        auto_delete: false,
+        arguments: {},
+      }))
+      await upload('<b>in</b>.json', JSON.stringify({ queues }))
+      await page.getByText('<b>in</b>.json').waitFor()
+      await page.getByRole('definition').getByText('3', { exact: true }).waitFor()
+      await fine(page, 'definitions')
+      await page.close()
     })
 
     it('streams tell their offsets, and how far behind their readers are', async () => {

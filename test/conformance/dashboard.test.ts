@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
 import { gunzipSync } from 'node:zlib'
 import { Broker } from '../../src/index.ts'
-import { DashboardBrowser, fine, logIn } from '../support/dashboard-browser.ts'
+import { DashboardBrowser, fine } from '../support/dashboard-browser.ts'
 import { eventually } from '../support/eventually.ts'
 import { projectRoot } from '../support/project-root.ts'
 import { hasCommands, leftOut } from '../support/run-program.ts'
@@ -117,19 +117,38 @@ function inBrowser(): void {
       await page.close()
     })
 
-    it('is kept in the tab only where that is asked for, and ends', async () => {
+    it('is a session that no script can read, outlives the page, and ends', async () => {
       const page = await browser.page('/')
       const kept = (): Promise<unknown> =>
         page.evaluate('JSON.stringify({ ...sessionStorage, ...localStorage }) + document.cookie')
       assert.equal(await kept(), '{}')
-      await page.reload()
-      await page.check('input[name=stays]')
-      await logIn(page, 'guest', 'guest')
+      const [cookie] = await page.context().cookies()
+      assert.deepEqual(
+        [cookie?.name, cookie?.path, cookie?.httpOnly, cookie?.sameSite],
+        [`warren-session-${port}`, '/api', true, 'Strict'],
+      )
       await page.reload()
       await page.waitForSelector('.shell')
       await page.getByRole('button', { name: 'Log out' }).click()
       await page.waitForSelector('input[name=password]')
-      assert.equal(await kept(), '{}')
+      assert.deepEqual(await page.context().cookies(), [])
+      await page.reload()
+      await page.waitForSelector('input[name=password]')
+      await fine(page, 'logged-out')
+      await page.close()
+    })
+
+    it('ends when the password is changed, and says so', async () => {
+      const authorization = `Basic ${btoa('guest:guest')}`
+      const put = async (password: string): Promise<void> => {
+        const body = JSON.stringify({ password, tags: 'administrator' })
+        await fetch(new URL('/api/users/changed', broker.httpUrl), { method: 'PUT', headers: { authorization }, body })
+      }
+      await put('first')
+      const page = await browser.page('/', { login: ['changed', 'first'] })
+      await put('second')
+      await page.getByText('Your login is no longer valid').waitFor()
+      await fine(page, 'login-ended')
       await page.close()
     })
 

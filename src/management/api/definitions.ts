@@ -1,5 +1,5 @@
-import { type Answer, noContent } from './answer.ts'
-import { type ApiRequest, vhostOf } from './request.ts'
+import { type Answer, noContent, ok } from './answer.ts'
+import { type ApiRequest, isSet, vhostOf } from './request.ts'
 import { type Api, type Route, route } from './route.ts'
 import { objectPieces, textParts } from './text-parts.ts'
 
@@ -29,5 +29,5 @@ async function imported(api: Api, request: ApiRequest): Promise<Answer> {
   for (const warning of warnings) api.logger.warn({ by: request.caller.username }, warning)
   await api.commits.until(position)
   api.logger.info({ by: request.caller.username, warnings: warnings.length }, 'definitions imported')
-  return noContent
+  return isSet(request, 'report') ? ok({ warnings }) : noContent
 }

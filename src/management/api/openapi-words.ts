@@ -208,6 +208,10 @@ export const parameters: Readonly<Record<string, readonly string[]>> = {
   'GET /queues/{vhost}/{name}/messages': [...browsing, 'truncate', 'encoding'],
   'GET /queues/{vhost}/{name}/messages/{sequence}': ['encoding'],
   'GET /queues/{vhost}/{name}/consume': ['prefetch', 'lease_ms', 'encoding'],
+  'GET /warren/dead-letters': ['after'],
+  'GET /warren/dead-letters/{vhost}': ['after'],
+  'POST /definitions': ['report'],
+  'POST /definitions/{vhost}': ['report'],
   'GET /metrics/detailed': ['family', 'vhost'],
 }
 

@@ -1,5 +1,5 @@
 /** Asks the HTTP API. Whatever goes wrong is an `ApiFailure` with a sentence for the user. */
-import { authorizationHeader, basicOf, begin, end, keptHeader, type User } from './session.ts'
+import { begin, end, type User } from './session.ts'
 
 export class ApiFailure extends Error {
   /** 0: no answer came. */
@@ -14,6 +14,7 @@ export class ApiFailure extends Error {
 export type Method = 'GET' | 'PUT' | 'POST' | 'DELETE'
 
 export interface Wish {
+  /** As JSON; a text is JSON already. */
   readonly body?: unknown
   readonly signal?: AbortSignal
   readonly headers?: Readonly<Record<string, string>>
@@ -21,63 +22,52 @@ export interface Wish {
 
 /** The answer's JSON; null where it has none. */
 export async function ask<T>(method: Method, path: string, wish: Wish = {}): Promise<T> {
-  return await asked<T>(method, path, authorizationHeader(), wish)
-}
-
-/** The answer itself, whose body may go on for as long as the page wants. */
-export async function open(path: string, signal: AbortSignal): Promise<Response> {
-  return await send('GET', path, authorizationHeader(), { signal })
-}
-
-async function asked<T>(method: Method, path: string, authorization: string | null, wish: Wish): Promise<T> {
-  const response = await send(method, path, authorization, wish)
+  const response = await send(method, path, wish)
   const text = await response.text()
   return (text === '' ? null : JSON.parse(text)) as T
 }
 
-async function send(method: Method, path: string, authorization: string | null, wish: Wish): Promise<Response> {
-  const { body, signal, headers = {} } = wish
+async function send(method: Method, path: string, { body, signal, headers }: Wish): Promise<Response> {
   let response: Response
   try {
     response = await fetch(`api${path}`, {
       method,
-      // Without this the browser would ask for a password itself when one is refused.
-      credentials: 'omit',
+      credentials: 'same-origin',
       cache: 'no-store',
-      headers: { ...headers, ...(authorization === null ? {} : { authorization }) },
+      // Other sites cannot send it, and the broker takes the cookie only with it.
+      headers: { ...headers, 'x-warren-session': '1' },
       ...(signal === undefined ? {} : { signal }),
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
     })
   } catch (error) {
     throw new ApiFailure(0, error instanceof Error ? error.message : String(error))
   }
   if (response.ok) return response
-  throw await failureOf(response, authorization)
+  throw await failureOf(response)
 }
 
-async function failureOf(response: Response, authorization: string | null): Promise<ApiFailure> {
+async function failureOf(response: Response): Promise<ApiFailure> {
   const said = (await response.json().catch(() => null)) as { error?: unknown; reason?: unknown } | null
   // Not `not_authorised`, which is about this one request.
-  if (response.status === 401 && said?.error === 'not_authorized' && authorization === authorizationHeader()) end(true)
+  if (response.status === 401 && said?.error === 'not_authorized') end(true)
   return new ApiFailure(response.status, typeof said?.reason === 'string' ? said.reason : response.statusText)
 }
 
-/** Rejects with an `ApiFailure`. */
-export async function logIn(name: string, password: string, staysInTab: boolean): Promise<void> {
-  const header = basicOf(name, password)
-  begin(await asked<User>('GET', '/whoami', header, {}), header, staysInTab)
+/** HTTP Basic (RFC 7617), in UTF-8; said once. Rejects with an `ApiFailure`. */
+export async function logIn(name: string, password: string): Promise<void> {
+  const bytes = new TextEncoder().encode(`${name}:${password}`)
+  const authorization = `Basic ${btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(''))}`
+  begin(await ask<User>('POST', '/session', { headers: { authorization } }))
 }
 
-/** With what this tab has kept, if anything. */
+/** With the session that this browser has, if any. */
 export async function logInAgain(): Promise<void> {
-  const header = keptHeader()
-  if (header === null) return
-  try {
-    begin(await asked<User>('GET', '/whoami', header, {}), header, true)
-  } catch (error) {
-    if (error instanceof ApiFailure && error.status === 401) end()
-    else throw error
-  }
+  begin(await ask<User>('GET', '/whoami'))
+}
+
+export async function logOut(): Promise<void> {
+  await ask('DELETE', '/session').catch(() => {})
+  end()
 }
 
 /**

@@ -4,6 +4,7 @@ import { duration, moment, visible, whole } from '../core/format.ts'
 import { t } from '../core/language.ts'
 import { usePoll } from '../core/poll.ts'
 import { now } from '../core/time.ts'
+import { Alarms } from '../parts/alarms.tsx'
 import { Card, Chip, Facts, Head, Waiting } from '../parts/card.tsx'
 import { DurabilityCard } from '../parts/durability.tsx'
 import { Name } from '../parts/name.tsx'
@@ -50,7 +51,14 @@ export function Cluster(): JSX.Element {
   return (
     <>
       <Head title={t('cluster')} plain={t('cluster')} />
-      <Alarms nodes={nodes.data ?? []} />
+      <Alarms
+        nodes={nodes.data ?? []}
+        otherwise={
+          <p class="banner good" role="status">
+            {t('noAlarms')}
+          </p>
+        }
+      />
       <div class="cols">
         {(nodes.data ?? []).map((node) => (
           <NodeCard key={node.name} node={node} />
@@ -59,18 +67,6 @@ export function Cluster(): JSX.Element {
       </div>
       {data === null ? <Waiting failure={failure} /> : <Members of={data} />}
     </>
-  )
-}
-
-function Alarms({ nodes }: { nodes: readonly NodeData[] }): JSX.Element {
-  const found = nodes.flatMap(({ name, mem_alarm: memory, disk_free_alarm: disk }) => [
-    ...(memory ? [t('alarmMemory', { node: name })] : []),
-    ...(disk ? [t('alarmDisk', { node: name })] : []),
-  ])
-  return (
-    <p class={`banner ${found.length === 0 ? 'good' : 'bad'}`} role="status">
-      {found.length === 0 ? t('noAlarms') : `${t('blocked')} ${found.join(' ')}`}
-    </p>
   )
 }
 

@@ -9,6 +9,7 @@ import { linkTo, queryText } from '../core/route.ts'
 import { type Details, details, levelsOf, type Range, rangeQuery, ratesOf, type Stats } from '../core/samples.ts'
 import { mayBe } from '../core/session.ts'
 import { listPath } from '../core/vhost.ts'
+import { type AlarmedNode, Alarms } from '../parts/alarms.tsx'
 import { Card, Chip, Facts, Head, Waiting } from '../parts/card.tsx'
 import { Chart } from '../parts/chart.tsx'
 import { DurabilityCard } from '../parts/durability.tsx'
@@ -32,17 +33,10 @@ interface OverviewData {
   readonly listeners: readonly { protocol: string; ip_address: string; port: number }[]
 }
 
-export interface NodeData {
-  readonly name: string
+export interface NodeData extends AlarmedNode {
   /** False: there is nothing but its name. */
   readonly running: boolean
   readonly uptime: number
-  readonly mem_used: number
-  readonly mem_limit: number
-  readonly mem_alarm: boolean
-  readonly disk_free_limit: number
-  readonly disk_free?: number
-  readonly disk_free_alarm: boolean
   readonly sockets_total: number
   readonly os_pid: string
 }
@@ -79,19 +73,9 @@ export function Overview(): JSX.Element {
 
 /** One sentence that says whether somebody has to do something. */
 function State({ nodes, data }: { nodes: readonly NodeData[]; data: OverviewData }): JSX.Element {
-  const alarms = nodes.flatMap((node) => [
-    ...(node.mem_alarm ? [t('alarmMemory', { node: node.name })] : []),
-    ...(node.disk_free_alarm ? [t('alarmDisk', { node: node.name })] : []),
-  ])
-  if (alarms.length > 0) {
-    return (
-      <div class="banner bad" role="alert">
-        <b>{t('blocked')}</b> {alarms.join(' ')}
-      </div>
-    )
-  }
   const waits = (data.queue_totals.messages_ready ?? 0) > 0 && (data.object_totals['consumers'] ?? 0) === 0
-  return <p class={`banner ${waits ? 'warn' : 'good'}`}>{t(waits ? 'nobodyConsumes' : 'allWell')}</p>
+  const all = <p class={`banner ${waits ? 'warn' : 'good'}`}>{t(waits ? 'nobodyConsumes' : 'allWell')}</p>
+  return <Alarms nodes={nodes} otherwise={all} />
 }
 
 const counted = ['publish', 'deliver_get', 'ack'] as const

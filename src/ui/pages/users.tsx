@@ -10,6 +10,7 @@ import { goTo, linkTo } from '../core/route.ts'
 import { Card, Chip, Head } from '../parts/card.tsx'
 import { confirmed, Dialog } from '../parts/dialog.tsx'
 import { Field, type Fields, Form } from '../parts/form.tsx'
+import { LimitsCard } from '../parts/limits.tsx'
 import { Name, NameLink } from '../parts/name.tsx'
 import { type Column, PagedList, Table } from '../parts/table.tsx'
 
@@ -18,7 +19,7 @@ interface UserRow {
   readonly tags: readonly string[]
 }
 
-interface Permission {
+export interface Permission {
   readonly user: string
   readonly vhost: string
   readonly configure: string
@@ -132,15 +133,77 @@ export function OneUser({ name }: { name: string }): JSX.Element {
           </div>
         </Form>
       </Card>
+      <TopicRights name={name} />
+      <LimitsCard list="user-limits" of={name} names={['max-connections', 'max-channels']} />
       {isEditing && user.data !== null && <UserForm of={user.data} close={() => setEditing(false)} />}
     </>
   )
 }
 
-const rightColumns: readonly Column<Permission>[] = [
+export const rightColumns: readonly Column<Permission>[] = [
   { head: 'vhost', kind: 'name', cell: ({ vhost }) => <Name of={vhost} /> },
   ...(['configure', 'write', 'read'] as const).map((kind) => ({
     head: kind,
     cell: (right: Permission) => <span class="mono">{visible(right[kind])}</span>,
   })),
 ]
+
+// ---------------------------------------------------------------- topics
+
+interface TopicPermission extends Pick<Permission, 'vhost' | 'write' | 'read'> {
+  readonly exchange: string
+}
+
+/** Which routing keys of a topic exchange; without any, all of them. */
+function TopicRights({ name }: { name: string }): JSX.Element {
+  const { data, refresh } = usePoll<readonly TopicPermission[]>(`/users${path(name)}/topic-permissions`, {
+    everyMs: 15_000,
+  })
+  const give = async (fields: Fields): Promise<void> => {
+    const body = { exchange: fields.text('exchange'), write: fields.text('write'), read: fields.text('read') }
+    await ask('PUT', `/topic-permissions${path(fields.text('vhost'), name)}`, { body })
+    say({ kind: 'done', text: t('saved') })
+    refresh()
+  }
+  const take = async (home: string): Promise<void> => {
+    const text = t('takeTopicsText', { vhost: visible(home) })
+    if (!(await confirmed({ title: t('takeAway'), text, doIt: 'takeAway' }))) return
+    await attempt(() => ask('DELETE', `/topic-permissions${path(home, name)}`), t('saved'))
+    refresh()
+  }
+  const columns: readonly Column<TopicPermission>[] = [
+    { head: 'vhost', kind: 'name', cell: ({ vhost }) => <Name of={vhost} /> },
+    { head: 'exchange', cell: ({ exchange }) => <Name of={exchange} /> },
+    { head: 'write', cell: ({ write }) => <span class="mono">{visible(write)}</span> },
+    { head: 'read', cell: ({ read }) => <span class="mono">{visible(read)}</span> },
+    {
+      head: 'action',
+      cell: ({ vhost }) => (
+        <button type="button" class="danger" onClick={() => void take(vhost)}>
+          {t('takeAway')}
+        </button>
+      ),
+    },
+  ]
+  return (
+    <Card title="topicRights">
+      <p class="muted">{t('topicRightsText')}</p>
+      {(data?.length ?? 0) > 0 && (
+        <Table
+          caption="topicRights"
+          columns={columns}
+          rows={data ?? []}
+          rowKey={({ vhost, exchange }) => JSON.stringify([vhost, exchange])}
+        />
+      )}
+      <Form doIt="save" submit={give}>
+        <div class="row end">
+          <Field name="vhost" label="vhost" value="/" isNeeded />
+          <Field name="exchange" label="exchange" value="amq.topic" />
+          <Field name="write" label="write" value=".*" />
+          <Field name="read" label="read" value=".*" />
+        </div>
+      </Form>
+    </Card>
+  )
+}

@@ -131,6 +131,10 @@ export class Fields {
     return this.#data.has(name)
   }
 
+  file(name: string): File {
+    return this.#data.get(name) as File
+  }
+
   /** A JSON object; nothing is an empty one. Throws a sentence. */
   object(name: string): Record<string, unknown> {
     const text = this.text(name).trim()

@@ -18,7 +18,7 @@ export function Login(): JSX.Element {
     setBusy(true)
     setFailure(null)
     try {
-      await logIn(String(form.get('name')), String(form.get('password')), form.has('stays'))
+      await logIn(String(form.get('name')), String(form.get('password')))
     } catch (error) {
       const isWrong = error instanceof ApiFailure && error.status === 401
       setFailure(isWrong ? (error.message === 'Login failed' ? t('wrongLogin') : t('noTag')) : sentenceOf(error))
@@ -40,10 +40,6 @@ export function Login(): JSX.Element {
         <label class="field">
           {t('password')}
           <input name="password" type="password" autoComplete="current-password" />
-        </label>
-        <label class="check">
-          <input name="stays" type="checkbox" />
-          {t('stayInTab')}
         </label>
         {failure !== null && (
           <p class="bad" role="alert">

@@ -1,12 +1,13 @@
 /** What stands around every page: where one is, who one is, how it looks, and what has just happened. */
 
 import type { ComponentChildren, JSX } from 'preact'
+import { logOut } from '../core/api.ts'
 import { visible } from '../core/format.ts'
 import { choose as chooseLanguage, type Key, language, t } from '../core/language.ts'
 import { close, notice } from '../core/notices.ts'
 import { unanswered, usePoll } from '../core/poll.ts'
 import { linkTo, place } from '../core/route.ts'
-import { end, mayBe, user } from '../core/session.ts'
+import { mayBe, user } from '../core/session.ts'
 import { signal } from '../core/signal.ts'
 import { choose as chooseTheme, type Theme, theme } from '../core/theme.ts'
 import { vhost } from '../core/vhost.ts'
@@ -41,7 +42,9 @@ const groups: readonly (readonly [title: Key, entries: readonly Entry[]])[] = [
     'navSettings',
     [
       { page: 'policies', name: 'policies', level: 'policymaker' },
+      { page: 'vhosts', name: 'vhosts', level: 'administrator' },
       { page: 'users', name: 'users', level: 'administrator' },
+      { page: 'definitions', name: 'definitions', level: 'administrator' },
       { page: 'cluster', name: 'cluster', level: 'monitoring' },
     ],
   ],
@@ -148,6 +151,7 @@ const singular: Readonly<Record<string, string>> = {
   connection: 'connections',
   channel: 'channels',
   user: 'users',
+  vhost: 'vhosts',
 }
 
 function Bar(): JSX.Element {
@@ -181,7 +185,7 @@ function Bar(): JSX.Element {
       <span>
         <Name of={user.value?.name ?? ''} />
       </span>
-      <button type="button" onClick={() => end()}>
+      <button type="button" onClick={() => void logOut()}>
         {t('logOut')}
       </button>
     </div>
