@@ -34,12 +34,19 @@ const shardSizes = {
    * long for more, in milliseconds. A publisher that is alone and waits for each confirm does not meet it.
    */
   gatherMs: 4,
+  /**
+   * Who follows a shard need not be level with it at once: a frame that is told alone costs both sides as much as many. When
+   * it takes over, it reads what it has not been told.
+   */
+  followMs: 100,
   cacheBytes: 16 * 1024 ** 2,
   segmentBytes: 64 * 1024 ** 2,
   firstSegmentBytes: 4 * 1024 ** 2,
 } as const
 const topologySizes = {
   gatherMs: 0,
+  // What is declared anywhere is answered when all nodes have it.
+  followMs: 0,
   cacheBytes: 8 * 1024 ** 2,
   segmentBytes: 16 * 1024 ** 2,
   firstSegmentBytes: 1024 ** 2,
@@ -88,7 +95,7 @@ export class ClusterLogs {
 
   async #open(name: string, bytesMax: number, sizes: LogSizes, listener: ReplicaListener): Promise<Replica> {
     const { upkeepClock: clock, random, files, logger, config } = this.#parts
-    const stream = await this.#streams.open(name, { replicas: this.#replicas, bytesMax })
+    const stream = await this.#streams.open(name, { replicas: this.#replicas, bytesMax, followMs: sizes.followMs })
     const roomBytesMin = config.diskFreeBytesMin
     const directory = this.#directory.copy(name)
     return await openReplica({

@@ -49,8 +49,8 @@ if (program === null) {
     openNatsStreams({ ...world, connection: await servers.connect(), prefix: 'test', replicas: 3 })
 
   /** A node that never saw the log, with a connection of its own. */
-  const replicaOf = async (name: string, listener?: ReplicaListener): Promise<Replica> => {
-    const stream = await (await connected()).open(name, settings)
+  const replicaOf = async (name: string, listener?: ReplicaListener, followMs = 0): Promise<Replica> => {
+    const stream = await (await connected()).open(name, { ...settings, followMs })
     const directory = join(root, `${directories++}`)
     return openReplica({ ...world, ...sizes, stream, directory, ...(listener !== undefined && { listener }) })
   }
@@ -110,6 +110,61 @@ if (program === null) {
       await reader.verify((driver.log as ReplicatedLog).lastCommitted)
       await reader.close()
       await driver.log.close()
+    })
+
+    it('tells who follows at leisure of all frames, in fewer deliveries', { timeout: 60_000 }, async () => {
+      const followMs = 200
+      const driver = new LogDriver(await ownerOf('leisure'))
+      const followed = recordsOf()
+      const follower = await replicaOf('leisure', followed.listener, followMs)
+      const manager = await jetstreamManager(await servers.connect())
+      /** Pulls of the follower that are not answered yet. */
+      const waiting = async (): Promise<number> => {
+        const [consumer] = await manager.consumers.list('test-log-leisure').next()
+        return consumer?.num_waiting ?? -1
+      }
+      const deliveries: number[] = []
+      for (let number = 0; number < 300; number++) {
+        driver.append(recordBytes(number, 300))
+        await driver.settle()
+        if (followed.numbers.length !== (deliveries.at(-1) ?? 0)) deliveries.push(followed.numbers.length)
+      }
+      await follower.caughtUp()
+      assert.deepEqual(
+        followed.numbers,
+        driver.records.map((_, number) => number),
+      )
+      assert.ok(deliveries.length < 100, `300 frames were seen to come in ${deliveries.length} deliveries`)
+      // Quiet: it waits for the next frame without asking, and is told of that one at once.
+      while ((await waiting()) !== 1) await passed(20)
+      const since = performance.now()
+      driver.append(recordBytes(300, 300))
+      await driver.settle()
+      await follower.caughtUp()
+      assert.ok(performance.now() - since < 5_000)
+      assert.equal(followed.numbers.length, 301)
+      await follower.close()
+      await driver.log.close()
+    })
+
+    it('catches up at leisure as fast as ever', { timeout: 60_000 }, async () => {
+      const driver = new LogDriver(await ownerOf('late'))
+      for (let number = 0; number < 2_500; number++) {
+        driver.append(recordBytes(number, 300))
+        if (number % 10 === 0) await driver.settle()
+      }
+      await driver.settle()
+      const read = recordsOf()
+      const replica = await replicaOf('late', read.listener, 200)
+      await replica.caughtUp()
+      assert.equal(read.numbers.length, 2_500)
+      const second = new LogDriver(await replica.takeOver(5))
+      second.append(recordBytes(1, 10))
+      await second.settle()
+      await second.log.close()
+      await replica.close()
+      // It was deposed.
+      await driver.log.close().catch(() => undefined)
     })
 
     it('goes on through a pause of the leader that is longer than an append waits', { timeout: 60_000 }, async () => {

@@ -104,6 +104,8 @@ export interface StreamSettings {
   readonly replicas: 1 | 3 | 5
   /** Bytes that the stream may hold, with headers. */
   readonly bytesMax: number
+  /** How long frames may wait until who follows is told of them, together with those behind, in milliseconds. Default 0. */
+  readonly followMs?: number
 }
 
 /** The streams of one cluster. Names are letters, digits, `-` and `_`, at most 64. */

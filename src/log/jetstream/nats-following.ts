@@ -6,7 +6,8 @@
  *        └───────────────────────────────────────────────────────────────┘
  *
  * The next pull is sent when all frames of the one before have been told, so what is under way is bounded in bytes (a window
- * in messages overruns the connection with large ones). A consumer lives on one server and in its memory; it is made anew,
+ * in messages overruns the connection with large ones). With `gatherMs` a pull brings what has gathered so long, as one
+ * delivery; when that was nothing, the next one waits for the first frame. A consumer lives on one server and in its memory; it is made anew,
  * from the next sequence, as soon as it is out of step or silent.
  */
 import { AckPolicy, DeliverPolicy, JetStreamApiCodes, JetStreamApiError, ReplayPolicy } from '@nats-io/jetstream'
@@ -31,6 +32,21 @@ const idleConsumerMs = 30_000
 const missingMax = 20
 const heartbeatCode = 100
 
+interface PullRequest {
+  readonly batch: number
+  readonly max_bytes?: number
+  /** In nanoseconds. */
+  readonly expires?: number
+  readonly idle_heartbeat?: number
+  readonly no_wait?: boolean
+}
+
+export interface FollowedStream {
+  readonly stream: string
+  /** How long frames may wait to be told together with those behind them, in milliseconds; 0: not at all. */
+  readonly gatherMs: number
+}
+
 export class NatsFollowing implements Following {
   readonly #parts: NatsParts
   readonly #stream: string
@@ -43,14 +59,20 @@ export class NatsFollowing implements Following {
   #pause: Timer | null = null
   #waiting: StreamFrame[] = []
   #telling: Promise<void> | null = null
+  readonly #gatherMs: number
   /** Messages that the pull may still bring. */
   #pulled = 0
+  /** What it has brought. */
+  #brought = 0
+  /** There may be more than one pull brings. */
+  #isCutShort = false
   #missing = 0
   #isStopped = false
 
-  constructor(parts: NatsParts, stream: string, from: number, listener: FollowListener) {
+  constructor(parts: NatsParts, { stream, gatherMs }: FollowedStream, from: number, listener: FollowListener) {
     this.#parts = parts
     this.#stream = stream
+    this.#gatherMs = gatherMs
     this.#next = from
     this.#listener = listener
     void this.#begin()
@@ -102,20 +124,33 @@ export class NatsFollowing implements Following {
     const { connection } = this.#parts
     const subscription = this.#subscription
     if (this.#isStopped || subscription === null || this.#consumer === null) return
-    this.#pulled = windowMessages
+    const request = this.#request()
+    this.#pulled = request.batch
+    this.#brought = 0
+    this.#isCutShort = false
     this.#listen()
-    const request = {
-      batch: windowMessages,
-      max_bytes: windowBytes,
-      expires: nanos(pullMs),
-      idle_heartbeat: nanos(heartbeatMs),
-    }
     const subject = `$JS.API.CONSUMER.MSG.NEXT.${this.#stream}.${this.#consumer}`
     try {
       connection.publish(subject, JSON.stringify(request), { reply: subscription.getSubject() })
     } catch (error) {
       this.#later(error)
     }
+  }
+
+  #request(): PullRequest {
+    const window = { batch: windowMessages, max_bytes: windowBytes }
+    const waiting = { expires: nanos(pullMs), idle_heartbeat: nanos(heartbeatMs) }
+    if (this.#gatherMs === 0) return { ...window, ...waiting }
+    return this.#brought > 0 ? { ...window, no_wait: true } : { batch: 1, ...waiting }
+  }
+
+  /** After a pull that has ended, and whose frames have been told. */
+  #pullAgain(): void {
+    if (this.#isStopped || this.#subscription === null) return
+    if (this.#gatherMs === 0 || this.#brought === 0 || this.#isCutShort) return this.#pull()
+    this.#silence?.cancel()
+    this.#pause?.cancel()
+    this.#pause = this.#parts.clock.after(this.#gatherMs, () => this.#pull())
   }
 
   #listen(): void {
@@ -166,6 +201,7 @@ export class NatsFollowing implements Following {
     if (sequence < this.#next) return this.#later(`sequence ${sequence} again`)
     this.#next = sequence + 1
     this.#pulled--
+    this.#brought++
     // The bytes are the message's own: a part of what one read of the socket brought, or gathered from several.
     this.#waiting.push({ sequence, segment: segmentOf(message.headers), bytes: message.data })
     this.#tell()
@@ -176,6 +212,7 @@ export class NatsFollowing implements Following {
     const isRegular = code === 404 || code === 408 || (code === 409 && /maxbytes|batch completed/i.test(description))
     if (!isRegular) return this.#later(`${code} ${description}`)
     this.#pulled = 0
+    this.#isCutShort = code === 409
     this.#tell()
   }
 
@@ -184,7 +221,7 @@ export class NatsFollowing implements Following {
     this.#telling = this.#tellAll().then(() => {
       this.#telling = null
       if (this.#waiting.length > 0) this.#tell()
-      else if (this.#pulled === 0) this.#pull()
+      else if (this.#pulled === 0) this.#pullAgain()
     })
   }
 

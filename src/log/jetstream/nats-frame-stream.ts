@@ -24,6 +24,8 @@ export interface NatsFrameStreamNames {
   readonly name: string
   readonly logId: Uint8Array
   readonly bytesMax: number
+  /** `StreamSettings.followMs`. */
+  readonly followMs: number
   readonly digests: DigestStream
 }
 
@@ -112,7 +114,8 @@ export class NatsFrameStream implements FrameStream {
   }
 
   follow(from: number, listener: FollowListener): Following {
-    return new NatsFollowing(this.#parts, this.#names.stream, from, listener)
+    const { stream, followMs } = this.#names
+    return new NatsFollowing(this.#parts, { stream, gatherMs: followMs }, from, listener)
   }
 }
 

@@ -107,6 +107,7 @@ export class NatsFrameStreams implements FrameStreams {
       name,
       logId: logIdOf(config),
       bytesMax: config.max_bytes > 0 ? config.max_bytes : Number.MAX_SAFE_INTEGER,
+      followMs: settings.followMs ?? 0,
       digests: new NatsDigestStream(this.#parts, { stream: this.#digestStream, subject: `${prefix}.digest.${name}` }),
     })
     if (frames.frameBytesMax < frameBytesMin) {
