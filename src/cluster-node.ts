@@ -51,6 +51,7 @@ export interface ClusterNodeParts extends JoinParts {
   readonly clock: Clock
   readonly alarms: Alarms
   readonly access: AccessParts
+  readonly tracing: Pick<ShardWorld, 'residences'>
   /** The node cannot go on: `NodeOutdated`, or what ends the process. */
   failed(error: Error): void
 }
@@ -247,11 +248,11 @@ class Composition implements MembersListener {
   }
 
   get #world(): ShardWorld {
-    const { clock, upkeepClock, random, runQueue, config } = this.#parts
+    const { clock, upkeepClock, random, runQueue, config, tracing } = this.#parts
     const logger = logOf(this.#parts.logger, 'broker')
-    const { uncommittedBytesMax } = config
     const entryBytesMax = Math.ceil(config.entryBytesMax / busyShards)
-    return { clock, upkeepClock, random, runQueue, logger, scratchSegmentBytes, uncommittedBytesMax, entryBytesMax }
+    const limits = { scratchSegmentBytes, uncommittedBytesMax: config.uncommittedBytesMax, entryBytesMax }
+    return { clock, upkeepClock, random, runQueue, logger, ...limits, ...tracing }
   }
 
   #dataShard(name: string, shardId: number): DataShard {

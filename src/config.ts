@@ -10,6 +10,7 @@ import { checkCluster } from './config/cluster-settings.ts'
 import { nearest } from './config/nearest.ts'
 import { environmentName, expectation, type Option } from './config/option.ts'
 import { type Config, options } from './config/options.ts'
+import { traceEndpointProblem } from './config/telemetry-options.ts'
 
 export type { ClusterField } from './config/cluster-options.ts'
 export { type ClusterSettings, checkCluster } from './config/cluster-settings.ts'
@@ -95,7 +96,8 @@ export function optionKey(field: keyof Config): string {
 
 /** What does not fit together. */
 function problemsOf(config: Config): readonly string[] {
-  return [...checkAccess(config), ...checkCluster(config).problems]
+  const traces = traceEndpointProblem(config.traceEndpoint)
+  return [...checkAccess(config), ...(traces === null ? [] : [traces]), ...checkCluster(config).problems]
 }
 
 /** Times are milliseconds here, which a file would have to write with their unit. */

@@ -17,7 +17,6 @@ import { type Random, SystemRandom } from './base/random.ts'
 import { RunQueue } from './base/run-queue.ts'
 import { SystemFiles } from './base/system-files.ts'
 import { SystemNetwork } from './base/system-network.ts'
-import type { ThrottleLimits } from './broker/access/login-throttle.ts'
 import { type AccessParts, Broker } from './broker/broker.ts'
 import type { ReplyRelay } from './broker/reply-relay.ts'
 import { LocalShards, type LocalShardsOptions } from './broker/shard/local-shards.ts'
@@ -35,8 +34,10 @@ import { LogDamaged } from './log/log.ts'
 import type { BackupNode } from './management/backup.ts'
 import type { ClusterFacts } from './management/cluster-facts.ts'
 import type { ReloadNode } from './management/reload.ts'
+import { accessParts, throttleOf } from './node-access.ts'
 import { type Closer, closeAll, Failure } from './node-end.ts'
 import { type Configuration, NodeReload } from './node-reload.ts'
+import { openTracing, type Tracer } from './node-tracing.ts'
 import { defaultServerLimits, type ServerLimits } from './server/limits.ts'
 import { Server } from './server/listener.ts'
 import { StartError } from './start-error.ts'
@@ -153,7 +154,9 @@ async function startNode(
     closers.push(() => storage.close())
     const alarms = makeAlarms(config, world, storage)
     const access = await accessParts(config, world)
-    const surroundings = { runQueue, closers, failure, alarms, access, parts }
+    const tracer = await openTracing(config, world)
+    if (tracer !== null) closers.push(() => tracer.stop())
+    const surroundings = { runQueue, closers, failure, alarms, access, parts, tracer }
     const core = await (cluster === null
       ? openBroker(config, world, own, surroundings)
       : openClusterBroker(config, world, cluster, surroundings))
@@ -175,7 +178,7 @@ async function openToClients(
   config: Config,
   world: MachineWorld,
   core: Core,
-  { runQueue, closers, failure, alarms, parts, storage }: BrokerSurroundings & { readonly storage: Place },
+  { runQueue, closers, failure, alarms, parts, storage, tracer }: BrokerSurroundings & { readonly storage: Place },
 ): Promise<Daemon> {
   const { broker } = core
   const server = new Server({
@@ -207,6 +210,7 @@ async function openToClients(
       runQueue,
       reload: () => reloading.reload(),
       backup: core.backup ?? null,
+      tracer,
       ...(core.cluster === null ? {} : { cluster: core.cluster }),
     },
   })
@@ -252,12 +256,13 @@ async function openClusterBroker(
   config: Config,
   world: MachineWorld,
   { settings, nats }: ClusterPart,
-  { runQueue, closers, failure, alarms, access }: BrokerSurroundings,
+  { runQueue, closers, failure, alarms, access, tracer }: BrokerSurroundings,
 ): Promise<Core> {
   const { openClusterNode } = await import('./cluster-node.ts')
   const { machineClock, ...rest } = world
   const parts = { ...rest, upkeepClock: machineClock, config, settings, nats, runQueue, alarms, access }
-  const node = await openClusterNode({ ...parts, failed: failure.set })
+  const tracing = tracer === null ? {} : { residences: tracer }
+  const node = await openClusterNode({ ...parts, tracing, failed: failure.set })
   closers.push(() => node.close())
   return node
 }
@@ -276,6 +281,8 @@ interface BrokerSurroundings {
   readonly alarms: Alarms
   readonly access: AccessParts
   readonly parts: StartedParts
+  /** Null: messages are not traced. */
+  readonly tracer: Tracer | null
 }
 
 /** Topology first, wholly: shard records of queues it does not know are dead. */
@@ -283,7 +290,7 @@ async function openBroker(
   config: Config,
   { clock, machineClock: upkeepClock, random, files, ...world }: MachineWorld,
   storage: Storage,
-  { runQueue, closers, failure, alarms, access, parts: { shardFace } }: BrokerSurroundings,
+  { runQueue, closers, failure, alarms, access, tracer, parts: { shardFace } }: BrokerSurroundings,
 ): Promise<Core> {
   const logger = logOf(world.logger, 'broker')
   let broker: Broker | null = null
@@ -300,6 +307,7 @@ async function openBroker(
     runQueue,
     logger,
     ...(shardFace === undefined ? {} : { face: shardFace }),
+    ...(tracer === null ? {} : { residences: tracer }),
     congestionChanged: (isCongested) => congested.set('shard', isCongested),
     roomChanged: (isFull) => full.set('shard', isFull),
     reopened: () => broker?.shardsReopened(),
@@ -353,19 +361,6 @@ function makeAlarms(config: Config, world: MachineWorld, storage: Place): Alarms
 function watermarksOf(config: Config, { memory }: World): Watermarks {
   const memoryBytesMax = Math.floor(memory.limitBytes * config.memoryWatermark)
   return { memoryBytesMax, diskFreeBytesMin: config.diskFreeBytesMin }
-}
-
-async function accessParts(config: Config, world: MachineWorld): Promise<AccessParts> {
-  const audit = logOf(world.logger, 'audit')
-  const throttle = throttleOf(config)
-  if (config.oauthIssuer === 'none') return { audit, throttle }
-  const logger = logOf(world.logger, 'broker')
-  const { tokenVerifier } = await import('./token-logins.ts')
-  return { audit, throttle, tokens: await tokenVerifier(config, { ...world, clock: world.machineClock, logger }) }
-}
-
-function throttleOf({ failuresPerAddressMax, failuresPerUserMax }: Config): ThrottleLimits {
-  return { failuresPerAddressMax, failuresPerUserMax }
 }
 
 /** What the world did to us has a sentence; our own mistakes go on as they are. */

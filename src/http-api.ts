@@ -15,7 +15,7 @@ import type { ConnectionDirectory } from './broker/connection-directory.ts'
 import type { Config } from './config.ts'
 import type { OwnAnswers } from './management/api/all-nodes/answers.ts'
 import type { ApiHandler } from './management/api/api.ts'
-import type { ApiParts, ListenerFacts } from './management/api/route.ts'
+import type { ApiParts, ListenerFacts, TraceCounts } from './management/api/route.ts'
 import type { BackupNode } from './management/backup.ts'
 import type { ClusterFacts } from './management/cluster-facts.ts'
 import type { MetricsPath } from './management/metrics/metrics.ts'
@@ -44,6 +44,8 @@ export interface ApiNode {
   readonly cluster?: ClusterFacts
   /** Null: nothing on disk is this node's alone. */
   readonly backup: BackupNode | null
+  /** Null: messages are not traced. */
+  readonly tracer: TraceCounts | null
 }
 
 export type AnswerRequest = (incoming: IncomingMessage, outgoing: ServerResponse) => void
@@ -133,6 +135,7 @@ function partsOf(node: ApiNode, sampler: Sampler, process: ProcessFacts): ApiPar
     },
     reload: node.reload ?? null,
     backup: node.backup,
+    tracer: node.tracer,
     machine: { process, io: files.io ?? null, diskFreeBytes: () => files.freeBytes(node.config().dataDirectory) },
   }
 }

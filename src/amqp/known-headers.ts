@@ -40,6 +40,22 @@ export class KnownHeaders {
   }
 }
 
+/** Where the tag of the value of any one header is, in entries as `scan` takes them; -1 when it is not there. */
+export function findHeader(
+  buffer: Uint8Array,
+  { start, end }: { start: number; end: number },
+  key: Uint8Array,
+): number {
+  let found = -1
+  let at = start
+  while (at < end) {
+    const valueAt = at + 1 + (buffer[at] as number)
+    if (buffer[at] === key.length && isSame(key, buffer, at + 1)) found = valueAt
+    at = valueEnd(buffer, valueAt)
+  }
+  return found
+}
+
 /** In the order of the bits. */
 const names = [
   'CC',

@@ -10,6 +10,7 @@ import type { Random } from '../base/random.ts'
 import type { RunQueue } from '../base/run-queue.ts'
 import type { Queue, QueueStatus, ShardDirectory, ShardTopology } from '../broker/ports.ts'
 import { LocalQueue } from '../broker/queue/local-queue.ts'
+import type { ResidenceListener } from '../broker/queue/residences.ts'
 import { Shard } from '../broker/shard/shard.ts'
 import type { ShardOptions } from '../broker/shard/shard-options.ts'
 import { type StreamLogs, Streams } from '../broker/stream/streams.ts'
@@ -31,6 +32,8 @@ export interface ShardWorld {
   readonly uncommittedBytesMax: number
   /** Memory for entry columns of one shard, in bytes. */
   readonly entryBytesMax: number
+  /** Who follows traced messages; left out: nobody. */
+  readonly residences?: ResidenceListener
 }
 
 export interface ServedShardOptions extends ShardWorld {

@@ -7,6 +7,7 @@
 import { accessOptions } from './access-options.ts'
 import { clusterOptions } from './cluster-options.ts'
 import { bytes, choice, duration, fraction, integer, type Option, port, text } from './option.ts'
+import { telemetryOptions } from './telemetry-options.ts'
 
 export const options = {
   host: text(
@@ -110,6 +111,7 @@ export const options = {
   ),
 
   ...accessOptions,
+  ...telemetryOptions,
   ...clusterOptions,
 
   uncommittedBytesMax: bytes(

@@ -3,6 +3,7 @@
  * each is still an entry of the queue, held by the broker itself, so that a crash loses none.
  */
 import type { DeathReason } from '../dead-letter/death-history.ts'
+import type { Residences } from './residences.ts'
 
 /** The holder of entries that are dying: no consumer has this id. */
 export const dyingHolder = 0xffff_ffff
@@ -33,8 +34,10 @@ export class DyingEntries {
     return this.#list.length - this.#at
   }
 
-  add(entry: Dying): void {
+  /** `residences`: those of the queue, which hear of it. */
+  add(entry: Dying, residences: Residences | null): void {
     this.#list.push(entry)
+    if (residences !== null) residences.dies(entry.sequence, entry.reason, true)
   }
 
   /** One that was dropped before, since it was sent, has been refused. */

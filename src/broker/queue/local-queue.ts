@@ -11,6 +11,7 @@ import type { LateWords } from './late-words.ts'
 import type { Leases } from './leases.ts'
 import { featuresOf } from './queue-features.ts'
 import type { QueueSettings } from './queue-settings.ts'
+import type { Residences } from './residences.ts'
 import { Turns } from './turns.ts'
 
 /** A run of this queue's entries in the digest of one sealed segment: where entries that are away can be read. */
@@ -71,6 +72,8 @@ export class LocalQueue implements Queue {
   leases: Leases | null = null
   /** Words of those whose lease has ended; null as long as none has. */
   lateWords: LateWords | null = null
+  /** Messages in it that are traced; null as long as there was none. */
+  residences: Residences | null = null
   /** The ids it has seen; null without deduplication. */
   window: DeduplicationWindow | null = null
 

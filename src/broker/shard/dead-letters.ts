@@ -89,7 +89,7 @@ export class DeadLetters {
 
   /** An entry that is ready, or was held, dies. Without a dead-letter exchange it is gone at once. */
   die(queue: LocalQueue, chunk: EntryChunk, sequence: number, reason: DeathReason): void {
-    if (queue.settings.deadLetterExchange === null) this.#ports.settling.settleOne(queue, chunk, sequence)
+    if (queue.settings.deadLetterExchange === null) this.#ports.settling.giveUp(queue, chunk, sequence, reason)
     else this.#add(queue, chunk, { sequence, reason, isParked: false })
   }
 
@@ -119,7 +119,7 @@ export class DeadLetters {
     if ((chunk.flagsOf(sequence) & EntryFlag.unacked) === 0) queue.entries.handOut(chunk, sequence, dyingHolder)
     else chunk.holdersFor()[sequence - chunk.base] = dyingHolder
     queue.dying ??= new DyingEntries()
-    queue.dying.add(dying)
+    queue.dying.add(dying, queue.residences)
     if (!queue.dying.isListed) {
       queue.dying.isListed = true
       this.#listed.push(queue)

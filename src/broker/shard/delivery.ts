@@ -184,6 +184,7 @@ export class Delivery {
       if ((queue.features & QueueFeature.lease) !== 0 || consumer.timeoutMs !== null)
         this.#lease(queue, sequence, consumer, consumer.timeoutMs ?? queue.settings.consumerTimeoutMs)
     }
+    if (queue.residences !== null) queue.residences.delivered(sequence)
     consumer.sink.deliver(consumer, message, sequence, isRedelivered)
     if (consumer.isNoAck) this.#ports.settleOne(queue, chunk, sequence)
     queue.turns.served(consumer)
@@ -212,6 +213,7 @@ export class Delivery {
   #answerGet(queue: LocalQueue, chunk: EntryChunk, sequence: number, message: Message, isRedelivered: boolean): void {
     const get = queue.gets.shift()
     if (get === undefined) return
+    if (queue.residences !== null) queue.residences.delivered(sequence)
     if (get.isNoAck) {
       get.sink.message(queue, message, sequence, isRedelivered, queue.entries.ready - 1)
       this.#ports.settleOne(queue, chunk, sequence)

@@ -59,6 +59,8 @@ export class Emptying implements Task {
         if (shouldYield()) return true
       }
     }
+    const { entries, residences } = this.#queue
+    residences?.emptied(this.#end, this.#isPurge ? 'purged' : 'deleted', (sequence) => entries.chunkOf(sequence))
     this.#ending.done(this.#count)
     return false
   }

@@ -13,6 +13,7 @@ import type { Log, LogListener, Position } from '../../log/log.ts'
 import type { Chunks } from '../message.ts'
 import type { Queue, QueueStatus, ShardCommands, ShardDirectory, ShardTopology } from '../ports.ts'
 import { LocalQueue } from '../queue/local-queue.ts'
+import type { ResidenceListener } from '../queue/residences.ts'
 import type { QueueDefinition } from '../topology/queue-definition.ts'
 import { noShard } from './consuming.ts'
 import { Shard } from './shard.ts'
@@ -32,6 +33,7 @@ export interface LocalShardsOptions {
   readonly uncommittedBytesMax?: number
   readonly entryBytesMax?: number
   readonly face?: NonNullable<ShardOptions['face']>
+  readonly residences?: ResidenceListener
   /** Publishers should pause, or may go on. */
   congestionChanged(isCongested: boolean): void
   /** There is no room for new messages, or there is again. */
@@ -140,7 +142,7 @@ export class LocalShards implements ShardDirectory {
 
   #shardOptions(log: OpenLog, scratch: OpenLog, topology: ShardTopology): ShardOptions {
     const { scratchSegmentBytes, clock, random, runQueue, logger } = this.#options
-    const { upkeepClock, uncommittedBytesMax, entryBytesMax, face } = this.#options
+    const { upkeepClock, uncommittedBytesMax, entryBytesMax, face, residences } = this.#options
     return {
       log,
       scratch,
@@ -155,6 +157,7 @@ export class LocalShards implements ShardDirectory {
       ...(uncommittedBytesMax === undefined ? {} : { uncommittedBytesMax }),
       ...(entryBytesMax === undefined ? {} : { entryBytesMax }),
       ...(face === undefined ? {} : { face }),
+      ...(residences === undefined ? {} : { residences }),
       listener: {
         congestionChanged: (isCongested) => this.#options.congestionChanged(isCongested),
         roomChanged: () => this.#options.roomChanged(this.#shard?.isFull ?? false),

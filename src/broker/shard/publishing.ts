@@ -25,6 +25,7 @@ import { RecordTraits } from './record-traits.ts'
 import { targetBytes } from './records.ts'
 import type { ScratchUsage } from './scratch-usage.ts'
 import type { Senders } from './senders.ts'
+import type { Tracing } from './tracing.ts'
 
 export interface PublishingPorts {
   readonly log: Log
@@ -37,6 +38,8 @@ export interface PublishingPorts {
   readonly entering: Entering
   readonly topology: ShardTopology
   readonly senders: Senders
+  /** Null: messages are not traced. */
+  readonly tracing: Tracing | null
   touch(queue: LocalQueue, position: Position): void
   /** Messages may have died to make room: some of them are sent on. */
   workOff(): void
@@ -139,7 +142,9 @@ export class Publishing {
   /** Before anything else, since what is not stored needs no time and no record. */
   #handOver(queue: LocalQueue, message: Message): boolean {
     if (queue.features !== 0 || queue.isDropped || (message.isPersistent && queue.isDurable)) return false
-    return this.#ports.delivery.handOver(queue, message)
+    if (!this.#ports.delivery.handOver(queue, message)) return false
+    if (this.#ports.tracing !== null) this.#ports.tracing.passed(queue, message)
+    return true
   }
 
   /** A body that was begun before the shard failed is not in this shard's logs: its publish cannot name it. */
@@ -247,6 +252,7 @@ export class Publishing {
 
   #enter(queue: LocalQueue, message: Message, position: Position, flags: number): void {
     if ((flags & EntryFlag.transient) === 0) this.#ports.touch(queue, position)
+    if (this.#ports.tracing !== null) this.#ports.tracing.enters(queue, queue.entries.next, message)
     if (queue.features === 0 && message.traits === null) {
       const sequence = queue.entries.push(position, message.bodyBytes, flags)
       this.#ports.delivery.arrived(queue, sequence, flags, message)

@@ -3,6 +3,7 @@
  * held elsewhere, and goes to the log if it was durable.
  */
 import type { Position } from '../../log/log.ts'
+import type { DeathReason } from '../dead-letter/death-history.ts'
 import type { Outcome } from '../ports.ts'
 import { chunkEntries, type EntryChunk, EntryFlag } from '../queue/entry-chunk.ts'
 import type { LocalQueue } from '../queue/local-queue.ts'
@@ -68,6 +69,12 @@ export class Settling {
     if (this.#remove(queue, chunk, sequence)) this.#settlements.add(queue, sequence, sequence)
   }
 
+  /** An entry dies, and there is nowhere to send it. */
+  giveUp(queue: LocalQueue, chunk: EntryChunk, sequence: number, reason: DeathReason): void {
+    if (queue.residences !== null) queue.residences.dies(sequence, reason, false)
+    this.settleOne(queue, chunk, sequence)
+  }
+
   /** An entry is done with, and the log knows that already. */
   forget(queue: LocalQueue, chunk: EntryChunk, sequence: number): void {
     this.#remove(queue, chunk, sequence)
@@ -89,6 +96,7 @@ export class Settling {
     const flags = chunk.flags[slot] as number
     const position = chunk.positions[slot] as number
     queue.entries.remove(chunk, sequence)
+    if (queue.residences !== null) queue.residences.left(sequence)
     if ((flags & (EntryFlag.transient | EntryFlag.large)) === 0) return true
     this.release(position, flags)
     return (flags & EntryFlag.transient) === 0

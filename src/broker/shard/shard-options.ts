@@ -5,6 +5,7 @@ import type { Random } from '../../base/random.ts'
 import type { RunQueue } from '../../base/run-queue.ts'
 import type { Log, LogListener } from '../../log/log.ts'
 import type { ShardCommands, ShardTopology } from '../ports.ts'
+import type { ResidenceListener } from '../queue/residences.ts'
 import type { QueueDefinition } from '../topology/queue-definition.ts'
 
 export interface ShardListener {
@@ -37,6 +38,8 @@ export interface ShardOptions {
   readonly entryBytesMax?: number
   /** Durable messages are delivered only once they are stored. Default: as they come. */
   readonly deliversStored?: boolean
+  /** Who follows traced messages. Default: nobody. */
+  readonly residences?: ResidenceListener
   /** Other nodes' clients hold deliveries of an earlier owner: until `claimsMade` nothing expires or is dropped. */
   readonly awaitsClaims?: boolean
   /** What others hold as `queue.shard`: the shard itself, or something in front of it. */

@@ -34,6 +34,7 @@ import { Settling } from './settling.ts'
 import type { ShardOptions } from './shard-options.ts'
 import { StoredEntries } from './stored-entries.ts'
 import { StoredGate } from './stored-gate.ts'
+import { Tracing } from './tracing.ts'
 
 export interface ShardHost {
   readonly queues: ReadonlyMap<number, LocalQueue>
@@ -213,6 +214,7 @@ function newPublishing(parts: ShardParts, options: ShardOptions, { queues }: Sha
     clock,
     entering,
     senders,
+    tracing: options.residences === undefined ? null : new Tracing(options.residences),
     touch,
     workOff: () => parts.deadLetters.workOff(workedOffPerPublish),
     refused: (queue, message, body) => parts.deadLetters.refuse(queue, message, body),

@@ -366,7 +366,10 @@ export class Shard implements ShardCommands {
   }
 
   #endDeliveries(): void {
-    for (const queue of this.#queues.values()) this.#parts.consuming.end(queue, noShard)
+    for (const queue of this.#queues.values()) {
+      this.#parts.consuming.end(queue, noShard)
+      queue.residences?.abandon()
+    }
   }
 
   /**

@@ -40,8 +40,16 @@ export interface ApiParts {
   readonly machine: MachineFacts
   /** Null: this node has no files of its own. */
   readonly backup: BackupNode | null
+  /** Null, or left out: messages are not traced. */
+  readonly tracer?: TraceCounts | null
   /** Null: this node has no configuration that could be read again. */
   readonly reload: ReloadNode | null
+}
+
+/** Of spans, since the node started. */
+export interface TraceCounts {
+  readonly exported: number
+  readonly dropped: number
 }
 
 /** What is told of the node. */

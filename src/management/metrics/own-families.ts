@@ -3,7 +3,10 @@ import type { ApiParts } from '../api/route.ts'
 import { bucketSamples, type Family, type Sample, single } from './family.ts'
 import type { NodeReadings } from './readings.ts'
 
-export function* ownFamilies({ runQueue, broker }: ApiParts, { process, io }: NodeReadings): Generator<Family> {
+export function* ownFamilies(
+  { runQueue, broker, tracer = null }: ApiParts,
+  { process, io }: NodeReadings,
+): Generator<Family> {
   const gauge = (name: string, help: string, value: number): Family => single('gauge', `warren_${name}`, help, value)
   const counter = (name: string, help: string, value: number): Family =>
     single('counter', `warren_${name}`, help, value)
@@ -33,6 +36,10 @@ export function* ownFamilies({ runQueue, broker }: ApiParts, { process, io }: No
     broker.throttle.refusals,
   )
   yield counter('login_answers_delayed_total', 'Answers to failed logins that were held back', broker.throttle.delays)
+  if (tracer !== null) {
+    yield counter('spans_exported_total', 'Spans of traced messages that the collector took', tracer.exported)
+    yield counter('spans_dropped_total', 'Spans of traced messages that were not sent', tracer.dropped)
+  }
   yield gauge('run_queue_tasks', 'Long pieces of work that take turns just now', runQueue.length)
   const { median, p99, max } = process.loopDelaySeconds
   yield gauge('event_loop_delay_median_seconds', 'How late timers came since the last scrape', median)
