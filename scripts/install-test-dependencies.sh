@@ -16,6 +16,7 @@ find_missing() {
   missing=''
   # Debian's own Python counts even where another one comes first on the path.
   need python3-pika sh -c 'python3 -c "import pika" || /usr/bin/python3 -c "import pika"'
+  need python3-celery sh -c 'python3 -c "import celery" || /usr/bin/python3 -c "import celery"'
   need openssl openssl version
   need amqp-tools sh -c 'command -v amqp-publish && command -v amqp-consume && command -v amqp-get'
   need chromium chromium --version

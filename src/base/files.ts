@@ -36,5 +36,6 @@ export interface File {
   /** Content and size are on stable storage when it resolves (fdatasync). */
   sync(): Promise<void>
   truncate(size: number): Promise<void>
+  /** Once. Whatever is asked of a closed file, closing included, rejects with `EBADF`. */
   close(): Promise<void>
 }

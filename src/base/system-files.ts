@@ -88,7 +88,8 @@ const openFlags = {
 }
 
 class SystemFile implements File {
-  readonly #descriptor: number
+  /** -1 once it is closed: the system gives the number to the next file or socket, which is not ours to touch. */
+  #descriptor: number
   readonly #isSynced: boolean
   readonly #io: FileIo
 
@@ -100,7 +101,7 @@ class SystemFile implements File {
 
   size(): Promise<number> {
     return new Promise((resolve, reject) => {
-      fs.fstat(this.#descriptor, (error, stats) => (error ? reject(error) : resolve(stats.size)))
+      fs.fstat(this.#open, (error, stats) => (error ? reject(error) : resolve(stats.size)))
     })
   }
 
@@ -110,6 +111,7 @@ class SystemFile implements File {
       let count = 0
       const begin = clock.monotonic()
       const step = (): void => {
+        if (this.#descriptor < 0) return reject(fileClosed())
         fs.read(this.#descriptor, into, at + count, length - count, position + count, (error, bytes) => {
           if (error) return reject(error)
           count += bytes
@@ -129,6 +131,7 @@ class SystemFile implements File {
       let count = 0
       const begin = clock.monotonic()
       const step = (): void => {
+        if (this.#descriptor < 0) return reject(fileClosed())
         fs.write(this.#descriptor, from, at + count, length - count, position + count, (error, bytes) => {
           if (error) return reject(error)
           count += bytes
@@ -152,17 +155,30 @@ class SystemFile implements File {
 
   async sync(): Promise<void> {
     const begin = clock.monotonic()
-    await settle((done) => fs.fdatasync(this.#descriptor, done))
+    await settle((done) => fs.fdatasync(this.#open, done))
     this.#io.synced((clock.monotonic() - begin) / 1_000)
   }
 
   truncate(size: number): Promise<void> {
-    return settle((done) => fs.ftruncate(this.#descriptor, size, done))
+    return settle((done) => fs.ftruncate(this.#open, size, done))
   }
 
   close(): Promise<void> {
-    return settle((done) => fs.close(this.#descriptor, done))
+    return settle((done) => {
+      const descriptor = this.#open
+      this.#descriptor = -1
+      fs.close(descriptor, done)
+    })
   }
+
+  get #open(): number {
+    if (this.#descriptor < 0) throw fileClosed()
+    return this.#descriptor
+  }
+}
+
+function fileClosed(): Error {
+  return Object.assign(new Error('EBADF: the file is closed'), { code: 'EBADF' })
 }
 
 function settle(start: (done: (error: Error | null) => void) => void): Promise<void> {

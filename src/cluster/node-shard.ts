@@ -5,6 +5,7 @@
 import type { Queue, QueueStatus } from '../broker/ports.ts'
 import type { QueueDefinition } from '../broker/topology/queue-definition.ts'
 import type { ShardQueues } from './cluster-shards.ts'
+import type { NodeIdentity } from './node-identity.ts'
 import type { PlacedShard } from './placed-shard/placed-shard.ts'
 import { ServedShard, type ServedShardOptions } from './served-shard.ts'
 
@@ -14,6 +15,8 @@ export class NodeShard implements ShardQueues {
   readonly placed: PlacedShard
   readonly #definitions = new Map<number, QueueDefinition>()
   #served: ServedShard | null = null
+  /** The node is not there: no more, or not yet. */
+  #isAway = false
 
   constructor(placed: PlacedShard) {
     this.placed = placed
@@ -23,6 +26,22 @@ export class NodeShard implements ShardQueues {
   async serve(options: ServedShardOptions): Promise<void> {
     this.#served = await ServedShard.open(options)
     this.placed.servedHere(this.#served.local)
+  }
+
+  servedBy(node: NodeIdentity): void {
+    this.#isAway = false
+    this.placed.servedBy(node, 1)
+  }
+
+  servedByNobody(): void {
+    this.#isAway = true
+    this.placed.servedByNobody()
+    this.#giveUpIfGone()
+  }
+
+  /** When the topology has taken its queues away too, the node does not come back. */
+  #giveUpIfGone(): void {
+    if (this.#isAway && this.#definitions.size === 0) this.placed.giveUp()
   }
 
   get isServing(): boolean {
@@ -43,6 +62,7 @@ export class NodeShard implements ShardQueues {
     this.#definitions.delete(queue.definition.id)
     this.placed.drop(queue)
     this.#served?.drop(queue)
+    this.#giveUpIfGone()
   }
 
   statusNow(queue: Queue): QueueStatus {

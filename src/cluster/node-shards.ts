@@ -39,9 +39,9 @@ export class NodeShards {
     for (const [incarnation, shard] of this.#shards) this.#place(shard, incarnation)
   }
 
-  #place({ placed }: NodeShard, incarnation: number): void {
+  #place(shard: NodeShard, incarnation: number): void {
     if (incarnation === this.#members.self.incarnation) return
-    for (const node of this.others()) if (node.incarnation === incarnation) return placed.servedBy(node, 1)
-    placed.servedByNobody()
+    for (const node of this.others()) if (node.incarnation === incarnation) return shard.servedBy(node)
+    shard.servedByNobody()
   }
 }

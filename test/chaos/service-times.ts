@@ -8,6 +8,8 @@ import type { ClusterNode } from '../support/cluster/cluster-processes.ts'
 
 /** A message that is not answered is given up after so long, in milliseconds, and another one sent. */
 const answerMsMax = 5_000
+/** What goes beyond twice this between two looks is time without a processor, in milliseconds. */
+const tickMs = 100
 /** Between tries to connect. */
 const retryMs = 50
 
@@ -21,6 +23,8 @@ interface Outage {
 export class ServiceTimes {
   readonly #folder: string
   readonly #outages: Outage[] = []
+  /** Faults that the others did not get over in time. */
+  readonly lateOnes: string[] = []
 
   /** `folder` is where a line is written for whatever happens, so that histories and logs can be compared with it. */
   constructor(folder: string) {
@@ -32,6 +36,11 @@ export class ServiceTimes {
     appendFileSync(`${this.#folder}/timeline.log`, line)
   }
 
+  late(fault: string, ms: number): void {
+    this.lateOnes.push(`${fault}: not within ${ms} ms`)
+    this.note(`LATE: ${fault}`)
+  }
+
   /** From now until a message to queues of every shard is confirmed through each of the nodes, in milliseconds. */
   async watch(fault: string, nodes: readonly ClusterNode[], isHealed: () => boolean): Promise<void> {
     const began = sharedNow()
@@ -39,6 +48,20 @@ export class ServiceTimes {
     const ms = Math.round(sharedNow() - began)
     this.#outages.push({ fault, ms, isAfterHealing: isHealed() })
     this.note(`service after ${fault}: ${ms} ms${isHealed() ? ', healed before' : ''}`)
+  }
+
+  /** Whether that comes within `ms`, which do not pass while this process gets no processor: nor do the nodes then. */
+  async comesWithin(ms: number, service: Promise<void>): Promise<boolean> {
+    let hasCome = false
+    void service.then(() => {
+      hasCome = true
+    })
+    let last = sharedNow()
+    for (let passed = 0; passed < ms && !hasCome; last = sharedNow()) {
+      await Promise.race([service, pause(tickMs)])
+      passed += Math.min(sharedNow() - last, 2 * tickMs)
+    }
+    return hasCome
   }
 
   /** A line for each kind of fault: how often, then the middle and the longest outage. */
@@ -62,9 +85,20 @@ async function untilThrough(node: ClusterNode): Promise<void> {
 
 /** Whether a message to queues of every shard is confirmed in time. */
 export async function getsThrough(address: Address, ms: number): Promise<boolean> {
+  const abort = new AbortController()
+  const late = pause(ms, false, { signal: abort.signal, ref: false }).catch(() => false)
+  const isThrough = await Promise.race([probe(address, ms, abort.signal), late])
+  abort.abort()
+  return isThrough
+}
+
+async function probe(address: Address, ms: number, signal: AbortSignal): Promise<boolean> {
   let client: RawClient | null = null
   try {
     client = await RawClient.withChannel(address)
+    if (signal.aborted) return false
+    const found = client
+    signal.addEventListener('abort', () => found.destroy(), { once: true })
     await client.call(1, 'confirm.select')
     client.publish(1, { exchange: markerExchange, routingKey: '', body: 'probe', properties: { deliveryMode: 2 } })
     const answer = await client.next(1, ms)

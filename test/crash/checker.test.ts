@@ -298,6 +298,22 @@ void describe('the checker catches', () => {
   })
 })
 
+void test('an owner of a cluster that goes may let what a session acked come to it again, marked and not on disk', () => {
+  const judged = (more: Line, options = { ownersMove: true }, settled = true): string[] => {
+    const history = new History().done(1).session('a').deliver('a', 1, 1)
+    if (settled) history.settle('acked', 'a', 1)
+    history.deliver('a', 1, 2, more).settle('acked', 'a', 2)
+    const [publishers = [], consumers = []] = [history.publishers, history.consumers].map((lines) =>
+      lines.map((line) => JSON.stringify(line)),
+    )
+    return judge(publishers, consumers, options).faults.map(({ rule }) => rule)
+  }
+  assert.deepEqual(judged(again), [])
+  assert.ok(judged({}).includes('double-copy'), 'not unmarked')
+  assert.ok(judged(again, { ownersMove: true }, false).includes('double-copy'), 'nor what it holds')
+  assert.ok(judged(again, { ownersMove: false }).includes('double-copy'), 'nor where there is one owner')
+})
+
 void test('a history that makes no sense is an error, not a verdict', () => {
   assert.throws(() => judge(['{"event":"what"}'], []), /no such event/)
   assert.throws(

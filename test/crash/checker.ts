@@ -40,6 +40,14 @@ export interface Fault {
   readonly text: string
 }
 
+export interface CheckerOptions {
+  /**
+   * Queues may go to another owner under a session that lives on. Then what it acked, and nobody knows to be on disk, may
+   * come to it again, marked as redelivered. Default: false.
+   */
+  readonly ownersMove?: boolean
+}
+
 export interface Verdict {
   readonly faults: readonly Fault[]
   readonly published: number
@@ -101,6 +109,7 @@ export class Checker {
   readonly #copies = new Map<string, Copy>()
   readonly #sessions = new Map<string, Session>()
   readonly #faults: Fault[] = []
+  readonly #ownersMove: boolean
   #confirmed = 0
   #delivered = 0
   #redelivered = 0
@@ -116,6 +125,10 @@ export class Checker {
     acked: (fields) => this.#settle(fields, 'acked'),
     requeued: (fields) => this.#settle(fields, 'requeued'),
     synced: (fields) => this.#sync(fields),
+  }
+
+  constructor({ ownersMove = false }: CheckerOptions = {}) {
+    this.#ownersMove = ownersMove
   }
 
   /** Takes one line. All lines of the publishers come before those of the consumers; each history in its own order. */
@@ -220,7 +233,7 @@ export class Checker {
       acked: false,
       requeued: false,
     }
-    this.#judgeSameSession(copy, session, where)
+    this.#judgeSameSession(copy, delivery, where)
     copy.deliveries.push(delivery)
     session.byTag.set(number(fields, 'tag'), { copy, delivery })
     if (!redelivered) this.#judgeOrder(session, queue, published, where)
@@ -251,8 +264,10 @@ export class Checker {
 
   // ---------------------------------------------------------------- judgement
 
-  #judgeSameSession(copy: Copy, session: Session, where: string): void {
+  #judgeSameSession(copy: Copy, { session, redelivered }: Delivery, where: string): void {
     const earlier = copy.deliveries.findLast((one) => one.session === session)
+    // An ack that is on disk is the business of another rule.
+    if (this.#ownersMove && redelivered && earlier?.acked === true) return
     if (earlier !== undefined && !earlier.requeued)
       this.#fault('double-copy', `${where}: delivered twice, not requeued between`)
   }
@@ -328,8 +343,12 @@ export class Checker {
 }
 
 /** Judges whole histories; those of publishers are given first. */
-export function judge(publishers: Iterable<string>, consumers: Iterable<string>): Verdict {
-  const checker = new Checker()
+export function judge(
+  publishers: Iterable<string>,
+  consumers: Iterable<string>,
+  options: CheckerOptions = {},
+): Verdict {
+  const checker = new Checker(options)
   for (const line of publishers) checker.read(line)
   for (const line of consumers) checker.read(line)
   return checker.verdict()

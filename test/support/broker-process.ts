@@ -29,6 +29,10 @@ export interface BrokerOptions {
   readonly program?: string
   /** An existing data directory; it is not removed at the end. */
   readonly dataDirectory?: string
+  /** Where it listens and who is to log in, instead of 127.0.0.1, a free port and guest. */
+  readonly url?: string
+  /** Goes before the command: a program that makes itself the broker, in a network of its own say. */
+  readonly prefix?: readonly string[]
   /** All that it prints, of all its runs, is added to this file. */
   readonly outputFile?: string
 }
@@ -74,7 +78,8 @@ export class BrokerProcess {
 
   /** A broker of our own that has not been started. */
   static async prepare(options: BrokerOptions): Promise<BrokerProcess> {
-    return new BrokerProcess(new URL(`amqp://guest:guest@127.0.0.1:${await freePort()}`), false, options)
+    const url = options.url ?? `amqp://guest:guest@127.0.0.1:${await freePort()}`
+    return new BrokerProcess(new URL(url), false, options)
   }
 
   /** With vhost `/`, as `amqp://` URLs spell it. */
@@ -106,8 +111,10 @@ export class BrokerProcess {
   spawn(): void {
     if (this.isExternal) throw new Error(`the broker at ${this.url} is not ours to start; unset WARREN_TEST_URL`)
     if (this.#child !== null) throw new Error('the broker runs already')
-    const { program } = this.#options
-    const args = [
+    const { program, prefix = [] } = this.#options
+    const [command = process.execPath, ...args] = [
+      ...prefix,
+      process.execPath,
       program === undefined ? main : fileURLToPath(new URL(program, import.meta.url)),
       'serve',
       '--port',
@@ -118,7 +125,7 @@ export class BrokerProcess {
       this.dataDirectory,
       ...(this.#options.args ?? []),
     ]
-    const child = spawn(process.execPath, args, {
+    const child = spawn(command, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: childEnvironment(this.#options.env ?? {}),
     })

@@ -54,6 +54,11 @@ export function pythonWithPika(): string | null {
   return ['python3', '/usr/bin/python3'].find((python) => works(python, ['-c', 'import pika'])) ?? null
 }
 
+/** A Python that has Celery. */
+export function pythonWithCelery(): string | null {
+  return ['python3', '/usr/bin/python3'].find((python) => works(python, ['-c', 'import celery'])) ?? null
+}
+
 /** PHP with php-amqplib. */
 export function phpWithAmqplib(): string | null {
   const load = 'exit((@include "PhpAmqpLib/autoload.php") === false ? 1 : 0);'

@@ -41,6 +41,11 @@ const memoryBytesMax = 64 * 1024 * 1024
 /** Of its log, in bytes; then it begins another file. So many are kept, with the one that it writes. */
 const logBytesMax = 8 * 1024 * 1024
 const logFilesMax = 3
+/**
+ * A route on which nothing comes back is given up after three of these, in seconds. Left out it is 30: a network that was
+ * cut for a minute would be used again a minute and more after it is whole, when TCP comes to try again.
+ */
+const routePingSeconds = 3
 
 export function natsConfig(parts: NatsConfigParts): string {
   const { nodeName, clientPort, storeDirectory, logFile, logins } = parts
@@ -90,6 +95,7 @@ cluster {
   name: ${quoted(clusterName)}
   listen: "${inUrl(listenAddress)}:${own.routePort}"
   no_advertise: true
+  ping_interval: ${routePingSeconds}s
   authorization { user: ${routeUser}, password: "${password}", timeout: 5 }
   routes: [
     ${routes.join('\n    ')}

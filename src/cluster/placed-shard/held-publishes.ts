@@ -169,6 +169,11 @@ export class HeldPublishes {
     return epoch === this.#sentEpoch ? 0 : this.#sentNext
   }
 
+  /** There will be no owner: what one was sent is refused, the rest confirmed like whatever finds no queue. */
+  giveUp(): void {
+    for (let number = this.first; number < this.next; number++) this.settle(number, number >= this.#sentNext)
+  }
+
   /** Whether it is gone with an owner that has had it. Nobody knows then whom it was given to: it must not be there twice. */
   diesWithOwner(number: number): boolean {
     return this.durableOf(number) === 0 && !this.#toStreams.has(number)

@@ -210,6 +210,13 @@ export class Owner {
     local.publishFrom(origin, message, targets, targets.length, taken.sink, taken.sequence)
   }
 
+  giveUp(): void {
+    this.servedByNobody()
+    this.#settlements.clear()
+    this.#publishes.giveUp()
+    this.#host.settled()
+  }
+
   #members(): PlacedConsumer[] {
     return [...this.#host.consumers()].filter((consumer) => consumer.isMember || consumer.held.count > 0)
   }

@@ -95,6 +95,11 @@ export class PlacedShard implements ShardCommands, ShardPlacement, PlacedConsume
     this.owner.servedByNobody()
   }
 
+  /** Nobody will serve it again, and its queues are gone. */
+  giveUp(): void {
+    this.owner.giveUp()
+  }
+
   setCurrent(isCurrent: boolean): void {
     this.owner.setCurrent(isCurrent)
   }
@@ -187,6 +192,10 @@ export class PlacedShard implements ShardCommands, ShardPlacement, PlacedConsume
       message.chunks.release()
       confirms?.refuse(sequence)
       return
+    }
+    if (areDropped(queues, count)) {
+      message.chunks?.release()
+      return confirms?.confirm(sequence)
     }
     this.owner.publish(message, queues, count, confirms, sequence)
     this.#checkCongestion()
@@ -382,4 +391,9 @@ export class PlacedShard implements ShardCommands, ShardPlacement, PlacedConsume
   #noOwner({ queue }: ShardRequest): BrokerError {
     return noOwner(queue, this.#options.limits.parkedMsMax)
   }
+}
+
+function areDropped(queues: readonly Queue[], count: number): boolean {
+  for (let index = 0; index < count; index++) if (!(queues[index] as PlacedQueue).isDropped) return false
+  return true
 }

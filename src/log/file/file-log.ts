@@ -28,7 +28,7 @@ import { ScatteredReads } from './scattered-reads.ts'
 import { findSegment, type LogSegment, ownSegment, segmentName } from './segment.ts'
 import { writeIdentity } from './segment-files.ts'
 import { SegmentReader } from './segment-reader.ts'
-import { closeSynced, SegmentSupply } from './segment-supply.ts'
+import { closeSegment, closeSynced, SegmentSupply } from './segment-supply.ts'
 
 export type { FileLogOptions } from './file-log-options.ts'
 
@@ -372,9 +372,7 @@ export class FileLog implements Log {
       await this.#digests.settled()
       await this.#reader.close()
       await this.#closing
-      for (const { file } of this.segments) {
-        if (file !== null) await closeSynced(file, this.#options.logger)
-      }
+      for (const segment of this.segments) await closeSegment(segment, this.#options.logger)
     }
   }
 

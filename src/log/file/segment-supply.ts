@@ -318,6 +318,13 @@ export async function closeSynced(file: File, logger: Logger): Promise<void> {
   }
 }
 
+/** Once, also when a log is closed twice: the number of a closed file may be another file's by then. */
+export async function closeSegment(segment: { file: File | null }, logger: Logger): Promise<void> {
+  const { file } = segment
+  segment.file = null
+  if (file !== null) await closeSynced(file, logger)
+}
+
 export async function removeIfThere(files: Files, path: string): Promise<void> {
   try {
     await files.remove(path)

@@ -37,6 +37,7 @@ export class OwnedLog extends FileLog implements ReplicatedLog {
   /** Segments whose digests have been asked for or made. */
   readonly #fetched = new Map<number, Promise<void>>()
   #hasBegun = false
+  #closed: Promise<void> | null = null
 
   constructor(options: FileLogOptions, recovered: Recovered, parts: OwnedLogParts) {
     const full = withDefaults({ ...options, frameStore: parts.store })
@@ -160,7 +161,12 @@ export class OwnedLog extends FileLog implements ReplicatedLog {
 
   // ---- close
 
-  override async close(): Promise<void> {
+  override close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  async #close(): Promise<void> {
     const { store, room, trim, copy, tail } = this.#parts
     const seconds = closeMsMax / 1000
     const timer: Timer = this.#options.clock.after(closeMsMax, () =>

@@ -1,14 +1,15 @@
 /**
- * Nodes of a cluster as a user runs them: `warren serve --node-name … --peers …` as child processes on loopback, each with
- * a nats-server of its own as its child. Each can be killed, frozen and started again on its data, and so can its server.
+ * Nodes of a cluster as a user runs them: `warren serve --node-name … --peers …` as child processes on loopback, or in
+ * networks of their own, each with a nats-server of its own as its child. Each can be killed, frozen and started again on its data, and so can its server.
  *
  * Invariant: nothing outlives this process for long. The server of a broker that was killed goes on, until the test ends.
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { BrokerProcess, freePort } from '../broker-process.ts'
+import { type BrokerOptions, BrokerProcess, freePort } from '../broker-process.ts'
+import { linkPort, type NodeNetworks } from './node-networks.ts'
 
 /** How long a cluster may take from nothing to all of its nodes listening: NATS elects its leaders first. */
 const readyMsMax = 60_000
@@ -16,6 +17,15 @@ const readyMsMax = 60_000
 const stopMsMax = 60_000
 /** Ports that a node takes from its own on: links, routes, clients of its nats-server. */
 const portsPerNode = 3
+/** Of nodes that have an address of their own. */
+const amqpPort = 5_672
+/** Name and password. */
+const tester = 'tester'
+const userDefinitions = {
+  vhosts: [{ name: '/' }],
+  users: [{ name: tester, password: tester, tags: ['administrator'] }],
+  permissions: [{ user: tester, vhost: '/', configure: '.*', write: '.*', read: '.*' }],
+}
 
 export interface ClusterOptions {
   readonly nodes?: number
@@ -27,6 +37,8 @@ export interface ClusterOptions {
   readonly hasHttp?: boolean
   /** What the nodes print is kept here, in a file for each. */
   readonly outputFolder?: string
+  /** One for each node; they are closed with the cluster. */
+  readonly networks?: NodeNetworks | null
 }
 
 export class ClusterProcesses {
@@ -48,20 +60,15 @@ export class ClusterProcesses {
     return cluster
   }
 
-  /** More nodes, whose peers are all; those that are there already know nothing of it. */
+  /** More nodes, whose peers are all; those that are there already know nothing of it. Not with `networks`. */
   async add(count: number): Promise<void> {
-    const { env = {}, args = [], hasHttp = false } = this.#options
     const first = this.#ports.length
-    this.#ports.push(...(await freeRuns(count, this.#ports)))
-    const peers = this.#ports.map((port, index) => `n${index + 1}=127.0.0.1:${port}`).join(',')
+    const { networks = null } = this.#options
+    this.#ports.push(...(networks === null ? await freeRuns(count, this.#ports) : new Array(count).fill(linkPort)))
+    const hostOf = (index: number): string => networks?.peerHost(index) ?? '127.0.0.1'
+    const peers = this.#ports.map((port, index) => `n${index + 1}=${hostOf(index)}:${port}`).join(',')
     const added: ClusterNode[] = []
-    for (let index = first; index < this.#ports.length; index++) {
-      const name = `n${index + 1}`
-      const http = hasHttp ? ['--http-port', String(await freePort())] : []
-      const all = ['--node-name', name, '--peers', peers, ...http, ...args]
-      const broker = await BrokerProcess.prepare({ args: all, env, dataDirectory: join(this.#folder, name) })
-      added.push(new ClusterNode(name, broker, Number(http[1] ?? 0)))
-    }
+    for (let index = first; index < this.#ports.length; index++) added.push(await this.#prepare(index, peers))
     this.nodes.push(...added)
     for (const { broker } of added) broker.spawn()
     try {
@@ -69,6 +76,31 @@ export class ClusterProcesses {
     } catch (error) {
       await this.kill()
       throw error
+    }
+  }
+
+  async #prepare(index: number, peers: string): Promise<ClusterNode> {
+    const { args = [], env = {}, hasHttp = false, outputFolder, networks = null } = this.#options
+    const name = `n${index + 1}`
+    const http = hasHttp ? ['--http-port', String(await freePort())] : []
+    const broker = await BrokerProcess.prepare({
+      args: ['--node-name', name, '--peers', peers, ...http, ...args],
+      env,
+      dataDirectory: join(this.#folder, name),
+      ...(outputFolder === undefined ? {} : { outputFile: join(outputFolder, `${name}.log`) }),
+      ...(networks === null ? {} : this.#inNetwork(networks, index, env)),
+    })
+    return new ClusterNode(name, broker, Number(http[1] ?? 0))
+  }
+
+  /** Away from loopback nodes need a secret, and `guest` is not let in. */
+  #inNetwork(networks: NodeNetworks, index: number, env: Readonly<Record<string, string>>): Partial<BrokerOptions> {
+    const definitions = join(this.#folder, 'definitions.json')
+    writeFileSync(definitions, JSON.stringify(userDefinitions))
+    return {
+      env: { WARREN_CLUSTER_SECRET: 'the secret of nodes under test', WARREN_DEFINITIONS: definitions, ...env },
+      url: `amqp://${tester}:${tester}@${networks.clientHost(index)}:${amqpPort}`,
+      prefix: networks.prefix(index),
     }
   }
 
@@ -91,7 +123,12 @@ export class ClusterProcesses {
       await node.broker.kill()
       node.killServer()
     }
+    this.#options.networks?.close()
     rmSync(this.#folder, { recursive: true, force: true })
+  }
+
+  get networks(): NodeNetworks | null {
+    return this.#options.networks ?? null
   }
 }
 

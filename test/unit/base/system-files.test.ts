@@ -72,6 +72,22 @@ describe('the system files', () => {
     await read.close()
   })
 
+  test('touch nothing of the file that has the number of a closed one', async () => {
+    const closed = await files.open(`${root}/closed`, 'create')
+    await closed.close()
+    // The system gives the lowest number that is free: that of the one before.
+    const next = await files.open(`${root}/next`, 'create')
+    await assert.rejects(closed.close(), { code: 'EBADF' })
+    await assert.rejects(closed.write(bytes('x'), 0, 1, 0), { code: 'EBADF' })
+    await assert.rejects(closed.read(bytes('x'), 0, 1, 0), { code: 'EBADF' })
+    await assert.rejects(closed.size(), { code: 'EBADF' })
+    await assert.rejects(closed.sync(), { code: 'EBADF' })
+    await assert.rejects(closed.truncate(0), { code: 'EBADF' })
+    await next.write(bytes('here'), 0, 4, 0)
+    assert.equal(await next.size(), 4)
+    await next.close()
+  })
+
   test('know how much room there is', async () => {
     const free = await files.freeBytes(root)
     assert.ok(Number.isSafeInteger(free) && free > 0)

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { ManualClock } from '../../../src/base/clock.ts'
 import type { Files } from '../../../src/base/files.ts'
+import { type Logger, silentLogger } from '../../../src/base/logger.ts'
 import { SeededRandom } from '../../../src/base/random.ts'
 import { type FileLog, type FileLogOptions, openFileLog } from '../../../src/log/file/file-log.ts'
 import { fsck } from '../../../src/log/file/fsck.ts'
@@ -36,6 +37,19 @@ async function fillSegments(driver: LogDriver, count: number): Promise<void> {
     await driver.settle()
   }
 }
+
+describe('closing', () => {
+  test("a second time touches no file again: its number may be another one's by then", async () => {
+    const warnings: string[] = []
+    const logger = { ...silentLogger, warn: (_: unknown, message: string) => warnings.push(message) } as Logger
+    const driver = new LogDriver(await open(disk(), { logger }))
+    driver.append(recordBytes(0, 50))
+    const log = driver.log as FileLog
+    await log.close()
+    await log.close()
+    assert.deepEqual(warnings, [])
+  })
+})
 
 describe('group commit', () => {
   test('stores all that a turn appends in one frame, and all that arrives meanwhile in the next', async () => {
