@@ -19,7 +19,7 @@ import { leftOut, phpWithAmqplib, pythonWithCelery, pythonWithPika } from '../su
 const env = { WARREN_CLUSTER_SHARDS: '6', WARREN_CLUSTER_SESSION: '5s' }
 const endMsMax = 90_000
 const readyMsMax = 60_000
-const lineCount = 4_000
+const lineCount = 1_000
 const taskCount = 300
 
 void describe('when a node is killed in the middle', () => {
