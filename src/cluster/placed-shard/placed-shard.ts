@@ -30,6 +30,7 @@ import type {
 import { isStream } from '../../broker/topology/queue-arguments.ts'
 import type { QueueDefinition } from '../../broker/topology/queue-definition.ts'
 import type { NodeIdentity } from '../node-identity.ts'
+import { CarriedBody } from './carried-body.ts'
 import { HeldBody } from './held-body.ts'
 import { Owner } from './owner.ts'
 import { PlacedConsumer, type PlacedConsumerHost } from './placed-consumer.ts'
@@ -176,11 +177,12 @@ export class PlacedShard implements ShardCommands, ShardPlacement, PlacedConsume
       confirms?.confirm(sequence)
       return
     }
+    if (message.chunks instanceof CarriedBody) message.chunks = message.chunks.endIn(local)
     if (message.chunks instanceof HeldBody) message.chunks = message.chunks.copyTo(shard, message)
     shard.publish(message, targets, found, confirms, sequence)
   }
 
-  /** A body that was begun in a shard here cannot be sent from there. */
+  /** A body that was begun in a shard here, and is not kept besides, cannot be sent from there. */
   #hold(
     message: Message,
     queues: readonly Queue[],
@@ -188,6 +190,7 @@ export class PlacedShard implements ShardCommands, ShardPlacement, PlacedConsume
     confirms: ConfirmSink | null,
     sequence: number,
   ): void {
+    if (message.chunks instanceof CarriedBody) message.chunks = message.chunks.endIn(null)
     if (message.chunks !== null && !(message.chunks instanceof HeldBody)) {
       message.chunks.release()
       confirms?.refuse(sequence)
@@ -202,13 +205,23 @@ export class PlacedShard implements ShardCommands, ShardPlacement, PlacedConsume
   }
 
   openBody(isPersistent: boolean, bodyBytes: number): BodyWriter {
-    return this.#local?.openBody(isPersistent, bodyBytes) ?? new HeldBody(this.#nextBody++, isPersistent, bodyBytes)
+    const local = this.#local
+    const kept = new HeldBody(this.#nextBody++, isPersistent, bodyBytes)
+    return local === null ? kept : this.#carry(local, local.openBody(isPersistent, bodyBytes), kept)
   }
 
   #openBody(queue: PlacedQueue, isPersistent: boolean, bodyBytes: number): BodyWriter {
-    const handle = this.#local === null || queue.isDropped ? null : queue.handleIn(this.#local)
-    if (handle !== null) return queue.commands.openBody(isPersistent, bodyBytes)
-    return new HeldBody(this.#nextBody++, isPersistent, bodyBytes)
+    const local = queue.isDropped ? null : this.#local
+    const kept = new HeldBody(this.#nextBody++, isPersistent, bodyBytes)
+    if (local === null) return kept
+    queue.handleIn(local)
+    return this.#carry(local, queue.commands.openBody(isPersistent, bodyBytes), kept)
+  }
+
+  /** Where there is no room to keep it, a change of owner refuses its publish. */
+  #carry(local: LocalShard, written: BodyWriter, kept: HeldBody): BodyWriter {
+    const { carried } = this.#options.link
+    return carried.hasRoomFor(kept.bodyBytes) ? new CarriedBody(local, written, kept, carried) : written
   }
 
   #checkCongestion(): void {

@@ -6,6 +6,7 @@ import { ByteReader } from '../../amqp/byte-reader.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { NodeIdentity } from '../node-identity.ts'
 import { type Peer, type Peers, type ServiceHandler, services } from '../peers.ts'
+import { CarriedBytes } from './carried-body.ts'
 import type { PlacedShard } from './placed-shard.ts'
 import { SharedTurns } from './shared-turns.ts'
 import { MessageKind, PieceKind } from './wire.ts'
@@ -17,8 +18,12 @@ export interface ShardLinkOptions {
   otherNodes(): Iterable<NodeIdentity>
 }
 
+/** Large bodies that come into shards served here and are kept until their publish, of a whole node, in bytes. */
+export const carriedBytesMax = 64 * 1024 * 1024
+
 export class ShardLink {
   readonly sharedTurns = new SharedTurns()
+  readonly carried = new CarriedBytes(carriedBytesMax)
   readonly #options: ShardLinkOptions
   readonly #shards = new Map<number, PlacedShard>()
   readonly #reader = new ByteReader()
