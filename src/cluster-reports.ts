@@ -60,6 +60,10 @@ export class ClusterReports implements ClusterFacts {
     return names.map((name) => ({ name, isLive: live.has(name) }))
   }
 
+  get remoteAlarms(): ReadonlyMap<string, readonly string[]> {
+    return this.#parts.gossip.remoteAlarms
+  }
+
   membersChanged(): void {
     for (const name of this.#parts.membership.live.keys()) this.#seen.add(name)
   }

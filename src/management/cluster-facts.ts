@@ -47,6 +47,8 @@ export interface ClusterFacts {
   readonly node: string
   /** Those that run, and those that should or did while this node runs, by name. */
   readonly otherNodes: readonly OtherNode[]
+  /** Alarms of other nodes: which are on, and at which nodes. */
+  readonly remoteAlarms: ReadonlyMap<string, readonly string[]>
   /** The node that serves the queues of a shard now; null: none. */
   ownerOf(shardId: number): string | null
   /** Asks another node. Rejects with a sentence when it has no answer, at the latest after `timeoutMs`. */

@@ -224,7 +224,13 @@ void describe('a cluster through any of its nodes', () => {
       async () => (await reportOf(n1())).shards.every(({ owner }) => owner !== null && owner !== 'n3'),
       readyMsMax,
     )
-    await page.waitForTimeout(6_000)
+    const served = (text: string) => page.getByRole('definition').filter({ hasText: text })
+    await eventually('its NATS server is said to be silent', async () => {
+      const { nats } = (await reportOf(n1())) as unknown as { nats: { servers: { name: string; version: unknown }[] } }
+      return nats.servers.find(({ name }) => name === 'n3')?.version === null
+    })
+    await served('no answer').first().waitFor()
+    await page.waitForTimeout(2_000)
     await fine(page, 'cluster-without-n3')
     n3().broker.spawn()
     await n3().broker.untilListening(readyMsMax)

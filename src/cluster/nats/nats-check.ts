@@ -17,6 +17,8 @@ export interface NatsCheckSettings {
 
 /** How often while running, in milliseconds. */
 export const checkEveryMs = 60_000
+/** From a change until it is looked at, in milliseconds: a server that ends with its node has ended by then. */
+const checkSoonMs = 2_000
 const requestMsMax = 5_000
 
 export class NatsCheck {
@@ -31,6 +33,8 @@ export class NatsCheck {
   #unfit: readonly string[] = []
   #timer: Timer | null = null
   #isStopped = false
+  /** The next check is not to wait for long. */
+  #isWanted = false
 
   constructor(
     { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
@@ -68,7 +72,17 @@ export class NatsCheck {
   }
 
   start(): void {
-    this.#timer = this.#clock.after(checkEveryMs, () => void this.#again())
+    const afterMs = this.#isWanted ? checkSoonMs : checkEveryMs
+    this.#isWanted = false
+    this.#timer = this.#clock.after(afterMs, () => void this.#again())
+  }
+
+  /** Something has changed: checks in a moment, without waiting for the minute. */
+  soon(): void {
+    this.#isWanted = true
+    if (this.#timer === null || this.#isStopped) return
+    this.#timer.cancel()
+    this.start()
   }
 
   stop(): void {
@@ -97,6 +111,7 @@ export class NatsCheck {
   }
 
   async #again(): Promise<void> {
+    this.#timer = null
     await this.now()
     if (!this.#isStopped) this.start()
   }

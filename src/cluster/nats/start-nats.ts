@@ -52,6 +52,8 @@ export interface Nats {
   readonly childPid: number | null
   /** Sentences of the last check. Empty when all is well. */
   readonly problems: readonly string[]
+  /** Nodes have come or gone: the servers are checked in a moment, not only with the next minute. */
+  checkSoon(): void
   /** Called when `problems` has changed. */
   listen(problemsChanged: () => void): void
   /**
@@ -248,6 +250,7 @@ class Parts {
       get childPid() {
         return child?.pid ?? null
       },
+      checkSoon: () => check.soon(),
       listen: (changed) => check.listen(changed),
       removeServer: (name) => check.removeServer(system, name),
       renounce: () => child?.renounce() ?? Promise.resolve(),

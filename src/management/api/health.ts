@@ -3,13 +3,14 @@ import type { Session } from '../../broker/commands.ts'
 import { type Answer, badRequest, ok } from './answer.ts'
 import { inSession } from './in-session.ts'
 import { publishTo, takeFrom } from './messages.ts'
+import { toldName } from './nodes.ts'
 import { type ApiRequest, param } from './request.ts'
 import { type Api, type Route, route } from './route.ts'
 
 /** Health checks: 503 where something is wrong. */
 export const healthRoutes: readonly Route[] = [
   route('GET', '/health/checks/alarms', alarms),
-  route('GET', '/health/checks/local-alarms', ({ broker, node }) => alarmsAnswer(broker.ownAlarms, node.name)),
+  route('GET', '/health/checks/local-alarms', (api) => alarmsAnswer(ownAlarms(api))),
   route('GET', '/health/checks/ready', ready),
   route('GET', '/health/checks/virtual-hosts', () => healthy()),
   route('GET', '/health/checks/node-is-mirror-sync-critical', () => healthy({ reason: 'single node cluster' })),
@@ -43,14 +44,23 @@ function ready({ broker }: Api): Answer {
   return broker.alarms.includes('cluster') ? failed('This node cannot reach a majority of the cluster', {}) : healthy()
 }
 
-function alarms({ broker, node }: Api): Answer {
-  return alarmsAnswer(broker.alarms, node.name)
+function alarms(api: Api): Answer {
+  const remote = [...(api.cluster?.remoteAlarms ?? [])]
+  const others = remote.flatMap(([resource, nodes]) => nodes.map((node) => ({ node: toldName(node), resource })))
+  return alarmsAnswer([...ownAlarms(api), ...others])
 }
 
-function alarmsAnswer(on: readonly string[], node: string): Answer {
-  if (on.length === 0) return healthy()
-  const found = on.map((resource) => ({ node, resource }))
-  return failed('There are alarms in effect in the cluster', { alarms: found })
+interface NodeAlarm {
+  readonly node: string
+  readonly resource: string
+}
+
+function ownAlarms({ broker, node }: Api): NodeAlarm[] {
+  return broker.ownAlarms.map((resource) => ({ node: node.name, resource }))
+}
+
+function alarmsAnswer(on: readonly NodeAlarm[]): Answer {
+  return on.length === 0 ? healthy() : failed('There are alarms in effect in the cluster', { alarms: on })
 }
 
 /** RabbitMQ's units, in days. */

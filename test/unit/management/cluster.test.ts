@@ -55,6 +55,7 @@ class Facts implements ClusterFacts {
   readonly name = 'warren'
   readonly node = 'n1'
   readonly otherNodes = []
+  readonly remoteAlarms = new Map([['disk', ['n3']]])
   readonly asked: unknown[] = []
   refusal: string | null = null
   current = report
@@ -114,6 +115,18 @@ describe('the HTTP API of a node of a cluster', () => {
       problems: [],
       servers: [{ name: 'n1', version: '2.15.1' }],
     })
+  })
+
+  it('names the node of each alarm, whichever is asked', async () => {
+    const api = await ApiHarness.open({}, new Facts())
+    api.broker.broker.setAlarm('memory', true)
+    const { json } = await api.send('GET', '/api/health/checks/alarms')
+    assert.deepEqual((json as { alarms: unknown }).alarms, [
+      { node: 'warren@test', resource: 'memory' },
+      { node: 'warren@n3', resource: 'disk' },
+    ])
+    const local = (await api.send('GET', '/api/health/checks/local-alarms')).json as { alarms: unknown[] }
+    assert.deepEqual(local.alarms, [{ node: 'warren@test', resource: 'memory' }])
   })
 
   it('calls NATS ill that has stored nothing for too long, whatever it says of itself', async () => {

@@ -45,6 +45,7 @@ export class LinkedApis {
 
 class Linked implements ClusterFacts {
   readonly name = 'a cluster'
+  readonly remoteAlarms: ReadonlyMap<string, readonly string[]> = new Map()
   readonly node: string
   readonly #linked: LinkedApis
   readonly #names: readonly string[]
