@@ -137,7 +137,7 @@ describe('warren serve', () => {
     const refused = await runWarren(['serve', '--config', file, '--data', freshDirectory()])
     assert.equal(refused.code, 2)
     assert.deepEqual(refused.stderr.split('\n'), [
-      `warren: ${file}:2: port = 70000 does not fit; give a whole number from 0 to 65535, such as 5672`,
+      `warren: ${file}:2: port = 70000 does not fit; give a whole number from 0 to 65535 or "none", such as 5672`,
       `warren: ${file}:3: prot: there is no such option; did you mean port?`,
       '',
     ])
