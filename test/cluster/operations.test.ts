@@ -45,7 +45,11 @@ void describe('operating a cluster', () => {
 
   async function untilWhole(): Promise<void> {
     const { nodes } = cluster
-    const seesAll = async (node: ClusterNode): Promise<boolean> => isWhole(await reportOf(node), nodes.length)
+    // NATS servers are looked at again a moment after their nodes have come.
+    const seesAll = async (node: ClusterNode): Promise<boolean> => {
+      const report = await reportOf(node)
+      return isWhole(report, nodes.length) && report.nats.is_healthy
+    }
     for (const node of nodes) {
       await eventually(`${node.name} sees all`, () => seesAll(node).catch(() => false), readyMsMax)
     }
