@@ -20,8 +20,8 @@ export interface UndoWish {
   readonly since: number
 }
 
-/** Messages looked at together. */
-const pageMessages = 100
+/** Messages looked at, and brought back, together: so many may be in both queues when the node stops. */
+const pageMessages = 32
 /** Clocks of nodes may differ by so much, in milliseconds. */
 const skewMs = 60_000
 
