@@ -102,7 +102,10 @@ class Import {
       try {
         make(entry)
       } catch (error) {
-        if (error instanceof BrokerError) throw entry.entry.wrong(error.message.trim().replaceAll(/\n+/g, ': '))
+        // That nothing can be stored at the moment is no fault of the entry.
+        const isOurs = error instanceof BrokerError && error.kind === 'internal-error'
+        if (error instanceof BrokerError && !isOurs)
+          throw entry.entry.wrong(error.message.trim().replaceAll(/\n+/g, ': '))
         throw error
       }
       yield
