@@ -16,6 +16,7 @@ export type { ClusterField } from './config/cluster-options.ts'
 export { type ClusterSettings, checkCluster } from './config/cluster-settings.ts'
 export { readLogLevels } from './config/log-settings.ts'
 export type { Config } from './config/options.ts'
+export { readAllowedTargets } from './config/webhook-settings.ts'
 
 /** Each problem is one sentence that names place, key, value and what to do instead. */
 export class ConfigError extends Error {

@@ -14,6 +14,7 @@ import { type Logger, logOf } from './base/logger.ts'
 import { type Memory, SystemMemory } from './base/memory.ts'
 import type { Network, Socket } from './base/network.ts'
 import { type Random, SystemRandom } from './base/random.ts'
+import type { Resolver } from './base/resolver.ts'
 import { RunQueue } from './base/run-queue.ts'
 import { SystemFiles } from './base/system-files.ts'
 import { SystemNetwork } from './base/system-network.ts'
@@ -27,10 +28,7 @@ import type { Nats } from './cluster/nats/start-nats.ts'
 import { type ClusterSettings, type Config, checkCluster } from './config.ts'
 import { NodePorts } from './listeners.ts'
 import { loadDefinitions } from './load-definitions.ts'
-import { DataDirectoryLocked } from './log/file/data-directory-lock.ts'
-import { FormatUnknown } from './log/file/format.ts'
 import { scratchSegmentBytes } from './log/file/scratch-log.ts'
-import { LogDamaged } from './log/log.ts'
 import type { BackupNode } from './management/backup.ts'
 import type { ClusterFacts } from './management/cluster-facts.ts'
 import type { ReloadNode } from './management/reload.ts'
@@ -40,9 +38,10 @@ import { type Configuration, NodeReload } from './node-reload.ts'
 import { openTracing, type Tracer } from './node-tracing.ts'
 import { defaultServerLimits, type ServerLimits } from './server/limits.ts'
 import { Server } from './server/listener.ts'
-import { StartError } from './start-error.ts'
+import { asStartError } from './start-failure.ts'
 import { clusterStorage, fileStorage, memoryStorage, type Place, type Storage } from './storage.ts'
 import { version } from './version.ts'
+import { allowedTargets, webhooksOf } from './webhooks.ts'
 
 export type { Configuration } from './node-reload.ts'
 export { StartError } from './start-error.ts'
@@ -57,6 +56,8 @@ export interface World {
   readonly network: Network
   readonly memory: Memory
   readonly logger: Logger
+  /** What webhooks look names up with; default: the machine's. */
+  readonly resolver?: Resolver
 }
 
 type MachineWorld = World & { readonly machineClock: Clock }
@@ -91,6 +92,8 @@ export interface NodeParts extends Insertions {
   readonly storage?: 'files' | 'memory'
   /** False: there is no AMQP port; connections come by `accept`. */
   readonly listens?: boolean
+  /** False: nothing is pushed, whatever webhooks there are. */
+  readonly pushes?: boolean
   /** Definitions, as JSON text, imported after those of the file. */
   readonly definitions?: string
   /** For whoever reads it again; left out: nobody can. */
@@ -200,6 +203,8 @@ async function openToClients(
     logger: logOf(world.logger, 'server'),
   })
   closers.push(() => certificates.stop())
+  const webhooks = webhooksOf(config, world, broker)
+  closers.push(() => webhooks.stop(0))
   const ports = await NodePorts.open(config, {
     server,
     world,
@@ -208,6 +213,7 @@ async function openToClients(
     node: {
       broker,
       runQueue,
+      webhooks,
       reload: () => reloading.reload(),
       backup: core.backup ?? null,
       tracer,
@@ -219,10 +225,12 @@ async function openToClients(
     server.auditedChanges = next.auditedChanges
     broker.throttle.limits = throttleOf(next)
     alarms.watermarks = watermarksOf(next, world)
+    webhooks.allowed = allowedTargets(next)
     parts.adopted(next)
   }
   const configuration = parts.configuration ?? null
   const { logger } = world
+  if (parts.pushes ?? true) webhooks.start()
   const reloading: NodeReload = new NodeReload({ config, configuration, ports, certificates, logger, adopt })
   return {
     addresses: ports.addresses,
@@ -233,7 +241,7 @@ async function openToClients(
     stop: async (drainMsMax) => {
       ports.stopping()
       await core.stopping()
-      const isDrained = await server.close(drainMsMax)
+      const [isDrained] = await Promise.all([server.close(drainMsMax), webhooks.stop(drainMsMax)])
       await ports.close()
       await closeAll(closers)
       return isDrained
@@ -361,29 +369,6 @@ function makeAlarms(config: Config, world: MachineWorld, storage: Place): Alarms
 function watermarksOf(config: Config, { memory }: World): Watermarks {
   const memoryBytesMax = Math.floor(memory.limitBytes * config.memoryWatermark)
   return { memoryBytesMax, diskFreeBytesMin: config.diskFreeBytesMin }
-}
-
-/** What the world did to us has a sentence; our own mistakes go on as they are. */
-function asStartError(error: unknown, root: string | null): unknown {
-  if (error instanceof LogDamaged) {
-    const mend = `\`warren fsck ${root}\` shows the damage, and with --repair writes what is whole to a new directory`
-    return new StartError('data-directory', `the data in ${root} is damaged: ${error.message}; ${mend}`, error)
-  }
-  if (error instanceof DataDirectoryLocked) {
-    return new StartError('data-directory', error.message, error)
-  }
-  if (error instanceof FormatUnknown) {
-    return new StartError('data-directory', `${error.message}; use the version of Warren that wrote ${root}`, error)
-  }
-  if (error instanceof Error && 'syscall' in error) {
-    const mend = 'see that it is a local directory which this user may read and write'
-    return new StartError(
-      'data-directory',
-      `the data directory ${root} cannot be used (${error.message}); ${mend}`,
-      error,
-    )
-  }
-  return error
 }
 
 /** Limits of the server are options of the same names; those that only tuning would touch keep their defaults. */

@@ -21,6 +21,7 @@ import type { ClusterFacts } from './management/cluster-facts.ts'
 import type { MetricsPath } from './management/metrics/metrics.ts'
 import type { ReloadNode } from './management/reload.ts'
 import { Sampler } from './management/statistics/sampler.ts'
+import type { WebhookFacts } from './management/webhooks.ts'
 import { version } from './version.ts'
 
 export interface ApiNode {
@@ -46,6 +47,7 @@ export interface ApiNode {
   readonly backup: BackupNode | null
   /** Null: messages are not traced. */
   readonly tracer: TraceCounts | null
+  readonly webhooks: WebhookFacts
 }
 
 export type AnswerRequest = (incoming: IncomingMessage, outgoing: ServerResponse) => void
@@ -136,6 +138,7 @@ function partsOf(node: ApiNode, sampler: Sampler, process: ProcessFacts): ApiPar
     reload: node.reload ?? null,
     backup: node.backup,
     tracer: node.tracer,
+    webhooks: node.webhooks,
     machine: { process, io: files.io ?? null, diskFreeBytes: () => files.freeBytes(node.config().dataDirectory) },
   }
 }

@@ -31,7 +31,7 @@ export interface ListeningParts {
   readonly certificates: Certificates
   /** False: AMQP without TLS has no port. */
   readonly listensForAmqp: boolean
-  readonly node: Pick<ApiNode, 'broker' | 'runQueue' | 'cluster' | 'reload' | 'backup' | 'tracer'>
+  readonly node: Pick<ApiNode, 'broker' | 'runQueue' | 'cluster' | 'reload' | 'backup' | 'tracer' | 'webhooks'>
 }
 
 /** In the order in which they are told. */

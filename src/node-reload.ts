@@ -46,6 +46,7 @@ const liveFields = [
   'auditLog',
   'auditedChanges',
   'memoryWatermark',
+  'webhookAllow',
   'diskFreeBytesMin',
   'failuresPerAddressMax',
   'failuresPerUserMax',

@@ -10,12 +10,13 @@ import { checkNameForm } from './topology/names.ts'
 import type { Patterns, Topology } from './topology/topology.ts'
 import type { VhostState } from './topology/vhost-state.ts'
 import type { AdminChange, GivenLimits } from './topology-authority.ts'
+import { deleteWebhook, disableWebhook, putWebhook } from './webhooks.ts'
 
 /** What administrators change at once; that which takes long is in `changes.ts`. */
 export type PromptAdminChange = Exclude<AdminChange, { kind: 'delete-vhost' | 'import-definitions' }>
 
 /**
- * Vhosts, users, rights, policies and limits, made and unmade where the topology is written. Who may is checked by whoever
+ * Vhosts, users, rights, policies, webhooks and limits, made and unmade where the topology is written. Who may is checked by whoever
  * asks. The result is what must be settled before anyone is told; what does not fit throws a `BrokerError`.
  */
 export class Administration {
@@ -49,6 +50,12 @@ export class Administration {
         return putPolicy(this.#topology, change.policyKind, this.#place(change), change.policy)
       case 'delete-policy':
         return deletePolicy(this.#topology, change.policyKind, this.#place(change))
+      case 'put-webhook':
+        return putWebhook(this.#topology, this.#place(change), change.given)
+      case 'delete-webhook':
+        return deleteWebhook(this.#topology, this.#place(change))
+      case 'disable-webhook':
+        return disableWebhook(this.#topology, this.#place(change), change)
       case 'put-vhost-limits':
         return this.#putVhostLimits(change.vhost, change.limits)
       case 'clear-vhost-limits':

@@ -20,7 +20,7 @@ import type {
   Session,
 } from './commands.ts'
 import { DefinitionsError, type JsonObject } from './definitions/entry.ts'
-import { exportDefinitions, exportVhost, type ProductNames } from './definitions/export-definitions.ts'
+import { type ExportWish, exportDefinitions, exportVhost } from './definitions/export-definitions.ts'
 import type { Imported } from './definitions/import-definitions.ts'
 import { BrokerError } from './errors.ts'
 import { type GivenPolicy, listPolicies, type ShownPolicy } from './policies.ts'
@@ -256,9 +256,9 @@ export class Broker implements BrokerCommands {
   }
 
   /** Of everything, or of one vhost; with password hashes, so for administrators only. Collected in slices: what changes meanwhile may be in it or not. */
-  async exportDefinitions(names: ProductNames, vhost: string | null = null): Promise<JsonObject> {
+  async exportDefinitions(wish: ExportWish, vhost: string | null = null): Promise<JsonObject> {
     const all = vhost === null
-    const work = all ? exportDefinitions(this.#topology, names) : exportVhost(this.#vhostNamed(vhost), names)
+    const work = all ? exportDefinitions(this.#topology, wish) : exportVhost(this.#vhostNamed(vhost), wish)
     return await inSlices(this.#topology.runQueue, work)
   }
 
@@ -317,6 +317,21 @@ export class Broker implements BrokerCommands {
 
   listOperatorPolicies(vhost: string): ShownPolicy[] {
     return this.listPolicies(vhost, 'operator-policy')
+  }
+
+  /** Makes a webhook, or changes the one of that name (`webhooks.ts`). */
+  putWebhook(vhost: string, name: string, given: JsonObject): Promise<Position> {
+    return this.#change({ kind: 'put-webhook', vhost, name, given })
+  }
+
+  /** `not-found` when there is none of that name. */
+  deleteWebhook(vhost: string, name: string): Promise<Position> {
+    return this.#change({ kind: 'delete-webhook', vhost, name })
+  }
+
+  /** Unless it goes to another address than `url` by now. */
+  disableWebhook(vhost: string, name: string, { url, reason }: { url: string; reason: string }): Promise<Position> {
+    return this.#change({ kind: 'disable-webhook', vhost, name, url, reason })
   }
 
   /** `max-connections` and `max-queues`, negative for none; what is not named has none from now on. */

@@ -237,6 +237,8 @@ export interface ShardDirectory {
   drop(queue: Queue): void
   /** What is known at once about a queue; for `if-unused` and `if-empty`. */
   statusNow(queue: Queue): QueueStatus
+  /** Whether its messages are on this node. Left out: all are. */
+  isServing?(queue: Queue): boolean
   /** `definition.settings` is another object now. */
   settingsChanged(queue: Queue): void
   /** The queue was declared again: for queues that expire without use this is a use. */

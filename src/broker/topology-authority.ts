@@ -3,6 +3,7 @@
  */
 import type { SessionRights } from './access/authorise.ts'
 import type { BindArguments, ExchangeArguments, Principal, QueueArguments } from './commands.ts'
+import type { JsonObject } from './definitions/entry.ts'
 import type { GivenPolicy } from './policies.ts'
 import type { Reply } from './ports.ts'
 import type { PolicyKind } from './topology/policy-keys.ts'
@@ -109,6 +110,17 @@ export type AdminChange =
       readonly policy: GivenPolicy
     }
   | { readonly kind: 'delete-policy'; readonly policyKind: PolicyKind; readonly vhost: string; readonly name: string }
+  /** `given` as `webhooks.ts` reads it. */
+  | { readonly kind: 'put-webhook'; readonly vhost: string; readonly name: string; readonly given: JsonObject }
+  | { readonly kind: 'delete-webhook'; readonly vhost: string; readonly name: string }
+  /** Unless it goes to another address by now. */
+  | {
+      readonly kind: 'disable-webhook'
+      readonly vhost: string
+      readonly name: string
+      readonly url: string
+      readonly reason: string
+    }
   | { readonly kind: 'put-vhost-limits'; readonly vhost: string; readonly limits: GivenLimits }
   | { readonly kind: 'clear-vhost-limits'; readonly vhost: string }
   | { readonly kind: 'put-user-limits'; readonly username: string; readonly limits: GivenLimits }

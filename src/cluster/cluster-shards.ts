@@ -62,6 +62,10 @@ export class ClusterShards implements ShardDirectory {
     return shard.isServing ? shard.statusNow(queue) : (this.#told.get(queue.definition.id) ?? nobody)
   }
 
+  isServing(queue: Queue): boolean {
+    return this.find(queue.definition.shardId).isServing
+  }
+
   settingsChanged(queue: Queue): void {
     this.find(queue.definition.shardId).settingsChanged(queue)
   }

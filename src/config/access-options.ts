@@ -1,5 +1,5 @@
 /**
- * The options of who may come in and how: TLS, tokens. Rows like those of `options.ts`, of which they are a part; how they fit together
+ * The options of who may come in and how: TLS, tokens; and where webhooks may go. Rows like those of `options.ts`, of which they are a part; how they fit together
  * is checked by `access-settings.ts`.
  */
 import { choice, type Option, port, unset } from './option.ts'
@@ -60,6 +60,12 @@ export const accessOptions = {
     'the path of a PEM or JSON file',
     '/etc/warren/oauth.pem',
     'or a file with its public key (PEM) or keys (JSON).',
+  ),
+  webhookAllow: unset(
+    'webhook-allow',
+    'networks, addresses or names of hosts with commas between',
+    '10.1.0.0/16, hooks.internal',
+    'Where webhooks may go besides the public internet; `none` is nowhere.',
   ),
 } as const satisfies Record<string, Option<unknown>>
 

@@ -2,10 +2,12 @@
 import { isLoopbackHost } from './cluster-settings.ts'
 import { readLogLevels } from './log-settings.ts'
 import type { Config } from './options.ts'
+import { readAllowedTargets } from './webhook-settings.ts'
 
 /** As sentences; empty when all is well. */
 export function checkAccess(config: Config): readonly string[] {
-  return [...portProblems(config), ...tlsProblems(config), ...tokenProblems(config), ...logProblems(config)]
+  const access = [...portProblems(config), ...tlsProblems(config), ...tokenProblems(config)]
+  return [...access, ...logProblems(config), ...webhookProblems(config)]
 }
 
 function* portProblems({ port, tlsPort, httpPort, httpsPort }: Config): Generator<string> {
@@ -44,6 +46,14 @@ function isSafe(address: string): boolean {
     url?.protocol === 'https:' ||
     (url?.protocol === 'http:' && isLoopbackHost(url.hostname.replace(/^\[(.*)\]$/, '$1')))
   )
+}
+
+function* webhookProblems({ webhookAllow }: Config): Generator<string> {
+  try {
+    readAllowedTargets(webhookAllow)
+  } catch (error) {
+    yield error instanceof Error ? error.message : String(error)
+  }
 }
 
 function* logProblems({ logLevels }: Config): Generator<string> {

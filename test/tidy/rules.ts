@@ -60,6 +60,7 @@ export const importTable: Readonly<Record<string, readonly string[]>> = {
   ui: [],
   backup: ['base', 'broker/stream', 'broker/topology', 'log/file', 'management/backup.ts', 'data-directory.ts'],
   'node-end.ts': [],
+  'start-failure.ts': ['log', 'start-error.ts'],
   'certificates.ts': ['base', 'config.ts', 'start-error.ts'],
   telemetry: ['base', 'broker/queue/residences.ts'],
   'node-access.ts': ['base', 'broker', 'config.ts', 'token-logins.ts'],
@@ -92,6 +93,17 @@ export const importTable: Readonly<Record<string, readonly string[]>> = {
     'cluster-reports.ts',
     'start-error.ts',
   ],
+  // What is told of webhooks, and a message as it is told over HTTP.
+  webhook: [
+    'base',
+    'broker',
+    'amqp/content-header.ts',
+    'amqp/field-table.ts',
+    'management/webhooks.ts',
+    'management/api/message-properties.ts',
+    'management/api/taken-message.ts',
+  ],
+  'webhooks.ts': ['base', 'broker', 'webhook', 'config.ts', 'version.ts'],
   'daemon.ts': [
     'base',
     'amqp',
@@ -114,8 +126,10 @@ export const importTable: Readonly<Record<string, readonly string[]>> = {
     'node-tracing.ts',
     'storage.ts',
     'start-error.ts',
+    'start-failure.ts',
     'token-logins.ts',
     'version.ts',
+    'webhooks.ts',
   ],
   embedded: ['base', 'client', 'daemon.ts', 'config.ts', 'start-error.ts'],
   'testing.ts': ['base'],
@@ -159,7 +173,10 @@ export const guardedModules =
   /^node:(fs|fs\/promises|net|tls|dgram|dns|http|https|http2|os|child_process|worker_threads|timers|timers\/promises|perf_hooks)$/
 
 export const guardedModulePlaces: Readonly<Record<string, readonly string[]>> = {
-  base: ['node:fs', 'node:fs/promises', 'node:net', 'node:tls', 'node:os', 'node:perf_hooks', 'node:child_process'],
+  base: [
+    ...['node:fs', 'node:fs/promises', 'node:net', 'node:tls', 'node:os', 'node:perf_hooks', 'node:child_process'],
+    ...['node:dns', 'node:http', 'node:https'],
+  ],
   cli: ['node:fs'],
   // The command of `warren consume --exec`.
   'cli/client/message-command.ts': ['node:child_process'],
@@ -171,6 +188,9 @@ export const guardedModulePlaces: Readonly<Record<string, readonly string[]>> = 
   // For the form of requests only.
   'management/api/api.ts': ['node:http'],
   'http-api.ts': ['node:http'],
+  // For the form of addresses, and which of them belong together.
+  'config/webhook-settings.ts': ['node:net'],
+  'webhook/address-check.ts': ['node:net'],
   'client/driver/node-dial.ts': ['node:net', 'node:tls'],
   // The lock is a listening socket: there is no other way to hold one in Node that dies with the process.
   'log/file/data-directory-lock.ts': ['node:net', 'node:fs', 'node:fs/promises'],

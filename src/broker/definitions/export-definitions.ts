@@ -5,6 +5,7 @@ import type { Policy } from '../topology/policy.ts'
 import { queueTypeOf } from '../topology/queue-arguments.ts'
 import type { Topology } from '../topology/topology.ts'
 import type { VhostState } from '../topology/vhost-state.ts'
+import { type SecretsShown, webhookJson } from '../webhooks.ts'
 import type { JsonObject } from './entry.ts'
 import { jsonOfTable } from './json-table.ts'
 import { limitsJson, userJson } from './user-entry.ts'
@@ -13,36 +14,41 @@ import { limitsJson, userJson } from './user-entry.ts'
  * What exists as RabbitMQ's definitions, which RabbitMQ 3.10 and later import. Not in it: messages, what is there without
  * saying (predeclared exchanges, bindings from the default exchange), and exclusive queues, which are a connection's.
  *
- * Ours alone, and passed over by RabbitMQ: `warren_password_hash` of users whose hash it cannot read. They have no
- * password there. Arguments, policy keys and exchange types that it does not know are written all the same.
+ * Ours alone, and passed over by RabbitMQ: parameters of the component `webhook`, as a rule without their secrets, and
+ * `warren_password_hash` of users whose hash it cannot read. They have no password there. Arguments, policy keys and exchange types that it does not know are written all the same.
  */
-export function* exportDefinitions(topology: Topology, names: ProductNames): Generator<void, JsonObject> {
+export function* exportDefinitions(topology: Topology, wish: ExportWish): Generator<void, JsonObject> {
   const vhosts = [...topology.vhosts.values()].filter(({ isClosed }) => !isClosed)
   const contents = noContents()
   for (const vhost of vhosts) yield* collect(contents, vhost, { vhost: vhost.name })
   return {
-    ...versionsOf(names),
+    ...versionsOf(wish),
     users: [...topology.users.values()].map(userJson),
     vhosts: vhosts.map(vhostJson),
     permissions: vhosts.flatMap(permissionsJson),
     topic_permissions: vhosts.flatMap(topicPermissionsJson),
-    parameters: vhosts.flatMap((vhost) => [...parametersJson(vhost, { vhost: vhost.name })]),
+    parameters: vhosts.flatMap((vhost) => [...parametersJson(vhost, { vhost: vhost.name }, wish)]),
     global_parameters: [],
     ...contents,
   }
 }
 
 /** The same of one vhost, without its name, so that it can be imported into another. */
-export function* exportVhost(vhost: VhostState, names: ProductNames): Generator<void, JsonObject> {
+export function* exportVhost(vhost: VhostState, wish: ExportWish): Generator<void, JsonObject> {
   const contents = noContents()
   yield* collect(contents, vhost, {})
-  return { ...versionsOf(names), parameters: [...parametersJson(vhost, {})], ...contents }
+  return { ...versionsOf(wish), parameters: [...parametersJson(vhost, {}, wish)], ...contents }
 }
 
 export interface ProductNames {
   /** The RabbitMQ version whose form this is. */
   readonly rabbitVersion: string
   readonly productVersion: string
+}
+
+export interface ExportWish extends ProductNames {
+  /** Default: without. */
+  readonly secrets?: SecretsShown
 }
 
 function versionsOf({ rabbitVersion, productVersion }: ProductNames): JsonObject {
@@ -120,10 +126,17 @@ function topicPermissionsJson(vhost: VhostState): JsonObject[] {
   }))
 }
 
-function* parametersJson({ policies, limits }: VhostState, home: Home): Generator<JsonObject> {
+function* parametersJson(
+  { policies, limits, webhooks }: VhostState,
+  home: Home,
+  { secrets }: ExportWish,
+): Generator<JsonObject> {
   for (const policy of policies.list('operator-policy')) {
     const { name, ...value } = policyJson(policy, {})
     yield { ...home, component: 'operator_policy', name, value }
+  }
+  for (const webhook of webhooks.values()) {
+    yield { ...home, component: 'webhook', name: webhook.name, value: webhookJson(webhook, secrets) }
   }
   if (limits === null) return
   const value = limitsJson({ 'max-connections': limits.maxConnections, 'max-queues': limits.maxQueues })

@@ -9,7 +9,8 @@ import { checkSameExchange, checkSameQueue } from '../topology/equivalence.ts'
 import type { Topology } from '../topology/topology.ts'
 import type { VhostState } from '../topology/vhost-state.ts'
 import * as rules from '../vhost-rules.ts'
-import { DefinitionsError, type Entry } from './entry.ts'
+import { keepsSecrets } from '../webhooks.ts'
+import { DefinitionsError, type Entry, isObject } from './entry.ts'
 import {
   type BindingEntry,
   type Definitions,
@@ -19,6 +20,7 @@ import {
   readDefinitions,
   type TopicRightsEntry,
   type VhostEntry,
+  type WebhookEntry,
 } from './read-definitions.ts'
 import type { UserEntry } from './user-entry.ts'
 
@@ -81,7 +83,7 @@ class Import {
   /** What others need comes first. */
   *steps(): Generator<void, void> {
     const { users, vhosts, permissions, topicPermissions, exchanges } = this.#definitions
-    const { policies, vhostLimits, queues, bindings } = this.#definitions
+    const { policies, vhostLimits, webhooks, queues, bindings } = this.#definitions
     yield* this.#each(users, (user) => this.#user(user))
     yield* this.#each(vhosts, (vhost) => this.#vhost(vhost))
     yield* this.#each(permissions, (rights) => this.#rights(rights))
@@ -93,6 +95,7 @@ class Import {
     yield* this.#each(vhostLimits, ({ vhost, limits }) =>
       this.#administration.execute({ kind: 'put-vhost-limits', vhost, limits }),
     )
+    yield* this.#each(webhooks, (webhook) => this.#webhook(webhook))
     yield* this.#each(queues, (queue) => this.#queue(queue))
     yield* this.#each(bindings, (binding) => this.#binding(binding))
   }
@@ -184,6 +187,15 @@ class Import {
     this.#topology.bind(ends)
   }
 
+  /** Exports hold no secrets: a webhook that is there keeps its own, one that is not cannot be made. */
+  #webhook({ entry, vhost, name, given }: WebhookEntry): void {
+    const known = this.#state(vhost).webhooks.get(name)
+    if (typeof given['secret'] === 'string' || (known !== undefined && keepsSecrets(known, given))) {
+      const headers = hasTexts(given['headers']) ? given['headers'] : null
+      this.#administration.execute({ kind: 'put-webhook', vhost, name, given: { ...given, headers } })
+    } else this.warnings.push(`${entry.where} is left out: a webhook needs its secret, which no export holds`)
+  }
+
   /** What is there stays as it is. */
   #keep(entry: Entry, check: () => void): void {
     try {
@@ -215,4 +227,9 @@ export function parseDefinitions(text: string): unknown {
   } catch (error) {
     throw new DefinitionsError(`the definitions are no JSON: ${error instanceof Error ? error.message : String(error)}`)
   }
+}
+
+/** Of headers an export has the names only. */
+function hasTexts(headers: unknown): boolean {
+  return isObject(headers) && Object.values(headers).every((text) => text !== null)
 }

@@ -17,6 +17,7 @@ export interface Definitions {
   readonly topicPermissions: readonly TopicRightsEntry[]
   readonly policies: readonly PolicyEntry[]
   readonly vhostLimits: readonly LimitsEntry[]
+  readonly webhooks: readonly WebhookEntry[]
   readonly exchanges: readonly ExchangeEntry[]
   readonly queues: readonly QueueEntry[]
   readonly bindings: readonly BindingEntry[]
@@ -30,6 +31,11 @@ interface OfVhost {
 
 export interface LimitsEntry extends OfVhost {
   readonly limits: JsonObject
+}
+
+export interface WebhookEntry extends OfVhost {
+  readonly name: string
+  readonly given: JsonObject
 }
 
 export interface VhostEntry {
@@ -105,8 +111,9 @@ class Reader {
     const version = this.#document.get('rabbitmq_version') ?? this.#document.get('rabbit_version') ?? '4.0.0'
     const policies: PolicyEntry[] = []
     const vhostLimits: LimitsEntry[] = []
+    const webhooks: WebhookEntry[] = []
     yield* this.#each('policies', (entry) => this.#policy(entry, policies))
-    yield* this.#each('parameters', (entry) => this.#parameter(entry, policies, vhostLimits))
+    yield* this.#each('parameters', (entry) => this.#parameter(entry, { policies, vhostLimits, webhooks }))
     yield* this.#each('global_parameters', (entry) => this.#leaveOut(entry, 'global parameters are not kept'))
     return {
       users: yield* this.#map('users', (entry) => readUser(entry, String(version))),
@@ -115,6 +122,7 @@ class Reader {
       topicPermissions: yield* this.#map('topic_permissions', (entry) => this.#topicRights(entry)),
       policies,
       vhostLimits,
+      webhooks,
       exchanges: yield* this.#map('exchanges', (entry) => this.#exchange(entry)),
       queues: yield* this.#map('queues', (entry) => this.#queue(entry)),
       bindings: yield* this.#map('bindings', (entry) => this.#binding(entry)),
@@ -183,10 +191,19 @@ class Reader {
     return kept.length === 0 ? null : Object.fromEntries(kept)
   }
 
-  #parameter(entry: Entry, policies: PolicyEntry[], vhostLimits: LimitsEntry[]): void {
+  #parameter(
+    entry: Entry,
+    to: {
+      readonly policies: PolicyEntry[]
+      readonly vhostLimits: LimitsEntry[]
+      readonly webhooks: WebhookEntry[]
+    },
+  ): void {
     const component = entry.text('component')
-    if (component === 'operator_policy') policies.push(this.#operatorPolicy(entry))
-    else if (component === 'vhost-limits') vhostLimits.push({ ...this.#home(entry), limits: entry.object('value') })
+    if (component === 'operator_policy') to.policies.push(this.#operatorPolicy(entry))
+    else if (component === 'vhost-limits') to.vhostLimits.push({ ...this.#home(entry), limits: entry.object('value') })
+    else if (component === 'webhook')
+      to.webhooks.push({ ...this.#home(entry), name: entry.text('name'), given: entry.object('value') })
     else this.#leaveOut(entry, `there is no ${component} here`)
   }
 

@@ -16,7 +16,6 @@ import { LiveRecords, StoredRecord } from './live-records.ts'
 import type { ClusterNode } from './node-row.ts'
 import { OwnedQueues } from './owned-queues.ts'
 import { ParkedRecords } from './parked-records.ts'
-import type { Policy } from './policy.ts'
 import { predeclaredExchanges } from './predeclared.ts'
 import { queueTypeOf } from './queue-arguments.ts'
 import type {
@@ -30,8 +29,7 @@ import type {
 } from './records.ts'
 import { needsOf } from './records.ts'
 import { isReplaced } from './said-again.ts'
-import { VhostDefinitions } from './vhost-definitions.ts'
-import type { VhostLimits, VhostMetadata } from './vhost-rows.ts'
+import { VhostDefinitions, type VhostRow } from './vhost-definitions.ts'
 import { VhostState } from './vhost-state.ts'
 
 /**
@@ -157,11 +155,10 @@ export class Definitions {
         return this.#access.makeLimits(record)
       case 'policy':
       case 'operator-policy':
-        return this.#ofVhosts.makePolicy(record)
       case 'vhost-limits':
-        return this.#ofVhosts.makeLimits(record)
       case 'vhost-metadata':
-        return this.#ofVhosts.makeMetadata(record)
+      case 'webhook':
+        return this.#ofVhosts.make(record)
       case 'node':
         return this.#makeNode(record)
       default:
@@ -297,6 +294,7 @@ export class Definitions {
       case 'operator-policy':
       case 'vhost-limits':
       case 'vhost-metadata':
+      case 'webhook':
         this.#ofVhosts.remove(definition)
         break
       case 'node':
@@ -312,9 +310,7 @@ export class Definitions {
     for (const exchange of vhost.exchanges.values()) this.#remove(exchange.id)
     for (const permission of vhost.permissions.values()) this.#remove(permission.id)
     for (const permission of vhost.topicPermissions.values()) this.#remove(permission.id)
-    for (const policy of vhost.policies.list('policy')) this.#remove(policy.id)
-    for (const policy of vhost.policies.list('operator-policy')) this.#remove(policy.id)
-    for (const row of [vhost.limits, vhost.metadata]) if (row !== null) this.#remove(row.id)
+    for (const row of this.#ofVhosts.of(vhost)) this.#remove(row.id)
     this.vhosts.delete(vhost.name)
     this.former.add(vhost)
     vhost.isClosed = true
@@ -382,9 +378,7 @@ export type Definition =
   | Permission
   | TopicPermission
   | UserLimits
-  | Policy
-  | VhostLimits
-  | VhostMetadata
+  | VhostRow
   | ClusterNode
 
 interface Term {

@@ -5,6 +5,7 @@ export const topologyLimits = {
   bindingsPerVhostMax: 2_000_000,
   /** Of either kind; each name is matched with all of them. */
   policiesPerVhostMax: 1_000,
+  webhooksPerVhostMax: 1_000,
   /** To one queue or exchange. */
   bindingsPerDestinationMax: 200_000,
   /** Arguments of one binding, which a headers exchange compares with each message. */

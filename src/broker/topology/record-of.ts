@@ -2,6 +2,7 @@ import { assertNever } from '../../base/assert.ts'
 import type { DeclaredQueue } from './declared-queue.ts'
 import type { Definition } from './definitions.ts'
 import type { DefinitionRecord, QueueRecord } from './records.ts'
+import { webhookRecord } from './webhook.ts'
 
 /** The record that says all of a definition: applied to an empty topology that has what it needs, it makes the same. */
 export function recordOf(definition: Definition): DefinitionRecord {
@@ -59,6 +60,8 @@ export function recordOf(definition: Definition): DefinitionRecord {
       const { kind, id, user, maxConnections, maxChannels } = definition
       return { kind, id, user, maxConnections, maxChannels }
     }
+    case 'webhook':
+      return webhookRecord(definition.id, definition.home.id, definition)
     case 'node':
       return { kind: 'node', id: definition.id, incarnation: definition.incarnation, name: definition.name }
     default:

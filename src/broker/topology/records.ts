@@ -3,6 +3,7 @@ import { type ExchangeType, isExchangeType } from './exchange.ts'
 import type { ApplyTo } from './policy.ts'
 import type { PolicyKind, PolicyValue } from './policy-keys.ts'
 import type { QueueType } from './queue-arguments.ts'
+import type { WebhookRecord } from './webhook.ts'
 
 /**
  * The durable schema of topology: JSON, one object per record, with the schema's version and the record's kind.
@@ -32,6 +33,7 @@ export type DefinitionRecord =
   | VhostLimitsRecord
   | VhostMetadataRecord
   | UserLimitsRecord
+  | WebhookRecord
   | NodeRecord
 
 /** The log has been opened for the `term`-th time. */
@@ -176,6 +178,7 @@ export function needsOf(record: DefinitionRecord): readonly number[] {
     case 'operator-policy':
     case 'vhost-limits':
     case 'vhost-metadata':
+    case 'webhook':
       return [record.vhost]
     case 'user-limits':
       return [record.user]
@@ -242,6 +245,7 @@ const kinds = [
   'vhost-limits',
   'vhost-metadata',
   'user-limits',
+  'webhook',
   'node',
   'removed',
 ]

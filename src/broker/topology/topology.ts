@@ -26,6 +26,7 @@ import { Router } from './router.ts'
 import { type PositionListener, TopologyLog } from './topology-log.ts'
 import type { VhostLimits, VhostProperties } from './vhost-rows.ts'
 import type { VhostState } from './vhost-state.ts'
+import { type WebhookProperties, type WebhookRecord, webhookRecord } from './webhook.ts'
 
 /**
  * What exists, as a state machine over its own log: vhosts, exchanges, queue definitions, bindings, users and rights.
@@ -206,6 +207,11 @@ export class Topology implements ShardTopology {
     return queue === null ? { ready: 0, unacked: 0, consumers: 0 } : this.#directory.statusNow(queue)
   }
 
+  /** Whether its messages are on this node. */
+  isServing({ queue }: DeclaredQueue): boolean {
+    return queue !== null && (this.#directory.isServing?.(queue) ?? true)
+  }
+
   // ---------------------------------------------------------------- what shards ask for
 
   reroute(vhost: string, exchange: string, keys: readonly string[], message: Message, route: Route): boolean {
@@ -297,6 +303,12 @@ export class Topology implements ShardTopology {
     return this.#putRow({ kind, id, vhost: vhost.id, name, pattern, applyTo, priority, definition })
   }
 
+  /** Makes a webhook, or gives the one of that name new properties. */
+  putWebhook(vhost: VhostState, properties: WebhookProperties): Position {
+    const id = vhost.webhooks.get(properties.name)?.id ?? this.#journal.nextId()
+    return this.#putRow(webhookRecord(id, vhost.id, properties))
+  }
+
   putVhostLimits(vhost: VhostState, limits: Pick<VhostLimits, 'maxConnections' | 'maxQueues'>): Position {
     const id = vhost.limits?.id ?? this.#journal.nextId()
     const { maxConnections, maxQueues } = limits
@@ -349,7 +361,7 @@ export class Topology implements ShardTopology {
   }
 }
 
-type RowRecord = PolicyRecord | VhostLimitsRecord | VhostMetadataRecord | UserLimitsRecord
+type RowRecord = WebhookRecord | PolicyRecord | VhostLimitsRecord | VhostMetadataRecord | UserLimitsRecord
 
 export interface TopologyParts {
   readonly directory: ShardDirectory

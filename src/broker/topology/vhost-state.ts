@@ -7,6 +7,7 @@ import type { Exchange } from './exchange.ts'
 import type { StoredRecord } from './live-records.ts'
 import { VhostPolicies } from './vhost-policies.ts'
 import type { VhostLimits, VhostMetadata } from './vhost-rows.ts'
+import type { Webhook } from './webhook.ts'
 
 /** What exists in one vhost. Only topology's `apply` changes it. */
 export class VhostState implements Permissions {
@@ -18,6 +19,7 @@ export class VhostState implements Permissions {
   readonly permissions = new Map<string, Permission>()
   readonly topicPermissions = new Map<string, TopicPermission>()
   readonly policies = new VhostPolicies()
+  readonly webhooks = new Map<string, Webhook>()
   /** Null: none. */
   limits: VhostLimits | null = null
   metadata: VhostMetadata | null = null

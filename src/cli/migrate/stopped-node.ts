@@ -69,6 +69,7 @@ export class StoppedNode {
     const world = { ...systemWorld(silentLogger), clock, machineClock }
     const daemon = await startDaemon(config, world, {
       listens: false,
+      pushes: false,
       opened: async (broker) => {
         opened.push(broker)
       },
@@ -81,7 +82,11 @@ export class StoppedNode {
   static async #entered(daemon: Daemon, broker: Broker, clock: ManualClock): Promise<StoppedNode> {
     const left = [...broker.topology.users.values()].filter(({ name }) => name.startsWith(userPrefix))
     for (const { name } of left) await broker.deleteUser(name)
-    const definitions = await broker.exportDefinitions({ rabbitVersion: '4.1.0', productVersion: version })
+    const definitions = await broker.exportDefinitions({
+      rabbitVersion: '4.1.0',
+      productVersion: version,
+      secrets: 'with secrets',
+    })
     const random = new SystemRandom()
     const user = { name: userPrefix + randomName(random, 16), password: randomName(random, 32) }
     await broker.putUser(user.name, user.password, [])

@@ -3,6 +3,7 @@ import type { OpenChannel, OpenConnection } from '../../broker/connection-direct
 import type { JsonObject } from '../../broker/definitions/entry.ts'
 import { jsonOfTable } from '../../broker/definitions/json-table.ts'
 import type { Consumer } from '../../broker/ports.ts'
+import type { Webhook } from '../../broker/topology/webhook.ts'
 import { trafficColumns } from '../statistics/columns.ts'
 import { channelStats } from './message-stats.ts'
 import { details, type Spans } from './rates.ts'
@@ -107,6 +108,32 @@ export function consumerJson(
   channel: OpenChannel,
   consumer: Consumer,
 ): JsonObject {
+  return {
+    ...ownFacts(consumer),
+    channel_details: {
+      name: channelName(connection, channel),
+      number: channel.number,
+      node: api.node.name,
+      user: connection.username,
+      connection_name: connection.name,
+      peer_host: connection.peer.address,
+      peer_port: connection.peer.port,
+    },
+  }
+}
+
+/** A webhook has neither connection nor channel. */
+export function pushingJson(api: ApiParts, { name, user, url }: Webhook, consumer: Consumer): JsonObject {
+  const { hostname, port } = new URL(url)
+  const shown = `webhook ${name}`
+  const peer = { peer_host: hostname, peer_port: Number(port) }
+  return {
+    ...ownFacts(consumer),
+    channel_details: { name: shown, number: 0, node: api.node.name, user, connection_name: shown, ...peer },
+  }
+}
+
+function ownFacts(consumer: Consumer): JsonObject {
   const { definition } = consumer.queue
   return {
     consumer_tag: consumer.tag,
@@ -117,14 +144,5 @@ export function consumerJson(
     active: consumer.isActive,
     activity_status: consumer.isActive ? 'up' : 'waiting',
     arguments: jsonOfTable(consumer.arguments),
-    channel_details: {
-      name: channelName(connection, channel),
-      number: channel.number,
-      node: api.node.name,
-      user: connection.username,
-      connection_name: connection.name,
-      peer_host: connection.peer.address,
-      peer_port: connection.peer.port,
-    },
   }
 }

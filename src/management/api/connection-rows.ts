@@ -1,6 +1,6 @@
 /** Connections, channels and consumers of this node as rows of lists. */
 import type { OpenConnection } from '../../broker/connection-directory.ts'
-import { channelJson, channelName, connectionJson, consumerJson } from './connection-json.ts'
+import { channelJson, channelName, connectionJson, consumerJson, pushingJson } from './connection-json.ts'
 import type { Row } from './list.ts'
 import type { Spans } from './rates.ts'
 import type { ApiParts } from './route.ts'
@@ -27,7 +27,7 @@ export function rowsOfList(api: ApiParts, list: ConnectionList, scope: Scope, sp
   const wanted = connectionsIn(api, scope)
   if (list === 'connections') return connectionRows(api, wanted, spans)
   if (list === 'channels') return channelRows(api, wanted, scope, spans)
-  return consumerRows(api, wanted, scope)
+  return consumersIn(api, wanted, scope)
 }
 
 export function* connectionsIn({ connections }: ApiParts, scope: Scope): Generator<OpenConnection> {
@@ -66,6 +66,24 @@ function* channelRows(
       const name = channelName(connection, channel)
       if (isIt(scope.channel, name)) yield { name, json: () => channelJson(api, { connection, channel }, spans) }
     }
+  }
+}
+
+function* consumersIn(api: ApiParts, connections: Iterable<OpenConnection>, scope: Scope): Generator<Row> {
+  yield* pushingRows(api, scope)
+  yield* consumerRows(api, connections, scope)
+}
+
+/** Webhooks have no channel. */
+function* pushingRows(api: ApiParts, scope: Scope): Generator<Row> {
+  for (const { webhook, consumer } of api.webhooks.running()) {
+    const { name: vhost } = webhook.home
+    const isWanted =
+      scope.channel === undefined &&
+      isIt(scope.vhost, vhost) &&
+      isIt(scope.queue, consumer.queue.definition.id) &&
+      scope.vhosts?.includes(vhost) !== false
+    if (isWanted) yield { name: consumer.tag, json: () => pushingJson(api, webhook, consumer) }
   }
 }
 

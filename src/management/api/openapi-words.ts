@@ -105,6 +105,11 @@ export const summaries: Readonly<Record<string, string>> = {
   'GET /operator-policies/{vhost}/{name}': 'One operator policy',
   'PUT /operator-policies/{vhost}/{name}': 'Makes an operator policy, or changes it',
   'DELETE /operator-policies/{vhost}/{name}': 'Deletes an operator policy',
+  'GET /webhooks': 'All webhooks',
+  'GET /webhooks/{vhost}': 'Webhooks of a vhost',
+  'GET /webhooks/{vhost}/{name}': 'One webhook, and how it is doing on this node',
+  'PUT /webhooks/{vhost}/{name}': 'Makes a webhook, or changes it',
+  'DELETE /webhooks/{vhost}/{name}': 'Deletes a webhook',
   'GET /vhost-limits': 'Limits of all vhosts',
   'GET /vhost-limits/{vhost}': 'Limits of a vhost',
   'PUT /vhost-limits/{vhost}/{name}': 'Sets a limit of a vhost',
@@ -139,6 +144,11 @@ const map = { type: 'object' } as const
 const tokens = { type: 'array', items: text } as const
 const policy = { pattern: text, definition: map, priority: whole, 'apply-to': text }
 const binding = { routing_key: text, arguments: map }
+const webhook = {
+  ...{ queue: text, url: text, secret: text, previous_secret: text, user: text, headers: map, enabled: flag },
+  ...{ concurrency: whole, timeout_ms: whole, max_body_bytes: whole },
+  content_mode: { type: 'string', enum: ['binary', 'json'] },
+}
 const message = { properties: map, payload: text, payload_encoding: { type: 'string', enum: ['string', 'base64'] } }
 
 /** Of request bodies: fields, and those that have to be there. */
@@ -193,6 +203,7 @@ export const bodies: Readonly<Record<string, { readonly fields: JsonObject; read
     'POST /bindings/{vhost}/e/{source}/e/{destination}': { fields: binding },
     'PUT /policies/{vhost}/{name}': { fields: policy, required: ['pattern', 'definition'] },
     'PUT /operator-policies/{vhost}/{name}': { fields: policy, required: ['pattern', 'definition'] },
+    'PUT /webhooks/{vhost}/{name}': { fields: webhook, required: ['queue', 'url'] },
     'PUT /vhost-limits/{vhost}/{name}': { fields: { value: whole }, required: ['value'] },
     'PUT /user-limits/{user}/{name}': { fields: { value: whole }, required: ['value'] },
   }

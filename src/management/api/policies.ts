@@ -8,6 +8,7 @@ import type { Level } from './caller.ts'
 import { listed, one, type Row, rowsOf } from './list.ts'
 import { type ApiRequest, param, vhostOf } from './request.ts'
 import { type Api, type Route, route } from './route.ts'
+import { webhookParameter } from './webhooks.ts'
 
 /** Policies, operator policies, and what RabbitMQ calls parameters. */
 export const policyRoutes: readonly Route[] = [
@@ -99,9 +100,10 @@ function numberOf(value: unknown): unknown {
 }
 
 function* parameterRows(vhosts: Iterable<VhostState>, component: string | null = null): Generator<Row> {
-  if (component !== null && component !== 'vhost-limits') return
-  for (const { name: vhost, limits } of vhosts) {
-    if (limits === null) continue
+  const isWanted = (one: string): boolean => component === null || component === one
+  for (const { name: vhost, limits, webhooks } of vhosts) {
+    if (isWanted('webhook')) yield* rowsOf(webhooks.values(), ({ name }) => name, webhookParameter)
+    if (limits === null || !isWanted('vhost-limits')) continue
     const value = limitsJson({ 'max-connections': limits.maxConnections, 'max-queues': limits.maxQueues })
     yield { name: 'limits', json: () => ({ value, vhost, component: 'vhost-limits', name: 'limits' }) }
   }

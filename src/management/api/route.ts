@@ -11,6 +11,7 @@ import type { ClusterFacts } from '../cluster-facts.ts'
 import type { MachineFacts } from '../metrics/readings.ts'
 import type { ReloadNode } from '../reload.ts'
 import type { Sampler } from '../statistics/sampler.ts'
+import type { WebhookFacts } from '../webhooks.ts'
 import type { Answer } from './answer.ts'
 import type { Level, VhostUse } from './caller.ts'
 import type { Commits } from './commits.ts'
@@ -42,6 +43,7 @@ export interface ApiParts {
   readonly backup: BackupNode | null
   /** Null, or left out: messages are not traced. */
   readonly tracer?: TraceCounts | null
+  readonly webhooks: WebhookFacts
   /** Null: this node has no configuration that could be read again. */
   readonly reload: ReloadNode | null
 }

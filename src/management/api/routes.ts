@@ -24,6 +24,7 @@ import { tuningRoutes } from './tuning.ts'
 import { userRoutes } from './users.ts'
 import { vhostRoutes } from './vhosts.ts'
 import { warrenRoutes } from './warren.ts'
+import { webhookRoutes } from './webhooks.ts'
 
 /** All there is. Of two that fit a path the first one counts. */
 export const routes: readonly Route[] = [
@@ -43,6 +44,7 @@ export const routes: readonly Route[] = [
   ...leaseRoutes,
   ...bindingRoutes,
   ...policyRoutes,
+  ...webhookRoutes,
   ...limitRoutes,
   ...definitionRoutes,
   ...healthRoutes,

@@ -14,6 +14,7 @@ import { type Chosen, objectFamilies } from './object-families.ts'
 import { ownFamilies } from './own-families.ts'
 import { readMachine } from './readings.ts'
 import { totalsOf } from './totals.ts'
+import { webhookFamilies } from './webhook-families.ts'
 
 /** The pages there are, by path. */
 export const metricsPaths = ['/metrics', '/metrics/per-object', '/metrics/detailed'] as const
@@ -50,6 +51,7 @@ async function familiesOf(parts: ApiParts, path: MetricsPath, query: URLSearchPa
     isAggregated ? aggregatedFamilies(parts, totals) : objectFamilies(parts, everything),
     globalFamilies(totals),
     ownFamilies(parts, readings),
+    webhookFamilies(parts),
   ])
 }
 

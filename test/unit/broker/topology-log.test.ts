@@ -144,15 +144,7 @@ describe('a start', () => {
   })
 
   it('reads the records of version 1 as they were written when it was new', async () => {
-    const log = new TestLog()
-    for (const line of readFileSync(join(projectRoot, 'test/formats/topology-records-v1.jsonl'), 'utf8')
-      .trim()
-      .split('\n')) {
-      const bytes = Buffer.from(line)
-      log.reserve(bytes.length)
-      log.buffer.set(bytes)
-    }
-    const harness = await BrokerHarness.open(log.afterCrash())
+    const harness = await openSaved('topology-records-v1.jsonl')
     const vhost = harness.topology.vhosts.get('/')
     assert.deepEqual([...(vhost?.queues.keys() ?? [])], ['orders'])
     assert.deepEqual(vhost?.queues.get('orders')?.arguments.fields.get('x-message-ttl'), { tag: 'I', value: 1000 })
@@ -161,6 +153,21 @@ describe('a start', () => {
     assert.equal(vhost?.topicPermissions.size, 1)
     declareQueue(harness.session(), 'new')
     assert.equal(Math.floor(idOf(harness, 'new') / 2 ** 32), 3, 'the third term')
+  })
+
+  it('reads the records of webhooks as they were written when they were new', async () => {
+    const harness = await openSaved('topology-records-webhook.jsonl')
+    const webhooks = harness.topology.vhosts.get('/')?.webhooks
+    assert.deepEqual([...(webhooks?.keys() ?? [])], ['shop', 'old'])
+    const { url, secret, headers, isEnabled, bodyBytesMax } = webhooks?.get('shop') ?? {}
+    const bearer = { authorization: 'Bearer x' }
+    assert.deepEqual(
+      [url, secret, headers],
+      ['https://shop.example/hook', 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', bearer],
+    )
+    assert.deepEqual([isEnabled, bodyBytesMax, webhooks?.get('old')?.isEnabled], [true, 1_048_576, false])
+    await harness.broker.deleteVhost('/')
+    assert.equal(harness.topology.vhosts.size, 0)
   })
 
   it('refuses a record of another version or kind, with a sentence', async () => {
@@ -477,3 +484,16 @@ describe('the end of a session with 100,000 exclusive queues', () => {
     assert.ok(performance.now() - start < 30_000)
   })
 })
+
+/** A broker over records that were saved. */
+async function openSaved(name: string): Promise<BrokerHarness> {
+  const log = new TestLog()
+  for (const line of readFileSync(join(projectRoot, 'test/formats', name), 'utf8')
+    .trim()
+    .split('\n')) {
+    const bytes = Buffer.from(line)
+    log.reserve(bytes.length)
+    log.buffer.set(bytes)
+  }
+  return await BrokerHarness.open(log.afterCrash())
+}

@@ -8,6 +8,7 @@ import { type ApiHandler, createApi } from '../../../src/management/api/api.ts'
 import type { ApiParts, NodeFacts } from '../../../src/management/api/route.ts'
 import type { ClusterFacts } from '../../../src/management/cluster-facts.ts'
 import { Sampler } from '../../../src/management/statistics/sampler.ts'
+import type { WebhookFacts } from '../../../src/management/webhooks.ts'
 import { BrokerHarness, NotedShard } from '../../support/broker-harness.ts'
 
 export interface Sent {
@@ -25,6 +26,12 @@ export interface Got {
   readonly headers: Headers
   readonly text: string
   readonly json: unknown
+}
+
+const noWebhooks: WebhookFacts = {
+  report: () => ({ state: 'running', reason: null, unacked: 0, counts: null }),
+  running: () => [],
+  whyRefused: () => null,
 }
 
 export class ApiHarness {
@@ -69,6 +76,7 @@ export class ApiHarness {
       ...parts,
       sampler,
       backup: null,
+      webhooks: noWebhooks,
       machine: { process: quietProcess, io: null, diskFreeBytes: () => Promise.resolve(1) },
       reload: null,
       audit: silentLogger,

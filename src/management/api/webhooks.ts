@@ -1,0 +1,118 @@
+import { isAllowed } from '../../broker/access/authorise.ts'
+import type { JsonObject } from '../../broker/definitions/entry.ts'
+import { queueTypeOf } from '../../broker/topology/queue-arguments.ts'
+import type { VhostState } from '../../broker/topology/vhost-state.ts'
+import type { Webhook } from '../../broker/topology/webhook.ts'
+import { whyNoUrl } from '../../broker/webhook-checks.ts'
+import { webhookJson } from '../../broker/webhooks.ts'
+import { type Answer, badRequest, created, noContent, notAuthorised, notFound } from './answer.ts'
+import { listed, one, type Row, rowsOf } from './list.ts'
+import { type ApiRequest, type Fields, param, vhostOf } from './request.ts'
+import { type Api, type Route, route } from './route.ts'
+
+const level = 'policymaker' as const
+
+/** Webhooks, and how those that run on this node are doing. Secrets go in and never come out. */
+export const webhookRoutes: readonly Route[] = [
+  route('GET', '/webhooks', (api, request) => listed(api, request, rows(api, request.caller.visibleVhosts())), {
+    level,
+  }),
+  route('GET', '/webhooks/{vhost}', (api, request) => listed(api, request, rows(api, [vhostOf(request)])), { level }),
+  route('GET', '/webhooks/{vhost}/{name}', (api, request) => one(request, shown(api, webhookOf(request))), { level }),
+  route('PUT', '/webhooks/{vhost}/{name}', put, { level }),
+  route(
+    'DELETE',
+    '/webhooks/{vhost}/{name}',
+    async (api, request) => {
+      const { home, name } = webhookOf(request)
+      await api.commits.until(await api.broker.deleteWebhook(home.name, name))
+      return noContent
+    },
+    { level },
+  ),
+]
+
+function* rows(api: Api, vhosts: Iterable<VhostState>): Generator<Row> {
+  for (const { webhooks } of vhosts) {
+    yield* rowsOf(
+      webhooks.values(),
+      ({ name }) => name,
+      (webhook) => shown(api, webhook),
+    )
+  }
+}
+
+function webhookOf(request: ApiRequest): Webhook {
+  const webhook = vhostOf(request).webhooks.get(param(request, 'name'))
+  if (webhook === undefined) throw notFound()
+  return webhook
+}
+
+function shown({ webhooks }: Api, webhook: Webhook): JsonObject {
+  const { state, reason, unacked, counts } = webhooks.report(webhook)
+  return {
+    name: webhook.name,
+    vhost: webhook.home.name,
+    ...webhookJson(webhook),
+    state,
+    reason,
+    messages_unacknowledged: unacked,
+    delivered: counts?.delivered ?? 0,
+    failed: counts?.failed ?? 0,
+    last_status: counts?.lastStatus ?? null,
+    last_error: counts?.lastError ?? null,
+    last_attempt_at: counts?.lastAttemptAt ?? null,
+  }
+}
+
+/** As RabbitMQ's parameters are listed. */
+export function webhookParameter(webhook: Webhook): JsonObject {
+  const { name, home } = webhook
+  return { value: webhookJson(webhook), vhost: home.name, component: 'webhook', name }
+}
+
+// ---------------------------------------------------------------- change
+
+async function put(api: Api, request: ApiRequest): Promise<Answer> {
+  const fields = await request.fields()
+  fields.require('queue', 'url')
+  const vhost = vhostOf(request)
+  const name = param(request, 'name')
+  const user = userOf(request, fields)
+  checkQueue(vhost, fields.text('queue'))
+  checkRight(api, vhost, { user, queue: fields.text('queue') })
+  checkUrl(api, fields.text('url'))
+  const isNew = !vhost.webhooks.has(name)
+  await api.commits.until(await api.broker.putWebhook(vhost.name, name, { ...fields.json, user }))
+  return isNew ? created() : noContent
+}
+
+/** Whose messages somebody else's webhook gets is for administrators to say: others act for themselves, also in what was another's. */
+function userOf({ caller }: ApiRequest, fields: Fields): string {
+  const user = fields.textOr('user', caller.username)
+  if (user === caller.username || caller.is('administrator')) return user
+  throw notAuthorised('only an administrator may let a webhook act for another user')
+}
+
+/** It is asked again with each message. */
+function checkRight({ broker }: Api, vhost: VhostState, { user, queue }: { user: string; queue: string }): void {
+  if (!broker.topology.users.has(user)) {
+    throw badRequest(`user '${user}' is not a user of this broker; give user one that may read the queue`)
+  }
+  if (isAllowed({ username: user, tags: [] }, vhost, 'read', 'queue', queue)) return
+  throw notAuthorised(`read access to queue '${queue}' in vhost '${vhost.name}' refused for user '${user}'`)
+}
+
+/** One that is not there yet is looked at when it is. */
+function checkQueue(vhost: VhostState, name: string): void {
+  const queue = vhost.queues.get(name)
+  if (queue === undefined) return
+  if (queueTypeOf(queue.arguments) === 'stream') throw badRequest('a stream cannot be pushed')
+  if (queue.isAutoDelete) throw badRequest('an auto-delete queue cannot be pushed')
+}
+
+/** What is no address at all the broker says, together with what else does not fit. */
+function checkUrl({ webhooks }: Api, text: string): void {
+  const why = whyNoUrl(text) === null ? webhooks.whyRefused(new URL(text)) : null
+  if (why !== null) throw badRequest(`url: ${why}`)
+}
