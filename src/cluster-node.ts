@@ -361,7 +361,6 @@ class Composition implements MembersListener {
     this.#known = live
     this.#telling.sessions.membersChanged()
     this.reports.membersChanged()
-    this.#parts.nats.checkSoon()
   }
 
   currentChanged(isCurrent: boolean): void {

@@ -64,8 +64,11 @@ export class ClusterReports implements ClusterFacts {
     return this.#parts.gossip.remoteAlarms
   }
 
+  /** A server of NATS that came or went with its node is seen soon. */
   membersChanged(): void {
-    for (const name of this.#parts.membership.live.keys()) this.#seen.add(name)
+    const { membership, nats } = this.#parts
+    for (const name of membership.live.keys()) this.#seen.add(name)
+    nats.checkSoon()
   }
 
   ownerOf(shardId: number): string | null {
