@@ -55,6 +55,12 @@ export class PlacedQueue implements Queue {
   }
 }
 
+/** Whether all of these queues are gone. */
+export function areDropped(queues: readonly Queue[], count: number): boolean {
+  for (let index = 0; index < count; index++) if (!(queues[index] as PlacedQueue).isDropped) return false
+  return true
+}
+
 /**
  * The face of one stream. It has a log of its own, so what goes to it is never one with what goes to other queues of its
  * shard; all else is the shard's.

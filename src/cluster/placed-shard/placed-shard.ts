@@ -11,7 +11,6 @@
  * clients hold. Settlements that may not be stored are said again: the shard passes over what is not held.
  */
 import type { Timer } from '../../base/clock.ts'
-import type { BrokerError } from '../../broker/errors.ts'
 import type { Message } from '../../broker/message.ts'
 import type {
   BodyWriter,
@@ -30,11 +29,12 @@ import type {
 import { isStream } from '../../broker/topology/queue-arguments.ts'
 import type { QueueDefinition } from '../../broker/topology/queue-definition.ts'
 import type { NodeIdentity } from '../node-identity.ts'
+import { BodyWriters } from './body-writers.ts'
 import { CarriedBody } from './carried-body.ts'
 import { HeldBody } from './held-body.ts'
 import { Owner } from './owner.ts'
 import { PlacedConsumer, type PlacedConsumerHost } from './placed-consumer.ts'
-import { PlacedQueue, PlacedStream } from './placed-queue.ts'
+import { areDropped, PlacedQueue, PlacedStream } from './placed-queue.ts'
 import type { LocalShard, PlacedShardOptions, ShardPlacement } from './ports.ts'
 import { noOwner, ParkedRequests, queueGone, type ShardRequest } from './requests.ts'
 import { ShardRequests } from './shard-requests.ts'
@@ -51,7 +51,7 @@ export class PlacedShard implements ShardCommands, ShardPlacement, PlacedConsume
   readonly #parked = new ParkedRequests()
   readonly #requests: ShardRequests
   #parkedTimer: Timer | null = null
-  #nextBody = 1
+  readonly #bodies: BodyWriters
   #isCongested = false
   /** Of the publish at hand. */
   readonly #targets: Queue[] = []
@@ -61,6 +61,7 @@ export class PlacedShard implements ShardCommands, ShardPlacement, PlacedConsume
   constructor(options: PlacedShardOptions) {
     this.#options = options
     this.shardId = options.shardId
+    this.#bodies = new BodyWriters(options.link.carried)
     this.#requests = new ShardRequests({
       askAgain: (request) => this.#park(request),
       registered: (consumer) => {
@@ -206,22 +207,15 @@ export class PlacedShard implements ShardCommands, ShardPlacement, PlacedConsume
 
   openBody(isPersistent: boolean, bodyBytes: number): BodyWriter {
     const local = this.#local
-    const kept = new HeldBody(this.#nextBody++, isPersistent, bodyBytes)
-    return local === null ? kept : this.#carry(local, local.openBody(isPersistent, bodyBytes), kept)
+    if (local === null) return this.#bodies.held(isPersistent, bodyBytes)
+    return this.#bodies.carried(local, local.openBody(isPersistent, bodyBytes), isPersistent, bodyBytes)
   }
 
   #openBody(queue: PlacedQueue, isPersistent: boolean, bodyBytes: number): BodyWriter {
     const local = queue.isDropped ? null : this.#local
-    const kept = new HeldBody(this.#nextBody++, isPersistent, bodyBytes)
-    if (local === null) return kept
+    if (local === null) return this.#bodies.held(isPersistent, bodyBytes)
     queue.handleIn(local)
-    return this.#carry(local, queue.commands.openBody(isPersistent, bodyBytes), kept)
-  }
-
-  /** Where there is no room to keep it, a change of owner refuses its publish. */
-  #carry(local: LocalShard, written: BodyWriter, kept: HeldBody): BodyWriter {
-    const { carried } = this.#options.link
-    return carried.hasRoomFor(kept.bodyBytes) ? new CarriedBody(local, written, kept, carried) : written
+    return this.#bodies.carried(local, queue.commands.openBody(isPersistent, bodyBytes), isPersistent, bodyBytes)
   }
 
   #checkCongestion(): void {
@@ -396,17 +390,8 @@ export class PlacedShard implements ShardCommands, ShardPlacement, PlacedConsume
     this.#parkedTimer ??= clock.after(limits.parkedMsMax / 10, () => {
       this.#parkedTimer = null
       const late = this.#parked.takeSince(clock.monotonic() - limits.parkedMsMax)
-      for (const request of late) request.failed(this.#noOwner(request))
+      for (const request of late) request.failed(noOwner(request.queue, limits.parkedMsMax))
       if (this.#parked.length > 0) this.#watchParked()
     })
   }
-
-  #noOwner({ queue }: ShardRequest): BrokerError {
-    return noOwner(queue, this.#options.limits.parkedMsMax)
-  }
-}
-
-function areDropped(queues: readonly Queue[], count: number): boolean {
-  for (let index = 0; index < count; index++) if (!(queues[index] as PlacedQueue).isDropped) return false
-  return true
 }
