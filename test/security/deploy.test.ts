@@ -52,6 +52,9 @@ describe('deploy', () => {
     assert.match(dockerfile, /^USER (?!root|0)\S+$/m)
     assert.match(dockerfile, /^HEALTHCHECK /m)
     assert.match(dockerfile, /npm ci --ignore-scripts/)
+    assert.match(read('.dockerignore'), /^node_modules$/m)
+    // What it copies is what the build makes, and all of it that runs.
+    for (const name of ['src', 'bin', 'ui']) assert.ok(dockerfile.includes(`/build/dist/${name} ./dist/${name}`), name)
     assert.doesNotMatch(dockerfile, /^ADD |curl|latest/m)
   })
 
