@@ -192,13 +192,12 @@ class Composition implements MembersListener {
 
   #makeTopology(): Topology {
     const { random, runQueue } = this.#parts
-    const logger = logOf(this.#parts.logger, 'broker')
     const { shared, membership } = this.#joined
     return new Topology({
       directory: this.#shards,
       runQueue,
       random,
-      logger,
+      logger: logOf(this.#parts.logger, 'broker'),
       placement: queuePlacement(shared.shards, membership.self),
       onFailed: (error) => this.#topologyFailed(error),
     })
