@@ -41,7 +41,7 @@ describe('alarms in the dashboard', () => {
     await eventually('both are on', async () => (await check('alarms')).resources.join() === 'disk,memory', shownMsMax)
     assert.equal((await check('local-alarms')).status, 503)
     const page = await browser.page('/cluster')
-    const banner = page.getByRole('status').filter({ hasText: 'Publishers are blocked.' })
+    const banner = page.getByRole('alert').filter({ hasText: 'Publishers are blocked.' })
     await banner.getByText('Memory of warren@localhost is above its limit.').waitFor({ timeout: shownMsMax })
     await banner.getByText('Disk space of warren@localhost is below its limit.').waitFor()
     await page.getByText('alarm', { exact: true }).first().waitFor()

@@ -37,7 +37,7 @@ export function Alarms({ nodes, otherwise }: { nodes: readonly AlarmedNode[]; ot
   return (
     <div class="banner bad" role="alert">
       <b>{t('blocked')}</b>
-      <ul>{found}</ul>
+      <ul class="alarms">{found}</ul>
     </div>
   )
 }
