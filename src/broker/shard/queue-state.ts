@@ -36,7 +36,7 @@ const StatePart = { mark: 1, side: 2 } as const
 const idsMax = 8_000
 const bitmapBytes = 8 + chunkEntries / 8
 /**
- * Entries and missing chunks looked at for one record at most: below a millisecond even where the code runs for the first
+ * Entries and missing chunks looked at for one record at most: a millisecond or two even where the code runs for the first
  * time, and far below `recordBytesMax`.
  */
 const partCostMax = 4 * chunkEntries
