@@ -1,7 +1,7 @@
 /** Joining NATS servers that somebody else runs: by login or TLS, and what is refused with which sentence. */
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -16,6 +16,7 @@ import { type Config, checkCluster, configWith } from '../../src/config.ts'
 import { StartError } from '../../src/start-error.ts'
 import { freePort } from '../support/broker-process.ts'
 import { natsProgram } from '../support/nats/nats-program.ts'
+import { removeFolder } from '../support/remove-folder.ts'
 import { leftOut } from '../support/run-program.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'warren-joined-'))
@@ -24,7 +25,7 @@ const joined: Nats[] = []
 after(async () => {
   await Promise.all(joined.map((nats) => nats.close()))
   for (const server of servers) server.kill('SIGKILL')
-  rmSync(scratch, { recursive: true, force: true })
+  removeFolder(scratch)
 })
 
 const program = await natsProgram()

@@ -11,6 +11,7 @@ import { after, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { freePeers, holdPort } from '../support/nats/free-peers.ts'
 import { natsProgram } from '../support/nats/nats-program.ts'
+import { removeFolder } from '../support/remove-folder.ts'
 import { leftOut } from '../support/run-program.ts'
 import { runWarren } from '../support/warren-command.ts'
 
@@ -19,7 +20,7 @@ const scratch = mkdtempSync(join(tmpdir(), 'warren-nats-'))
 const nodes: Node[] = []
 after(async () => {
   await Promise.all(nodes.map((node) => node.end()))
-  rmSync(scratch, { recursive: true, force: true })
+  removeFolder(scratch)
 })
 
 /** How long anything here may take, in milliseconds: NATS elects within some 10 seconds. */
@@ -100,9 +101,9 @@ function withServers(): void {
     const pid = node.serverPid()
     await node.kill()
     assert.equal(isRunning(pid), true)
-    rmSync(node.directory, { recursive: true, force: true })
+    removeFolder(node.directory)
     await until('its end', () => !isRunning(pid))
-    rmSync(node.directory, { recursive: true, force: true })
+    removeFolder(node.directory)
   })
 
   it('are left alone by a second node on the same directory', async () => {

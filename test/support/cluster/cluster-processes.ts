@@ -4,11 +4,12 @@
  *
  * Invariant: nothing outlives this process for long. The server of a broker that was killed goes on, until the test ends.
  */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type BrokerOptions, BrokerProcess, freePort } from '../broker-process.ts'
+import { removeFolder } from '../remove-folder.ts'
 import { linkPort, type NodeNetworks } from './node-networks.ts'
 
 /** How long a cluster may take from nothing to all of its nodes listening: NATS elects its leaders first. */
@@ -51,7 +52,7 @@ export class ClusterProcesses {
   private constructor(options: ClusterOptions) {
     this.#options = options
     // Servers whose brokers have been killed end soon when there is nothing to come back for.
-    process.once('exit', () => rmSync(this.#folder, { recursive: true, force: true }))
+    process.once('exit', () => removeFolder(this.#folder))
   }
 
   static async start(options: ClusterOptions = {}): Promise<ClusterProcesses> {
@@ -124,7 +125,7 @@ export class ClusterProcesses {
       node.killServer()
     }
     this.#options.networks?.close()
-    rmSync(this.#folder, { recursive: true, force: true })
+    removeFolder(this.#folder)
   }
 
   get networks(): NodeNetworks | null {
