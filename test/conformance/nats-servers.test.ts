@@ -92,7 +92,7 @@ function withServers(): void {
       counts.push(again.servers().length)
       return hasServer(again) && again.serverPid() !== pid
     })
-    assert.ok(Math.max(...counts) === 1, 'never two on one store')
+    assert.equal(Math.max(...counts), 1, `never two on one store: ${counts}`)
     await again.end()
   })
 
