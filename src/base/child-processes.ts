@@ -4,6 +4,8 @@ export interface ChildCommand {
   /** Path, or a name that is looked for on the PATH. */
   readonly program: string
   readonly args: readonly string[]
+  /** Beside what this process has in its own; what is set there already is left. */
+  readonly environment?: Readonly<Record<string, string>>
   readonly orphan: OrphanRules
 }
 
@@ -61,6 +63,8 @@ export interface ProgramOutput {
 }
 
 export interface ChildProcesses {
+  /** That this process and its children may use. */
+  readonly processors: number
   /** A signal from a terminal to this process does not reach it. */
   start(command: ChildCommand, events: ChildEvents): ChildProcess
   /**

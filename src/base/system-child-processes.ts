@@ -5,6 +5,7 @@
  */
 import { execFile, spawn } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import {
   type ChildCommand,
   type ChildEnd,
@@ -25,10 +26,13 @@ const outputBytesMax = 64 * 1024
 const lookMs = 500
 
 export class SystemChildProcesses implements ChildProcesses {
-  start({ program, args, orphan }: ChildCommand, events: ChildEvents): ChildProcess {
+  readonly processors = availableParallelism()
+
+  start({ program, args, environment, orphan }: ChildCommand, events: ChildEvents): ChildProcess {
     // A session of its own: a Ctrl-C in the terminal is for us, and we end the child when its time has come.
     const child = spawn('/bin/sh', ['-c', waitingStart, 'sh', program, ...args], {
       detached: true,
+      env: { ...environment, ...process.env },
       stdio: ['pipe', 'pipe', 'pipe'],
     })
     const { stdin, stdout, stderr, pid = 0 } = child

@@ -47,6 +47,12 @@ export const orphanLifeMs = 5 * 60_000
 /** How long one that is there may take to answer, in milliseconds, and how often it is asked: it may just have been started. */
 export const answerMsMax = 5_000
 const askMs = 250
+/**
+ * Threads of the server that run Go at once, which `GOMAXPROCS` in the environment overrules: half of the processors, for the
+ * broker has the others. Most of what a small frame costs the server is the waking of threads (`docs/benchmarks.md`).
+ */
+const threadsOf = (processors: number): number => Math.max(1, Math.floor(processors / 2))
+
 /** Of passwords and claims, in characters. */
 const nameLength = 32
 
@@ -230,8 +236,13 @@ export class NatsProcess {
   #start(): void {
     const { processes, program, clock } = this.#parts
     this.#startedAt = clock.monotonic()
-    const args = ['-c', this.#files.config]
-    this.#child = processes.start({ program: program.path, args, orphan: this.#orphan }, this.#events())
+    const command = {
+      program: program.path,
+      args: ['-c', this.#files.config],
+      environment: { GOMAXPROCS: String(threadsOf(processes.processors)) },
+      orphan: this.#orphan,
+    }
+    this.#child = processes.start(command, this.#events())
   }
 
   #events(): ChildEvents {

@@ -39,6 +39,7 @@ export class FakeChild implements ChildProcess {
 }
 
 export class FakeChildProcesses implements ChildProcesses {
+  processors = 8
   readonly children: FakeChild[] = []
   readonly adopted: FakeChild[] = []
   /** Called with each that is adopted, before anything is done to it. */

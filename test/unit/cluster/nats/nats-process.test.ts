@@ -77,6 +77,20 @@ function configWith({ password, systemPassword }: ChildLogins): string {
 }
 
 describe('a nats-server as a child', () => {
+  it('runs Go on half of the processors, but on one', async () => {
+    for (const [processors, threads] of [
+      [1, '1'],
+      [2, '1'],
+      [3, '1'],
+      [8, '4'],
+    ] as const) {
+      const world = new World()
+      world.processes.processors = processors
+      await world.start()
+      assert.deepEqual(world.processes.last.command.environment, { GOMAXPROCS: threads })
+    }
+  })
+
   it('is given its configuration, and is written down', async () => {
     const world = new World()
     const nats = await world.start()
