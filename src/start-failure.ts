@@ -16,6 +16,11 @@ export function asStartError(error: unknown, root: string | null): unknown {
   if (error instanceof FormatUnknown) {
     return new StartError('data-directory', `${error.message}; use the version of Warren that wrote ${root}`, error)
   }
+  // Those for clients have had their sentences; the lock of the directory listens on a path.
+  if (error instanceof Error && 'syscall' in error && error.syscall === 'listen' && 'port' in error) {
+    const mend = 'stop what listens there, or give this node another address in --peers of all nodes'
+    return new StartError('address', `cannot listen for the other nodes (${error.message}); ${mend}`, error)
+  }
   if (error instanceof Error && 'syscall' in error) {
     const mend = 'see that it is a local directory which this user may read and write'
     return new StartError(

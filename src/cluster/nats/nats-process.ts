@@ -14,6 +14,7 @@ import { type Random, randomName } from '../../base/random.ts'
 import { StartError } from '../../start-error.ts'
 import { type ChildLogins, loginsOf } from './nats-config.ts'
 import { NatsFiles, type NotedProcess, programText } from './nats-files.ts'
+import { NatsLines } from './nats-lines.ts'
 import { NatsLog, natsLine } from './nats-log.ts'
 import type { NatsProgram } from './nats-program.ts'
 
@@ -65,6 +66,7 @@ export class NatsProcess {
   readonly #files: NatsFiles
   readonly #orphan: OrphanRules
   readonly #log: NatsLog
+  readonly #lines: NatsLines
   #logins: ChildLogins
   #child: ChildProcess | null = null
   #isAdopted = false
@@ -98,6 +100,7 @@ export class NatsProcess {
     this.#parts = parts
     this.#files = files
     this.#log = log
+    this.#lines = new NatsLines(parts)
     this.program = program
     this.#logins = { password: randomName(random, nameLength), systemPassword: randomName(random, nameLength) }
     const claim = { path: files.claim, text: randomName(random, nameLength) }
@@ -285,6 +288,6 @@ export class NatsProcess {
   #line(text: string): void {
     const { level, message } = natsLine(text)
     if (level === 'error') this.#lastError = message
-    if (message !== '') this.#parts.logger[this.#isEnding ? 'debug' : level]({ nats: true }, message)
+    if (message !== '') this.#lines.say(this.#isEnding ? 'debug' : level, message)
   }
 }
