@@ -18,6 +18,7 @@ export const clientCommands = {
   purge: 'take all messages out of a queue',
   declare: 'make a queue, exchange or binding',
   delete: 'delete a queue, exchange or binding',
+  webhooks: 'list, make, change, delete and try out webhooks',
   definitions: 'export or import all that exists',
   reload: 'let a running broker read its configuration again',
   backup: 'copy all that a running broker has stored into a file',

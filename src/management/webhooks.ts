@@ -37,10 +37,22 @@ export interface WebhookCounts {
   lastAttemptAt: number | null
 }
 
+/** What came of one request that was only to be tried. */
+export interface WebhookTrial {
+  /** Of the answer; null: there was none. */
+  readonly status: number | null
+  /** Why a message would not have been delivered, as a sentence; null: it would. */
+  readonly error: string | null
+  /** From the lookup of the name to the head of the answer, in milliseconds. */
+  readonly ms: number
+}
+
 export interface WebhookFacts {
   report(webhook: Webhook): WebhookReport
   /** Those that consume on this node. */
   running(): Iterable<{ readonly webhook: Webhook; readonly consumer: Consumer }>
+  /** Sends one signed request that is no message, from this node. Null: too many are being tried already. Does not reject. */
+  trial(webhook: Webhook): Promise<WebhookTrial | null>
   /** Why this node would not connect there, as far as that is known without looking a name up; null: it would. */
   whyRefused(url: URL): string | null
 }

@@ -10,8 +10,8 @@
  *                       message keeps its place among those that may be out: so nobody who is down is called without end
  */
 import { tableOf } from '../amqp/field-table.ts'
-import type { Clock, Timer } from '../base/clock.ts'
-import type { PostAnswer, PostWish } from '../base/http-post.ts'
+import type { Timer } from '../base/clock.ts'
+import type { PostAnswer } from '../base/http-post.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Random } from '../base/random.ts'
 import type { Broker } from '../broker/broker.ts'
@@ -24,21 +24,16 @@ import { countsOf } from '../broker/statistics/message-counts.ts'
 import type { Webhook } from '../broker/topology/webhook.ts'
 import { takenOf } from '../management/api/taken-message.ts'
 import type { WebhookCounts } from '../management/webhooks.ts'
-import type { CheckedHost } from './address-check.ts'
+import { type PushParts, push, sentenceOf, whyNotTaken } from './push.ts'
 import { PushedDelivery } from './pushed-delivery.ts'
-import { deliveryCountOf, requestContent } from './request-content.ts'
+import { deliveryCountOf } from './request-content.ts'
 import { restMs } from './rest.ts'
 import type { WebhookRoom } from './webhook-room.ts'
 
-export interface WebhookRunnerParts {
+export interface WebhookRunnerParts extends PushParts {
   readonly broker: Broker
-  readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
-  /** Of the program, for `user-agent`. */
-  readonly version: string
-  readonly host: CheckedHost
-  readonly poster: { post(wish: PostWish): Promise<PostAnswer>; close(): void }
   readonly room: WebhookRoom
   readonly counts: WebhookCounts
   /** It takes nothing more and holds nothing. */
@@ -63,7 +58,6 @@ const leaseMs = 12 * 3_600_000
 export class WebhookRunner implements DeliverySink {
   readonly webhook: Webhook
   readonly #parts: WebhookRunnerParts
-  readonly #url: URL
   readonly #session: Session
   readonly #held = new Map<number, PushedDelivery>()
   #consumer: Consumer | null = null
@@ -78,7 +72,6 @@ export class WebhookRunner implements DeliverySink {
     this.webhook = webhook
     this.#session = session
     this.#parts = parts
-    this.#url = new URL(webhook.url)
   }
 
   /** Rejects with the broker's refusal. */
@@ -209,36 +202,26 @@ export class WebhookRunner implements DeliverySink {
   }
 
   async #post(delivery: PushedDelivery): Promise<PostAnswer> {
-    const { host, poster, clock, version } = this.#parts
-    const { taken, signal } = delivery
+    const { taken, signal, consumer, sequence } = delivery
     if (taken === null) throw new Error('the message has not been read')
-    const { timeoutMs } = this.webhook
-    const until = clock.monotonic() + timeoutMs
-    const addresses = await inTime(clock, timeoutMs, host.addresses())
-    const message = { taken, queueId: delivery.consumer.queue.definition.id, sequence: delivery.sequence }
-    const { headers, body } = requestContent(this.webhook, message, clock.now())
-    const left = Math.max(1, Math.ceil(until - clock.monotonic()))
-    const wish = { url: this.#url, addresses, body, timeoutMs: left, signal }
+    const message = { taken, queueId: consumer.queue.definition.id, sequence }
     try {
       delivery.isSending = true
-      return await poster.post({ ...wish, headers: { 'user-agent': `Warren/${version}`, ...headers } })
-    } catch (error) {
-      host.ledNowhere()
-      throw error
+      return await push(this.#parts, { webhook: this.webhook, message, signal })
     } finally {
       delivery.isSending = false
     }
   }
 
   #answered(delivery: PushedDelivery, { status, retryAfter }: PostAnswer, begin: number): void {
-    if (status >= 200 && status <= 299) {
+    const why = whyNotTaken(status)
+    if (why === null) {
       this.#observe(begin)
       this.#parts.counts.delivered++
       this.#parts.counts.lastStatus = status
       this.#parts.counts.lastError = null
       return this.#settle(delivery, 'ack')
     }
-    const why = status >= 300 && status <= 399 ? `${status}: redirects are not followed` : `the answer was ${status}`
     if (status === 410) {
       this.#observe(begin)
       this.#note(status, why)
@@ -368,16 +351,4 @@ export class WebhookRunner implements DeliverySink {
     this.#parts.broker.closeSession(this.#session, () => {})
     this.#parts.ended(this)
   }
-}
-
-function sentenceOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
-}
-
-/** Rejects when it takes longer. */
-async function inTime<T>(clock: Clock, ms: number, work: Promise<T>): Promise<T> {
-  return await new Promise<T>((resolve, reject) => {
-    const timer = clock.after(ms, () => reject(new Error(`the name was not found in ${ms} ms`)))
-    work.then(resolve, reject).finally(() => timer.cancel())
-  })
 }

@@ -14,8 +14,9 @@ import type { Consumer } from '../broker/ports.ts'
 import type { DeclaredQueue } from '../broker/topology/declared-queue.ts'
 import { queueTypeOf } from '../broker/topology/queue-arguments.ts'
 import type { Webhook } from '../broker/topology/webhook.ts'
-import type { WebhookCounts, WebhookFacts, WebhookReport } from '../management/webhooks.ts'
+import type { WebhookCounts, WebhookFacts, WebhookReport, WebhookTrial } from '../management/webhooks.ts'
 import { type Allowed, CheckedHost, whyRefused } from './address-check.ts'
+import type { PushParts } from './push.ts'
 import { WebhookRoom } from './webhook-room.ts'
 import type { WebhookRunner } from './webhook-runner.ts'
 
@@ -35,6 +36,9 @@ const lookMs = 1_000
 const soonMs = 50
 /** What the broker has refused is tried again after so long, in milliseconds. */
 const againMs = 5_000
+
+/** Webhooks that are tried out at one time. */
+const trialsMax = 8
 
 const secondsBounds = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 
@@ -59,6 +63,7 @@ export class Webhooks implements WebhookFacts {
   readonly #counts = new Map<number, WebhookCounts>()
   /** Also those that come to their end. */
   readonly #runners = new Set<WebhookRunner>()
+  #trials = 0
   #timer: Timer | null = null
   #looksSoon = false
   #lookedAt = Number.NEGATIVE_INFINITY
@@ -169,19 +174,20 @@ export class Webhooks implements WebhookFacts {
   }
 
   async #runner(webhook: Webhook): Promise<WebhookRunner> {
-    const { clock, resolver } = this.#parts
-    const [{ WebhookRunner }, { HttpPoster }] = await Promise.all([
-      import('./webhook-runner.ts'),
-      import('../base/http-post.ts'),
-    ])
+    const { WebhookRunner } = await import('./webhook-runner.ts')
     return await WebhookRunner.open(webhook, {
-      ...this.#parts,
-      host: new CheckedHost(new URL(webhook.url).hostname, { resolver, clock, allowed: () => this.allowed }),
-      poster: new HttpPoster(clock, webhook.concurrency),
+      ...(await this.#pushParts(webhook)),
       room: this.#room,
       counts: this.#countsOf(webhook),
       ended: (runner) => this.#ended(runner),
     })
+  }
+
+  async #pushParts({ url, concurrency }: Webhook): Promise<WebhooksParts & PushParts> {
+    const { clock, resolver } = this.#parts
+    const { HttpPoster } = await import('../base/http-post.ts')
+    const host = new CheckedHost(new URL(url).hostname, { resolver, clock, allowed: () => this.allowed })
+    return { ...this.#parts, host, poster: new HttpPoster(clock, concurrency) }
   }
 
   #leave(id: number, place: Place): void {
@@ -231,6 +237,17 @@ export class Webhooks implements WebhookFacts {
     for (const runner of this.#runners) {
       const { webhook, consumer } = runner
       if (consumer !== null) yield { webhook, consumer }
+    }
+  }
+
+  async trial(webhook: Webhook): Promise<WebhookTrial | null> {
+    if (this.#trials === trialsMax) return null
+    this.#trials++
+    try {
+      const { tryOut } = await import('./trial.ts')
+      return await tryOut(webhook, await this.#pushParts(webhook))
+    } finally {
+      this.#trials--
     }
   }
 

@@ -1,68 +1,16 @@
 /** Webhooks of a real node to real servers: what is sent, and what becomes of a message by what is answered. */
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer, type IncomingHttpHeaders, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { ServerResponse } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
 import { type Channel, type ChannelModel, connect } from 'amqplib'
+import { HttpReceiver, type Received, answering as status } from '../support/http-receiver.ts'
 import { NodeInProcess } from '../support/node-in-process.ts'
 
 const secret = `whsec_${Buffer.alloc(32, 1).toString('base64')}`
-
-interface Received {
-  readonly path: string
-  readonly headers: IncomingHttpHeaders
-  readonly body: string
-}
-
-/** Notes what comes and answers as it is told. */
-class Receiver {
-  readonly received: Received[] = []
-  /** With the number of the request, from 1. */
-  answer: (response: ServerResponse, count: number) => void = (response) => void response.end()
-  /** So many were made. */
-  connections = 0
-  readonly #server: Server
-
-  constructor() {
-    this.#server = createServer((request, response) => {
-      const parts: Buffer[] = []
-      request.on('data', (part: Buffer) => parts.push(part))
-      request.on('end', () => {
-        const { url = '', headers } = request
-        this.received.push({ path: url, headers, body: Buffer.concat(parts).toString() })
-        this.answer(response, this.received.length)
-      })
-    })
-  }
-
-  async listen(): Promise<this> {
-    this.#server.on('connection', () => this.connections++)
-    await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve))
-    return this
-  }
-
-  get port(): number {
-    return (this.#server.address() as AddressInfo).port
-  }
-
-  get bodies(): string[] {
-    return this.received.map(({ body }) => body)
-  }
-
-  close(): void {
-    this.#server.close()
-    this.#server.closeAllConnections()
-  }
-}
-
-const status =
-  (code: number, headers: Record<string, string> = {}) =>
-  (response: ServerResponse): void =>
-    void response.writeHead(code, headers).end()
 
 interface Shown {
   readonly state: string
@@ -90,21 +38,21 @@ async function shown(name: string): Promise<Shown> {
 }
 
 /** A queue and a webhook of that name to a receiver of its own. */
-async function hook(name: string, wish: { queue?: object; hook?: object } = {}): Promise<Receiver> {
-  const receiver = await new Receiver().listen()
+async function hook(name: string, wish: { queue?: object; hook?: object } = {}): Promise<HttpReceiver> {
+  const receiver = await HttpReceiver.listen()
   receivers.push(receiver)
   await channel.assertQueue(name, { arguments: wish.queue ?? {} })
   await put(name, receiver, wish.hook)
   return receiver
 }
 
-async function put(name: string, receiver: Receiver, more: object = {}): Promise<void> {
+async function put(name: string, receiver: HttpReceiver, more: object = {}): Promise<void> {
   const url = `http://127.0.0.1:${receiver.port}/${name}?token=hidden`
   const [code, answer] = await api('PUT', `/webhooks/%2F/${name}`, { queue: name, url, secret, ...more })
   assert.ok(code === 201 || code === 204, `${code} ${JSON.stringify(answer)}`)
 }
 
-const receivers: Receiver[] = []
+const receivers: HttpReceiver[] = []
 
 /** Resolves when what is asserted holds; rejects with the last assertion when it has not in time. */
 async function held(check: () => unknown, msMax = 5_000): Promise<void> {
@@ -327,7 +275,7 @@ describe('an address that is not on the internet', () => {
   })
 
   it('is refused where a name leads to it, also when it did not at first', async () => {
-    const receiver = await new Receiver().listen()
+    const receiver = await HttpReceiver.listen()
     receivers.push(receiver)
     await channel.assertQueue('rebound', { arguments: { 'x-retry-delay': 20 } })
     names.set('shop.example', ['127.0.0.2'])
@@ -431,7 +379,7 @@ describe('a webhook’s user', () => {
 describe('a node with webhooks', () => {
   it('lets requests come to an end when it stops, gives back what does not, and goes on after a start', async () => {
     const dataDirectory = mkdtempSync(join(tmpdir(), 'warren-webhooks-'))
-    const receiver = await new Receiver().listen()
+    const receiver = await HttpReceiver.listen()
     receivers.push(receiver)
     const waiting: ServerResponse[] = []
     receiver.answer = (response) => void waiting.push(response)

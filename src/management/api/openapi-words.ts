@@ -107,9 +107,10 @@ export const summaries: Readonly<Record<string, string>> = {
   'DELETE /operator-policies/{vhost}/{name}': 'Deletes an operator policy',
   'GET /webhooks': 'All webhooks',
   'GET /webhooks/{vhost}': 'Webhooks of a vhost',
-  'GET /webhooks/{vhost}/{name}': 'One webhook, and how it is doing on this node',
+  'GET /webhooks/{vhost}/{name}': 'One webhook, and how it is doing',
   'PUT /webhooks/{vhost}/{name}': 'Makes a webhook, or changes it',
   'DELETE /webhooks/{vhost}/{name}': 'Deletes a webhook',
+  'POST /webhooks/{vhost}/{name}/test': 'Sends a signed request that is no message, and says what was answered',
   'GET /vhost-limits': 'Limits of all vhosts',
   'GET /vhost-limits/{vhost}': 'Limits of a vhost',
   'PUT /vhost-limits/{vhost}/{name}': 'Sets a limit of a vhost',
@@ -213,6 +214,8 @@ const browsing = ['after', 'limit']
 
 /** Names of query parameters, by method and path; lists have those of `listParameters` besides. */
 export const parameters: Readonly<Record<string, readonly string[]>> = {
+  'GET /webhooks': ['queue'],
+  'GET /webhooks/{vhost}': ['queue'],
   'DELETE /queues/{vhost}/{name}': ['if-unused', 'if-empty'],
   'DELETE /exchanges/{vhost}/{name}': ['if-unused'],
   'GET /queues/{vhost}/{name}/scheduled': browsing,

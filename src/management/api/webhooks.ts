@@ -5,20 +5,31 @@ import type { VhostState } from '../../broker/topology/vhost-state.ts'
 import type { Webhook } from '../../broker/topology/webhook.ts'
 import { whyNoUrl } from '../../broker/webhook-checks.ts'
 import { webhookJson } from '../../broker/webhooks.ts'
-import { type Answer, badRequest, created, noContent, notAuthorised, notFound } from './answer.ts'
-import { listed, one, type Row, rowsOf } from './list.ts'
+import { NodesAsked } from './all-nodes/nodes-asked.ts'
+import { type WholeWebhook, webhooksOfAll } from './all-nodes/webhooks-of-all.ts'
+import { type Answer, ApiError, badRequest, created, noContent, notAuthorised, notFound, ok } from './answer.ts'
+import { listed, one, rowsOf } from './list.ts'
+import { toldName } from './nodes.ts'
 import { type ApiRequest, type Fields, param, vhostOf } from './request.ts'
 import { type Api, type Route, route } from './route.ts'
 
 const level = 'policymaker' as const
 
-/** Webhooks, and how those that run on this node are doing. Secrets go in and never come out. */
+/** Webhooks, and how they are doing, whichever node runs them. Secrets go in and never come out. */
 export const webhookRoutes: readonly Route[] = [
-  route('GET', '/webhooks', (api, request) => listed(api, request, rows(api, request.caller.visibleVhosts())), {
-    level,
-  }),
-  route('GET', '/webhooks/{vhost}', (api, request) => listed(api, request, rows(api, [vhostOf(request)])), { level }),
-  route('GET', '/webhooks/{vhost}/{name}', (api, request) => one(request, shown(api, webhookOf(request))), { level }),
+  route('GET', '/webhooks', (api, request) => listOf(api, request, request.caller.visibleVhosts()), { level }),
+  route('GET', '/webhooks/{vhost}', (api, request) => listOf(api, request, [vhostOf(request)]), { level }),
+  route(
+    'GET',
+    '/webhooks/{vhost}/{name}',
+    async (api, request) => {
+      const webhook = webhookOf(request)
+      const nodes = new NodesAsked(api)
+      const whole = (await webhooksOfAll(api, nodes, [webhook])).get(webhook.id)
+      return nodes.noted(one(request, shown(webhook, whole)))
+    },
+    { level },
+  ),
   route('PUT', '/webhooks/{vhost}/{name}', put, { level }),
   route(
     'DELETE',
@@ -30,16 +41,22 @@ export const webhookRoutes: readonly Route[] = [
     },
     { level },
   ),
+  route('POST', '/webhooks/{vhost}/{name}/test', tried, { level }),
 ]
 
-function* rows(api: Api, vhosts: Iterable<VhostState>): Generator<Row> {
-  for (const { webhooks } of vhosts) {
-    yield* rowsOf(
-      webhooks.values(),
-      ({ name }) => name,
-      (webhook) => shown(api, webhook),
-    )
-  }
+/** `queue`: only those of the queues of this name. */
+async function listOf(api: Api, request: ApiRequest, vhosts: Iterable<VhostState>): Promise<Answer> {
+  const queue = request.query.get('queue')
+  const webhooks = [...vhosts].flatMap((vhost) => [...vhost.webhooks.values()])
+  const wanted = queue === null ? webhooks : webhooks.filter((webhook) => webhook.queue === queue)
+  const nodes = new NodesAsked(api)
+  const whole = await webhooksOfAll(api, nodes, wanted)
+  const rows = rowsOf(
+    wanted,
+    ({ name }) => name,
+    (webhook) => shown(webhook, whole.get(webhook.id)),
+  )
+  return nodes.noted(await listed(api, request, rows))
 }
 
 function webhookOf(request: ApiRequest): Webhook {
@@ -48,21 +65,30 @@ function webhookOf(request: ApiRequest): Webhook {
   return webhook
 }
 
-function shown({ webhooks }: Api, webhook: Webhook): JsonObject {
-  const { state, reason, unacked, counts } = webhooks.report(webhook)
-  return {
-    name: webhook.name,
-    vhost: webhook.home.name,
-    ...webhookJson(webhook),
-    state,
-    reason,
-    messages_unacknowledged: unacked,
-    delivered: counts?.delivered ?? 0,
-    failed: counts?.failed ?? 0,
-    last_status: counts?.lastStatus ?? null,
-    last_error: counts?.lastError ?? null,
-    last_attempt_at: counts?.lastAttemptAt ?? null,
-  }
+/** One that was made while nodes were asked has not run yet. */
+function shown(webhook: Webhook, whole: WholeWebhook = notYet): JsonObject {
+  return { name: webhook.name, vhost: webhook.home.name, ...webhookJson(webhook), ...whole }
+}
+
+const notYet: WholeWebhook = {
+  state: 'waiting',
+  reason: 'it is about to start',
+  node: null,
+  messages_unacknowledged: 0,
+  delivered: 0,
+  failed: 0,
+  last_status: null,
+  last_error: null,
+  last_attempt_at: null,
+}
+
+/** Sends one request from the node that is asked. */
+async function tried(api: Api, request: ApiRequest): Promise<Answer> {
+  const trial = await api.webhooks.trial(webhookOf(request))
+  if (trial === null) throw new ApiError(429, 'too_many_requests', 'webhooks are being tried already; ask again')
+  const { status, error, ms } = trial
+  const node = api.cluster === null ? api.node.name : toldName(api.cluster.node)
+  return ok({ node, is_accepted: error === null, status, error, duration_ms: ms })
 }
 
 /** As RabbitMQ's parameters are listed. */

@@ -31,6 +31,7 @@ export interface Got {
 const noWebhooks: WebhookFacts = {
   report: () => ({ state: 'running', reason: null, unacked: 0, counts: null }),
   running: () => [],
+  trial: () => Promise.resolve(null),
   whyRefused: () => null,
 }
 

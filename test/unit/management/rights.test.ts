@@ -115,6 +115,7 @@ const table: Readonly<Record<string, readonly [Who, Where]>> = {
   'GET /webhooks/{vhost}/{name}': ['policymaker', 'see'],
   'PUT /webhooks/{vhost}/{name}': ['policymaker', 'enter'],
   'DELETE /webhooks/{vhost}/{name}': ['policymaker', 'enter'],
+  'POST /webhooks/{vhost}/{name}/test': ['policymaker', 'enter'],
   'PUT /operator-policies/{vhost}/{name}': ['administrator', 'enter'],
   'DELETE /operator-policies/{vhost}/{name}': ['administrator', 'enter'],
   'GET /parameters': ['policymaker', 'any'],

@@ -12,6 +12,7 @@ import type { Spans } from '../rates.ts'
 import type { ApiParts } from '../route.ts'
 import { OpenLists } from './open-lists.ts'
 import { ownStats } from './own-stats.ts'
+import { ownWebhooks } from './own-webhooks.ts'
 import type { ListName, OpenedList, OpenQuestion, Question } from './question.ts'
 
 export class OwnAnswers {
@@ -51,6 +52,8 @@ export class OwnAnswers {
         return attemptsJson(api)
       case 'stats':
         return await inSlices(runQueue, ownStats(api, question.of, question.ids, question.spans))
+      case 'webhooks':
+        return await inSlices(runQueue, ownWebhooks(api, question.ids))
       default:
         // A node of a later version asks for more.
         throw new Error('this question is not known here: the nodes are of different versions')

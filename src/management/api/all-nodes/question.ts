@@ -5,6 +5,7 @@
  * A list is opened, then read: who pages gets keys and rows of what he needs, not all there is.
  */
 import type { JsonObject } from '../../../broker/definitions/entry.ts'
+import type { WebhookState } from '../../webhooks.ts'
 import type { Scope } from '../connection-rows.ts'
 import type { Spans } from '../rates.ts'
 
@@ -30,6 +31,8 @@ export type Question =
   | { readonly ask: 'attempts' }
   /** What happened there to these, by id; vhosts by name. */
   | { readonly ask: 'stats'; readonly of: StatsOf; readonly ids: readonly (number | string)[]; readonly spans: Spans }
+  /** How these are doing there, by id. */
+  | { readonly ask: 'webhooks'; readonly ids: readonly number[] }
 
 /** Lists that nodes have a part of. `…-keys`: what queues, or exchanges, that something happened to there are sorted by. */
 export type ListName = 'connections' | 'channels' | 'consumers' | 'queue-keys' | 'exchange-keys'
@@ -67,6 +70,18 @@ export interface OverviewPart {
   readonly contexts: readonly JsonObject[]
 }
 
+/** As the API shows it. */
+export interface ToldWebhook {
+  readonly state: WebhookState
+  readonly reason: string | null
+  readonly messages_unacknowledged: number
+  readonly delivered: number
+  readonly failed: number
+  readonly last_status: number | null
+  readonly last_error: string | null
+  readonly last_attempt_at: number | null
+}
+
 /** By what is asked. */
 export interface Answers {
   readonly list: OpenedList
@@ -78,6 +93,7 @@ export interface Answers {
   readonly memory: JsonObject
   readonly attempts: readonly JsonObject[]
   readonly stats: Readonly<Record<string, JsonObject>>
+  readonly webhooks: Readonly<Record<string, ToldWebhook>>
 }
 export type AnswerTo<Q extends Question> = Answers[Q['ask']]
 
