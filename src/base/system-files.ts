@@ -19,13 +19,13 @@ export class SystemFiles implements Files {
   /** Level by level: Node's recursive form never returns below a parent that takes no directories, such as `/proc`. */
   async makeDirectory(path: string): Promise<void> {
     try {
-      await fs.promises.mkdir(path, { mode: directoryMode })
+      await makeOne(path)
     } catch (error) {
       const parent = dirname(path)
-      if (codeOf(error) === 'EEXIST' && (await fs.promises.stat(path)).isDirectory()) return
-      if (codeOf(error) !== 'ENOENT' || parent === path || (await exists(parent))) throw error
+      if (codeOf(error) !== 'ENOENT' || parent === path) throw error
+      // It may be there by now: nodes that are started at the same time make the same ones.
       await this.makeDirectory(parent)
-      await this.makeDirectory(path)
+      await makeOne(path)
     }
   }
 
@@ -74,11 +74,12 @@ function codeOf(error: unknown): unknown {
   return error instanceof Error && 'code' in error ? error.code : undefined
 }
 
-async function exists(path: string): Promise<boolean> {
-  return fs.promises.stat(path).then(
-    () => true,
-    () => false,
-  )
+async function makeOne(path: string): Promise<void> {
+  try {
+    await fs.promises.mkdir(path, { mode: directoryMode })
+  } catch (error) {
+    if (codeOf(error) !== 'EEXIST' || !(await fs.promises.stat(path)).isDirectory()) throw error
+  }
 }
 
 const openFlags = {

@@ -11,7 +11,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import amqplib, { type Channel, type ChannelModel } from 'amqplib'
-import { BrokerProcess, freePort } from '../support/broker-process.ts'
+import { BrokerProcess } from '../support/broker-process.ts'
+import { freePort } from '../support/ports.ts'
 import { type CommandResult, runWarren, startWarren } from '../support/warren-command.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'warren-cli-lists-'))

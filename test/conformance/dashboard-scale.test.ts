@@ -3,8 +3,9 @@ import assert from 'node:assert/strict'
 import { rmSync } from 'node:fs'
 import { after, describe, it } from 'node:test'
 import amqplib, { type ChannelModel } from 'amqplib'
-import { BrokerProcess, freePort } from '../support/broker-process.ts'
+import { BrokerProcess } from '../support/broker-process.ts'
 import { DashboardBrowser, visit } from '../support/dashboard-browser.ts'
+import { freePort } from '../support/ports.ts'
 import { hasCommands, leftOut } from '../support/run-program.ts'
 
 const queueCount = 100_000

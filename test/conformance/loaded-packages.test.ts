@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, it } from 'node:test'
 import { pathToFileURL } from 'node:url'
-import { freePort } from '../support/broker-process.ts'
+import { freePort } from '../support/ports.ts'
 import { startWarren } from '../support/warren-command.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'warren-loaded-'))

@@ -5,12 +5,12 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it, test } from 'node:test'
 import amqplib from 'amqplib'
 import { Broker } from '../../src/index.ts'
+import { freePort } from '../support/ports.ts'
 import { hasCommands, leftOut } from '../support/run-program.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'warren-metrics-'))
@@ -36,14 +36,6 @@ await channel.consume('orders', () => {})
 while (
   Number((await scrape('/metrics/per-object')).value('rabbitmq_queue_messages_unacked{vhost="/",queue="orders"}')) < 3
 );
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return typeof address === 'object' && address !== null ? address.port : 0
-}
 
 interface Page {
   readonly status: number

@@ -4,8 +4,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, it } from 'node:test'
-import { BrokerProcess, freePort } from '../support/broker-process.ts'
+import { BrokerProcess } from '../support/broker-process.ts'
 import { eventually } from '../support/eventually.ts'
+import { freePort } from '../support/ports.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'warren-parts-'))
 const file = join(folder, 'warren.toml')

@@ -9,10 +9,10 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { appendFileSync, mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { freePort } from './ports.ts'
 
 /** How long a broker may take from start to listening, unless a test says otherwise. */
 const readyMsMax = 15_000
@@ -210,14 +210,4 @@ function childEnvironment(more: Readonly<Record<string, string>>): NodeJS.Proces
     ([name]) => !name.startsWith('WARREN_') && name !== 'NODE_TEST_CONTEXT',
   )
   return { ...Object.fromEntries(kept), WARREN_HTTP_PORT: 'none', ...more }
-}
-
-/** A port that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('no free port')
-  return address.port
 }

@@ -5,10 +5,10 @@
  * Invariant: nothing outlives this process for long. The server of a broker that was killed goes on, until the test ends.
  */
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
-import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type BrokerOptions, BrokerProcess, freePort } from '../broker-process.ts'
+import { type BrokerOptions, BrokerProcess } from '../broker-process.ts'
+import { freePort, freeRuns } from '../ports.ts'
 import { removeFolder } from '../remove-folder.ts'
 import { linkPort, type NodeNetworks } from './node-networks.ts'
 
@@ -16,8 +16,6 @@ import { linkPort, type NodeNetworks } from './node-networks.ts'
 const readyMsMax = 60_000
 /** How long a node may take to stop when the others stop as well: the last ones find no majority, and wait for one. */
 const stopMsMax = 60_000
-/** Ports that a node takes from its own on: links, routes, clients of its nats-server. */
-const portsPerNode = 3
 /** Of nodes that have an address of their own. */
 const amqpPort = 5_672
 /** Name and password. */
@@ -65,7 +63,7 @@ export class ClusterProcesses {
   async add(count: number): Promise<void> {
     const first = this.#ports.length
     const { networks = null } = this.#options
-    this.#ports.push(...(networks === null ? await freeRuns(count, this.#ports) : new Array(count).fill(linkPort)))
+    this.#ports.push(...(networks === null ? await freeRuns(count) : new Array(count).fill(linkPort)))
     const hostOf = (index: number): string => networks?.peerHost(index) ?? '127.0.0.1'
     const peers = this.#ports.map((port, index) => `n${index + 1}=${hostOf(index)}:${port}`).join(',')
     const added: ClusterNode[] = []
@@ -190,34 +188,4 @@ function isRunning(pid: number): boolean {
   } catch {
     return false
   }
-}
-
-/** First ports of `count` runs of neighbouring ports that were free a moment ago. */
-async function freeRuns(count: number, taken: readonly number[]): Promise<number[]> {
-  const runs: number[] = []
-  while (runs.length < count) {
-    const first = 20_000 + Math.floor(Math.random() * 10_000) * portsPerNode
-    const isTaken = [...taken, ...runs].some((run) => Math.abs(run - first) < portsPerNode)
-    if (!isTaken && (await areFree(first))) runs.push(first)
-  }
-  return runs
-}
-
-async function areFree(first: number): Promise<boolean> {
-  const held: Server[] = []
-  try {
-    for (let port = first; port < first + portsPerNode; port++) held.push(await hold(port))
-    return true
-  } catch {
-    return false
-  } finally {
-    for (const server of held) server.close()
-  }
-}
-
-function hold(port: number): Promise<Server> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().once('error', reject)
-    server.listen(port, '127.0.0.1', () => resolve(server))
-  })
 }

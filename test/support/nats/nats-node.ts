@@ -30,8 +30,9 @@ const world = {
 }
 try {
   const nats = await startNats(settings.nats, world)
-  console.log(`ready ${nats.childPid} ${JSON.stringify({ servers: nats.servers, problems: nats.problems })}`)
-  console.log(nats.described)
+  const found = JSON.stringify({ servers: nats.servers, problems: nats.problems })
+  // At once: who has read the first line looks at the second.
+  console.log(`ready ${nats.childPid} ${found}\n${nats.described}`)
   process.on('SIGTERM', () => void nats.close().then(() => process.exit(0)))
 } catch (error) {
   console.log(`refused ${error instanceof Error ? error.message : error}`)

@@ -48,6 +48,15 @@ describe('the system files', () => {
     await files.makeDirectory(`${root}/deep/er`)
   })
 
+  test('are made below a directory that others make at the same time', async () => {
+    for (let round = 0; round < 100; round++) {
+      const names = ['a', 'b', 'c', 'd'].map((name) => `${root}/shared-${round}/${name}`)
+      await Promise.all(names.map((name) => files.makeDirectory(name)))
+    }
+    await assert.rejects(files.makeDirectory('/proc/none/below'), { code: 'ENOENT' })
+    await assert.rejects(files.makeDirectory(`${root}/a/below`), { code: 'ENOTDIR' })
+  })
+
   test('list names in order, rename, remove, and sync a directory', async () => {
     await files.makeDirectory(`${root}/names`)
     for (const name of ['c', 'a', 'b']) await (await files.open(`${root}/names/${name}`, 'create')).close()
