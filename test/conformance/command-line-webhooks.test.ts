@@ -5,9 +5,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { BrokerProcess, freePort } from '../support/broker-process.ts'
+import { BrokerProcess } from '../support/broker-process.ts'
 import { eventually } from '../support/eventually.ts'
 import { HttpReceiver, type Received } from '../support/http-receiver.ts'
+import { freePort } from '../support/ports.ts'
 import { type CommandOptions, type CommandResult, runWarren } from '../support/warren-command.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'warren-cli-webhooks-'))
