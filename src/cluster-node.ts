@@ -124,7 +124,7 @@ class Composition implements MembersListener {
     this.#logs = logs
     const names = Array.from({ length: shared.shards }, (_, index) => `shard-${index}`)
     this.#telling = new NodeTelling({
-      ...{ peers, members: membership, clock: upkeepClock, runQueue },
+      ...{ peers, members: membership, clock: upkeepClock, random, runQueue, secret },
       served: () => this.#shards.served(),
       told: (...status) => this.#shards.told(...status),
       limited: () => this.broker.sessionCounts.limited(),
@@ -176,7 +176,7 @@ class Composition implements MembersListener {
       ...{ clock: upkeepClock, settings: shared, membership, ownership: this.#ownership, gossip: this.#gossip },
       nats: parts.nats,
       configured: parts.settings,
-      link: this.#telling.link,
+      telling: this.#telling,
       shardName: (shardId) => names[shardId] ?? null,
       ownCopies: () => this.#copies(),
     })

@@ -1,6 +1,6 @@
 /** What a node tells those who operate it of its cluster, and what they may ask of it. */
 import type { Clock } from './base/clock.ts'
-import type { ManagementLink } from './cluster/management-link.ts'
+import type { LoginLedger } from './broker/access/login-ledger.ts'
 import { clusterStatus } from './cluster/membership/cluster-status.ts'
 import type { Gossip } from './cluster/membership/gossip.ts'
 import type { LogMark } from './cluster/membership/log-mark.ts'
@@ -9,6 +9,7 @@ import type { Ownership } from './cluster/membership/ownership.ts'
 import type { ClusterSettings } from './cluster/membership/settings.ts'
 import type { Nats } from './cluster/nats/start-nats.ts'
 import { incarnationOf } from './cluster/node-identity.ts'
+import type { NodeTelling } from './cluster/node-telling.ts'
 import type { ClusterFacts, ClusterReport, LogPosition, NatsReport, OtherNode } from './management/cluster-facts.ts'
 
 /** What the operator has said of it. */
@@ -26,7 +27,7 @@ export interface ClusterReportsParts {
   readonly ownership: Ownership
   readonly gossip: Gossip
   readonly nats: Nats
-  readonly link: ManagementLink
+  readonly telling: Pick<NodeTelling, 'link' | 'loginLedger'>
   /** Of a data shard; null: of a node's own shard. */
   shardName(shardId: number): string | null
   /** How far the copies of this node have come. */
@@ -52,6 +53,10 @@ export class ClusterReports implements ClusterFacts {
 
   get node(): string {
     return this.#parts.membership.self.name
+  }
+
+  get loginLedger(): LoginLedger {
+    return this.#parts.telling.loginLedger
   }
 
   get otherNodes(): readonly OtherNode[] {
@@ -85,11 +90,11 @@ export class ClusterReports implements ClusterFacts {
   }
 
   ask(node: string, question: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
-    return this.#parts.link.ask(node, question, timeoutMs)
+    return this.#parts.telling.link.ask(node, question, timeoutMs)
   }
 
   answers(answer: (question: Uint8Array) => Promise<Uint8Array>): void {
-    this.#parts.link.answers(answer)
+    this.#parts.telling.link.answers(answer)
   }
 
   report(): ClusterReport {

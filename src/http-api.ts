@@ -10,6 +10,7 @@ import type { Memory } from './base/memory.ts'
 import { type ProcessFacts, SystemProcessFacts } from './base/process-facts.ts'
 import type { Random } from './base/random.ts'
 import type { RunQueue } from './base/run-queue.ts'
+import { LoginLedger } from './broker/access/login-ledger.ts'
 import type { Broker } from './broker/broker.ts'
 import type { ConnectionDirectory } from './broker/connection-directory.ts'
 import type { Config } from './config.ts'
@@ -105,6 +106,7 @@ function partsOf(node: ApiNode, sampler: Sampler, process: ProcessFacts): ApiPar
   const { broker, connections, clock, random, memory, files, logger, runQueue, addresses } = node
   return {
     cluster: node.cluster ?? null,
+    loginLedger: node.cluster?.loginLedger ?? new LoginLedger({ clock, random, secret: '' }),
     broker,
     connections,
     clock,

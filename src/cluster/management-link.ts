@@ -6,6 +6,8 @@
  *               1 queues      (queue u64 | ready u32 | unacked u32 | consumers u32) …
  *               2 sessions    u8 1: all there are, what was told before is over | (kind u8 | connections u32 | channels u32
  *                             | name, short string) …
+ *               3 logins      of `login-reports.ts`: (kind u8 1: a key | id, 8 bytes | seed, 32 bytes | made at u64),
+ *                             (2: one that was ended | id, 16 bytes | begun at u64 | until u64), (3: ended until u64) …
  *     ask       a question of the management interface, JSON; answered with JSON
  */
 import { ByteWriter } from '../amqp/byte-writer.ts'
@@ -13,7 +15,7 @@ import type { Clock } from '../base/clock.ts'
 import { Requests } from './link/requests.ts'
 import { type Peer, type Peers, services } from './peers.ts'
 
-export const tellings = { queues: 1, sessions: 2 } as const
+export const tellings = { queues: 1, sessions: 2, logins: 3 } as const
 export type Telling = keyof typeof tellings
 
 /** Of what is told, in bytes; longer is told in several messages. */

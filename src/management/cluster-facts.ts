@@ -1,4 +1,5 @@
 /** What the management interface is told of a cluster, and what it may ask of the node it runs on. */
+import type { LoginLedger } from '../broker/access/login-ledger.ts'
 import type { ClusterStatus } from '../cluster/membership/cluster-status.ts'
 
 /** How far a node's copy of a shard's log has come. */
@@ -49,6 +50,8 @@ export interface ClusterFacts {
   readonly otherNodes: readonly OtherNode[]
   /** Alarms of other nodes: which are on, and at which nodes. */
   readonly remoteAlarms: ReadonlyMap<string, readonly string[]>
+  /** What all nodes know of logins to the dashboard. */
+  readonly loginLedger: LoginLedger
   /** The node that serves the queues of a shard now; null: none. */
   ownerOf(shardId: number): string | null
   /** Asks another node. Rejects with a sentence when it has no answer, at the latest after `timeoutMs`. */

@@ -79,7 +79,7 @@ export const importTable: Readonly<Record<string, readonly string[]>> = {
   ],
   'cluster-join.ts': ['base', 'cluster', 'cluster-directory.ts', 'config.ts', 'start-error.ts', 'version.ts'],
   'cluster-logs.ts': ['base', 'broker', 'cluster', 'log', 'cluster-directory.ts', 'config.ts'],
-  'cluster-reports.ts': ['base', 'cluster', 'management/cluster-facts.ts'],
+  'cluster-reports.ts': ['base', 'broker/access/login-ledger.ts', 'cluster', 'management/cluster-facts.ts'],
   'cluster-node.ts': [
     'base',
     'broker',

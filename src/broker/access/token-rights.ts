@@ -12,10 +12,12 @@ import { matchesWildcard } from './wildcard.ts'
 export class TokenRights {
   /** When it ends, wall time in milliseconds. */
   readonly expiresAt: number
+  readonly scopes: readonly string[]
   readonly #grants: readonly Grant[]
 
   constructor(scopes: readonly string[], expiresAt: number) {
     this.expiresAt = expiresAt
+    this.scopes = scopes
     this.#grants = scopes.flatMap((scope) => grantOf(scope) ?? [])
   }
 

@@ -8,14 +8,14 @@ import { Caller } from './caller.ts'
 import { Commits } from './commits.ts'
 import { Leases } from './leases.ts'
 import { HttpLogins } from './login.ts'
-import { LoginSessions } from './login-sessions.ts'
+import { type LoggedIn, LoginSessions } from './login-sessions.ts'
 import { refuseForeignPage } from './origin.ts'
 import { pathOf } from './path.ts'
 import { Redrives } from './redrives.ts'
 import { type ApiRequest, type Fields, readFields } from './request.ts'
 import type { Api, ApiParts, Route } from './route.ts'
 import { routes } from './routes.ts'
-import { sessionHeader, tokenOf } from './session-routes.ts'
+import { cookieOf, sealedIn, sessionHeader } from './session-routes.ts'
 import { byteStream } from './stream.ts'
 
 /** What of a connection a request needs that is not in the request itself. */
@@ -103,9 +103,11 @@ async function answered(
   const body = new Body(raw, row.bodyBytesMax)
   let answer: Answer
   let username: string | null = null
+  let renewedCookie: string | null = null
   try {
     if (raw.method !== 'GET' && raw.method !== 'HEAD') refuseForeignPage(raw.headers)
-    const principal = await principalOf(api, raw.headers, peer)
+    const { principal, renewed = null, isSecure = false } = await loginOf(api, raw.headers, peer)
+    if (renewed !== null) renewedCookie = cookieOf(raw.headers.get('host'), renewed, isSecure)
     const caller = new Caller(principal, api.broker.topology)
     username = caller.username
     caller.require(row.level)
@@ -128,21 +130,22 @@ async function answered(
     if (answer.status === 401 && raw.headers.has(sessionHeader)) answer = { ...answer, headers: {} }
   }
   if (username !== null) note(api, row, { username, params, address: peer.remoteAddress, status: answer.status })
+  if (renewedCookie !== null) answer = { ...answer, headers: { 'set-cookie': renewedCookie, ...answer.headers } }
   return responseOf(answer, body.isLeft)
 }
 
 /** By what the request says of a user, else by the cookie of a session; by that only for pages of this port. Throws 401, 403. */
-async function principalOf(api: Api, headers: Headers, peer: Peer): Promise<Principal> {
+async function loginOf(api: Api, headers: Headers, peer: Peer): Promise<{ principal: Principal } & Partial<LoggedIn>> {
   const authorization = headers.get('authorization')
   if (authorization === null && headers.has(sessionHeader)) {
     refuseForeignPage(headers)
-    const token = tokenOf(headers.get('cookie'), headers.get('host'))
-    const principal = token === null ? null : api.loginSessions.use(token, plainAddress(peer.remoteAddress))
-    if (principal !== null) return principal
+    const sealed = sealedIn(headers.get('cookie'), headers.get('host'))
+    const loggedIn = sealed === null ? null : api.loginSessions.use(sealed, plainAddress(peer.remoteAddress))
+    if (loggedIn !== null) return loggedIn
   }
   // A browser shows its certificate for what pages of other sites ask for, too.
   if (authorization === null) refuseForeignPage(headers)
-  return await api.logins.login(authorization, peer)
+  return { principal: await api.logins.login(authorization, peer) }
 }
 
 interface Done {

@@ -3,6 +3,7 @@ import type { Logger } from '../../base/logger.ts'
 import type { PeerCertificate } from '../../base/network.ts'
 import type { Random } from '../../base/random.ts'
 import type { RunQueue } from '../../base/run-queue.ts'
+import type { LoginLedger } from '../../broker/access/login-ledger.ts'
 import type { Broker } from '../../broker/broker.ts'
 import type { ConnectionDirectory } from '../../broker/connection-directory.ts'
 import type { ProductNames } from '../../broker/definitions/export-definitions.ts'
@@ -37,6 +38,8 @@ export interface ApiParts {
   readonly node: NodeFacts
   /** Null for a node on its own. */
   readonly cluster: ClusterFacts | null
+  /** Of the cluster, or of this node alone. */
+  readonly loginLedger: LoginLedger
   readonly sampler: Sampler
   readonly machine: MachineFacts
   /** Null: this node has no files of its own. */

@@ -1,5 +1,6 @@
 import { plainAddress } from '../../base/network.ts'
-import { type Answer, noContent } from './answer.ts'
+import { NodesAsked } from './all-nodes/nodes-asked.ts'
+import { type Answer, badRequest, noContent } from './answer.ts'
 import type { ApiRequest } from './request.ts'
 import { type Api, type Route, route } from './route.ts'
 
@@ -11,24 +12,33 @@ export const sessionHeader = 'x-warren-session'
 
 function begin(api: Api, request: ApiRequest): Answer {
   const { principal, username } = request.caller
-  const token = api.loginSessions.begin(principal, plainAddress(request.remoteAddress))
+  const isSecure = request.header('origin')?.startsWith('https:') === true
+  const address = plainAddress(request.remoteAddress)
+  const sealed = api.loginSessions.begin(principal, { address, isSecure })
+  if (sealed === null) throw badRequest('this token has more scopes than fit in a cookie; log in with one of fewer')
   return {
     status: 200,
     body: { name: username, tags: principal.tags },
-    headers: { 'set-cookie': cookie(request, token) },
+    headers: { 'set-cookie': cookieOf(request.header('host'), sealed, isSecure) },
   }
 }
 
-function end(api: Api, request: ApiRequest): Answer {
-  const token = tokenOf(request.header('cookie'), request.header('host'))
-  if (token !== null) api.loginSessions.end(token)
-  return { ...noContent, headers: { 'set-cookie': `${cookie(request, '')}; Max-Age=0` } }
+/** Answered when every node that answers at all has taken note. */
+async function end(api: Api, request: ApiRequest): Promise<Answer> {
+  const host = request.header('host')
+  const sealed = sealedIn(request.header('cookie'), host)
+  const ended = sealed === null ? null : api.loginSessions.end(sealed)
+  const nodes = new NodesAsked(api)
+  if (ended !== null) {
+    const { begunAt, until } = ended
+    await nodes.all({ ask: 'login-ended', id: Buffer.from(ended.id).toString('base64url'), begunAt, until })
+  }
+  return nodes.noted({ ...noContent, headers: { 'set-cookie': `${cookieOf(host, '', false)}; Max-Age=0` } })
 }
 
 /** Without a path, so that browsers send it to what is beside `session`, also behind a proxy that puts a path before. */
-function cookie(request: ApiRequest, token: string): string {
-  const secure = request.header('origin')?.startsWith('https:') === true ? '; Secure' : ''
-  return `${cookieName(request.header('host'))}=${token}; HttpOnly; SameSite=Strict${secure}`
+export function cookieOf(host: string | null, sealed: string, isSecure: boolean): string {
+  return `${cookieName(host)}=${sealed}; HttpOnly; SameSite=Strict${isSecure ? '; Secure' : ''}`
 }
 
 /** Browsers keep one set of cookies for all ports of a machine, and there may be several brokers on it. */
@@ -41,7 +51,7 @@ function cookieName(host: string | null): string {
 const cookiesMax = 16 * 1024
 
 /** Null: there is none. */
-export function tokenOf(cookies: string | null, host: string | null): string | null {
+export function sealedIn(cookies: string | null, host: string | null): string | null {
   if (cookies === null || cookies.length > cookiesMax) return null
   const start = `${cookieName(host)}=`
   const found = cookies.split(/; */).find((one) => one.startsWith(start))

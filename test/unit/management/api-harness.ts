@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { silentLogger } from '../../../src/base/logger.ts'
 import type { ProcessFacts } from '../../../src/base/process-facts.ts'
 import { SeededRandom } from '../../../src/base/random.ts'
+import { LoginLedger } from '../../../src/broker/access/login-ledger.ts'
 import type { OpenConnection } from '../../../src/broker/connection-directory.ts'
 import { type ApiHandler, createApi } from '../../../src/management/api/api.ts'
 import type { ApiParts, NodeFacts } from '../../../src/management/api/route.ts'
@@ -68,6 +69,8 @@ export class ApiHarness {
     const parts = {
       broker: broker.broker,
       cluster,
+      loginLedger:
+        cluster?.loginLedger ?? new LoginLedger({ clock: broker.clock, random: new SeededRandom(6), secret: '' }),
       connections: { openConnections: connections, totals: noTotals },
       clock: broker.clock,
       runQueue: broker.topology.runQueue,

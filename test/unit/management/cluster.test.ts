@@ -1,6 +1,9 @@
 /** What the HTTP API says of a cluster, and what it asks of it; a single node says that it is one. */
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { ManualClock } from '../../../src/base/clock.ts'
+import { SeededRandom } from '../../../src/base/random.ts'
+import { LoginLedger } from '../../../src/broker/access/login-ledger.ts'
 import type { ClusterFacts, ClusterReport } from '../../../src/management/cluster-facts.ts'
 import { ApiHarness } from './api-harness.ts'
 
@@ -55,6 +58,7 @@ class Facts implements ClusterFacts {
   readonly name = 'warren'
   readonly node = 'n1'
   readonly otherNodes = []
+  readonly loginLedger = new LoginLedger({ clock: new ManualClock(), random: new SeededRandom(1), secret: 'secret' })
   readonly remoteAlarms = new Map([['disk', ['n3']]])
   readonly asked: unknown[] = []
   refusal: string | null = null

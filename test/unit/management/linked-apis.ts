@@ -1,5 +1,8 @@
 /** The HTTP APIs of several nodes that ask one another, without links: what goes over them is counted, and a node may stop answering. */
 
+import { ManualClock } from '../../../src/base/clock.ts'
+import { SeededRandom } from '../../../src/base/random.ts'
+import { LoginLedger } from '../../../src/broker/access/login-ledger.ts'
 import { OwnAnswers } from '../../../src/management/api/all-nodes/answers.ts'
 import type { ClusterFacts, OtherNode } from '../../../src/management/cluster-facts.ts'
 import { ApiHarness } from './api-harness.ts'
@@ -47,12 +50,15 @@ class Linked implements ClusterFacts {
   readonly name = 'a cluster'
   readonly remoteAlarms: ReadonlyMap<string, readonly string[]> = new Map()
   readonly node: string
+  readonly loginLedger: LoginLedger
   readonly #linked: LinkedApis
   readonly #names: readonly string[]
 
   constructor(linked: LinkedApis, node: string, names: readonly string[]) {
     this.#linked = linked
     this.node = node
+    const random = new SeededRandom(names.indexOf(node))
+    this.loginLedger = new LoginLedger({ clock: new ManualClock(), random, secret: 'of all nodes' })
     this.#names = names
   }
 

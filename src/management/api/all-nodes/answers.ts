@@ -5,6 +5,7 @@ import { closeConnections } from '../connection-close.ts'
 import { rowsOfList, type Scope } from '../connection-rows.ts'
 import { exchangeKeyRows } from '../exchanges.ts'
 import { chosen, type Row, wishOf } from '../list.ts'
+import { loginIdOf } from '../login-seal.ts'
 import { attemptsJson, memoryJson, ownNodeJson } from '../nodes.ts'
 import { ownOverview } from '../overview.ts'
 import { queueKeyRows } from '../queues.ts'
@@ -50,6 +51,11 @@ export class OwnAnswers {
         return memoryJson(api)
       case 'attempts':
         return attemptsJson(api)
+      case 'login-ended': {
+        const { id, begunAt, until } = question
+        api.loginLedger.end({ id: loginIdOf({ id }), begunAt, until })
+        return {}
+      }
       case 'stats':
         return await inSlices(runQueue, ownStats(api, question.of, question.ids, question.spans))
       case 'webhooks':
