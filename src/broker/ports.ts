@@ -163,6 +163,8 @@ export interface BrowsedMessage {
   readonly content: Uint8Array
   readonly routeBytes: number
   readonly headerBytes: number
+  /** Keys of BCC, which the headers do not tell. */
+  readonly blindKeys: readonly string[]
 }
 
 /** A queue as others see it: its definition and the shard that holds its messages. Local or remote alike. */

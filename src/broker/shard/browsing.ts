@@ -13,6 +13,7 @@ import { noShard } from './consuming.ts'
 import type { Delivery } from './delivery.ts'
 import type { LargeBodies } from './large-bodies.ts'
 import type { Paging } from './paging.ts'
+import { ReadTraits } from './record-traits.ts'
 import type { Settlements } from './settlements.ts'
 import type { Settling } from './settling.ts'
 import type { StoredEntries } from './stored-entries.ts'
@@ -40,6 +41,7 @@ type BodyPart = Pick<BrowsePage, 'bodyBytesMax' | 'bodyFrom'>
 export class Browsing {
   readonly #ports: BrowsingPorts
   readonly #message = new Message()
+  readonly #traits = new ReadTraits()
 
   constructor(ports: BrowsingPorts) {
     this.#ports = ports
@@ -125,6 +127,8 @@ export class Browsing {
     content.set(buffer.subarray(routeStart, routeEnd))
     content.set(buffer.subarray(header.start, header.end), routeBytes)
     const arrivedAt = stored.arrivedAt
+    stored.readTraits(this.#traits)
+    const { blindKeys } = this.#traits
     const facts = {
       sequence,
       ...stateOf(queue, chunk, sequence),
@@ -133,6 +137,7 @@ export class Browsing {
       content,
       routeBytes,
       headerBytes,
+      blindKeys,
     }
     const payload = content.subarray(routeBytes + headerBytes)
     if (body === null) {

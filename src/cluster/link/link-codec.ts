@@ -18,9 +18,9 @@
 import type { NodeIdentity } from '../node-identity.ts'
 import { messageBytesMax } from '../peers.ts'
 
-/** Nodes that spoke 1 did not all know the same commands: it is refused. */
-export const formatVersionLowest = 2
-export const formatVersionHighest = 2
+/** What was said before the first release is refused: nodes that spoke 1 did not all know the same commands. */
+export const formatVersionLowest = 3
+export const formatVersionHighest = 3
 
 export const frameHeaderBytes = 5
 

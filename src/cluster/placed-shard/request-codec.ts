@@ -1,7 +1,7 @@
 /** Results of commands between nodes. */
 import type { ByteReader } from '../../amqp/byte-reader.ts'
 import type { ByteWriter } from '../../amqp/byte-writer.ts'
-import { encodeLongString } from '../../amqp/short-string.ts'
+import { encodeLongString, encodeShortString } from '../../amqp/short-string.ts'
 import type { BrowsedMessage, QueueStatus, ScheduledMessage } from '../../broker/ports.ts'
 
 export function writeNumber(writer: ByteWriter, number: number): void {
@@ -50,13 +50,15 @@ const states = ['ready', 'unacked', 'waiting'] as const satisfies readonly Brows
 export function writeBrowsed(writer: ByteWriter, messages: readonly BrowsedMessage[]): void {
   writer.uint32(messages.length)
   for (const { sequence, state, isRedelivered, arrivedAt, dueAt, bodyBytes, ...rest } of messages) {
-    const { content, routeBytes, headerBytes } = rest
+    const { content, routeBytes, headerBytes, blindKeys } = rest
     writer.uint64(sequence)
     writer.uint8(states.indexOf(state))
     writer.uint8(isRedelivered ? 1 : 0)
     for (const number of [arrivedAt, dueAt, bodyBytes]) writer.uint64(number)
     for (const number of [routeBytes, headerBytes, content.length]) writer.uint32(number)
     writer.bytes(content, 0, content.length)
+    writer.uint16(blindKeys.length)
+    for (const key of blindKeys) encodeShortString(writer, key)
   }
 }
 
@@ -69,6 +71,7 @@ export function readBrowsed(reader: ByteReader): BrowsedMessage[] {
     const [routeBytes, headerBytes, length] = [reader.uint32(), reader.uint32(), reader.uint32()]
     const at = reader.take(length)
     const content = reader.buffer.slice(at, at + length)
-    return { sequence, state, isRedelivered, arrivedAt, dueAt, bodyBytes, content, routeBytes, headerBytes }
+    const blindKeys = Array.from({ length: reader.uint16() }, () => reader.shortString())
+    return { sequence, state, isRedelivered, arrivedAt, dueAt, bodyBytes, content, routeBytes, headerBytes, blindKeys }
   })
 }

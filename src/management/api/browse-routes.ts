@@ -101,7 +101,9 @@ async function edit(api: Api, request: ApiRequest): Promise<Answer> {
     const rest = keepsPayload ? restOf(api, session, name, old) : null
     const properties = fields.has('properties') ? propertiesOfJson(fields.value('properties')) : old.properties
     const payload = keepsPayload ? old.payload : payloadFields(api, fields)
-    const changed = { exchange: '', routingKey: name, properties, payload, ...(rest === null ? {} : { rest }) }
+    const { exchange, routingKey, blindKeys } = old
+    const onward = { queue: name, blindKeys, checksUser: fields.has('properties') }
+    const changed = { exchange, routingKey, properties, payload, onward, ...(rest === null ? {} : { rest }) }
     const routed = await publishTo(api, session, changed)
     if (!routed) throw new ApiError(409, 'conflict', 'the queue did not take the changed message')
     await takeAway(api, session, request)

@@ -4,6 +4,7 @@ import { changeFields, type FieldTable } from '../../amqp/field-table.ts'
 import { encodeShortString } from '../../amqp/short-string.ts'
 import type { Route, Session } from '../../broker/commands.ts'
 import { chunkBytes, Message } from '../../broker/message.ts'
+import { MessageTraits } from '../../broker/message-traits.ts'
 import type { Outcome, Queue } from '../../broker/ports.ts'
 import { countUnroutable } from '../../broker/statistics/counting.ts'
 import { countsOf } from '../../broker/statistics/message-counts.ts'
@@ -21,6 +22,20 @@ export interface Outgoing {
   readonly payload: Uint8Array
   /** Of a body that is not all in `payload`. */
   readonly rest?: BodyRest
+  /** Left out: it is new, and goes where exchange and routing key lead. */
+  readonly onward?: Onward
+}
+
+/**
+ * What has been published before goes on to one queue: whatever its exchange, routing key, CC and BCC say, at once, and
+ * never as a duplicate of itself. A queue that is full and refuses it leaves it where it was.
+ */
+export interface Onward {
+  readonly queue: string
+  /** Keys of BCC, which the message does not tell itself. */
+  readonly blindKeys: readonly string[]
+  /** Whether a user id has to be that of whoever moves it: not of a message that stays as it was. */
+  readonly checksUser: boolean
 }
 
 /** The pieces of a body behind its first one. */
@@ -42,7 +57,8 @@ export async function publishTo(api: Api, session: Session, outgoing: Outgoing):
   const { vhost } = session
   const { message, moreKeys } = messageOf(api, session, outgoing)
   const route = emptyRoute()
-  vhost.resolve(session, outgoing.exchange, outgoing.routingKey, message, route, moreKeys)
+  const { exchange, routingKey } = wayOf(outgoing)
+  vhost.resolve(session, exchange, routingKey, message, route, moreKeys)
   if (route.count === 0) {
     vhost.counts.publish++
     if (route.exchangeCounts !== null) route.exchangeCounts.publishIn++
@@ -54,6 +70,11 @@ export async function publishTo(api: Api, session: Session, outgoing: Outgoing):
   return await new Promise<boolean>((resolve) => {
     vhost.publish(route, message, { confirm: () => resolve(confirmed(vhost)), refuse: () => resolve(false) }, 1)
   })
+}
+
+/** By which it is routed; in what moves on stand those of its first publish. */
+function wayOf({ exchange, routingKey, onward }: Outgoing): { exchange: string; routingKey: string } {
+  return onward === undefined ? { exchange, routingKey } : { exchange: '', routingKey: onward.queue }
 }
 
 function confirmed({ counts }: Session['vhost']): true {
@@ -95,16 +116,25 @@ function messageOf(
   const header = headerOf(outgoing.properties, bytesOf(outgoing))
   checkContentHeader(header, 0, header.length)
   request.read(header, 0, header.length, flagsOf(header, 0, header.length))
-  session.vhost.checkPublish(session, outgoing.exchange)
+  session.vhost.checkPublish(session, wayOf(outgoing).exchange)
   if (request.wantsReply) throw badRequest('fast reply consumer does not exist')
   const traits = request.isPlain ? null : request.check(clock.now())
-  request.checkUserId(session.principal)
-  const { properties } = outgoing
-  const shown = request.hasBcc ? { ...properties, headers: withoutBcc(properties.headers ?? null) } : properties
+  const { properties, onward } = outgoing
+  if (onward?.checksUser !== false) request.checkUserId(session.principal)
+  const isShown = onward !== undefined || !request.hasBcc
+  const shown = isShown ? properties : { ...properties, headers: withoutBcc(properties.headers ?? null) }
   const message = written({ ...outgoing, properties: shown })
   message.isPersistent = properties.deliveryMode === 2
-  message.traits = traits
-  return { message, moreKeys: request.moreKeys }
+  message.traits = onward === undefined ? traits : traitsOnward(traits, onward)
+  return { message, moreKeys: onward === undefined ? request.moreKeys : [] }
+}
+
+function traitsOnward(from: MessageTraits | null, { blindKeys }: Onward): MessageTraits {
+  const traits = from?.copy() ?? new MessageTraits()
+  traits.dueAt = 0
+  traits.blindKeys = blindKeys
+  traits.isDeadLetter = true
+  return traits
 }
 
 function withoutBcc(headers: FieldTable | null): FieldTable | null {

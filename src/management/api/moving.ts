@@ -2,9 +2,11 @@
  * One message from a queue to another: published there with its whole body, however large, and taken away here once that
  * is confirmed. When the node stops in between it is in both, never in neither.
  */
-import type { Properties, SomeProperties } from '../../amqp/content-header.ts'
-import { changeFields, emptyTable, type FieldValue } from '../../amqp/field-table.ts'
-import type { Principal, Session } from '../../broker/commands.ts'
+import type { SomeProperties } from '../../amqp/content-header.ts'
+import { changeFields, emptyTable, type FieldValue, fieldTable } from '../../amqp/field-table.ts'
+import { encodedBytes, shortStringBytesMax } from '../../amqp/short-string.ts'
+import type { Session } from '../../broker/commands.ts'
+import type { Route } from '../../broker/dead-letter/message-copy.ts'
 import { ApiError } from './answer.ts'
 import { type Browsed, forget, MessageGone, restOf } from './browsing.ts'
 import { type Outgoing, publishTo } from './messages.ts'
@@ -14,6 +16,8 @@ export interface Move {
   readonly from: string
   readonly to: string
   readonly message: Browsed
+  /** Away from where it was, or back to there, as it was. */
+  readonly direction: 'away' | 'back'
   /** Written into the header `x-redrive`, by which an undo finds it. */
   readonly mark: string
   /** What blocks publishers passes; it is waited for as long as this says so. */
@@ -27,19 +31,21 @@ export interface Move {
 export type Moved = 'moved' | 'copied' | 'left'
 
 export const markHeader = 'x-redrive'
+/** Exchange and routing key that the message had where it was, for its way back. */
+const originHeader = 'x-redrive-origin'
 
 /** What cannot be published now is tried again so often, after so many milliseconds; then it is given up. */
 const attemptsMax = 30
 const retryMs = 1_000
 
-export async function move(api: Api, principal: Principal, session: Session, wish: Move): Promise<Moved> {
-  const { from, to, message, mark } = wish
+export async function move(api: Api, session: Session, wish: Move): Promise<Moved> {
+  const { from, to, message, direction } = wish
   const rest = restOf(api, session, from, message)
   const outgoing: Outgoing = {
-    exchange: '',
-    routingKey: to,
-    properties: marked(message.properties, mark, principal),
+    ...(direction === 'away' ? { exchange: '', routingKey: to } : (originOf(message) ?? message)),
+    properties: marked(wish),
     payload: message.payload,
+    onward: { queue: to, blindKeys: message.blindKeys, checksUser: false },
     ...(rest === null ? {} : { rest }),
   }
   try {
@@ -63,15 +69,30 @@ async function published(api: Api, session: Session, outgoing: Outgoing, mayWait
   }
 }
 
-/** It goes to one queue, whatever it said of others, and in the name of who moves it. */
-function marked({ headers, userId, ...properties }: Properties, mark: string, { username }: Principal): SomeProperties {
+/** All else stays as it is. */
+function marked({ message, mark, direction }: Move): SomeProperties {
+  const { headers, ...properties } = message.properties
   const changes = new Map<string, FieldValue | null>([
-    ['CC', null],
-    ['BCC', null],
     [markHeader, { tag: 'S', value: mark }],
+    [originHeader, direction === 'away' ? originField(message) : null],
   ])
-  const changed = changeFields(headers ?? emptyTable, changes)
-  return { ...properties, headers: changed, userId: userId === username ? userId : null }
+  return { ...properties, headers: changeFields(headers ?? emptyTable, changes) }
+}
+
+function originField({ exchange, routingKey }: Route): FieldValue {
+  const fields = Object.entries({ exchange, 'routing-key': routingKey })
+  return { tag: 'F', value: fieldTable(new Map(fields.map(([name, value]) => [name, { tag: 'S', value }]))) }
+}
+
+/** Null: it has none, or one of another form, which somebody else wrote. */
+function originOf({ properties: { headers } }: Browsed): Route | null {
+  const origin = headers?.fields.get(originHeader)
+  if (origin?.tag !== 'F') return null
+  const [exchange, routingKey] = ['exchange', 'routing-key'].map((name) => origin.value.fields.get(name))
+  const areNames = [exchange, routingKey].every(
+    (field) => field?.tag === 'S' && encodedBytes(field.value) <= shortStringBytesMax,
+  )
+  return areNames ? { exchange: String(exchange?.value), routingKey: String(routingKey?.value) } : null
 }
 
 /** What `move` has written; null: nothing. */

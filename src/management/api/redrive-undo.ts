@@ -87,10 +87,11 @@ export class RedriveUndo {
     const { to } = this.#wish
     const begun = this.#api.clock.now()
     const mark = markOf(message) ?? ''
-    const outcome = await move(this.#api, this.#principal, session, {
+    const outcome = await move(this.#api, session, {
       from: queue,
       to,
       message,
+      direction: 'back',
       mark,
       mayWait: () => true,
     })

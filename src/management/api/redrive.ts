@@ -159,10 +159,11 @@ export class Redrive {
   async #move(session: Session, message: Browsed, to: string): Promise<void> {
     const { from } = this.wish
     const mayWait = (): boolean => this.#state === 'running'
-    const wish = { from, to, message, mark: `${this.id}.${message.sequence}`, mayWait }
+    const mark = `${this.id}.${message.sequence}`
+    const wish = { from, to, message, direction: 'away', mark, mayWait } as const
     // Noted before, so that what a failure leaves behind is found by an undo, too.
     this.#targets.add(to)
-    const outcome = message.state === 'unacked' ? 'left' : await move(this.#api, this.#principal, session, wish)
+    const outcome = message.state === 'unacked' ? 'left' : await move(this.#api, session, wish)
     if (outcome === 'left') this.#skipped++
     else this.#moved++
   }

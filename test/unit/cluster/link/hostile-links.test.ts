@@ -114,7 +114,7 @@ describe('a stranger at the cluster port', () => {
   it('is cut off when he takes too long, however he drips', async () => {
     const silent = await Stranger.to(b)
     const dripping = await Stranger.to(b)
-    const greeting = encodeGreeting({ ...own().self, ...own(), versionLowest: 2, versionHighest: 2 })
+    const greeting = encodeGreeting({ ...own().self, ...own(), versionLowest: 3, versionHighest: 3 })
     for (let second = 0; second < 5; second++) {
       assert.ok(!dripping.isClosed)
       await dripping.says(greeting.subarray(second, second + 1))
@@ -212,14 +212,14 @@ describe('a stranger at the cluster port', () => {
     assert.ok(!Buffer.from(stranger.answer).includes('test-cluster'), 'and does not tell the cluster id')
     stranger.socket.end()
     await turns()
-    assert.equal(b.log.count(/speaks link formats 9 to 12, this node 2 to 2: upgrade the older one/), 1)
+    assert.equal(b.log.count(/speaks link formats 9 to 12, this node 3 to 3: upgrade the older one/), 1)
 
     await world.pass(61_000)
     const older = await Stranger.to(b)
     await older.says(encodeGreeting({ ...own().self, ...own(), versionLowest: 1, versionHighest: 1 }))
     older.socket.end()
     await turns()
-    assert.equal(b.log.count(/speaks link formats 1 to 1, this node 2 to 2: upgrade the older one/), 1)
+    assert.equal(b.log.count(/speaks link formats 1 to 1, this node 3 to 3: upgrade the older one/), 1)
   })
 
   it('who is no member is told so when he knows the secret', async () => {

@@ -16,6 +16,7 @@ describe('messages that were looked at', () => {
       isRedelivered: index === 1,
       dueAt: state === 'waiting' ? 1_700_000_000_001 : 0,
       content: Uint8Array.of(1, 2, 3, index),
+      blindKeys: ['a', 'ключ', ''].slice(0, index),
     }))
     const writer = new ByteWriter()
     writeBrowsed(writer, messages)
