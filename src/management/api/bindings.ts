@@ -9,17 +9,18 @@ import { canonicalText } from '../../broker/topology/field-values.ts'
 import type { VhostState } from '../../broker/topology/vhost-state.ts'
 import { type Answer, badRequest, created, noContent, notFound } from './answer.ts'
 import { command } from './in-session.ts'
-import { listed, one, type Row, rowsOf } from './list.ts'
+import { listedAs, one } from './list.ts'
 import { type ApiRequest, exchangeParam, type Fields, param, vhostOf } from './request.ts'
 import { type Api, type Route, route } from './route.ts'
 import { tableField } from './tables.ts'
+import { readerOf, type View } from './view.ts'
 
 type Kind = Destination['kind']
 
 /** Bindings, by where they come from and where they lead. */
 export const bindingRoutes: readonly Route[] = [
-  route('GET', '/bindings', (api, request) => listed(api, request, rows(request.caller.visibleVhosts()))),
-  route('GET', '/bindings/{vhost}', (api, request) => listed(api, request, rows([vhostOf(request)]))),
+  route('GET', '/bindings', (api, request) => listedBindings(api, request, allIn(request.caller.visibleVhosts()))),
+  route('GET', '/bindings/{vhost}', (api, request) => listedBindings(api, request, allIn([vhostOf(request)]))),
   ...between('q', 'queue'),
   ...between('e', 'exchange'),
 ]
@@ -30,7 +31,7 @@ function between(letter: 'q' | 'e', kind: Kind): Route[] {
   return [
     route('GET', path, (api, request) => {
       const ends = endsOf(request, kind)
-      return listed(api, request, ends === null ? [] : bindingsTo(ends))
+      return listedBindings(api, request, ends === null ? [] : bindingsTo(ends))
     }),
     route('POST', path, (api, request) => bind(api, request, kind)),
     route('GET', `${path}/{properties}`, (_api, request) => one(request, bindingJson(bindingOf(request, kind)))),
@@ -106,33 +107,51 @@ function argumentsOf({ source, destination, key, arguments: table }: Binding): {
 
 // ---------------------------------------------------------------- shown
 
-/** Every queue is bound to the default exchange by its name, without a binding that is kept. */
-function* rows(vhosts: Iterable<VhostState>): Generator<Row> {
+/** A binding, or a queue: each is bound to the default exchange by its name, without a binding that is kept. */
+export type Bound = Binding | DeclaredQueue
+
+export function listedBindings(api: Api, request: ApiRequest, things: Iterable<Bound>): Promise<Answer> {
+  return listedAs(api, request, { things, view: bindingView })
+}
+
+function* allIn(vhosts: Iterable<VhostState>): Generator<Bound> {
   for (const vhost of vhosts) for (const exchange of vhost.exchanges.values()) yield* bindingsFrom(exchange)
 }
 
-export function* bindingsFrom(exchange: Exchange): Generator<Row> {
-  if (exchange.name === '') yield* rowsOf(exchange.home.queues.values(), ({ name }) => name, defaultBinding)
-  for (const binding of exchange.outgoing.values()) {
-    if (!binding.isGone) yield { name: binding.key, json: () => bindingJson(binding) }
-  }
+export function* bindingsFrom(exchange: Exchange): Generator<Bound> {
+  if (exchange.name === '') yield* exchange.home.queues.values()
+  for (const binding of exchange.outgoing.values()) if (!binding.isGone) yield binding
 }
 
-function* bindingsTo({ source, destination }: Ends): Generator<Row> {
-  if (source.name === '' && destination.kind === 'queue') {
-    yield { name: destination.name, json: () => defaultBinding(destination) }
-  }
-  for (const binding of destination.incoming) {
-    if (binding.source === source) yield { name: binding.key, json: () => bindingJson(binding) }
-  }
+function* bindingsTo({ source, destination }: Ends): Generator<Bound> {
+  if (source.name === '' && destination.kind === 'queue') yield destination
+  for (const binding of destination.incoming) if (binding.source === source) yield binding
 }
 
-export function defaultBinding({ name, vhost }: DeclaredQueue): JsonObject {
+const bindingView: View<Bound> = {
+  nameOf: routingKeyOf,
+  json: (bound) => ('source' in bound ? bindingJson(bound) : defaultBinding(bound)),
+  reader: (path) => readerOf(path, bindingView.json, known),
+}
+
+const known: Readonly<Record<string, (bound: Bound) => unknown>> = {
+  source: (bound) => ('source' in bound ? bound.source.name : ''),
+  vhost: (bound) => ('source' in bound ? bound.source.home.name : bound.vhost),
+  destination: (bound) => ('source' in bound ? bound.destination.name : bound.name),
+  destination_type: (bound) => ('source' in bound ? bound.destination.kind : 'queue'),
+  routing_key: routingKeyOf,
+}
+
+function routingKeyOf(bound: Bound): string {
+  return 'source' in bound ? bound.key : bound.name
+}
+
+function defaultBinding({ name, vhost }: DeclaredQueue): JsonObject {
   const ends = { source: '', vhost, destination: name, destination_type: 'queue' }
   return { ...ends, routing_key: name, arguments: {}, properties_key: propertiesKey(name, '') }
 }
 
-export function bindingJson(binding: Binding): JsonObject {
+function bindingJson(binding: Binding): JsonObject {
   const { source, destination, key, arguments: table } = binding
   return {
     source: source.name,

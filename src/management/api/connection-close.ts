@@ -1,5 +1,5 @@
 import type { OpenConnection } from '../../broker/connection-directory.ts'
-import { connectionsIn, type Scope } from './connection-rows.ts'
+import { connectionsIn, type Scope } from './connection-lists.ts'
 import type { ApiParts } from './route.ts'
 
 /** Ends connections of this node, and says how many; the reason is what their clients read. */

@@ -4,7 +4,7 @@ import { allOf, listedOfAll } from './all-nodes/listed-of-all.ts'
 import { NodesAsked } from './all-nodes/nodes-asked.ts'
 import { noContent, notAuthorised, notFound } from './answer.ts'
 import { closeConnections } from './connection-close.ts'
-import { rowsOfList, type Scope } from './connection-rows.ts'
+import { firstOfList, type Scope } from './connection-lists.ts'
 import { one } from './list.ts'
 import { spansOf } from './rates.ts'
 import { type ApiRequest, param, vhostOf } from './request.ts'
@@ -94,7 +94,8 @@ interface Wanted {
 /** Of this node, or else of another one. Throws 404. */
 async function firstOf(api: Api, request: ApiRequest, nodes: NodesAsked, { list, scope }: Wanted): Promise<JsonObject> {
   const spans = spansOf(api, request)
-  for (const row of rowsOfList(api, list, scope, spans)) return row.json()
+  const own = firstOfList(api, { list, scope, spans })
+  if (own !== null) return own
   const opened = await nodes.all({ ask: 'list', list, scope, spans, query: '' })
   for (const [node, { list: number, count }] of opened) {
     if (count === 0) continue

@@ -3,26 +3,28 @@ import { jsonOfTable } from '../../broker/definitions/json-table.ts'
 import type { Exchange } from '../../broker/topology/exchange.ts'
 import type { VhostState } from '../../broker/topology/vhost-state.ts'
 import { NodesAsked } from './all-nodes/nodes-asked.ts'
-import { completeOne, completionOf, otherKeys, summedKey } from './all-nodes/stats-of-all.ts'
+import { completeOne, completionOf, otherKeys, summedReader } from './all-nodes/stats-of-all.ts'
 import { type Answer, created, noContent, notFound } from './answer.ts'
-import { bindingJson, bindingsFrom } from './bindings.ts'
-import { valueAt } from './columns.ts'
+import { bindingsFrom, listedBindings } from './bindings.ts'
 import { command } from './in-session.ts'
-import { listed, one, type Row, rowsOf } from './list.ts'
-import { exchangeStats } from './message-stats.ts'
+import { listedAs, one } from './list.ts'
+import { exchangeStatReader, exchangeStats } from './message-stats.ts'
 import { type Spans, spansOf } from './rates.ts'
 import { type ApiRequest, exchangeParam, isSet, vhostOf } from './request.ts'
 import { type Api, type ApiParts, type Route, route } from './route.ts'
 import { tableField } from './tables.ts'
+import { keyView, type Listing, type Path, readerOf, type View } from './view.ts'
 
 /** Exchanges: listed, shown, declared and deleted, by the commands that channels use. */
 export const exchangeRoutes: readonly Route[] = [
   route('GET', '/exchanges', (api, request) => listOf(api, request, request.caller.visibleVhosts())),
   route('GET', '/exchanges/{vhost}', (api, request) => listOf(api, request, [vhostOf(request)])),
   route('GET', '/exchanges/{vhost}/{name}', async (api, request) => {
+    const exchange = exchangeOf(request)
     const nodes = new NodesAsked(api)
     const spans = spansOf(api, request)
-    const json = await completeOne(api, nodes, 'exchanges', { row: rowOf(exchangeOf(request), spans), spans })
+    const own = exchangeJson(exchange, spans)
+    const json = await completeOne(api, nodes, 'exchanges', { id: exchange.id, json: own, spans })
     return nodes.noted(one(request, { ...json, incoming: [], outgoing: [] }))
   }),
   route('PUT', '/exchanges/{vhost}/{name}', declare),
@@ -33,45 +35,56 @@ export const exchangeRoutes: readonly Route[] = [
     return noContent
   }),
   route('GET', '/exchanges/{vhost}/{name}/bindings/source', (api, request) =>
-    listed(api, request, bindingsFrom(exchangeOf(request))),
+    listedBindings(api, request, bindingsFrom(exchangeOf(request))),
   ),
   route('GET', '/exchanges/{vhost}/{name}/bindings/destination', (api, request) =>
-    listed(
-      api,
-      request,
-      rowsOf(exchangeOf(request).incoming, ({ key }) => key, bindingJson),
-    ),
+    listedBindings(api, request, exchangeOf(request).incoming),
   ),
 ]
 
 async function listOf(api: Api, request: ApiRequest, vhosts: Iterable<VhostState>): Promise<Answer> {
   const others = await otherKeys(api, request, 'exchange-keys')
-  const rows = rowsIn(vhosts, spansOf(api, request), others)
-  return await listed(api, request, rows, completionOf(api, request, 'exchanges'))
+  const listing = { things: exchangesIn(vhosts), view: exchangeView(spansOf(api, request), others) }
+  return await listedAs(api, request, listing, completionOf(api, request, 'exchanges'))
+}
+
+function* exchangesIn(vhosts: Iterable<VhostState>): Generator<Exchange> {
+  for (const vhost of vhosts) yield* vhost.exchanges.values()
 }
 
 /** `others`: what other nodes add to the numbers that are sorted by. */
-function* rowsIn(vhosts: Iterable<VhostState>, spans: Spans, others: ReadonlyMap<number, number>): Generator<Row> {
-  for (const { exchanges } of vhosts) {
-    for (const exchange of exchanges.values()) {
-      const row = rowOf(exchange, spans)
-      yield { ...row, sortKey: (path) => summedKey(row, path, others) }
-    }
+function exchangeView(spans: Spans, others: ReadonlyMap<number, number>): View<Exchange> {
+  const json: View<Exchange>['json'] = (exchange) => exchangeJson(exchange, spans)
+  return {
+    nameOf: ({ name }) => name,
+    idOf: ({ id }) => id,
+    json,
+    reader: (path) => summedReader(exchangeReader(path) ?? readerOf(path, json, known), others),
   }
 }
 
-function rowOf(exchange: Exchange, spans: Spans): Row {
-  return { name: exchange.name, id: exchange.id, json: () => exchangeJson(exchange, spans) }
+const known: Readonly<Record<string, (exchange: Exchange) => unknown>> = {
+  vhost: ({ home }) => home.name,
+  type: ({ type }) => type,
+  durable: ({ isDurable }) => isDurable,
+  auto_delete: ({ isAutoDelete }) => isAutoDelete,
+  internal: ({ isInternal }) => isInternal,
+  policy: ({ applied }) => applied.policy?.name,
 }
 
 /** What exchanges that something happened to here are sorted by, for another node. */
-export function* exchangeKeyRows({ broker }: ApiParts, path: readonly string[]): Generator<Row> {
-  for (const { exchanges } of broker.topology.vhosts.values()) {
-    for (const { id, name, counts } of exchanges.values()) {
-      if (counts.publishIn === 0) continue
-      yield { name, json: () => ({ id, key: valueAt(exchangeStats(counts, null), path) ?? null }) }
-    }
+export function exchangeKeys({ broker }: ApiParts, path: Path): Listing<Exchange> {
+  const read = exchangeReader(path)
+  return {
+    things: exchangesIn(broker.topology.vhosts.values()),
+    isOf: ({ counts }) => counts.publishIn > 0,
+    view: keyView((exchange) => read?.(exchange)),
   }
+}
+
+function exchangeReader(path: Path): ((exchange: Exchange) => number | null) | null {
+  const read = exchangeStatReader(path)
+  return read === null ? null : ({ counts }) => read(counts)
 }
 
 export function exchangeOf(request: ApiRequest): Exchange {

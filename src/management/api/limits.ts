@@ -3,10 +3,11 @@ import type { JsonObject } from '../../broker/definitions/entry.ts'
 import { limitsJson } from '../../broker/definitions/user-entry.ts'
 import type { VhostState } from '../../broker/topology/vhost-state.ts'
 import { type Answer, noContent } from './answer.ts'
-import { listed, type Row } from './list.ts'
+import { listed } from './list.ts'
 import { type ApiRequest, param, vhostOf } from './request.ts'
 import { type Api, type Route, route } from './route.ts'
 import { userOf } from './users.ts'
+import type { Row } from './view.ts'
 
 const forAdministrators = { level: 'administrator' } as const
 const ofVhost = { level: 'administrator', vhost: 'administer' } as const

@@ -2,9 +2,10 @@ import type { Permission, TopicPermission } from '../../broker/access/permission
 import type { JsonObject } from '../../broker/definitions/entry.ts'
 import type { VhostState } from '../../broker/topology/vhost-state.ts'
 import { type Answer, badRequest, created, noContent, notFound } from './answer.ts'
-import { listed, one, type Row } from './list.ts'
+import { listed, one } from './list.ts'
 import { type ApiRequest, type Fields, param, vhostOf } from './request.ts'
 import { type Api, type Route, route } from './route.ts'
+import type { Row } from './view.ts'
 
 const forAdministrators = { level: 'administrator' } as const
 const ofVhost = { level: 'administrator', vhost: 'administer' } as const

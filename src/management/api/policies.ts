@@ -5,9 +5,10 @@ import type { PolicyKind } from '../../broker/topology/policy-keys.ts'
 import type { VhostState } from '../../broker/topology/vhost-state.ts'
 import { type Answer, badRequest, created, noContent, notFound, ok } from './answer.ts'
 import type { Level } from './caller.ts'
-import { listed, one, type Row, rowsOf } from './list.ts'
+import { listed, one } from './list.ts'
 import { type ApiRequest, param, vhostOf } from './request.ts'
 import { type Api, type Route, route } from './route.ts'
+import { type Row, rowsOf } from './view.ts'
 import { webhookParameter } from './webhooks.ts'
 
 /** Policies, operator policies, and what RabbitMQ calls parameters. */

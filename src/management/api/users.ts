@@ -4,10 +4,11 @@ import type { User } from '../../broker/access/user.ts'
 import { userJson } from '../../broker/definitions/user-entry.ts'
 import type { Position } from '../../broker/ports.ts'
 import { type Answer, badRequest, created, noContent, notFound } from './answer.ts'
-import { listed, one, rowsOf } from './list.ts'
+import { listed, one } from './list.ts'
 import { permissionRows, topicPermissionRows } from './permissions.ts'
 import { type ApiRequest, type Fields, param } from './request.ts'
 import { type Api, type Route, route } from './route.ts'
+import { rowsOf } from './view.ts'
 
 const forAdministrators = { level: 'administrator' } as const
 

@@ -8,13 +8,14 @@ import { trafficColumns } from '../statistics/columns.ts'
 import { NodesAsked } from './all-nodes/nodes-asked.ts'
 import { completeOne, completionOf } from './all-nodes/stats-of-all.ts'
 import { type Answer, badRequest, created, noContent, notFound } from './answer.ts'
-import { listed, one, type Row } from './list.ts'
+import { listed, one } from './list.ts'
 import { totalStats } from './message-stats.ts'
 import { toldName } from './nodes.ts'
 import { addMessages, noMessages } from './overview.ts'
 import { details, lengthDetails, type Span, type Spans, spansOf } from './rates.ts'
 import { type ApiRequest, type Fields, param, vhostOf } from './request.ts'
 import { type Api, type ApiParts, type Route, route } from './route.ts'
+import type { Row } from './view.ts'
 
 /** Vhosts; who makes one may do everything in it. */
 export const vhostRoutes: readonly Route[] = [
@@ -24,7 +25,7 @@ export const vhostRoutes: readonly Route[] = [
     if (completion === null) return await listed(api, request, own)
     // Few enough to know all of them before they are sorted.
     const all = await completion.completed(
-      own,
+      own.map(({ name }) => name),
       own.map((row) => row.json()),
     )
     const rows = all.map((json) => ({ name: String(json['name']), json: () => json }))
@@ -35,8 +36,7 @@ export const vhostRoutes: readonly Route[] = [
     const spans = spansOf(api, request)
     const { name } = vhostOf(request)
     const json = await inSlices(api.runQueue, counted(api, vhostOf(request), spans))
-    const row = { name, id: name, json: () => json }
-    return nodes.noted(one(request, await completeOne(api, nodes, 'vhosts', { row, spans })))
+    return nodes.noted(one(request, await completeOne(api, nodes, 'vhosts', { id: name, json, spans })))
   }),
   route('PUT', '/vhosts/{vhost}', put, { level: 'administrator', vhost: null }),
   route(
@@ -71,7 +71,7 @@ function* countedRows(api: Api, vhosts: Iterable<VhostState>, spans: Spans): Gen
   const rows: Row[] = []
   for (const vhost of vhosts) {
     const json = yield* counted(api, vhost, spans)
-    rows.push({ name: vhost.name, id: vhost.name, json: () => json })
+    rows.push({ name: vhost.name, json: () => json })
     yield
   }
   return rows

@@ -8,10 +8,11 @@ import { webhookJson } from '../../broker/webhooks.ts'
 import { NodesAsked } from './all-nodes/nodes-asked.ts'
 import { type WholeWebhook, webhooksOfAll } from './all-nodes/webhooks-of-all.ts'
 import { type Answer, ApiError, badRequest, created, noContent, notAuthorised, notFound, ok } from './answer.ts'
-import { listed, one, rowsOf } from './list.ts'
+import { listed, one } from './list.ts'
 import { toldName } from './nodes.ts'
 import { type ApiRequest, type Fields, param, vhostOf } from './request.ts'
 import { type Api, type Route, route } from './route.ts'
+import { rowsOf } from './view.ts'
 
 const level = 'policymaker' as const
 

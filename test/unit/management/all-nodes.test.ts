@@ -5,7 +5,7 @@ import { ManualClock } from '../../../src/base/clock.ts'
 import { addedUp } from '../../../src/management/api/all-nodes/add-up.ts'
 import { merged } from '../../../src/management/api/all-nodes/merged.ts'
 import { OpenLists } from '../../../src/management/api/all-nodes/open-lists.ts'
-import type { Row } from '../../../src/management/api/list.ts'
+import type { Entries } from '../../../src/management/api/chosen.ts'
 import { LinkedApis } from './linked-apis.ts'
 import { connectionOf } from './noted-connection.ts'
 
@@ -187,14 +187,17 @@ describe('the order of several sorted lists', () => {
 })
 
 describe('lists that others have opened', () => {
-  const rows: Row[] = Array.from({ length: 1_000 }, (_, number) => ({
-    name: `${number}`,
-    json: () => ({ number, long: 'x'.repeat(1_000) }),
-  }))
+  const rows: Entries = {
+    length: 1_000,
+    count: 1_000,
+    total: 1_000,
+    jsonAt: (number) => ({ number, long: 'x'.repeat(1_000) }),
+    keyAt: (number) => number,
+  }
 
   it('are read in answers of bounded size', () => {
     const lists = new OpenLists(new ManualClock())
-    const list = lists.open(rows, ['number'])
+    const list = lists.open(rows)
     const some = finished(lists.rows(list, 10, 1_000))
     assert.ok(some.length > 100 && JSON.stringify(some).length < 200 * 1_024, `${some.length} rows`)
     assert.equal(some[0]?.['number'], 10)
@@ -204,14 +207,14 @@ describe('lists that others have opened', () => {
   it('are forgotten when nobody reads them, and when there are too many', () => {
     const clock = new ManualClock()
     const lists = new OpenLists(clock)
-    const list = lists.open(rows, null)
+    const list = lists.open(rows)
     clock.advance(20_000)
     finished(lists.rows(list, 0, 1))
     clock.advance(20_000)
     assert.equal(finished(lists.rows(list, 0, 1)).length, 1)
     clock.advance(31_000)
     assert.throws(() => finished(lists.rows(list, 0, 1)), /list 1 is not open any more/)
-    for (let opened = 0; opened < 100; opened++) lists.open(rows, null)
+    for (let opened = 0; opened < 100; opened++) lists.open(rows)
     assert.equal(lists.count, 64)
   })
 })

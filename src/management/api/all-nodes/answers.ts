@@ -1,20 +1,20 @@
 /** What this node answers when another one asks: its own part of what there is. */
 import { inSlices } from '../../../base/sliced.ts'
 import type { JsonObject } from '../../../broker/definitions/entry.ts'
+import { chosen, type Entries } from '../chosen.ts'
 import { closeConnections } from '../connection-close.ts'
-import { rowsOfList, type Scope } from '../connection-rows.ts'
-import { exchangeKeyRows } from '../exchanges.ts'
-import { chosen, type Row, wishOf } from '../list.ts'
+import { chosenOfList } from '../connection-lists.ts'
+import { exchangeKeys } from '../exchanges.ts'
+import { rangeOf, type Wish, wishOf } from '../list.ts'
 import { loginIdOf } from '../login-seal.ts'
 import { attemptsJson, memoryJson, ownNodeJson } from '../nodes.ts'
 import { ownOverview } from '../overview.ts'
-import { queueKeyRows } from '../queues.ts'
-import type { Spans } from '../rates.ts'
+import { queueKeys } from '../queues.ts'
 import type { ApiParts } from '../route.ts'
 import { OpenLists } from './open-lists.ts'
 import { ownStats } from './own-stats.ts'
 import { ownWebhooks } from './own-webhooks.ts'
-import type { ListName, OpenedList, OpenQuestion, Question } from './question.ts'
+import type { OpenedList, OpenQuestion, Question } from './question.ts'
 
 export class OwnAnswers {
   readonly #api: ApiParts
@@ -66,21 +66,20 @@ export class OwnAnswers {
     }
   }
 
+  /** Of a list that is asked for in pages no more is kept than what may be on that page, or before it. */
   async #opened({ list, scope, spans, query }: OpenQuestion): Promise<OpenedList> {
     const wish = wishOf(new URLSearchParams(query))
-    const { keys = null, rows: all } = this.#rowsOf(list, scope, { spans, path: wish.sort ?? [] })
-    const { rows, total } = await chosen(this.#api, all, keys === null ? wish : { ...wish, sort: null })
-    return { list: this.#lists.open(rows, wish.sort), total, count: rows.length }
+    const entries = await this.#entriesOf({ list, scope, spans }, wish)
+    return { list: this.#lists.open(entries), total: entries.total, count: entries.count }
   }
 
-  #rowsOf(
-    list: ListName,
-    scope: Scope,
-    { spans, path }: { spans: Spans; path: readonly string[] },
-  ): { rows: Iterable<Row>; keys?: true } {
-    if (list === 'queue-keys') return { rows: queueKeyRows(this.#api, path), keys: true }
-    if (list === 'exchange-keys') return { rows: exchangeKeyRows(this.#api, path), keys: true }
-    return { rows: rowsOfList(this.#api, list, scope, spans) }
+  #entriesOf({ list, scope, spans }: Omit<OpenQuestion, 'ask' | 'query'>, wish: Wish): Promise<Entries> {
+    const api = this.#api
+    const path = wish.sort ?? []
+    const unsorted = { ...wish, sort: null }
+    if (list === 'queue-keys') return chosen(api, queueKeys(api, path), unsorted)
+    if (list === 'exchange-keys') return chosen(api, exchangeKeys(api, path), unsorted)
+    return chosenOfList(api, { list, scope, spans }, wish, { from: 0, until: rangeOf(wish).until })
   }
 
   async #rows({ list, from, until, isLast }: Question & { readonly ask: 'rows' }): Promise<JsonObject[]> {

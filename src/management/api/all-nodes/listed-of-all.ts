@@ -2,9 +2,9 @@
 import { inSlices } from '../../../base/sliced.ts'
 import type { JsonObject } from '../../../broker/definitions/entry.ts'
 import { type Answer, ok } from '../answer.ts'
-import { type ConnectionList, rowsOfList, type Scope } from '../connection-rows.ts'
-import { chosen, listed, pageOf, type Wish, wishOf } from '../list.ts'
-import { noSpans, type Spans, spansOf } from '../rates.ts'
+import { type AskedList, type ConnectionList, chosenOfList, listedOfList, type Scope } from '../connection-lists.ts'
+import { pageOf, rangeOf, type Wish, wishOf } from '../list.ts'
+import { noSpans, spansOf } from '../rates.ts'
 import type { ApiRequest } from '../request.ts'
 import type { Api } from '../route.ts'
 import { listPiecesOf } from '../text-parts.ts'
@@ -13,11 +13,11 @@ import { NodesAsked } from './nodes-asked.ts'
 import { OtherPart, OwnPart, type PartOfList } from './parts-of-list.ts'
 
 export async function listedOfAll(api: Api, request: ApiRequest, list: ConnectionList, scope: Scope): Promise<Answer> {
-  const spans = spansOf(api, request)
-  if (api.cluster === null) return await listed(api, request, rowsOfList(api, list, scope, spans))
+  const asked = { list, scope, spans: spansOf(api, request) }
+  if (api.cluster === null) return await listedOfList(api, request, asked)
   const nodes = new NodesAsked(api)
   const wish = wishOf(request.query)
-  const parts = await partsOf(api, nodes, { list, scope, spans, query: request.query })
+  const parts = await partsOf(api, nodes, asked, request.query)
   const count = sumOf(parts, (part) => part.count)
   const page =
     wish.page === null
@@ -54,26 +54,19 @@ function countOf(order: readonly number[], index: number): number {
 
 /** All entries there are, on all nodes; those of nodes that do not answer are left out, and noted. */
 export async function allOf(api: Api, nodes: NodesAsked, list: ConnectionList, scope: Scope): Promise<JsonObject[]> {
-  const parts = await partsOf(api, nodes, { list, scope, spans: noSpans, query: new URLSearchParams() })
+  const parts = await partsOf(api, nodes, { list, scope, spans: noSpans }, new URLSearchParams())
   const all: JsonObject[] = []
   for (const part of parts) all.push(...(await gathered(part.rows(0, part.count)).catch(() => [])))
   return all
 }
 
-interface Asked {
-  readonly list: ConnectionList
-  readonly scope: Scope
-  readonly spans: Spans
-  readonly query: URLSearchParams
-}
-
 /** This node's own, then those of the others by name. */
-async function partsOf(api: Api, nodes: NodesAsked, { list, scope, spans, query }: Asked): Promise<PartOfList[]> {
+async function partsOf(api: Api, nodes: NodesAsked, asked: AskedList, query: URLSearchParams): Promise<PartOfList[]> {
   const wish = wishOf(query)
-  const opened = nodes.all({ ask: 'list', list, scope, spans, query: String(query) })
-  const own = await chosen(api, rowsOfList(api, list, scope, spans), wish)
+  const opened = nodes.all({ ask: 'list', ...asked, query: String(query) })
+  const own = await chosenOfList(api, asked, wish, { from: 0, until: rangeOf(wish).until })
   const others = (await opened).map(([node, part]) => new OtherPart(nodes, node, part))
-  return [new OwnPart(api, own, wish.sort), ...others]
+  return [new OwnPart(api, own), ...others]
 }
 
 /** For each of the first entries the part that it is of. Keys are asked for only where there is something to sort. */

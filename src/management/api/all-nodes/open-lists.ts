@@ -5,7 +5,7 @@
 import type { Clock, Timer } from '../../../base/clock.ts'
 import type { JsonObject } from '../../../broker/definitions/entry.ts'
 import { ApiError } from '../answer.ts'
-import { keyOf, type Row } from '../list.ts'
+import type { Entries, Range } from '../chosen.ts'
 import { answerLengthMax } from './question.ts'
 
 /** A list that nobody has read for so long is forgotten, in milliseconds. */
@@ -14,8 +14,7 @@ const unreadMsMax = 30_000
 const listsMax = 64
 
 interface OpenList {
-  readonly rows: readonly Row[]
-  readonly sort: readonly string[] | null
+  readonly entries: Entries
   timer: Timer
 }
 
@@ -32,12 +31,12 @@ export class OpenLists {
     return this.#lists.size
   }
 
-  /** Its number. `sort`: what its keys are. */
-  open(rows: readonly Row[], sort: readonly string[] | null): number {
+  /** Its number. */
+  open(entries: Entries): number {
     const [oldest] = this.#lists.keys()
     if (oldest !== undefined && this.#lists.size >= listsMax) this.close(oldest)
     const number = ++this.#last
-    this.#lists.set(number, { rows, sort, timer: this.#timer(number) })
+    this.#lists.set(number, { entries, timer: this.#timer(number) })
     return number
   }
 
@@ -48,13 +47,13 @@ export class OpenLists {
 
   /** What entries `from` to `until` are sorted by, as many as fit, at least one. Throws 404 when the list is forgotten. */
   *keys(number: number, from: number, until: number): Generator<void, unknown[]> {
-    const { rows, sort } = this.#find(number)
-    return yield* fitting(rows.slice(from, until), (row) => (sort === null ? null : (keyOf(row, sort) ?? null)))
+    const { entries } = this.#find(number)
+    return yield* fitting({ from, until: Math.min(until, entries.length) }, (index) => entries.keyAt(index))
   }
 
   *rows(number: number, from: number, until: number): Generator<void, JsonObject[]> {
-    const { rows } = this.#find(number)
-    return yield* fitting(rows.slice(from, until), (row) => row.json())
+    const { entries } = this.#find(number)
+    return yield* fitting({ from, until: Math.min(until, entries.length) }, (index) => entries.jsonAt(index))
   }
 
   #find(number: number): OpenList {
@@ -70,11 +69,11 @@ export class OpenLists {
   }
 }
 
-function* fitting<T>(rows: readonly Row[], show: (row: Row) => T): Generator<void, T[]> {
+function* fitting<T>({ from, until }: Range, show: (index: number) => T): Generator<void, T[]> {
   const shown: T[] = []
   let length = 0
-  for (const row of rows) {
-    const one = show(row)
+  for (let index = from; index < until; index++) {
+    const one = show(index)
     length += JSON.stringify(one).length
     if (length > answerLengthMax && shown.length > 0) return shown
     shown.push(one)

@@ -1,7 +1,7 @@
 /** One node's part of a list: its entries in their order, read as they are needed. */
 import { inSlices } from '../../../base/sliced.ts'
 import type { JsonObject } from '../../../broker/definitions/entry.ts'
-import { keyOf, type Row } from '../list.ts'
+import type { Entries, Range } from '../chosen.ts'
 import type { ApiParts } from '../route.ts'
 import type { NodesAsked } from './nodes-asked.ts'
 import type { OpenedList } from './question.ts'
@@ -25,43 +25,48 @@ export class PartLost extends Error {
 const rowsAtOnce = 64
 
 export class OwnPart implements PartOfList {
-  readonly total: number
   readonly #api: ApiParts
-  readonly #rows: readonly Row[]
-  readonly #sort: readonly string[] | null
+  readonly #entries: Entries
 
-  constructor(api: ApiParts, { rows, total }: { rows: readonly Row[]; total: number }, sort: readonly string[] | null) {
+  constructor(api: ApiParts, entries: Entries) {
     this.#api = api
-    this.#rows = rows
-    this.total = total
-    this.#sort = sort
+    this.#entries = entries
+  }
+
+  get total(): number {
+    return this.#entries.total
   }
 
   get count(): number {
-    return this.#rows.length
+    return this.#entries.count
   }
 
   keys(count: number): Promise<readonly unknown[]> {
-    const sort = this.#sort
-    const show = (row: Row): unknown => (sort === null ? null : keyOf(row, sort))
-    return inSlices(this.#api.runQueue, shown(this.#rows.slice(0, count), show))
+    const entries = this.#entries
+    const range = { from: 0, until: Math.min(count, entries.length) }
+    return inSlices(
+      this.#api.runQueue,
+      shown(range, (index) => entries.keyAt(index)),
+    )
   }
 
   async *rows(from: number, until: number): AsyncGenerator<JsonObject, void> {
-    for (let at = from; at < until; at += rowsAtOnce) {
-      const some = this.#rows.slice(at, Math.min(at + rowsAtOnce, until))
+    const entries = this.#entries
+    const end = Math.min(until, entries.length)
+    for (let at = from; at < end; at += rowsAtOnce) {
+      const range = { from: at, until: Math.min(at + rowsAtOnce, end) }
       yield* await inSlices(
         this.#api.runQueue,
-        shown(some, (row) => row.json()),
+        shown(range, (index) => entries.jsonAt(index)),
       )
     }
   }
 }
 
-function* shown<T>(rows: readonly Row[], show: (row: Row) => T): Generator<void, T[]> {
+function* shown<T>({ from, until }: Range, show: (index: number) => T): Generator<void, T[]> {
   const all: T[] = []
-  for (const row of rows) {
-    all.push(show(row))
+  for (let index = from; index < until; index++) {
+    all.push(show(index))
     yield
   }
   return all

@@ -6,7 +6,7 @@
  */
 import type { JsonObject } from '../../../broker/definitions/entry.ts'
 import type { WebhookState } from '../../webhooks.ts'
-import type { Scope } from '../connection-rows.ts'
+import type { Scope } from '../connection-lists.ts'
 import type { Spans } from '../rates.ts'
 
 export type Question =

@@ -1,7 +1,6 @@
 /** What happened to queues, exchanges and vhosts at the other nodes, added to what happened here. */
 import type { JsonObject } from '../../../broker/definitions/entry.ts'
-import { valueAt } from '../columns.ts'
-import type { Completion, Row } from '../list.ts'
+import type { Completion } from '../list.ts'
 import { type Spans, spansOf } from '../rates.ts'
 import type { ApiRequest } from '../request.ts'
 import type { Api } from '../route.ts'
@@ -16,7 +15,7 @@ export function completionOf(api: Api, request: ApiRequest, of: StatsOf): Comple
   const nodes = new NodesAsked(api)
   const spans = spansOf(api, request)
   return {
-    completed: (rows, shown) => completed(nodes, of, { rows, shown, spans }),
+    completed: (ids, shown) => completed(nodes, of, { ids, shown, spans }),
     noted: (answer) => nodes.noted(answer),
   }
 }
@@ -26,11 +25,10 @@ export async function completeOne(
   api: Api,
   nodes: NodesAsked,
   of: StatsOf,
-  { row, spans }: { row: Row; spans: Spans },
+  { id, json, spans }: { id: number | string; json: JsonObject; spans: Spans },
 ): Promise<JsonObject> {
-  const shown = row.json()
-  if (api.cluster === null) return shown
-  const [whole = shown] = await completed(nodes, of, { rows: [row], shown: [shown], spans })
+  if (api.cluster === null) return json
+  const [whole = json] = await completed(nodes, of, { ids: [id], shown: [json], spans })
   return whole
 }
 
@@ -42,20 +40,16 @@ function wantsStats({ query }: ApiRequest): boolean {
 const statsColumns = /message_stats|recv_oct|send_oct/
 
 interface Shown {
-  readonly rows: readonly Row[]
+  readonly ids: readonly (number | string | undefined)[]
   readonly shown: readonly JsonObject[]
   readonly spans: Spans
 }
 
-async function completed(
-  nodes: NodesAsked,
-  of: StatsOf,
-  { rows, shown, spans }: Shown,
-): Promise<readonly JsonObject[]> {
-  const ids = rows.flatMap(({ id }) => (id === undefined ? [] : [id]))
-  const answers = await nodes.all({ ask: 'stats', of, ids, spans })
+async function completed(nodes: NodesAsked, of: StatsOf, { ids, shown, spans }: Shown): Promise<readonly JsonObject[]> {
+  const known = ids.filter((id) => id !== undefined)
+  const answers = await nodes.all({ ask: 'stats', of, ids: known, spans })
   return shown.map((json, index) => {
-    const id = String(rows[index]?.id)
+    const id = String(ids[index])
     const found = answers.flatMap(([, answer]) => (Object.hasOwn(answer, id) ? [answer[id] ?? {}] : []))
     return found.reduce(addedUp, json)
   })
@@ -85,10 +79,15 @@ export async function otherKeys(
   return sums
 }
 
-/** A number to sort by, over all nodes. */
-export function summedKey(row: Row, path: string, sums: ReadonlyMap<number, number>): number | undefined {
-  const other = sums.get(Number(row.id))
-  if (other === undefined) return undefined
-  const own = valueAt(row.json(), path.split('.'))
-  return (typeof own === 'number' ? own : 0) + other
+/** Reads a number to sort by, with what the other nodes add to it. */
+export function summedReader<T extends { readonly id: number }>(
+  own: (thing: T) => unknown,
+  sums: ReadonlyMap<number, number>,
+): (thing: T) => unknown {
+  if (sums.size === 0) return own
+  return (thing) => {
+    const other = sums.get(thing.id)
+    const value = own(thing)
+    return other === undefined ? value : (typeof value === 'number' ? value : 0) + other
+  }
 }
