@@ -29,9 +29,28 @@ export class ChannelPool {
 
   /** `doing` is how the error of a timeout names it. Rejects with a `WarrenError`. */
   run<T>(doing: string, operation: (channel: DriverChannel) => Promise<T>): Promise<T> {
+    return this.#within(doing, (state) => this.#run(operation, state))
+  }
+
+  /** The same for what may be done twice: when the connection is lost under it, it is done again on the next one, in the same time. */
+  runAgain<T>(doing: string, operation: (channel: DriverChannel) => Promise<T>): Promise<T> {
+    return this.#within(doing, async (state) => {
+      for (;;) {
+        try {
+          return await this.#run(operation, state)
+        } catch (error) {
+          if (state.isLate || !isLost(error)) throw error
+          // Its channels may hear of it before the connection does.
+          await new Promise<void>((resolve) => void this.#clock.soon(resolve))
+        }
+      }
+    })
+  }
+
+  #within<T>(doing: string, work: (state: { isLate: boolean }) => Promise<T>): Promise<T> {
     const ms = this.#settings.operationTimeoutMs
     const state = { isLate: false }
-    return within(this.#clock, ms, this.#run(operation, state), () => {
+    return within(this.#clock, ms, work(state), () => {
       state.isLate = true
       const cause = this.#connection.lastError ?? undefined
       const mend =
@@ -81,3 +100,13 @@ export class ChannelPool {
 
 /** What happens to these channels, their operations say. */
 const deaf = { closed: () => undefined, confirmed: () => undefined, returned: () => undefined }
+
+/** By no fault of the operation: cut, or the broker is being stopped (320). */
+function isLost(error: unknown): boolean {
+  if (!(error instanceof WarrenError)) return false
+  return (
+    error.code === 'CONNECTION_LOST' || (error.code === 'CONNECTION_CLOSED' && error.replyCode === connectionForced)
+  )
+}
+
+const connectionForced = 320

@@ -35,13 +35,13 @@ export class Topology {
     return [...this.#declared.values()].map(({ definition }) => definition)
   }
 
-  /** Declares it unless that has been done. Rejects with what the broker says; the next call tries again. */
+  /** Declares it unless that has been done, on as many connections as it takes. Rejects with what the broker says; the next call tries again. */
   ensure(definition: Definition): Promise<void> {
     const key = keyOf(definition)
     const known = this.#declared.get(key)
     // With other properties, the broker says what it thinks of them.
     if (known !== undefined && isSame(known.definition, definition)) return known.done
-    const done = this.#pool.run(`The declaration of ${key}`, (channel) => declare(channel, definition))
+    const done = this.#pool.runAgain(`The declaration of ${key}`, (channel) => declare(channel, definition))
     this.#declared.set(key, { definition, done })
     done.catch(() => {
       if (this.#declared.get(key)?.done !== done) return
@@ -80,7 +80,7 @@ export class Topology {
     } catch (error) {
       const exists = error instanceof WarrenError && error.replyCode === 406
       if (!exists) throw error
-      const done = this.#pool.run(`The question for ${keyOf(definition)}`, async (channel) => {
+      const done = this.#pool.runAgain(`The question for ${keyOf(definition)}`, async (channel) => {
         await channel.checkQueue(name)
       })
       await done

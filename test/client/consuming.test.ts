@@ -228,12 +228,12 @@ describe('a consumer', () => {
       async (message) => {
         count++
         for (let index = 0; index < 5; index++) {
-          await sleep(100)
+          await sleep(400)
           assert.equal(message.extend(), true)
         }
         done++
       },
-      { lease: 250 },
+      { lease: 1_500 },
     )
     await queue.send(1)
     await eventually('it is done', () => done === 1)
@@ -241,10 +241,10 @@ describe('a consumer', () => {
     const byItself = await queue.consume(
       async () => {
         count++
-        await sleep(600)
+        await sleep(2_500)
         done++
       },
-      { lease: { ms: 200, extend: 'auto' } },
+      { lease: { ms: 1_200, extend: 'auto' } },
     )
     await queue.send(2)
     await eventually('it is done, too', () => done === 2)
@@ -360,7 +360,7 @@ describe('closing a client', () => {
     await eventually('it is in hand', () => signal !== null)
     const began = performance.now()
     await mine.close({ timeoutMs: 100 })
-    assert.ok(performance.now() - began < 2_000)
+    assert.ok(performance.now() - began < 10_000)
     assert.equal((signal as AbortSignal | null)?.aborted, true)
     const again = client.queue<number>(queue.name)
     await eventually('it is back', async () => (await again.info()).messageCount === 1)

@@ -80,7 +80,7 @@ describe('a request', () => {
       gone,
     )
     const requester = asking.requester<number, number>(queue)
-    const error = await warrenError(requester.request(400, { timeoutMs: 100 }))
+    const error = await warrenError(requester.request(2_000, { timeoutMs: 1_000 }))
     assert.equal(error.code, 'REQUEST_TIMEOUT')
     await eventually('the handler was told', () => context?.signal.aborted === true)
     assert.equal(await requester.request(1), 1)

@@ -91,18 +91,23 @@ describe('a task', () => {
   it('may take longer than its lease, and longer than one waits for it', async () => {
     const queue = name('slow')
     let runs = 0
+    let release = (): void => {}
+    const released = new Promise<void>((resolve) => {
+      release = resolve
+    })
     const worker = await upper(staff, queue).work(
       async ({ text }) => {
         runs++
-        await sleep(1_500)
+        await Promise.all([sleep(2_500), released])
         return text
       },
-      { lease: { ms: 1_000, extend: 'auto' } },
+      { lease: { ms: 1_500, extend: 'auto' } },
     )
     const handle = await upper(boss, queue).submit({ text: 'slow' })
     assert.equal((await warrenError(handle.result({ timeoutMs: 100 }))).code, 'REQUEST_TIMEOUT')
     assert.equal((await warrenError(handle.result({ signal: AbortSignal.timeout(50) }))).code, 'ABORTED')
     assert.equal(handle.isSettled, false)
+    release()
     assert.equal(await handle.result(), 'slow')
     assert.equal(runs, 1)
     await worker.stop()

@@ -132,7 +132,7 @@ function late(sentences: Sentences): void {
   for (const [way, late] of Object.entries(settle)) {
     sentences.prove(`${way} that comes too late is no error, and does nothing to whoever has it now`, async (stage) => {
       const { client, queue, dead } = await mortal(stage)
-      await consume(client, 2, queue, { args: lease(120), tag: 'slow' })
+      await consume(client, 2, queue, { args: lease(1_000), tag: 'slow' })
       await publishTo(client, queue, message('a'))
       const first = await delivery(client, 2)
       await client.call(2, 'basic.cancel', { consumerTag: 'slow' })
@@ -149,7 +149,7 @@ function late(sentences: Sentences): void {
   sentences.prove(
     'to the same consumer it comes again under a new tag, and only a word on that one counts',
     async (stage) => {
-      const { client, queue, dead } = await mortal(stage, lease(150))
+      const { client, queue, dead } = await mortal(stage, lease(1_000))
       await consume(client, 2, queue)
       await publishTo(client, queue, message('a'))
       const first = await delivery(client, 2)
@@ -167,7 +167,7 @@ function late(sentences: Sentences): void {
   sentences.prove(
     'a nack that comes too late says nothing of the next delivery to the same consumer',
     async (stage) => {
-      const { client, queue, dead } = await mortal(stage, lease(150))
+      const { client, queue, dead } = await mortal(stage, lease(1_000))
       await consume(client, 2, queue)
       await publishTo(client, queue, message('a'))
       const first = await delivery(client, 2)
@@ -182,7 +182,7 @@ function late(sentences: Sentences): void {
   )
 
   sentences.prove('a nack that comes too late says nothing of the next basic.get', async (stage) => {
-    const { client, queue, dead } = await mortal(stage, lease(150))
+    const { client, queue, dead } = await mortal(stage, lease(1_000))
     await publishTo(client, queue, message('a'))
     for (const channel of [2, 3]) await client.call(channel, 'channel.open')
     const first = await client.get(2, queue, { noAck: false })
@@ -368,7 +368,7 @@ function combinations(sentences: Sentences): void {
   })
 
   sentences.prove('what a cancelled consumer keeps too long goes back as well, and not to it', async (stage) => {
-    const { client, queue } = await durableScene(stage, lease(150))
+    const { client, queue } = await durableScene(stage, lease(1_000))
     await consume(client, 2, queue, { tag: 'leaves' })
     await publishTo(client, queue, message('a'))
     await delivery(client, 2)
@@ -381,7 +381,7 @@ function combinations(sentences: Sentences): void {
     const { client, queue } = await durableScene(stage)
     const names = Array.from({ length: 300 }, (_, index) => `m${index}`)
     await publishTo(client, queue, ...names.map((name) => message(name)))
-    await consume(client, 2, queue, { args: lease(200), tag: 'hangs' })
+    await consume(client, 2, queue, { args: lease(1_500), tag: 'hangs' })
     await client.expectMany(2, 'basic.deliver', names.length)
     await client.call(2, 'basic.cancel', { consumerTag: 'hangs' })
     await untilReady(client, queue, names.length)

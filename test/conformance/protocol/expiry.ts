@@ -109,10 +109,10 @@ function deadlines(sentences: Sentences): void {
   sentences.prove('while a consumer holds a message its time is not looked at', async (stage) => {
     const client = await stage.client()
     const dead = await deadLetters(stage, client)
-    const queue = await declare(stage, client, { ...ttl(500), ...dead.args })
+    const queue = await declare(stage, client, { ...ttl(1_500), ...dead.args })
     await fill(client, queue, 'a')
     const got = await client.get(1, queue, { noAck: false })
-    await dead.none(700)
+    await dead.none(1_700)
     client.send(1, 'basic.ack', { deliveryTag: got?.args['deliveryTag'] ?? 0 })
     await worked(client)
     await dead.none()
@@ -122,11 +122,11 @@ function deadlines(sentences: Sentences): void {
     sentences.prove(`a message put back into a ${type} queue keeps its deadline`, async (stage) => {
       const client = await stage.client()
       const dead = await deadLetters(stage, client)
-      const queue = await declare(stage, client, { ...ttl(500), ...dead.args }, type)
+      const queue = await declare(stage, client, { ...ttl(1_500), ...dead.args }, type)
       await fill(client, queue, 'a')
       const got = await client.get(1, queue, { noAck: false })
       assert.equal(text(got), 'a')
-      await pass(700)
+      await pass(1_700)
       client.send(1, 'basic.nack', { deliveryTag: 1, requeue: true })
       await worked(client)
       assert.equal(await client.get(1, queue), null, 'its time is over already')
@@ -137,12 +137,12 @@ function deadlines(sentences: Sentences): void {
   sentences.prove('what the end of a channel puts back keeps its deadline', async (stage) => {
     const client = await stage.client()
     const dead = await deadLetters(stage, client)
-    const queue = await declare(stage, client, { ...ttl(500), ...dead.args })
+    const queue = await declare(stage, client, { ...ttl(1_500), ...dead.args })
     await fill(client, queue, 'a', 'b')
     await client.call(2, 'channel.open')
     await client.call(2, 'basic.consume', { queue })
     await client.expectMany(2, 'basic.deliver', 2)
-    await pass(700)
+    await pass(1_700)
     await client.call(2, 'channel.close', { replyCode: 200 })
     assert.deepEqual(await dead.bodies(2), ['a', 'b'])
     assert.deepEqual(await counts(client, queue), [0, 0])
@@ -208,9 +208,9 @@ function queueExpiry(sentences: Sentences): void {
   sentences.prove(
     'x-expires: a consumer keeps the queue, and its time runs from when the last one left',
     async (stage) => {
-      const { client, queue } = await scene(stage, expires(250))
+      const { client, queue } = await scene(stage, expires(1_000))
       await client.call(1, 'basic.consume', { queue, consumerTag: 'c' })
-      await pass(600)
+      await pass(1_500)
       assert.deepEqual(await counts(client, queue), [0, 1])
       await client.call(1, 'basic.cancel', { consumerTag: 'c' })
       assert.deepEqual(await counts(client, queue), [0, 0])

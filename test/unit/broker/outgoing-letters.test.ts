@@ -3,6 +3,7 @@ import { after, describe, it } from 'node:test'
 import type { Route } from '../../../src/broker/commands.ts'
 import type { ConfirmSink, Queue, ShardCommands } from '../../../src/broker/ports.ts'
 import { lettersUnderWayMax } from '../../../src/broker/shard/outgoing-letters.ts'
+import { eventually } from '../../support/eventually.ts'
 import { definitionOf, ShardHarness } from '../../support/shard-harness.ts'
 
 // Timers of the system clock do not keep a process alive.
@@ -119,13 +120,12 @@ describe('dead letters to a queue of another shard', () => {
     await pair.reject(12)
     assert.equal(pair.near.queue('source').entries.live, 7)
     const consumer = pair.far.consume('target', { limit: 0, isNoAck: true })
-    const end = Date.now() + 10_000
-    while (consumer.received.length < 12 && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 50))
+    await eventually('all have gone', () => pair.near.queue('source').entries.live === 0, 20_000)
+    await pair.settle()
     assert.deepEqual(
       consumer.received.map(({ text }) => text),
       texts(12),
     )
-    assert.equal(pair.near.queue('source').entries.live, 0)
   })
 
   it('are sent only when their source is stored, whose sequence no other can have then', async () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { SeededRandom } from '../../../src/base/random.ts'
+import { eventually } from '../../support/eventually.ts'
 import { definitionOf, messageOf, ShardHarness, TestConfirms, type TestConsumer } from '../../support/shard-harness.ts'
 
 const texts = (consumer: TestConsumer): string[] => consumer.received.map((one) => one.text)
@@ -236,8 +237,7 @@ describe('a shard with large bodies', () => {
     settle(shard, second, 'ack')
     for (let index = 0; index < 700; index++) shard.publish('x'.repeat(4_000), ['q'])
     await shard.settle()
-    await new Promise((resolve) => setTimeout(resolve, 1_200))
-    assert.ok(shard.log.segments.length <= 2, `${shard.log.segments.length} segments are left`)
+    await eventually('two segments or fewer are left', () => shard.log.segments.length <= 2)
   })
 
   it('reads their chunks in order', async () => {
