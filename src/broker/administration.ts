@@ -45,7 +45,7 @@ export class Administration {
       case 'put-topic-permission':
         return this.#putTopicPermission(change.username, change.vhost, change.permission)
       case 'clear-topic-permissions':
-        return this.#clearTopicPermissions(change.username, change.vhost)
+        return this.#clearTopicPermissions(change.username, change.vhost, change.exchange ?? null)
       case 'put-policy':
         return putPolicy(this.#topology, change.policyKind, this.#place(change), change.policy)
       case 'delete-policy':
@@ -133,9 +133,11 @@ export class Administration {
     return this.#topology.putTopicPermission(username, this.#rowOf(username, vhost), permission)
   }
 
-  #clearTopicPermissions(username: string, vhost: string): Position {
+  #clearTopicPermissions(username: string, vhost: string, exchange: string | null): Position {
     const { topicPermissions } = this.#rowOf(username, vhost)
-    const theirs = [...topicPermissions.values()].filter((permission) => permission.username === username)
+    const theirs = [...topicPermissions.values()].filter(
+      (permission) => permission.username === username && (exchange === null || permission.exchange === exchange),
+    )
     let position = this.#topology.pending
     for (const permission of theirs) position = this.#topology.removePermission(permission)
     return position
@@ -144,13 +146,17 @@ export class Administration {
   #putVhostLimits(vhost: string, limits: GivenLimits): Position {
     const checked = checkedLimits(vhostLimitNames, limits)
     const [maxConnections, maxQueues] = [checked['max-connections'], checked['max-queues']]
-    return this.#topology.putVhostLimits(this.vhost(vhost), { maxConnections, maxQueues })
+    const state = this.vhost(vhost)
+    if (maxConnections === null && maxQueues === null) return this.#removeRow(state.limits)
+    return this.#topology.putVhostLimits(state, { maxConnections, maxQueues })
   }
 
   #putUserLimits(username: string, limits: GivenLimits): Position {
     const checked = checkedLimits(userLimitNames, limits)
     const [maxConnections, maxChannels] = [checked['max-connections'], checked['max-channels']]
-    return this.#topology.putUserLimits(this.#user(username), { maxConnections, maxChannels })
+    const user = this.#user(username)
+    if (maxConnections === null && maxChannels === null) return this.#removeRow(user.limits)
+    return this.#topology.putUserLimits(user, { maxConnections, maxChannels })
   }
 
   #removeRow(row: { readonly id: number } | null): Position {

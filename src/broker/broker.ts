@@ -282,9 +282,9 @@ export class Broker implements BrokerCommands {
     return this.#change({ kind: 'clear-permission', username, vhost })
   }
 
-  /** Those on all exchanges. */
-  clearTopicPermissions(username: string, vhost: string): Promise<Position> {
-    return this.#change({ kind: 'clear-topic-permissions', username, vhost })
+  /** That on one exchange; null: those on all. */
+  clearTopicPermissions(username: string, vhost: string, exchange: string | null = null): Promise<Position> {
+    return this.#change({ kind: 'clear-topic-permissions', username, vhost, exchange })
   }
 
   /** Description, tags and default queue type: all of them, what was said before is forgotten. */

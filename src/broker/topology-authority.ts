@@ -101,7 +101,13 @@ export type AdminChange =
       readonly vhost: string
       readonly permission: { readonly exchange: string; readonly write: string; readonly read: string }
     }
-  | { readonly kind: 'clear-topic-permissions'; readonly username: string; readonly vhost: string }
+  | {
+      readonly kind: 'clear-topic-permissions'
+      readonly username: string
+      readonly vhost: string
+      /** Null, or left out: on all exchanges. */
+      readonly exchange?: string | null
+    }
   | {
       readonly kind: 'put-policy'
       readonly policyKind: PolicyKind

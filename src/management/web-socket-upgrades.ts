@@ -137,8 +137,9 @@ const closeCodes = { normal: 1000, goingAway: 1001 } as const
  * Without this check, any page that a developer looks at could log in to the broker on their machine as guest.
  */
 export function mayConnect(request: Pick<IncomingMessage, 'headers' | 'socket'>, origins: string): boolean {
-  const { origin, host } = request.headers
-  if (origin === undefined || origins === '*') return true
+  const { origin, host, 'sec-fetch-site': site = 'none' } = request.headers
+  if (origins === '*') return true
+  if (origin === undefined) return site === 'none' || site === 'same-origin'
   if (origins !== 'same-host') return origins.split(',').some((each) => each.trim() === origin)
   const page = hostOf(origin)
   if (page === null || page !== hostOf(`http://${host ?? ''}`)) return false

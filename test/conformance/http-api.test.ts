@@ -443,6 +443,20 @@ describe('peers that mean no good', () => {
     return answer
   }
 
+  /** Drips until the other side ends; rejects when it has not after ten seconds. */
+  async function cutOff(to: number, host: string, first: string, drop: string): Promise<void> {
+    const socket = connect(to, host)
+    socket.on('error', () => {}).resume()
+    socket.write(first)
+    const dripping = setInterval(() => socket.write(drop), 100)
+    try {
+      await once(socket, 'close', { signal: AbortSignal.timeout(10_000) })
+    } finally {
+      clearInterval(dripping)
+      socket.destroy()
+    }
+  }
+
   it('are told when a body is too large, before it has come', async () => {
     const answer = await raw(
       `PUT /api/queues/%2F/x HTTP/1.1\r\nhost: a\r\n${login}\r\ncontent-length: 99999999999\r\n\r\n{`,
@@ -463,6 +477,23 @@ describe('peers that mean no good', () => {
       `GET http://other/api/users HTTP/1.1\r\nhost: a\r\n${login}\r\nconnection: close\r\n\r\n`,
     )
     assert.match(absolute, /^HTTP\/1\.1 404 /)
+  })
+
+  it('are cut off when a request does not arrive in time, however much of it still comes', async () => {
+    const slow = await Broker.start({ storage: 'memory', port: 0, httpPort: 0, limits: { handshakeMsMax: 500 } })
+    const at = new URL(slow.httpUrl)
+    const begun = `GET /api/whoami HTTP/1.1\r\nhost: a\r\n`
+    const requests: readonly [begun: string, drop: string][] = [
+      ['', ''],
+      [begun, 'x-more: 1\r\n'],
+      [`${begun}${login}\r\ncontent-length: 1000\r\n\r\n`.replace('GET', 'PUT'), ' '],
+      [`${begun}${login}\r\ntransfer-encoding: chunked\r\n\r\n`.replace('GET', 'PUT'), '1\r\n \r\n'],
+    ]
+    try {
+      await Promise.all(requests.map(([first, drop]) => cutOff(Number(at.port), at.hostname, first, drop)))
+    } finally {
+      await slow.stop({ drainMs: 0 })
+    }
   })
 
   it('may go away in the middle of an answer', async () => {

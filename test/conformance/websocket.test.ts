@@ -233,6 +233,8 @@ describe('an upgrade', () => {
     assert.equal(await upgrade({ origin: 'https://evil.example' }), 403)
     assert.equal(await upgrade({ origin: 'null' }), 403)
     assert.equal(await upgrade({ origin: 'https://evil.example', host: 'evil.example' }), 403)
+    for (const site of ['cross-site', 'same-site']) assert.equal(await upgrade({ 'sec-fetch-site': site }), 403)
+    assert.equal(await upgrade({ 'sec-fetch-site': 'same-origin' }), 101)
   })
 
   it('is taken from the origins that are named, and only those', async (test) => {

@@ -1,6 +1,6 @@
 /** Logins by token: what is taken, what is not, what it gives and when it ends; keys from a file and from a server. */
 import assert from 'node:assert/strict'
-import { createHmac, createPublicKey } from 'node:crypto'
+import { createHmac, createPublicKey, generateKeyPairSync } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import * as http from 'node:http'
 import { tmpdir } from 'node:os'
@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { AMQPClient } from '@cloudamqp/amqp-client'
 import amqplib from 'amqplib'
-import { type CryptoKey, exportJWK, exportSPKI, generateKeyPair, SignJWT } from 'jose'
+import { type CryptoKey, exportJWK, exportSPKI, generateKeyPair, importPKCS8, SignJWT } from 'jose'
 import { ManualClock } from '../../src/base/clock.ts'
 import { silentLogger } from '../../src/base/logger.ts'
 import type { Config } from '../../src/config.ts'
@@ -146,6 +146,18 @@ describe('A token', () => {
       assert.equal(await isTaken(forged), false, forged.slice(0, 40))
     }
     assert.ok(await isTaken(good))
+  })
+
+  it('is refused when the right key has signed it by another algorithm', async () => {
+    const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+    const oauthKeyFile = join(folder, 'rsa.pem')
+    writeFileSync(oauthKeyFile, publicKey.export({ type: 'spki', format: 'pem' }))
+    const strict = await start({ oauthKeyFile })
+    const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+    const signed = async (alg: string): Promise<string> => token({}, await importPKCS8(pem, alg), { alg })
+    assert.ok(await isTaken(await signed('RS256'), strict))
+    assert.ok(await isTaken(await signed('PS256'), strict))
+    for (const alg of ['RS384', 'RS512', 'PS512']) assert.equal(await isTaken(await signed(alg), strict), false, alg)
   })
 
   it('gives its scopes and nothing else, also to a name that a user with all rights has', async () => {

@@ -12,9 +12,12 @@ export const healthRoutes: readonly Route[] = [
   route('GET', '/health/checks/alarms', alarms),
   route('GET', '/health/checks/local-alarms', (api) => alarmsAnswer(ownAlarms(api))),
   route('GET', '/health/checks/ready', ready),
+  route('GET', '/health/checks/is-in-service', ready),
+  route('GET', '/health/checks/ready-to-serve-clients', readyForClients),
+  route('GET', '/health/checks/below-node-connection-limit', connectionLimit),
   route('GET', '/health/checks/virtual-hosts', () => healthy()),
   route('GET', '/health/checks/node-is-mirror-sync-critical', () => healthy({ reason: 'single node cluster' })),
-  route('GET', '/health/checks/node-is-quorum-critical', () => healthy({ reason: 'single node cluster' })),
+  route('GET', '/health/checks/node-is-quorum-critical', quorum),
   route('GET', '/health/checks/certificate-expiration/{within}/{unit}', certificate),
   route('GET', '/health/checks/port-listener/{port}', (api, request) => {
     const port = Number(param(request, 'port'))
@@ -23,10 +26,11 @@ export const healthRoutes: readonly Route[] = [
     return ports.includes(port) ? healthy({ port }) : failed('No active listener', { missing: port, ports })
   }),
   route('GET', '/health/checks/protocol-listener/{protocol}', (api, request) => {
-    const protocol = param(request, 'protocol')
+    const [first = '', ...more] = param(request, 'protocol').split(',').map(protocolOf)
     const protocols = api.node.listeners().map((listener) => listener.protocol)
-    const isThere = protocols.includes(protocol)
-    return isThere ? healthy({ protocol }) : failed('No active listener', { missing: protocol, protocols })
+    const missing = [first, ...more].filter((protocol) => !protocols.includes(protocol))
+    if (missing.length === 0) return healthy(more.length === 0 ? { protocol: first } : { protocols })
+    return failed('No active listener', { missing: more.length === 0 ? first : missing, protocols })
   }),
   route('GET', '/aliveness-test/{vhost}', aliveness, { vhost: 'enter' }),
 ]
@@ -42,6 +46,46 @@ function failed(reason: string, more: object): Answer {
 /** Not while a node of a cluster cannot reach the others: it serves nobody then. */
 function ready({ broker }: Api): Answer {
   return broker.alarms.includes('cluster') ? failed('This node cannot reach a majority of the cluster', {}) : healthy()
+}
+
+/** What a load balancer asks before it sends a client here. */
+function readyForClients(api: Api): Answer {
+  const hasListener = api.node.listeners().some(({ protocol }) => protocol === 'amqp' || protocol === 'amqp/ssl')
+  if (!hasListener) return failed('no active listeners for AMQP/AMQPS', {})
+  const isReady = ready(api)
+  return isReady.status === 200 ? connectionLimit(api) : isReady
+}
+
+/** Those without a login do not count: they come and go within seconds. */
+function connectionLimit({ connections, node }: Api): Answer {
+  const { connectionsOpened, connectionsClosed } = connections.totals
+  const open = connectionsOpened - connectionsClosed
+  return open < node.connectionsMax ? healthy() : failed('node connection limit is reached', { connections: open })
+}
+
+/**
+ * Whether this node may be stopped: not when no other one runs, nor when the NATS server that it runs is needed for a
+ * majority. Servers that have the name of a node are taken for that node's own.
+ */
+async function quorum({ cluster }: Api): Promise<Answer> {
+  if (cluster === null) return healthy({ reason: 'single node cluster' })
+  if (!cluster.otherNodes.some(({ isLive }) => isLive)) return failed('no other node of the cluster runs', {})
+  const { servers } = (await cluster.report()).nats
+  const isOwn = ({ name }: { name: string }): boolean => name === cluster.node
+  const left = servers.filter((server) => server.version !== null && !isOwn(server)).length
+  if (!servers.some(isOwn) || left * 2 > servers.length) return healthy()
+  return failed('without this node the NATS servers that answer are no majority', { left, servers: servers.length })
+}
+
+/** Other names that are in use for what listeners are called. */
+const protocolNames: Readonly<Record<string, string>> = {
+  ...{ amqp091: 'amqp', 'amqp0.9.1': 'amqp', 'amqp0-9-1': 'amqp', amqp0_9_1: 'amqp', amqps: 'amqp/ssl' },
+  ...{ http1: 'http', 'http1.1': 'http', http_api: 'http', management: 'http', management_ui: 'http', ui: 'http' },
+}
+
+function protocolOf(given: string): string {
+  const name = given.toLowerCase()
+  return protocolNames[name] ?? name
 }
 
 function alarms(api: Api): Answer {

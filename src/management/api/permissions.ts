@@ -3,7 +3,7 @@ import type { JsonObject } from '../../broker/definitions/entry.ts'
 import type { VhostState } from '../../broker/topology/vhost-state.ts'
 import { type Answer, badRequest, created, noContent, notFound } from './answer.ts'
 import { listed, one } from './list.ts'
-import { type ApiRequest, type Fields, param, vhostOf } from './request.ts'
+import { type ApiRequest, exchangeParam, type Fields, param, vhostOf } from './request.ts'
 import { type Api, type Route, route } from './route.ts'
 import type { Row } from './view.ts'
 
@@ -64,13 +64,11 @@ export const permissionRoutes: readonly Route[] = [
     ofVhost,
   ),
   route('PUT', '/topic-permissions/{vhost}/{user}', putTopic, { ...forAdministrators, vhost: null }),
+  route('DELETE', '/topic-permissions/{vhost}/{user}', (api, request) => clearTopics(api, request, null), ofVhost),
   route(
     'DELETE',
-    '/topic-permissions/{vhost}/{user}',
-    async (api, request) => {
-      await api.commits.until(await api.broker.clearTopicPermissions(param(request, 'user'), vhostOf(request).name))
-      return noContent
-    },
+    '/topic-permissions/{vhost}/{user}/{exchange}',
+    (api, request) => clearTopics(api, request, exchangeParam(request, 'exchange')),
     ofVhost,
   ),
 ]
@@ -126,6 +124,13 @@ async function putTopic(api: Api, request: ApiRequest): Promise<Answer> {
   await api.commits.until(await api.broker.putTopicPermission(user, vhost, permission))
   api.logger.info({ user, vhost, ...permission, by: request.caller.username }, 'topic permission given')
   return created()
+}
+
+/** Of one exchange, or of all. */
+async function clearTopics(api: Api, request: ApiRequest, exchange: string | null): Promise<Answer> {
+  const vhost = vhostOf(request).name
+  await api.commits.until(await api.broker.clearTopicPermissions(param(request, 'user'), vhost, exchange))
+  return noContent
 }
 
 async function fieldsOf({ broker }: Api, request: ApiRequest, keys: readonly string[]): Promise<Fields> {

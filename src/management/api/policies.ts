@@ -39,6 +39,18 @@ export const policyRoutes: readonly Route[] = [
     },
     { level: 'policymaker' },
   ),
+  route('GET', '/parameters/{component}/{vhost}/{name}', (_api, request) => one(request, parameterOf(request).json()), {
+    level: 'policymaker',
+  }),
+  route(
+    'DELETE',
+    '/parameters/{component}/{vhost}/{name}',
+    (_api, request) => {
+      const { name } = parameterOf(request)
+      throw badRequest(`'${name}' of component ${param(request, 'component')} is deleted by the path of its own`)
+    },
+    { level: 'policymaker' },
+  ),
   route('GET', '/global-parameters', () => ok([]), { level: 'policymaker' }),
 ]
 
@@ -98,6 +110,13 @@ async function put(api: Api, request: ApiRequest, kind: PolicyKind): Promise<Ans
 /** Some tools write numbers as texts; what is none is the broker's to refuse. */
 function numberOf(value: unknown): unknown {
   return typeof value === 'string' && /^-?\d{1,15}$/.test(value) ? Number(value) : value
+}
+
+function parameterOf(request: ApiRequest): Row {
+  for (const row of parameterRows([vhostOf(request)], param(request, 'component'))) {
+    if (row.name === param(request, 'name')) return row
+  }
+  throw notFound()
 }
 
 function* parameterRows(vhosts: Iterable<VhostState>, component: string | null = null): Generator<Row> {

@@ -1,10 +1,24 @@
 import { badRequest, noContent, ok } from './answer.ts'
 import { queueOf } from './queues.ts'
+import { param } from './request.ts'
 import { type Route, route } from './route.ts'
 
 /** What administrators of RabbitMQ do now and then, where there is little to do here. */
 export const tuningRoutes: readonly Route[] = [
   route('GET', '/feature-flags', () => ok(features), { level: 'monitoring' }),
+  // They are all on; tools that make sure of it hear so.
+  route(
+    'PUT',
+    '/feature-flags/{name}/enable',
+    (_api, request) => {
+      const name = param(request, 'name')
+      if (name !== 'all' && !features.some((feature) => feature.name === name)) {
+        throw badRequest(`feature flag '${name}' is not known`)
+      }
+      return noContent
+    },
+    { level: 'administrator' },
+  ),
   // No queue has copies that fall behind, and none is held by a node that has too many.
   route('POST', '/rebalance/queues', () => noContent, { level: 'administrator' }),
   route('POST', '/queues/{vhost}/{name}/actions', async (_api, request) => {
