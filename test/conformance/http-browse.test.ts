@@ -247,13 +247,15 @@ describe('dead letters', () => {
 
   it('go no faster than was asked, and no further when they are stopped', async () => {
     await withDead('dead-e', ['1', '2', '3', '4', '5', '6'])
+    const begun = performance.now()
     await send('POST', '/dead-e/redrive', { rate: 2 })
     assert.equal((await send('POST', '/dead-e/redrive', {})).status, 400)
     await new Promise((resolve) => setTimeout(resolve, 500))
     assert.equal((await send('DELETE', '/dead-e/redrive')).status, 204)
     const { state, moved } = await ended('dead-e')
     assert.equal(state, 'stopped')
-    assert(moved >= 1 && moved <= 4, String(moved))
+    const most = 3 + (2 * (performance.now() - begun)) / 1_000
+    assert(moved >= 1 && moved <= most, `${moved}, and at most ${most}`)
   })
 
   it('of any size go back, and whole', async () => {
@@ -327,7 +329,7 @@ describe('dead letters', () => {
     const channel = await withDead('dead-i', ['1', '2', '3', '4', '5'])
     for (let index = 0; index < 500; index++) channel.sendToQueue('dead-i-1', Buffer.from('older'))
     await channel.waitForConfirms()
-    await send('POST', '/dead-i/redrive', { rate: 4 })
+    await send('POST', '/dead-i/redrive', { rate: 2 })
     await new Promise((resolve) => setTimeout(resolve, 300))
     assert.equal((await send('POST', '/dead-i/redrive/undo')).status, 202)
     let run = await ended('dead-i')

@@ -68,7 +68,7 @@ const scenarios: Readonly<Record<string, Scenario>> = {
   'what fell due meanwhile is there at once, in the order of its times': async (client, name) => {
     await durable(client, name)
     const at = (ms: number): Table => ({ 'x-deliver-at': long(Date.now() + ms) })
-    await publishTo(client, name, message('2', at(450)), message('1', at(300)), message('0'))
+    await publishTo(client, name, message('2', at(1_150)), message('1', at(1_000)), message('0'))
     return async (after) => {
       await untilReady(after, name, 3)
       assert.deepEqual(await take(after, name), ['0', '1', '2'])

@@ -191,20 +191,20 @@ describe('A token', () => {
   })
 
   it('ends its connection when it is over', async () => {
-    const connection = await connect(await token({ exp: Math.floor(Date.now() / 1000) - 8 }))
+    const connection = await connect(await token({ exp: Math.floor(Date.now() / 1000) - 5 }))
     const error = await new Promise<Error>((resolve) => connection.once('close', resolve))
     assert.match(error.message, /320.*credential expired|CONNECTION.FORCED.*credential expired/)
   })
 
   it('is replaced by update-secret: later end, other rights; not by one of somebody else', async () => {
     const client = new AMQPClient(
-      `amqp://x:${await token({ exp: Math.floor(Date.now() / 1000) - 7 })}@127.0.0.1:${node.port('amqp')}/`,
+      `amqp://x:${await token({ exp: Math.floor(Date.now() / 1000) - 5 })}@127.0.0.1:${node.port('amqp')}/`,
     )
     const connection = await client.connect()
     await connection.updateSecret(await token({ scope: 'warren.configure:*/only-*' }), 'renewed')
     const channel = await connection.channel()
     await channel.queueDeclare('only-this')
-    await new Promise((resolve) => setTimeout(resolve, 4_000))
+    await new Promise((resolve) => setTimeout(resolve, 6_000))
     assert.equal((await channel.queueDeclare('only-this', { passive: true })).name, 'only-this')
     assert.match((await rejection(channel.queueDeclare('that'))).message, /ACCESS_REFUSED/)
     // This client takes the end of the connection for an answer.
