@@ -17,7 +17,7 @@ import { ClusterShards } from './cluster/cluster-shards.ts'
 import { DataShard } from './cluster/data-shard.ts'
 import { JournalFile } from './cluster/journal-file.ts'
 import { lateTopology } from './cluster/late-topology.ts'
-import { MarksFile } from './cluster/marks-file.ts'
+import { keepMarks } from './cluster/marks-file.ts'
 import type { MembersListener } from './cluster/members.ts'
 import { CannotJoin } from './cluster/membership/cannot-join.ts'
 import { Gossip } from './cluster/membership/gossip.ts'
@@ -37,6 +37,7 @@ import { queuePlacement } from './cluster/topology/queue-placement.ts'
 import { TopologyHost, topologyShard } from './cluster/topology-host.ts'
 import { NodeOutdated } from './cluster-daemon.ts'
 import { type Joined, type JoinParts, join } from './cluster-join.ts'
+import { ClusterLinks } from './cluster-links.ts'
 import { ClusterLogs } from './cluster-logs.ts'
 import { ClusterReports } from './cluster-reports.ts'
 import { openScratchLog, scratchSegmentBytes } from './log/file/scratch-log.ts'
@@ -97,6 +98,7 @@ class Composition implements MembersListener {
   readonly #logs: ClusterLogs
   readonly #shardLink: ShardLink
   readonly #gossip: Gossip
+  readonly #links: ClusterLinks
   readonly #telling: NodeTelling
   readonly #dataShards: readonly DataShard[]
   readonly #nodeShards: NodeShards
@@ -107,6 +109,7 @@ class Composition implements MembersListener {
   readonly #ownership: Ownership
   readonly #owners: LeaseOwners
   readonly #congested = new AnyOf<number>((isAny) => this.broker.setCongested(isAny))
+  readonly #alarm = new AnyOf<'session' | 'links' | 'logs'>((isAny) => this.broker.setAlarm('cluster', isAny))
   readonly #full = new AnyOf<number>((isAny) => this.#parts.alarms.setLogFull(isAny))
   #journal: JournalFile | null = null
   /** Incarnations that were live when it was last looked. */
@@ -133,6 +136,7 @@ class Composition implements MembersListener {
     this.#nodeShards = new NodeShards(membership, (shardId) => this.#placed(shardId))
     this.#shardLink = new ShardLink({ peers, logger, otherNodes: () => this.#nodeShards.others() })
     this.#gossip = this.#makeGossip([topologyShard, ...names])
+    this.#links = this.#makeLinks()
     this.#dataShards = names.map((name, shardId) => this.#dataShard(name, shardId))
     this.#shards = new ClusterShards(
       (shardId) => this.#dataShards[shardId] ?? this.#nodeShards.find(incarnationOf(shardId)),
@@ -168,7 +172,7 @@ class Composition implements MembersListener {
       clock: upkeepClock,
       logger,
       hosts: [this.#topologyHost, ...this.#dataShards],
-      ready: () => this.#topologyHost.start(),
+      ready: () => this.#topologyHost.start().then(() => this.#links.linked()),
       journal: (line) => this.#journal?.write(line),
     })
     this.#owners = new LeaseOwners(membership.view, [topologyShard, ...names])
@@ -205,12 +209,8 @@ class Composition implements MembersListener {
 
   #makeGossip(shards: readonly string[]): Gossip {
     const { upkeepClock: clock, alarms } = this.#parts
-    const logger = logOf(this.#parts.logger, 'cluster')
     return new Gossip({
-      peers: this.#joined.links,
-      clock,
-      logger,
-      shards,
+      ...{ peers: this.#joined.links, clock, logger: logOf(this.#parts.logger, 'cluster'), shards },
       source: {
         alarms: () => alarms.own,
         topologyPosition: () => this.#topology.appended,
@@ -218,8 +218,17 @@ class Composition implements MembersListener {
       },
       listener: {
         remoteAlarmsChanged: (remote) => this.broker.setRemoteAlarms([...remote.keys()]),
-        logsDisagree: () => this.broker.setAlarm('cluster', true),
+        logsDisagree: () => this.#alarm.set('logs', true),
       },
+    })
+  }
+
+  #makeLinks(): ClusterLinks {
+    return new ClusterLinks({
+      ...{ clock: this.#parts.upkeepClock, logger: logOf(this.#parts.logger, 'cluster'), joined: this.#joined },
+      ownership: () => this.#ownership,
+      changed: (isApart) => this.#alarm.set('links', isApart),
+      isolated: (reason) => this.#beginAnew(reason),
     })
   }
 
@@ -291,21 +300,12 @@ class Composition implements MembersListener {
     this.#journal = await JournalFile.open(files, directory.journal, logger)
     closers.push(() => this.#journal?.close())
     closers.push(() => links.close())
-    const marks = new MarksFile({
-      files,
-      logger,
-      path: directory.marks,
-      clock: upkeepClock,
-      known: () => this.#gossip.known,
-    })
-    this.#gossip.restore(await marks.load())
-    marks.start()
-    closers.push(() => marks.stop())
+    closers.push(await keepMarks({ files, logger, path: directory.marks, clock: upkeepClock }, this.#gossip))
     await links.start()
-    this.#gossip.start()
-    this.#telling.start()
-    closers.push(() => this.#telling.stop())
-    closers.push(() => this.#gossip.stop())
+    for (const part of [this.#gossip, this.#telling, this.#links]) {
+      part.start()
+      closers.push(() => part.stop())
+    }
     await this.#serveOwn(closers)
     this.#topology.hearCommits(() => {
       this.#shards.topologyCommitted()
@@ -364,7 +364,7 @@ class Composition implements MembersListener {
   currentChanged(isCurrent: boolean): void {
     for (const { placed } of this.#dataShards) placed.setCurrent(isCurrent)
     for (const placed of this.#nodeShards.placed) placed.setCurrent(isCurrent)
-    this.broker.setAlarm('cluster', !isCurrent)
+    this.#alarm.set('session', !isCurrent)
   }
 
   sessionLost(reason: string): void {

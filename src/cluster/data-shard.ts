@@ -11,7 +11,7 @@ import type { FrameMark, Replica, ReplicaListener, ReplicatedLog } from '../log/
 import { LogDeposed } from '../log/log.ts'
 import type { ShardQueues } from './cluster-shards.ts'
 import type { LogMark } from './membership/log-mark.ts'
-import type { ShardHost, ShardHostListener } from './membership/shard-host.ts'
+import { LeaseBehind, type ShardHost, type ShardHostListener } from './membership/shard-host.ts'
 import type { PlacedShard } from './placed-shard/placed-shard.ts'
 import { ServedShard, type ShardWorld } from './served-shard.ts'
 
@@ -209,6 +209,7 @@ export class DataShard implements ShardHost, ShardQueues {
       }
       const log = await replica.takeOver(leaseEpoch)
       state.log = log
+      if (log.term > leaseEpoch) throw new LeaseBehind(this.shard, leaseEpoch, log.term)
       const served = await this.#serve(log, leaseEpoch, opening)
       state.served = served
       if (signal.aborted || opening !== this.#opening) {

@@ -19,6 +19,19 @@ export interface MarksFileParts {
 
 const storeEachMs = 2_000
 
+export interface KnownMarks {
+  readonly known: ReadonlyMap<string, LogMark>
+  restore(marks: Iterable<readonly [string, LogMark]>): void
+}
+
+/** Restores what was stored and stores what is known from now on. The result ends that, when it has been stored. */
+export async function keepMarks(parts: Omit<MarksFileParts, 'known'>, marks: KnownMarks): Promise<() => Promise<void>> {
+  const file = new MarksFile({ ...parts, known: () => marks.known })
+  marks.restore(await file.load())
+  file.start()
+  return () => file.stop()
+}
+
 export class MarksFile {
   readonly #parts: MarksFileParts
   #stored = ''

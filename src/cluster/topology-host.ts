@@ -5,7 +5,7 @@ import type { Logger } from '../base/logger.ts'
 import type { Replica, ReplicaListener, ReplicatedLog } from '../log/jetstream/replica.ts'
 import { LogDeposed } from '../log/log.ts'
 import type { LogMark } from './membership/log-mark.ts'
-import type { ShardHost, ShardHostListener } from './membership/shard-host.ts'
+import { LeaseBehind, type ShardHost, type ShardHostListener } from './membership/shard-host.ts'
 import type { ClusterTopologyCommands } from './topology/ports.ts'
 
 export interface TopologyHostParts {
@@ -82,7 +82,7 @@ export class TopologyHost implements ShardHost {
   async #open(replica: Replica, leaseEpoch: number): Promise<void> {
     const { topology, knownMark, failed } = this.#parts
     try {
-      const log = await replica.takeOver(leaseEpoch)
+      const log = await this.#takeOver(replica, leaseEpoch)
       this.#log = log
       const mark = knownMark()
       if (mark !== null) await log.verify(mark)
@@ -98,6 +98,15 @@ export class TopologyHost implements ShardHost {
       }
       throw error
     }
+  }
+
+  async #takeOver(replica: Replica, leaseEpoch: number): Promise<ReplicatedLog> {
+    const log = await replica.takeOver(leaseEpoch)
+    const { term } = log
+    if (term <= leaseEpoch) return log
+    log.abandon('its lease was set back')
+    await log.close().catch(() => {})
+    throw new LeaseBehind(this.shard, leaseEpoch, term)
   }
 
   async close(): Promise<void> {

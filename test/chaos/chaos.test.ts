@@ -78,7 +78,7 @@ else
       await start('drain', 'z').end()
       keepJournals(cluster, folder)
       const lines = cluster.nodes.flatMap(journalOf)
-      const overlaps = judgeOwnership(lines, lastWords(lines))
+      const overlaps = judgeOwnership(lines, lastWords(lines), { areSetBack: true })
       await cluster.stop()
       const verdict = await judgeFolder(folder, { ownersMove: true })
       for (const line of times.lines) t.diagnostic(line)

@@ -28,12 +28,25 @@ export const networkFaults: readonly Fault[] = [
   fault({ ...all, name: 'node not heard', cut: ([one, ...others]) => ({ directions: to(one, others), out: [one] }) }),
   fault({ ...all, name: 'node deaf', cut: ([one, ...others]) => ({ directions: from(others, one), out: [one] }) }),
   fault({ ...all, name: 'server of a node cut off', ports: 'routes', cut: ([one, ...others]) => away(one, others) }),
-  // Its session lasts and nobody reaches what it owns: nothing is promised until it is healed.
+  // Its session lasts and nobody reaches what it owns: it gives that over.
   fault({
     name: 'links of a node cut',
     ports: 'links',
-    isTakenOver: false,
+    isTakenOver: true,
     cut: ([one, ...others]) => away(one, others),
+  }),
+  // Clients of both are served by the third.
+  fault({
+    name: 'link of two nodes cut',
+    ports: 'links',
+    isTakenOver: true,
+    cut: ([one, other]) => ({ directions: [...to(one, [other]), ...to(other, [one])], out: [] }),
+  }),
+  fault({
+    name: 'all links cut',
+    ports: 'links',
+    isTakenOver: false,
+    cut: ([a, b, c]) => ({ directions: [...to(a, [b, c]), ...to(b, [a, c]), ...to(c, [a, b])], out: [a, b, c] }),
   }),
   // The third hears both, and neither is gone for it.
   fault({

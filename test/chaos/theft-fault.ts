@@ -1,4 +1,7 @@
-/** A shard is taken from its owner by hand: the lease, which says who owns it, is overwritten behind the nodes' backs. */
+/**
+ * A shard is taken from its owner by hand: the lease, which says who owns it, is overwritten or removed behind the nodes'
+ * backs.
+ */
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { ClusterNode, ClusterProcesses } from '../support/cluster/cluster-processes.ts'
@@ -11,6 +14,13 @@ const thefts = [
   'given to another node far ahead',
   'given to a node of long ago',
   'freed',
+  'set back',
+  'set back and given to another node',
+  'set back and freed',
+  'removed',
+  'purged',
+  'filled with nonsense',
+  'given to another node beyond all numbers',
 ] as const
 export type Theft = (typeof thefts)[number]
 

@@ -7,7 +7,7 @@
  * The `NUMBER`th lease is taken (counted around), and given as `KIND` says; the rest of what it needs it finds itself.
  */
 import { readFileSync } from 'node:fs'
-import { jetstream } from '@nats-io/jetstream'
+import { jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { type KV, Kvm } from '@nats-io/kv'
 import { connect } from '@nats-io/transport-node'
 import type { Theft } from './theft-fault.ts'
@@ -37,14 +37,41 @@ const keys = (await keysOf(kv, 'lease.>')).sort()
 const key = keys[Number(number) % keys.length] ?? ''
 const entry = await kv.get(key)
 if (entry === null) throw new Error(`nothing stands under '${key}'`)
-const before: Lease = entry.json()
+const before: Lease = leaseOf(entry.string())
 const after = await stolen(kv, before, kind as Theft)
-await kv.put(key, JSON.stringify(after))
-console.log(`${key} ${JSON.stringify(before)} -> ${JSON.stringify(after)}`)
+if (after === null) await kv.delete(key)
+else if (after === '') await purge(key)
+else await kv.put(key, typeof after === 'string' ? after : JSON.stringify(after))
+console.log(`${key} ${entry.string()} -> ${JSON.stringify(after)}`)
 await connection.close()
 
-async function stolen(store: KV, lease: Lease, how: Theft): Promise<Lease> {
+/** Another thief may have been there. */
+function leaseOf(text: string): Lease {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return { node: null, incarnation: 0, epoch: 0, since: 0, avoid: [] }
+  }
+}
+
+/** What is to stand there: a text as it is; an empty one: nothing, without a trace; null: that it was removed. */
+async function stolen(store: KV, lease: Lease, how: Theft): Promise<Lease | string | null> {
+  const lower = Math.max(0, lease.epoch - 2)
   switch (how) {
+    case 'set back':
+      return { ...lease, epoch: lower }
+    case 'set back and given to another node':
+      return { ...lease, ...(await another(store, lease)), epoch: lower }
+    case 'set back and freed':
+      return { ...lease, node: null, incarnation: 0, epoch: lower }
+    case 'removed':
+      return null
+    case 'purged':
+      return ''
+    case 'filled with nonsense':
+      return '{"node":'
+    case 'given to another node beyond all numbers':
+      return { ...lease, ...(await another(store, lease)), epoch: Number.MAX_SAFE_INTEGER }
     case 'given to another node':
       return { ...lease, ...(await another(store, lease)), epoch: lease.epoch + 1 }
     case 'given to another node under the same epoch':
@@ -67,6 +94,11 @@ async function another(store: KV, { node }: Lease): Promise<Pick<Lease, 'node' |
     return { node: name, incarnation }
   }
   return { node: 'nobody', incarnation: 1 }
+}
+
+async function purge(subject: string): Promise<void> {
+  const manager = await jetstreamManager(connection, { timeout: timeoutMs })
+  await manager.streams.purge(`KV_${bucket}`, { filter: `$KV.${bucket}.${subject}` })
 }
 
 async function keysOf(store: KV, pattern: string): Promise<string[]> {

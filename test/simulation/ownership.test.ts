@@ -7,6 +7,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { SeededRandom } from '../../src/base/random.ts'
+import { fieldsOf } from '../../src/cluster/membership/entry-fields.ts'
 import type { CoordinationFaults } from '../support/cluster/memory-coordination.ts'
 import { judgeOwnership, type ProcessEnd } from '../support/cluster/ownership-judge.ts'
 import { SimulatedCluster } from '../support/cluster/simulated-cluster.ts'
@@ -30,10 +31,23 @@ const troubled: CoordinationFaults = {
 }
 const slow: CoordinationFaults = { ...troubled, requestLost: 0, answerLost: 0, requestLate: 0, readStale: 0 }
 
-const kinds = ['kill', 'stop', 'cut', 'slow', 'drain', 'lose', 'outage', 'mend', 'mend', 'jump', 'steal'] as const
+const kinds = [
+  'kill',
+  'stop',
+  'cut',
+  'slow',
+  'drain',
+  'lose',
+  'outage',
+  'mend',
+  'mend',
+  'jump',
+  'steal',
+  'unlink',
+] as const
 type Kind = (typeof kinds)[number]
 /** Only with some seeds, since less can be asked of those. */
-const special: ReadonlySet<Kind> = new Set(['jump', 'steal'])
+const special: ReadonlySet<Kind> = new Set(['jump', 'steal', 'unlink'])
 /**
  * A lease that an operator frees by hand is taken by another node at once, and its holder learns of it by its watch, or
  * by the log: that much later it stops.
@@ -61,7 +75,7 @@ class OwnershipRun {
       rates: [0.85, 1, 1.25],
     })
     this.#random = this.cluster.parts.random
-    const allowed = [seed % 4 === 0 ? 'jump' : null, seed % 5 === 0 ? 'steal' : null]
+    const allowed = [seed % 4 === 0 ? 'jump' : null, seed % 5 === 0 ? 'steal' : null, seed % 3 === 0 ? 'unlink' : null]
     this.#kinds = kinds.filter((kind) => !special.has(kind) || allowed.includes(kind))
   }
 
@@ -81,8 +95,8 @@ class OwnershipRun {
   judge(): string[] {
     const found = [...this.#overlaps]
     const { journal } = this.cluster.parts
-    const overlapMsMax = this.#kinds.includes('steal') ? stealMsMax : 0
-    if (!this.#hasJumped) found.push(...judgeOwnership(journal, this.#killed, overlapMsMax))
+    const allowed = this.#kinds.includes('steal') ? { overlapMsMax: stealMsMax, areSetBack: true } : {}
+    if (!this.#hasJumped) found.push(...judgeOwnership(journal, this.#killed, allowed))
     for (const [shard, server] of this.cluster.ownership()) {
       if (server === '-') found.push(`shard ${shard} is served by nobody after all was healed`)
     }
@@ -122,6 +136,8 @@ class OwnershipRun {
         return void node.process?.membership?.setDraining(this.#random.below(2) === 0).catch(() => {})
       case 'steal':
         return this.#steal()
+      case 'unlink':
+        return this.#unlink(node)
       case 'lose':
         return this.#loseHost(node)
       case 'outage':
@@ -157,8 +173,29 @@ class OwnershipRun {
     const key = `lease.shard-${this.#random.below(shards)}`
     const lease = store.read(key)
     if (lease === null) return
-    const fields = JSON.parse(lease.value)
-    store.write(key, JSON.stringify({ ...fields, node: null, incarnation: 0, epoch: fields.epoch + 1 }), lease.revision)
+    const fields = fieldsOf(lease.value)
+    const { incarnation, name: node } = this.cluster.nodes[this.#random.below(this.cluster.nodes.length)] ?? {}
+    const epoch = Number(fields?.['epoch'] ?? 0)
+    const lower = this.#random.below(epoch + 1)
+    const entries = [
+      { node: null, incarnation: 0, epoch: epoch + 1 },
+      { epoch: lower },
+      { node: null, incarnation: 0, epoch: lower },
+      { node, incarnation, epoch: lower },
+      { node, incarnation },
+      { node: 'n99', incarnation: 1_000_000, epoch: epoch + 1_000 },
+      { node, incarnation, epoch: Number.MAX_SAFE_INTEGER },
+    ]
+    const entry = entries[this.#random.below(entries.length + 2)]
+    const damaged = this.#random.below(2) === 0 ? null : 'nonsense'
+    store.write(key, entry === undefined ? damaged : JSON.stringify({ ...fields, ...entry }), lease.revision)
+  }
+
+  /** Some of its links are cut, or all are there again. */
+  #unlink(node: SimulatedNode): void {
+    const { links } = this.cluster.parts
+    if (this.#random.below(3) === 0) return links.heal()
+    for (const { name } of this.cluster.nodes) if (this.#random.below(2) === 0) links.cut(node.name, name)
   }
 
   #loseHost(node: SimulatedNode): void {
@@ -177,6 +214,7 @@ class OwnershipRun {
   }
 
   #heal(): void {
+    this.cluster.parts.links.heal()
     for (const node of this.cluster.nodes) {
       node.faults = slow
       this.#mend(node)

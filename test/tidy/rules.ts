@@ -78,6 +78,7 @@ export const importTable: Readonly<Record<string, readonly string[]>> = {
     'start-error.ts',
   ],
   'cluster-join.ts': ['base', 'cluster', 'cluster-directory.ts', 'config.ts', 'start-error.ts', 'version.ts'],
+  'cluster-links.ts': ['base', 'cluster', 'cluster-join.ts'],
   'cluster-logs.ts': ['base', 'broker', 'cluster', 'log', 'cluster-directory.ts', 'config.ts'],
   'cluster-reports.ts': ['base', 'broker/access/login-ledger.ts', 'cluster', 'management/cluster-facts.ts'],
   'cluster-node.ts': [
@@ -89,6 +90,7 @@ export const importTable: Readonly<Record<string, readonly string[]>> = {
     'alarms.ts',
     'cluster-daemon.ts',
     'cluster-join.ts',
+    'cluster-links.ts',
     'cluster-logs.ts',
     'cluster-reports.ts',
     'start-error.ts',

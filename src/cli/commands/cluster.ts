@@ -117,10 +117,15 @@ function shardCells(shard: JsonObject, names: readonly string[]): Cell[] {
 function troubles(report: JsonObject): string[] {
   const nats = object(report['nats'])
   const problems = Array.isArray(nats['problems']) ? nats['problems'].map(text) : []
+  const missing = objects(report['missing_links'])
   const orphans = objects(report['shards']).filter(({ owner }) => owner === null)
   const found = problems.map((problem) => `problem: ${problem}`)
   if (report['is_current'] !== true)
     found.push(`problem: ${text(report['node'])} cannot reach a majority; it serves nothing`)
+  for (const { from, to, host, port } of missing) {
+    const mend = `see that ${text(from)} reaches TCP ${text(host)}:${text(port)}`
+    found.push(`problem: ${text(from)} and ${text(to)} have no link to each other; ${mend}`)
+  }
   if (orphans.length > 0) {
     found.push(`problem: ${orphans.map(({ name }) => text(name)).join(', ')} have no owner; see the logs of the nodes`)
   }

@@ -12,6 +12,17 @@ export interface ClusterStatus {
   readonly isCurrent: boolean
   readonly nodes: readonly NodeStatus[]
   readonly shards: readonly ShardStatus[]
+  readonly missingLinks: readonly MissingLink[]
+}
+
+/** Two nodes that live and have had no link for a while. */
+export interface MissingLink {
+  /** The one that makes the link. */
+  readonly from: string
+  readonly to: string
+  /** Where `from` must reach `to`, by TCP. */
+  readonly host: string
+  readonly port: number
 }
 
 export interface NodeStatus {
@@ -56,12 +67,19 @@ export interface LocalShardStatus {
 export function clusterStatus(settings: ClusterSettings, membership: Membership, ownership: Ownership): ClusterStatus {
   const shards = [...ownership.shards.keys()].map((shard) => shardStatus(shard, membership, ownership))
   const nodes: NodeStatus[] = []
-  for (const { renewal: _renewal, ...entry } of membership.sessions.values()) {
+  for (const { renewal: _renewal, unreached: _unreached, ...entry } of membership.sessions.values()) {
     const owned = shards.filter(({ owner, incarnation }) => owner === entry.name && incarnation === entry.incarnation)
     nodes.push({ ...entry, owns: owned.map(({ shard }) => shard) })
   }
   nodes.sort((one, other) => (one.name < other.name ? -1 : 1))
-  return { clusterId: settings.clusterId, node: membership.self.name, isCurrent: membership.isCurrent, nodes, shards }
+  const { self, isCurrent } = membership
+  const missingLinks = ownership.reach.apart.map(([from, to]) => missingLink(from, to, nodes))
+  return { clusterId: settings.clusterId, node: self.name, isCurrent, nodes, shards, missingLinks }
+}
+
+function missingLink(from: string, to: string, nodes: readonly NodeStatus[]): MissingLink {
+  const { host, port } = nodes.find(({ name }) => name === to) ?? { host: '', port: 0 }
+  return { from, to, host, port }
 }
 
 function shardStatus(shard: string, membership: Membership, ownership: Ownership): ShardStatus {

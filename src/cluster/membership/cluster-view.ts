@@ -27,6 +27,8 @@ export class ClusterView implements CoordinationWatch {
   readonly #logger: Logger
   readonly #sessions = new Map<string, Seen<SessionEntry>>()
   readonly #leases = new Map<string, Seen<LeaseEntry>>()
+  /** By shard: the highest that was ever told. */
+  readonly #epochs = new Map<string, number>()
   /** Of each key that was ever told, removed ones too: what is told again after a broken watch may be older. */
   readonly #revisions = new Map<string, number>()
   readonly #listeners: ClusterViewListener[] = []
@@ -70,6 +72,11 @@ export class ClusterView implements CoordinationWatch {
 
   lease(shard: string): Seen<LeaseEntry> {
     return this.#leases.get(shard) ?? { entry: noLease, revision: 0 }
+  }
+
+  /** The highest epoch that any lease of this shard was told to have; 0 if there was none. */
+  epochOf(shard: string): number {
+    return this.#epochs.get(shard) ?? 0
   }
 
   isLive({ name, incarnation }: NodeIdentity): boolean {
@@ -122,9 +129,13 @@ export class ClusterView implements CoordinationWatch {
   }
 
   #putLease(key: string, value: string, revision: number): void {
+    const shard = key.slice(leasePrefix.length)
     const entry = decodeLease(value)
-    if (entry === null) this.#logger.error({ key, value }, 'a coordination key holds no lease: it is passed over')
-    else this.#leases.set(key.slice(leasePrefix.length), { entry, revision })
+    // Its revision counts all the same: whoever takes the shard writes a lease in its place.
+    if (entry === null)
+      this.#logger.error({ key, value }, 'a coordination key holds no lease: the shard counts as free')
+    this.#leases.set(shard, { entry: entry ?? noLease, revision })
+    this.#epochs.set(shard, Math.max(this.epochOf(shard), entry?.epoch ?? 0))
   }
 
   #tell(): void {

@@ -7,20 +7,20 @@
  *     ▲               │ refused             │ fails          │ lost, overtaken
  *     └───────────────┴─────────────────────┴────────────────┘
  *
- * Invariant: the host is told `open` only with an epoch that the store has just acknowledged, and the lease is freed only
- * after the host has closed or was told to abandon.
+ * Invariant: the host is told `open` only with an epoch that the store has just acknowledged, it stays open only while the
+ * lease says just that, and the lease is freed only after the host has closed or was told to abandon.
  */
 import type { Clock, Timer } from '../../base/clock.ts'
 import type { Logger } from '../../base/logger.ts'
-import type { Blame, Leases } from './leases.ts'
+import type { Blame, HeldLease, Leases } from './leases.ts'
 import type { OwnershipJournal } from './ownership-journal.ts'
-import type { HostLoss, ShardHost } from './shard-host.ts'
+import { type HostLoss, LeaseBehind, type ShardHost } from './shard-host.ts'
 
 export type HostedState =
   | { readonly name: 'idle' }
   | { readonly name: 'taking' }
-  | { readonly name: 'opening'; readonly epoch: number; readonly abort: AbortController }
-  | { readonly name: 'open'; readonly epoch: number; readonly openedAt: number }
+  | { readonly name: 'opening'; readonly epoch: number; readonly lease: HeldLease; readonly abort: AbortController }
+  | { readonly name: 'open'; readonly epoch: number; readonly lease: HeldLease; readonly openedAt: number }
   | { readonly name: 'closing'; readonly epoch: number }
   | { readonly name: 'releasing' }
   /** The session is over. */
@@ -106,13 +106,13 @@ export class HostedShard {
           void this.#release(leases.find(shard).epoch)
         break
       case 'opening':
-        if (leases.isOvertaken(shard, state.epoch)) this.#overtaken(state.epoch)
+        if (leases.isOvertaken(shard, state.lease)) this.#overtaken(state.epoch)
         else if (wish.role !== 'owner' && wish.mayMove) state.abort.abort(new Error('the shard goes to another node'))
         break
       case 'open':
-        if (leases.isOvertaken(shard, state.epoch)) this.#overtaken(state.epoch)
+        if (leases.isOvertaken(shard, state.lease)) this.#overtaken(state.epoch)
         else if (wish.role !== 'owner' && wish.mayMove) void this.#handOver(state.epoch)
-        else if (clock.monotonic() - state.openedAt >= forgiveMs) this.#forgive(state.epoch)
+        else if (clock.monotonic() - state.openedAt >= forgiveMs) this.#forgive(state.lease)
         break
       case 'taking':
       case 'closing':
@@ -186,25 +186,26 @@ export class HostedShard {
     const taking: HostedState = { name: 'taking' }
     this.#state = taking
     this.#follow(true)
-    let epoch: number | null = null
+    let lease: HeldLease | null = null
     try {
-      epoch = await leases.acquire(shard)
+      lease = await leases.acquire(shard)
     } catch (error) {
       logger.debug({ shard, error }, `taking the lease of shard '${shard}' has no known outcome`)
     }
     if (this.#state !== taking) return
-    if (epoch === null) this.#retryAfter(retryMsMin)
+    if (lease === null) this.#retryAfter(retryMsMin)
     else {
-      journal.note(shard, epoch, 'acquired')
-      await this.#open(epoch)
+      journal.note(shard, lease.epoch, 'acquired')
+      await this.#open(lease)
     }
   }
 
-  async #open(epoch: number): Promise<void> {
+  async #open(lease: HeldLease): Promise<void> {
     const { logger, journal, clock } = this.#options
     const { shard } = this.host
     const abort = new AbortController()
-    const opening: HostedState = { name: 'opening', epoch, abort }
+    const { epoch } = lease
+    const opening: HostedState = { name: 'opening', epoch, lease, abort }
     this.#state = opening
     try {
       await this.#waitForHost(this.host.open(epoch, abort.signal))
@@ -212,6 +213,7 @@ export class HostedShard {
       if (this.#state !== opening) return
       journal.note(shard, epoch, abort.signal.aborted ? 'abandoned' : 'failed')
       if (abort.signal.aborted) return void this.#release(epoch)
+      if (error instanceof LeaseBehind) return this.#behind(error)
       logger.error({ shard, epoch, error }, `shard '${shard}' could not be opened`)
       return this.#failed(this.#failures + 1)
     }
@@ -219,7 +221,16 @@ export class HostedShard {
     journal.note(shard, epoch, 'opened')
     if (this.#isHeld) journal.note(shard, epoch, 'held')
     logger.info({ shard, epoch }, `shard '${shard}' is served here`)
-    this.#state = { name: 'open', epoch, openedAt: clock.monotonic() }
+    this.#state = { name: 'open', epoch, lease, openedAt: clock.monotonic() }
+  }
+
+  /** The shard can be opened, only not with this lease: no failure of this node. */
+  #behind({ epoch, message }: LeaseBehind): void {
+    const { leases, logger } = this.#options
+    const { shard } = this.host
+    logger.warn({ shard, epoch }, `${message}: the lease is taken again beyond it`)
+    leases.learnEpoch(shard, epoch)
+    this.#retryAfter(0)
   }
 
   async #handOver(epoch: number): Promise<void> {
@@ -270,18 +281,19 @@ export class HostedShard {
     const { shard } = this.host
     const state = this.#state
     this.#state = { name: 'idle' }
-    if (state.name === 'opening') state.abort.abort(new Error('another node has taken the lease'))
+    if (state.name === 'opening') state.abort.abort(new Error('the lease does not say so any more'))
     this.host.abandon()
     journal.note(shard, epoch, 'deposed')
-    logger.warn({ shard, epoch }, `another node has taken the lease of shard '${shard}'`)
+    logger.warn({ shard, epoch }, `the lease of shard '${shard}' does not say any more that it is served here`)
     this.#retryAfter(retryMsMin)
   }
 
-  #forgive(epoch: number): void {
+  #forgive(lease: HeldLease): void {
     const { leases, logger } = this.#options
     const { shard } = this.host
     if (leases.find(shard).avoid.length === 0) return
-    this.#state = { name: 'open', epoch, openedAt: this.#options.clock.monotonic() }
+    const { epoch } = lease
+    this.#state = { name: 'open', epoch, lease, openedAt: this.#options.clock.monotonic() }
     leases.forgive(shard, epoch).catch((error) => {
       logger.debug({ shard, epoch, error }, `the lease of shard '${shard}' could not be changed yet`)
     })

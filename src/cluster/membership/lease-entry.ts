@@ -1,4 +1,7 @@
-/** What stands under the key `lease.SHARD`, from its first owner on; it is never removed, so that epochs only grow. */
+/**
+ * What stands under the key `lease.SHARD`, from its first owner on. It is never removed, so that epochs only grow; what
+ * somebody removes or overwrites by hand is no lease, and the shard is taken anew beyond all epochs that are known of it.
+ */
 import type { NodeIdentity } from '../node-identity.ts'
 import { fieldsOf, isCount } from './entry-fields.ts'
 
@@ -12,6 +15,9 @@ export interface LeaseEntry {
   /** Incarnations that could not open the shard, several times over: others go first. */
   readonly avoid: readonly number[]
 }
+
+/** No cluster comes so far by itself: a higher one was written by hand, and leaves no room to count on. */
+export const epochMax = 2 ** 48
 
 export const leasePrefix = 'lease.'
 
@@ -31,7 +37,7 @@ export function decodeLease(value: string): LeaseEntry | null {
   const fields = fieldsOf(value)
   if (fields === null) return null
   const { node, incarnation, epoch, since, avoid } = fields
-  if (!isCount(incarnation) || !isCount(epoch) || typeof since !== 'number') return null
+  if (!isCount(incarnation) || !isCount(epoch) || epoch > epochMax || typeof since !== 'number') return null
   if (node !== null && typeof node !== 'string') return null
   if (!Array.isArray(avoid) || !avoid.every(isCount)) return null
   return { holder: node === null ? null : { name: node, incarnation }, epoch, since, avoid }

@@ -2,7 +2,8 @@
  * Who tries to own which shard. A lease decides no more than that: who writes is decided by the epoch record in the
  * shard's log, for which it gives the number.
  *
- * Each opening of a shard needs an epoch of its own, so `acquire` counts up also when the lease is already ours.
+ * Each opening of a shard needs an epoch of its own, so `acquire` counts up also when the lease is already ours, and from
+ * the highest epoch that is known of the shard: a lease that was removed, damaged or set back by hand says less than there was.
  */
 import type { Clock } from '../../base/clock.ts'
 import type { Coordination } from '../coordination.ts'
@@ -13,11 +14,20 @@ import { decodeLease, encodeLease, isSameNode, type LeaseEntry, leaseKey } from 
 /** Who could not open a shard that is freed: nobody; this node besides those before; or this one, and the others may try again. */
 export type Blame = 'nobody' | 'us too' | 'us alone'
 
+/** A lease that the store has acknowledged to be ours. */
+export interface HeldLease {
+  readonly epoch: number
+  /** What stands there at a later one was not written by us to say that it is ours. */
+  readonly revision: number
+}
+
 export class Leases {
   readonly #self: NodeIdentity
   readonly #coordination: Coordination
   readonly #view: ClusterView
   readonly #clock: Clock
+  /** Of shards whose logs have told a higher epoch than their leases. */
+  readonly #epochsInLogs = new Map<string, number>()
 
   constructor(self: NodeIdentity, coordination: Coordination, view: ClusterView, clock: Clock) {
     this.#self = self
@@ -40,23 +50,32 @@ export class Leases {
     return holder === null || isSameNode(holder, this.#self) || !this.#view.isLive(holder)
   }
 
-  /** Another lease than that of this epoch stands there: somebody has overtaken us. */
-  isOvertaken(shard: string, epoch: number): boolean {
+  /**
+   * The lease does not say any more that it is ours, whatever it says instead: of another node, of a higher epoch or of a
+   * lower one, nothing at all. Nobody would find us by it.
+   */
+  isOvertaken(shard: string, { epoch, revision }: HeldLease): boolean {
+    if (this.#view.revisionOf(leaseKey(shard)) <= revision) return false
     const lease = this.find(shard)
-    return lease.epoch > epoch || (lease.epoch === epoch && !isSameNode(lease.holder, this.#self))
+    return lease.epoch !== epoch || !isSameNode(lease.holder, this.#self)
+  }
+
+  /** The shard's log has had an owner with this epoch: the lease, which was set back, must go beyond it. */
+  learnEpoch(shard: string, epoch: number): void {
+    this.#epochsInLogs.set(shard, Math.max(epoch, this.#epochsInLogs.get(shard) ?? 0))
   }
 
   /**
-   * The epoch with which to open the shard; null when somebody else was first or the lease is not for taking. Rejects
+   * The lease with whose epoch to open the shard; null when somebody else was first or it is not for taking. Rejects
    * when the outcome is not known; what comes of it is told by the view.
    */
-  async acquire(shard: string): Promise<number | null> {
+  async acquire(shard: string): Promise<HeldLease | null> {
     const seen = this.#view.lease(shard)
     if (!this.isForTaking(shard)) return null
-    const { epoch, avoid } = seen.entry
-    const since = this.#clock.now()
-    const isPut = await this.#put(shard, seen, { holder: this.#self, epoch: epoch + 1, since, avoid })
-    return isPut ? epoch + 1 : null
+    const { avoid } = seen.entry
+    const epoch = Math.max(this.#view.epochOf(shard), this.#epochsInLogs.get(shard) ?? 0) + 1
+    const revision = await this.#put(shard, seen, { holder: this.#self, epoch, since: this.#clock.now(), avoid })
+    return revision === null ? null : { epoch, revision }
   }
 
   /**
@@ -79,9 +98,8 @@ export class Leases {
     await this.#put(shard, seen, { ...seen.entry, avoid: [] })
   }
 
-  async #put(shard: string, seen: Seen<LeaseEntry>, entry: LeaseEntry): Promise<boolean> {
-    const revision = await this.#coordination.put(leaseKey(shard), encodeLease(entry), seen.revision)
-    return revision !== null
+  async #put(shard: string, seen: Seen<LeaseEntry>, entry: LeaseEntry): Promise<number | null> {
+    return await this.#coordination.put(leaseKey(shard), encodeLease(entry), seen.revision)
   }
 
   /** What the view knows, or what the store says if that is newer: the view may not have heard of our own write yet. */

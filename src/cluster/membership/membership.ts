@@ -60,7 +60,8 @@ export class Membership implements Members, NodeSessionListener {
     const incarnation = await takeIncarnation(options, node.name)
     await remember(incarnation)
     const startedAt = clock.now()
-    const entry: SessionEntry = { ...node, incarnation, isDraining: false, isReady: false, startedAt, renewal: 0 }
+    const state = { isDraining: false, isReady: false, unreached: [], renewal: 0 }
+    const entry: SessionEntry = { ...node, incarnation, startedAt, ...state }
     const times = timesOf(options)
     const claim = await claimSession({ ...options, ...times, entry })
     const view = new ClusterView(clock, logger)
@@ -136,6 +137,11 @@ export class Membership implements Members, NodeSessionListener {
     return this.#change({ isReady: true })
   }
 
+  /** Live nodes to which this one has no link, by their incarnations. */
+  setUnreached(unreached: readonly number[]): Promise<void> {
+    return this.#change({ unreached })
+  }
+
   /** Planned: removes the session, so that the others know at once. Release what is owned before. */
   async stop(): Promise<void> {
     this.#end()
@@ -197,6 +203,7 @@ function areAlike(some: ReadonlyMap<string, SessionEntry>, others: ReadonlyMap<s
     const other = others.get(name)
     if (other === undefined || other.incarnation !== entry.incarnation) return false
     if (other.isDraining !== entry.isDraining || other.isReady !== entry.isReady) return false
+    if (other.unreached.join() !== entry.unreached.join()) return false
   }
   return true
 }

@@ -9,11 +9,13 @@ import type { Clock, Timer } from '../../base/clock.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Coordination } from '../coordination.ts'
 import type { MembersListener } from '../members.ts'
+import type { NodeIdentity } from '../node-identity.ts'
 import { HostedShard, type Wish } from './hosted-shard.ts'
 import { Leases } from './leases.ts'
 import type { Membership } from './membership.ts'
 import { OwnershipJournal } from './ownership-journal.ts'
 import { type Place, placeShards } from './placement.ts'
+import { type Reach, SettlingReach } from './reach.ts'
 import { SettledNodes } from './settled-nodes.ts'
 import type { HostLoss, ShardHost, ShardHostListener } from './shard-host.ts'
 
@@ -47,6 +49,8 @@ export class Ownership implements MembersListener, ShardHostListener {
   readonly #options: OwnershipOptions
   readonly #settled: SettledNodes
   readonly #settleMs: number
+  readonly #reachSettling = new SettlingReach()
+  #reach: Reach = { apart: [], isolated: new Set(), owners: new Set() }
   readonly #shards: ReadonlyMap<string, HostedShard>
   #places: ReadonlyMap<string, Place> = new Map()
   /** What `#places` was computed of. */
@@ -84,6 +88,21 @@ export class Ownership implements MembersListener, ShardHostListener {
   /** By shard. */
   get shards(): ReadonlyMap<string, HostedShard> {
     return this.#shards
+  }
+
+  /** Who reaches whom, when it was last looked: when anything of it changed. */
+  get reach(): Reach {
+    return this.#reach
+  }
+
+  /** The nodes that own shards now, by name. */
+  ownersNow(): ReadonlyMap<string, NodeIdentity> {
+    const { view } = this.#options.membership
+    const owners = new Map<string, NodeIdentity>()
+    for (const { holder } of [...view.leases.values()].map(({ entry }) => entry)) {
+      if (holder !== null && view.isLive(holder)) owners.set(holder.name, holder)
+    }
+    return owners
   }
 
   place(shard: string): Place {
@@ -218,9 +237,11 @@ export class Ownership implements MembersListener, ShardHostListener {
     const settled: string[] = []
     const ready: string[] = []
     const now = this.#options.clock.monotonic()
-    for (const [name, entry] of this.#options.membership.sessions) {
+    const { sessions } = this.#options.membership
+    this.#reach = this.#reachSettling.look(sessions, now)
+    for (const [name, entry] of sessions) {
       const isSettled = this.#settled.isSettled(entry, now)
-      if (!isSettled || entry.isDraining) continue
+      if (!isSettled || entry.isDraining || !this.#reach.owners.has(name)) continue
       settled.push(name)
       if (entry.isReady) ready.push(name)
     }
@@ -231,7 +252,8 @@ export class Ownership implements MembersListener, ShardHostListener {
     this.#candidates = ready
     const data = [...this.#shards.keys()].filter((shard) => shard !== topologyShard)
     const places = new Map(placeShards({ shards: data, nodes: ready, avoid }))
-    const topology = placeShards({ shards: [topologyShard], nodes: settled, avoid })
+    // Only where nobody is ready yet, as when all are started, is it taken by one that may not be reached.
+    const topology = placeShards({ shards: [topologyShard], nodes: ready.length > 0 ? ready : settled, avoid })
     for (const [shard, place] of topology) places.set(shard, place)
     this.#places = places
   }

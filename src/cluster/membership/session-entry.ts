@@ -5,6 +5,8 @@ import { fieldsOf, isCount } from './entry-fields.ts'
 export interface SessionEntry extends Member {
   /** Its topology has caught up: it can take data shards. Stays true. */
   readonly isReady: boolean
+  /** Incarnations of live nodes to which it has had no link for a while (`link-watch.ts`). */
+  readonly unreached: readonly number[]
   /** Counts up with each write, so that no two writes are alike. */
   readonly renewal: number
 }
@@ -29,7 +31,10 @@ export function decodeSession(key: string, value: string): SessionEntry | null {
   if (typeof host !== 'string' || typeof version !== 'string' || typeof startedAt !== 'number') return null
   if (typeof isDraining !== 'boolean' || typeof isReady !== 'boolean') return null
   const name = key.slice(sessionPrefix.length)
-  return { name, incarnation, host, port, version, isDraining, isReady, startedAt, renewal }
+  // A node of an earlier version does not say it.
+  const { unreached = [] } = fields
+  if (!Array.isArray(unreached) || !unreached.every(isCount)) return null
+  return { name, incarnation, host, port, version, isDraining, isReady, startedAt, unreached, renewal }
 }
 
 const namePattern = /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/

@@ -13,8 +13,8 @@ export interface ShardHost {
   unfollow(): void
   /**
    * Serves the shard, under an epoch that no other opening of it, here or elsewhere, was given. Resolves when commands
-   * are answered. Rejects when it cannot, and has then let go of everything as after `abandon`; it is tried again later
-   * with a higher epoch. When `signal` is aborted it should reject soon.
+   * are answered. Rejects when it cannot, with `LeaseBehind` when the log has had that epoch, and has then let go of
+   * everything as after `abandon`; it is tried again later with a higher epoch. When `signal` is aborted it should reject soon.
    */
   open(leaseEpoch: number, signal: AbortSignal): Promise<void>
   /**
@@ -27,6 +27,21 @@ export interface ShardHost {
   /** The own session has not been renewed for half of its length: deliver and answer nothing until `resume`. */
   hold(): void
   resume(): void
+}
+
+/**
+ * The log knows an epoch that is not below that of the lease, which therefore was set back. The log is right: what is served
+ * under one epoch by two owners could be taken for the work of one.
+ */
+export class LeaseBehind extends Error {
+  readonly code = 'LEASE_BEHIND'
+  /** That of the log. */
+  readonly epoch: number
+
+  constructor(shard: string, leaseEpoch: number, epoch: number) {
+    super(`the lease of shard '${shard}' has epoch ${leaseEpoch}, but its log has come to ${epoch}`)
+    this.epoch = epoch
+  }
 }
 
 /** Why a host that was open cannot go on: its log has an owner with a higher epoch, or failed (disk, damage). */

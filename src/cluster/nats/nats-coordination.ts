@@ -6,6 +6,9 @@
  * a second copy of a write that was stored, or name a number that never existed). A refusal counts only when the key can
  * be read at a later revision with something else in it; everything else has no known outcome.
  *
+ * A key that was purged by hand leaves no trace that a watch would tell of. Whoever meets that leaves one, so that all nodes
+ * hear of its removal; and a bucket that is gone is made again when somebody reads, empty.
+ *
  * Give it a connection on which little else goes: renewals of the session wait behind what was written before them.
  */
 import { JetStreamApiError, jetstream } from '@nats-io/jetstream'
@@ -31,22 +34,14 @@ const timeoutMs = 2_000
 const valueBytesMax = 4 * 1024
 /** What the server says when a key is not at the revision that was asked for. */
 const refusals: ReadonlySet<number> = new Set([10071, 10164])
+const streamNotFound = 10_059
 /** Tries to write a key whose removal is still in the bucket. */
 const removedTriesMax = 3
 
 /** Opens the bucket, or makes it if there is none. Rejects when the store does not answer. */
 export async function natsCoordination(options: NatsCoordinationOptions): Promise<NatsCoordination> {
-  const { connection, clusterName, replicas, logger } = options
-  const store = new Kvm(jetstream(connection, { timeout: timeoutMs }))
-  // Not direct: a read is answered by the leader, where it is hardly ever old.
-  const kv = await store.create(`warren-${clusterName}`, {
-    description: `What the nodes of the Warren cluster '${clusterName}' agree on`,
-    replicas,
-    storage: 'file',
-    history: 1,
-    maxValueSize: valueBytesMax,
-    allow_direct: false,
-  })
+  const { replicas, logger } = options
+  const kv = await openBucket(options)
   const status = await kv.status()
   if (status.replicas < replicas) {
     logger.warn({ bucket: status.bucket, copies: status.replicas, wanted: replicas }, 'the bucket has too few copies')
@@ -54,17 +49,32 @@ export async function natsCoordination(options: NatsCoordinationOptions): Promis
   return new NatsCoordination(kv, options)
 }
 
+function openBucket({ connection, clusterName, replicas }: NatsCoordinationOptions): Promise<KV> {
+  const store = new Kvm(jetstream(connection, { timeout: timeoutMs }))
+  // Not direct: a read is answered by the leader, where it is hardly ever old.
+  return store.create(`warren-${clusterName}`, {
+    description: `What the nodes of the Warren cluster '${clusterName}' agree on`,
+    replicas,
+    storage: 'file',
+    history: 1,
+    maxValueSize: valueBytesMax,
+    allow_direct: false,
+  })
+}
+
 export class NatsCoordination implements Coordination {
   readonly #kv: KV
   readonly #watch: BucketWatch
+  readonly #options: NatsCoordinationOptions
 
-  constructor(kv: KV, { clock, logger }: NatsCoordinationOptions) {
+  constructor(kv: KV, options: NatsCoordinationOptions) {
     this.#kv = kv
-    this.#watch = new BucketWatch(kv, clock, logger)
+    this.#options = options
+    this.#watch = new BucketWatch(kv, options.clock, options.logger)
   }
 
   async get(key: string): Promise<CoordinationEntry | null> {
-    const found = await this.#kv.get(key)
+    const found = await this.#find(key)
     if (found === null || found.operation !== 'PUT') return null
     return { key, value: found.string(), revision: found.revision }
   }
@@ -77,7 +87,7 @@ export class NatsCoordination implements Coordination {
         this.#watch.written(written)
         return written
       } catch (error) {
-        const found = await this.#afterRefusal(key, error)
+        const found = await this.#afterRefusal(key, error, previousSeq)
         const isRemoved = found !== null && found.operation !== 'PUT' && found.revision > previousSeq
         if (revision === 0 && isRemoved && tries < removedTriesMax) previousSeq = found.revision
         else if (isOfAnother(found, value, revision)) return null
@@ -91,7 +101,7 @@ export class NatsCoordination implements Coordination {
       await this.#kv.delete(key, { previousSeq: revision })
       return true
     } catch (error) {
-      const found = await this.#afterRefusal(key, error)
+      const found = await this.#afterRefusal(key, error, revision)
       if (isOfAnother(found, null, revision)) return false
       throw error
     }
@@ -106,10 +116,26 @@ export class NatsCoordination implements Coordination {
     this.#watch.close()
   }
 
-  /** What stands under the key; throws `error` when it is no refusal. */
-  async #afterRefusal(key: string, error: unknown): Promise<KvEntry | null> {
-    if (error instanceof JetStreamApiError && refusals.has(error.code)) return await this.#kv.get(key)
-    throw error
+  /** What stands under the key, which was to be at this revision; throws `error` when it is no refusal. */
+  async #afterRefusal(key: string, error: unknown, revision: number): Promise<KvEntry | null> {
+    if (!(error instanceof JetStreamApiError && refusals.has(error.code))) throw error
+    const found = await this.#find(key)
+    if (found !== null || revision === 0) return found
+    this.#options.logger.error({ key, revision }, 'a coordination key was purged by hand')
+    // That it can be written proves that nothing was there.
+    await this.#kv.delete(key, { previousSeq: 0 })
+    return await this.#find(key)
+  }
+
+  async #find(key: string): Promise<KvEntry | null> {
+    try {
+      return await this.#kv.get(key)
+    } catch (error) {
+      if (!(error instanceof JetStreamApiError && error.code === streamNotFound)) throw error
+      this.#options.logger.error({ key }, 'the bucket of what the nodes agree on is gone: it is made again')
+      await openBucket(this.#options)
+      return null
+    }
   }
 }
 

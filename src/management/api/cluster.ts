@@ -54,7 +54,7 @@ async function done(work: () => Promise<void>): Promise<void> {
 // ---------------------------------------------------------------- JSON
 
 function reportJson({ name, status: seen, positions, nats }: ClusterReport): JsonObject {
-  const { clusterId, node, isCurrent, nodes, shards } = seen
+  const { clusterId, node, isCurrent, nodes, shards, missingLinks } = seen
   return {
     is_cluster: true,
     name,
@@ -63,6 +63,7 @@ function reportJson({ name, status: seen, positions, nats }: ClusterReport): Jso
     is_current: isCurrent,
     nodes: nodes.map(nodeJson),
     shards: shards.map((shard) => shardJson(shard, positions)),
+    missing_links: missingLinks.map(({ from, to, host, port }) => ({ from, to, host, port })),
     nats: natsJson(nats),
   }
 }

@@ -43,9 +43,10 @@ function failed(reason: string, more: object): Answer {
   return { status: 503, body: { status: 'failed', reason, ...more } }
 }
 
-/** Not while a node of a cluster cannot reach the others: it serves nobody then. */
+/** Not while a node of a cluster cannot reach the others: it serves nobody then, or not all. */
 function ready({ broker }: Api): Answer {
-  return broker.alarms.includes('cluster') ? failed('This node cannot reach a majority of the cluster', {}) : healthy()
+  if (!broker.alarms.includes('cluster')) return healthy()
+  return failed('This node cannot reach a majority of the cluster, or not all nodes that own shards', {})
 }
 
 /** What a load balancer asks before it sends a client here. */

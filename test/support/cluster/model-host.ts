@@ -1,16 +1,15 @@
 import type { Clock } from '../../../src/base/clock.ts'
-import type { ShardHost } from '../../../src/cluster/membership/shard-host.ts'
+import { LeaseBehind, type ShardHost } from '../../../src/cluster/membership/shard-host.ts'
 
 /** The log of a shard, as far as it decides who writes. */
 export class ModelLog {
-  /** Of the last valid epoch record. */
+  /** Of the last epoch record. */
   epoch = 0
 
-  /** False when the record is void. */
-  appendEpoch(epoch: number): boolean {
-    if (epoch <= this.epoch) return false
-    this.epoch = epoch
-    return true
+  /** Gives the epoch of the record, which is above all before it. */
+  appendEpoch(epochMin: number): number {
+    this.epoch = Math.max(epochMin, this.epoch + 1)
+    return this.epoch
   }
 }
 
@@ -54,7 +53,8 @@ export class ModelHost implements ShardHost {
       this.failsToOpen--
       throw new Error('the log is damaged')
     }
-    if (!this.#log.appendEpoch(epoch)) throw new Error(`the epoch record ${epoch} is void`)
+    const inLog = this.#log.appendEpoch(epoch)
+    if (inLog > epoch) throw new LeaseBehind(this.shard, epoch, inLog)
     this.epoch = epoch
     await this.#wait()
     signal.throwIfAborted()

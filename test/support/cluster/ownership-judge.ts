@@ -22,8 +22,19 @@ interface Interval {
 const begins: ReadonlySet<string> = new Set(['opened', 'resumed'])
 const ends: ReadonlySet<string> = new Set(['held', 'closed', 'abandoned', 'deposed', 'failed'])
 
-/** Sentences; empty when all is well. Two nodes may serve a shard for `overlapMsMax` milliseconds. */
-export function judgeOwnership(lines: readonly string[], killed: readonly ProcessEnd[], overlapMsMax = 0): string[] {
+export interface Allowed {
+  /** Two nodes may serve a shard for so long, in milliseconds. Default 0. */
+  readonly overlapMsMax?: number
+  /** Leases were set back by hand: an epoch may be given twice, since only the log knows that it was. It is served once. */
+  readonly areSetBack?: boolean
+}
+
+/** Sentences; empty when all is well. */
+export function judgeOwnership(
+  lines: readonly string[],
+  killed: readonly ProcessEnd[],
+  { overlapMsMax = 0, areSetBack = false }: Allowed = {},
+): string[] {
   const found: string[] = []
   const byShard = new Map<string, OwnershipLine[]>()
   for (const text of lines) {
@@ -33,7 +44,8 @@ export function judgeOwnership(lines: readonly string[], killed: readonly Proces
     byShard.set(line.shard, ofShard)
   }
   for (const [shard, ofShard] of byShard) {
-    found.push(...overlaps(shard, intervalsOf(ofShard, killed), overlapMsMax), ...epochsGivenTwice(shard, ofShard))
+    found.push(...overlaps(shard, intervalsOf(ofShard, killed), overlapMsMax))
+    found.push(...epochsTwice(shard, ofShard, areSetBack ? 'opened' : 'acquired'))
   }
   return found
 }
@@ -70,13 +82,13 @@ function overlaps(shard: string, intervals: readonly Interval[], overlapMsMax: n
   return found
 }
 
-function epochsGivenTwice(shard: string, lines: readonly OwnershipLine[]): string[] {
+function epochsTwice(shard: string, lines: readonly OwnershipLine[], what: 'acquired' | 'opened'): string[] {
   const found: string[] = []
-  const acquired = new Set<number>()
+  const epochs = new Set<number>()
   for (const { event, epoch } of lines) {
-    if (event !== 'acquired') continue
-    if (acquired.has(epoch)) found.push(`epoch ${epoch} of shard ${shard} was given twice`)
-    acquired.add(epoch)
+    if (event !== what) continue
+    if (epochs.has(epoch)) found.push(`epoch ${epoch} of shard ${shard} was ${what} twice`)
+    epochs.add(epoch)
   }
   return found
 }

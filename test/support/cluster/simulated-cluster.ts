@@ -3,6 +3,7 @@ import { SeededRandom } from '../../../src/base/random.ts'
 import { topologyShard } from '../../../src/cluster/membership/ownership.ts'
 import { MemoryStore } from './memory-coordination.ts'
 import { ModelLog } from './model-host.ts'
+import { SimulatedLinks } from './simulated-links.ts'
 import { type SimulatedClusterParts, SimulatedNode, type SimulatedNodeOptions } from './simulated-node.ts'
 
 export interface SimulatedClusterOptions extends Omit<SimulatedNodeOptions, 'rate'> {
@@ -20,7 +21,15 @@ export class SimulatedCluster {
     const random = new SeededRandom(seed)
     const shardNames = [topologyShard, ...Array.from({ length: shards }, (_, index) => `shard-${index}`)]
     const logs = new Map(shardNames.map((shard) => [shard, new ModelLog()]))
-    this.parts = { world, random, store: new MemoryStore(world), logs, journal: [] }
+    this.parts = {
+      world,
+      random,
+      store: new MemoryStore(world),
+      logs,
+      links: new SimulatedLinks(),
+      running: new Set(),
+      journal: [],
+    }
     const { rates = [1] } = options
     this.nodes = names.map((name, index) => {
       return new SimulatedNode(name, this.parts, { ...options, rate: rates[index % rates.length] ?? 1 })

@@ -2,17 +2,23 @@ import type { ManualClock } from '../../../src/base/clock.ts'
 import { silentLogger } from '../../../src/base/logger.ts'
 import type { SeededRandom } from '../../../src/base/random.ts'
 import { LeaseOwners } from '../../../src/cluster/membership/lease-owners.ts'
+import { LinkTrouble } from '../../../src/cluster/membership/link-trouble.ts'
+import { LinkWatch } from '../../../src/cluster/membership/link-watch.ts'
 import { Membership } from '../../../src/cluster/membership/membership.ts'
 import { Ownership } from '../../../src/cluster/membership/ownership.ts'
 import { type CoordinationFaults, MemoryCoordination, type MemoryStore, noFaults } from './memory-coordination.ts'
 import { ModelHost, type ModelLog } from './model-host.ts'
 import { NodeClock } from './node-clock.ts'
+import type { SimulatedLinks } from './simulated-links.ts'
 
 export interface SimulatedClusterParts {
   readonly world: ManualClock
   readonly random: SeededRandom
   readonly store: MemoryStore
   readonly logs: ReadonlyMap<string, ModelLog>
+  readonly links: SimulatedLinks
+  /** Of processes that run, by incarnation. */
+  readonly running: Set<number>
   /** Lines of all nodes. */
   readonly journal: string[]
 }
@@ -93,6 +99,8 @@ export class SimulatedProcess {
   membership: Membership | null = null
   ownership: Ownership | null = null
   owners: LeaseOwners | null = null
+  /** Its publishers are held back, because it cannot reach who owns shards. */
+  isApart = false
   /** Why it could not become a node. */
   failure: unknown = null
   readonly #name: string
@@ -121,6 +129,7 @@ export class SimulatedProcess {
 
   kill(): void {
     this.#isDead = true
+    if (this.membership !== null) this.#parts.running.delete(this.membership.self.incarnation)
     this.clock.kill()
     this.coordination.kill()
     this.#abort.abort(new Error('killed'))
@@ -141,16 +150,46 @@ export class SimulatedProcess {
     const membership = await Membership.start({ ...common, signal, node, predecessor, remember })
     if (this.#isDead) return
     const journal = (line: string) => void this.#parts.journal.push(line)
-    const ready = () => new Promise<void>((resolve) => clock.after(100, resolve))
+    const watch = this.#watchLinks(membership)
+    const ready = async () => {
+      await new Promise<void>((resolve) => clock.after(100, resolve))
+      await watch.majorityLinked()
+    }
     const ownership = new Ownership({ ...common, membership, hosts, ready, journal })
     this.membership = membership
     this.ownership = ownership
     this.owners = new LeaseOwners(membership.view, [...this.#parts.logs.keys()])
     ownership.start()
+    new LinkTrouble({
+      ...{ clock, watch, members: membership, logger: silentLogger },
+      reach: () => ownership.reach,
+      owners: () => ownership.ownersNow(),
+      changed: (isApart) => {
+        this.isApart = isApart
+      },
+      isolated: () => void this.#beginAnew(membership, ownership),
+    }).start()
     membership.listen({
       membersChanged: () => {},
       currentChanged: () => {},
       sessionLost: () => this.#life.ended(),
     })
+  }
+
+  /** Linked to all that run and that it is not cut from. */
+  #watchLinks(membership: Membership): LinkWatch {
+    const { links, running } = this.#parts
+    running.add(membership.self.incarnation)
+    return new LinkWatch({
+      clock: this.clock,
+      members: membership,
+      isLinked: ({ name, incarnation }) => running.has(incarnation) && !links.areCut(this.#name, name),
+    })
+  }
+
+  async #beginAnew(membership: Membership, ownership: Ownership): Promise<void> {
+    await ownership.stop()
+    await membership.stop()
+    this.#life.ended()
   }
 }

@@ -41,6 +41,7 @@ const report: ClusterReport = {
         local: { state: 'open', isFollowing: false, failures: 0 },
       },
     ],
+    missingLinks: [{ from: 'n1', to: 'n2', host: '10.0.0.2', port: 25_672 }],
   },
   positions: [
     { shard: 'shard-0', node: 'n1', position: 12 },
@@ -108,8 +109,9 @@ describe('the HTTP API of a node of a cluster', () => {
     const api = await ApiHarness.open({}, new Facts())
     const { status, json } = await api.send('GET', path, { user: 'monitoring' })
     assert.equal(status, 200)
-    const { nodes, shards, nats, ...rest } = json as Record<string, unknown>
+    const { nodes, shards, nats, missing_links: missingLinks, ...rest } = json as Record<string, unknown>
     assert.deepEqual(rest, { is_cluster: true, name: 'warren', cluster_id: 'c1', node: 'n1', is_current: true })
+    assert.deepEqual(missingLinks, [{ from: 'n1', to: 'n2', host: '10.0.0.2', port: 25_672 }])
     assert.match(JSON.stringify(nodes), /"state":"running","started_at":1000,"owns":\["shard-0"\]/)
     assert.match(JSON.stringify(shards), /"owner":"n1","incarnation":4,"epoch":7.*"positions":\{"n1":12\}/)
     assert.deepEqual(nats, {

@@ -20,7 +20,11 @@ class World {
     const view = new ClusterView(clock, silentLogger)
     view.open(coordination)
     const member = { name, incarnation, host: 'h', port: 1, version: '1', startedAt: 0 }
-    store.write(`node.${name}`, encodeSession({ ...member, isDraining: false, isReady: true, renewal: 0 }), 0)
+    store.write(
+      `node.${name}`,
+      encodeSession({ ...member, isDraining: false, isReady: true, unreached: [], renewal: 0 }),
+      0,
+    )
     await this.settle()
     return { coordination, view, leases: new Leases({ name, incarnation }, coordination, view, clock) }
   }
@@ -49,7 +53,7 @@ test('one of two that want a lease gets it', async () => {
   const one = await world.node('n1', 1)
   const two = await world.node('n2', 2)
   const taken = await world.answer(Promise.all([one.leases.acquire('s'), two.leases.acquire('s')]))
-  assert.deepEqual(taken.slice().sort(), [1, null])
+  assert.deepEqual(taken.map((lease) => lease?.epoch ?? null).sort(), [1, null])
   assert.equal(one.leases.isOurs('s') !== two.leases.isOurs('s'), true)
 })
 
@@ -57,18 +61,56 @@ test('a lease is for taking when it is free, ours, or its holder is gone, and ea
   const world = new World()
   const one = await world.node('n1', 1)
   const two = await world.node('n2', 2)
-  assert.equal(await world.answer(one.leases.acquire('s')), 1)
+  assert.equal((await world.answer(one.leases.acquire('s')))?.epoch, 1)
   assert.equal(two.leases.isForTaking('s'), false)
   assert.equal(await world.answer(two.leases.acquire('s')), null)
-  assert.equal(await world.answer(one.leases.acquire('s')), 2)
+  assert.equal((await world.answer(one.leases.acquire('s')))?.epoch, 2)
   await world.answer(one.leases.release('s', 2, 'nobody'))
-  assert.equal(await world.answer(two.leases.acquire('s')), 3)
+  assert.equal((await world.answer(two.leases.acquire('s')))?.epoch, 3)
   world.end('n2')
   await world.settle()
   assert.equal(one.leases.isForTaking('s'), true)
-  assert.equal(await world.answer(one.leases.acquire('s')), 4)
-  assert.equal(one.leases.isOvertaken('s', 4), false)
-  assert.equal(one.leases.isOvertaken('s', 3), true)
+  const lease = await world.answer(one.leases.acquire('s'))
+  assert.equal(lease?.epoch, 4)
+  assert.equal(one.leases.isOvertaken('s', { epoch: 4, revision: lease?.revision ?? 0 }), false)
+  assert.equal(one.leases.isOvertaken('s', { epoch: 3, revision: 1 }), true)
+})
+
+const byHand: readonly (readonly [string, string | null])[] = [
+  ['set back', encodeLease({ holder: { name: 'n1', incarnation: 1 }, epoch: 1, since: 0, avoid: [] })],
+  ['freed and set back', encodeLease({ holder: null, epoch: 1, since: 0, avoid: [] })],
+  ['given to nobody', encodeLease({ holder: { name: 'n9', incarnation: 99 }, epoch: 3, since: 0, avoid: [] })],
+  ['far ahead', encodeLease({ holder: null, epoch: Number.MAX_SAFE_INTEGER, since: 0, avoid: [] })],
+  ['filled with nonsense', '{"node":'],
+  ['removed', null],
+]
+for (const [how, value] of byHand) {
+  test(`a lease that was ${how} by hand is none any more, and is taken again beyond all epochs known`, async () => {
+    const world = new World()
+    const one = await world.node('n1', 1)
+    const two = await world.node('n2', 2)
+    for (let times = 0; times < 2; times++) await world.answer(one.leases.acquire('s'))
+    const lease = await world.answer(one.leases.acquire('s'))
+    if (lease === null) throw new Error('the lease was for taking')
+    // What the view has told of our own write is no reason to stop, and neither is what it told before.
+    assert.equal(one.leases.isOvertaken('s', lease), false)
+    world.store.write('lease.s', value, world.store.read('lease.s')?.revision ?? 0)
+    await world.settle()
+    assert.equal(one.leases.isOvertaken('s', lease), true)
+    const isLeftToHolder = how === 'set back'
+    assert.equal(two.leases.isForTaking('s'), !isLeftToHolder)
+    const taker = isLeftToHolder ? one : two
+    assert.equal((await world.answer(taker.leases.acquire('s')))?.epoch, 4)
+  })
+}
+
+test('what the log of a shard has come to counts more than its lease', async () => {
+  const world = new World()
+  const { leases } = await world.node('n1', 1)
+  assert.equal((await world.answer(leases.acquire('s')))?.epoch, 1)
+  leases.learnEpoch('s', 7)
+  assert.equal((await world.answer(leases.acquire('s')))?.epoch, 8)
+  assert.equal((await world.answer(leases.acquire('s')))?.epoch, 9)
 })
 
 test('a lease whose acknowledgement was lost is no lease: it is taken again, with another epoch', async () => {
@@ -78,7 +120,7 @@ test('a lease whose acknowledgement was lost is no lease: it is taken again, wit
   await rejection(world.answer(leases.acquire('s'), 5_000))
   coordination.faults = noFaults
   assert.equal(leases.isOurs('s'), true)
-  assert.equal(await world.answer(leases.acquire('s')), 2)
+  assert.equal((await world.answer(leases.acquire('s')))?.epoch, 2)
 })
 
 test('freeing a lease that has changed hands changes nothing', async () => {
@@ -124,9 +166,12 @@ test('entries come back as they were written, and crooked ones are none', () => 
     assert.equal(decodeLease(bad), null)
   }
   const member = { name: 'n1', incarnation: 1, host: 'h', port: 1, version: '1', startedAt: 0 }
-  const session = { ...member, isDraining: true, isReady: false, renewal: 9 }
+  const session = { ...member, isDraining: true, isReady: false, unreached: [3, 4], renewal: 9 }
   assert.deepEqual(decodeSession('node.n1', encodeSession(session)), session)
   assert.equal(decodeSession('node.n1', encodeSession(session).replace('true', '1')), null)
+  assert.equal(decodeSession('node.n1', encodeSession(session).replace('[3,4]', '["3"]')), null)
+  const ofEarlierVersion = encodeSession(session).replace('"unreached":[3,4],', '')
+  assert.deepEqual(decodeSession('node.n1', ofEarlierVersion), { ...session, unreached: [] })
 })
 
 test('a view passes over what it cannot read, and what is older than it knows', async () => {

@@ -277,3 +277,106 @@ function partsOf(node: SimulatedNode) {
   if (membership === null || membership === undefined) throw new Error(`node ${node.name} is no member`)
   return [membership, ownershipOf(node)] as const
 }
+
+/** A link is missed after 5 s, and shards move two at a time. */
+const giveOverMs = 12_000
+const relinkMs = 45_000
+
+test('a node that no other reaches by its link gives over its shards, takes none, and has its part again when it is linked', async () => {
+  const cluster = await started(['n1', 'n2', 'n3'])
+  const { links, journal } = cluster.parts
+  const { incarnation } = cluster.node('n2')
+  links.cut('n2', 'n1')
+  links.cut('n2', 'n3')
+  await cluster.run(6_000)
+  assert.equal(owned(cluster, 'n2'), 2)
+  await cluster.run(giveOverMs)
+  assertAllServed(cluster)
+  assert.equal(owned(cluster, 'n2'), 0)
+  assert.ok(cluster.node('n2').incarnation > incarnation, 'it has begun anew')
+  assert.equal(cluster.node('n1').process?.isApart, false)
+  const { incarnation: second } = cluster.node('n2')
+  await cluster.run(60_000)
+  assert.equal(cluster.node('n2').incarnation, second, 'once is enough')
+  assert.equal(owned(cluster, 'n2'), 0)
+  assert.ok(!cluster.servers('topology').includes('n2'))
+  assert.deepEqual(ownershipOf(cluster.node('n3')).reach.apart, [
+    ['n1', 'n2'],
+    ['n2', 'n3'],
+  ])
+
+  links.heal()
+  await cluster.run(relinkMs)
+  assert.equal(owned(cluster, 'n2'), 2)
+  assert.deepEqual(ownershipOf(cluster.node('n3')).reach.apart, [])
+  assert.deepEqual(judgeOwnership(journal, []), [])
+})
+
+test('shards of two nodes that do not reach each other go to the one that both reach, and come back later', async () => {
+  const cluster = await started(['n1', 'n2', 'n3'])
+  const { links, journal } = cluster.parts
+  const incarnations = cluster.nodes.map(({ incarnation }) => incarnation)
+  links.cut('n1', 'n2')
+  await cluster.run(giveOverMs)
+  assert.deepEqual([...cluster.ownership().values()], Array(7).fill('n3'))
+  assert.ok(cluster.nodes.every(({ process }) => process?.isApart === false))
+  const status = clusterStatus(
+    { clusterId: 'c', shards: 6, format: 1 },
+    cluster.node('n3').process?.membership as never,
+    ownershipOf(cluster.node('n3')),
+  )
+  assert.deepEqual(status.missingLinks, [{ from: 'n1', to: 'n2', host: '127.0.0.1', port: 4370 }])
+
+  // A link that comes and goes moves nothing.
+  const lines = journal.length
+  for (let times = 0; times < 3; times++) {
+    links.heal()
+    await cluster.run(20_000)
+    links.cut('n1', 'n2')
+    await cluster.run(3_000)
+  }
+  assert.equal(journal.length, lines)
+
+  links.heal()
+  await cluster.run(relinkMs)
+  assert.deepEqual(
+    ['n1', 'n2', 'n3'].map((name) => owned(cluster, name)),
+    [2, 2, 2],
+  )
+  assert.deepEqual(
+    cluster.nodes.map(({ incarnation }) => incarnation),
+    incarnations,
+    'nobody had to begin anew',
+  )
+})
+
+test('where all links are cut nothing moves, and all hold their publishers back', async () => {
+  const cluster = await started(['n1', 'n2', 'n3'])
+  const { links, journal } = cluster.parts
+  const before = [...cluster.ownership()]
+  const lines = journal.length
+  for (const [one, other] of [
+    ['n1', 'n2'],
+    ['n1', 'n3'],
+    ['n2', 'n3'],
+  ] as const)
+    links.cut(one, other)
+  await cluster.run(60_000)
+  assert.deepEqual([...cluster.ownership()], before)
+  assert.equal(journal.length, lines)
+  assert.ok(cluster.nodes.every(({ process }) => process?.isApart === true))
+  links.heal()
+  await cluster.run(2_000)
+  assert.ok(cluster.nodes.every(({ process }) => process?.isApart === false))
+})
+
+test('a new node that is linked to nobody is given nothing, and takes nothing from the others', async () => {
+  const cluster = await started(['n1', 'n2', 'n3', 'n4'], 8)
+  cluster.node('n4').kill()
+  await cluster.run(sessionMs + 5_000)
+  for (const name of ['n1', 'n2', 'n3']) cluster.parts.links.cut('n4', name)
+  const before = [...cluster.ownership()]
+  cluster.node('n4').start()
+  await cluster.run(30_000)
+  assert.deepEqual([...cluster.ownership()], before)
+})
