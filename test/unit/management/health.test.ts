@@ -54,7 +54,7 @@ describe('A node', () => {
 
 describe('Whether a node may be stopped', () => {
   const other: OtherNode = { name: 'n2', isLive: true }
-  const status = { clusterId: 'c1', node: 'n1', isCurrent: true, nodes: [], shards: [] }
+  const status = { clusterId: 'c1', node: 'n1', isCurrent: true, nodes: [], shards: [], missingLinks: [] }
 
   async function mayStop(servers: readonly NatsServerReport[], otherNodes: readonly OtherNode[]): Promise<boolean> {
     const nats = { servers, problems: [], progressAgeMs: 0, progressAgeMsMax: 1 }
