@@ -12,6 +12,7 @@ import { Links } from './cluster/link/links.ts'
 import { Membership } from './cluster/membership/membership.ts'
 import { agreeOnSettings, type ClusterSettings as SharedSettings } from './cluster/membership/settings.ts'
 import { natsCoordination } from './cluster/nats/nats-coordination.ts'
+import { accountRefusal, cannotStore } from './cluster/nats/refusals.ts'
 import { readClusterSecret } from './cluster/nats/secret.ts'
 import { readSmallFile } from './cluster/nats/small-file.ts'
 import type { Nats } from './cluster/nats/start-nats.ts'
@@ -54,13 +55,15 @@ export async function join(parts: JoinParts, closers: (() => Promise<void> | voi
   const signal = AbortSignal.timeout(config.clusterStartMsMax)
   const directory = new ClusterDirectory(files, config.dataDirectory)
   const known = await directory.open(settings.nodeName)
-  const { control: connection, replicas } = nats
+  const { control: connection, replicas, domain } = nats
   const { clusterName } = settings
   const coordination = await keepTrying(
     'opening what the nodes agree on',
-    () => natsCoordination({ connection, clusterName, replicas, clock, logger }),
-    { clock, logger, signal, isFinal: () => false },
-  )
+    () => natsCoordination({ connection, clusterName, replicas, domain, clock, logger }),
+    { clock, logger, signal, isFinal: (error) => accountRefusal(error) !== null },
+  ).catch((error: unknown) => {
+    throw cannotStore(error)
+  })
   closers.push(() => coordination.close())
   const shared = await agreeOnSettings({
     coordination,

@@ -5,6 +5,7 @@ import { type Logger, logOf } from './base/logger.ts'
 import type { Random } from './base/random.ts'
 import type { StreamLogs } from './broker/stream/streams.ts'
 import { keepTrying, type Trying } from './cluster/keep-trying.ts'
+import { accountRefusal, cannotStore } from './cluster/nats/refusals.ts'
 import type { Nats } from './cluster/nats/start-nats.ts'
 import { topologyShard } from './cluster/topology-host.ts'
 import type { ClusterDirectory } from './cluster-directory.ts'
@@ -67,17 +68,41 @@ export class ClusterLogs {
     this.#replicas = replicasOf(parts.nats)
   }
 
-  static async open(given: ClusterLogsParts, directory: ClusterDirectory): Promise<ClusterLogs> {
+  /**
+   * Makes the streams of the topology and of all shards, where there are none: what there is no room or no right for is
+   * said before anything is served. Rejects with `StartError` then.
+   */
+  static async open(
+    given: ClusterLogsParts,
+    directory: ClusterDirectory,
+    shards: readonly string[],
+  ): Promise<ClusterLogs> {
     const parts = { ...given, logger: logOf(given.logger, 'log') }
     const { upkeepClock: clock, random, logger, nats, settings } = parts
     const prefix = `warren-${settings.clusterName}`
-    const { connection } = nats
-    const streams = await keepTrying(
-      'opening the streams of the cluster',
-      () => openNatsStreams({ connection, prefix, clock, random, logger, replicas: replicasOf(nats) }),
-      tryingFor(parts, AbortSignal.timeout(parts.config.clusterStartMsMax)),
-    )
-    return new ClusterLogs(parts, directory, streams)
+    const { connection, domain } = nats
+    const logs = async (): Promise<ClusterLogs> => {
+      const replicas = replicasOf(nats)
+      const streams = await openNatsStreams({ connection, prefix, clock, random, logger, domain, replicas })
+      const made = new ClusterLogs(parts, directory, streams)
+      await made.#make(shards)
+      return made
+    }
+    try {
+      const signal = AbortSignal.timeout(parts.config.clusterStartMsMax)
+      return await keepTrying('opening the streams of the cluster', logs, tryingFor(parts, signal))
+    } catch (error) {
+      throw cannotStore(error, error instanceof StreamUnfit ? error.message : null)
+    }
+  }
+
+  /** One after the other: where there is little room, they share it. */
+  async #make(shards: readonly string[]): Promise<void> {
+    const there = new Set(await this.#streams.list(''))
+    const wanted = [[topologyShard, streamBytesMax.topology] as const, ...shards.map(shardWanted)]
+    for (const [name, bytesMax] of wanted) {
+      if (!there.has(name)) await this.#streams.open(name, { replicas: this.#replicas, bytesMax })
+    }
   }
 
   /** Nothing goes without the topology: tries until `signal` ends it. */
@@ -129,8 +154,18 @@ export class ClusterLogs {
   }
 }
 
+/** Of all data shards of a cluster. */
+export function shardNames(count: number): string[] {
+  return Array.from({ length: count }, (_, index) => `shard-${index}`)
+}
+
+function shardWanted(name: string): readonly [name: string, bytesMax: number] {
+  return [name, streamBytesMax.shard]
+}
+
 function tryingFor({ upkeepClock: clock, logger }: ClusterLogsParts, signal: AbortSignal): Trying {
-  const isFinal = (error: unknown): boolean => error instanceof StreamUnfit || error instanceof LogWentBack
+  const isFinal = (error: unknown): boolean =>
+    error instanceof StreamUnfit || error instanceof LogWentBack || accountRefusal(error) !== null
   return { clock, logger, signal, isFinal }
 }
 

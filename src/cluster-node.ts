@@ -38,7 +38,7 @@ import { TopologyHost, topologyShard } from './cluster/topology-host.ts'
 import { NodeOutdated } from './cluster-daemon.ts'
 import { type Joined, type JoinParts, join } from './cluster-join.ts'
 import { ClusterLinks } from './cluster-links.ts'
-import { ClusterLogs } from './cluster-logs.ts'
+import { ClusterLogs, shardNames } from './cluster-logs.ts'
 import { ClusterReports } from './cluster-reports.ts'
 import { openScratchLog, scratchSegmentBytes } from './log/file/scratch-log.ts'
 import { openMemoryLog } from './log/memory/memory-log.ts'
@@ -79,7 +79,8 @@ export async function openClusterNode(parts: ClusterNodeParts): Promise<ClusterN
   }
   try {
     const joined = await join(parts, closers)
-    const node = new Composition(parts, joined, await ClusterLogs.open(parts, joined.directory))
+    const logs = await ClusterLogs.open(parts, joined.directory, shardNames(joined.shared.shards))
+    const node = new Composition(parts, joined, logs)
     await node.open(closers)
     const { broker, replies: replyRelay, reports: cluster } = node
     return { broker, replyRelay, cluster, stopping: () => node.stopping(), close }
@@ -125,7 +126,7 @@ class Composition implements MembersListener {
     this.#parts = parts
     this.#joined = joined
     this.#logs = logs
-    const names = Array.from({ length: shared.shards }, (_, index) => `shard-${index}`)
+    const names = shardNames(shared.shards)
     this.#telling = new NodeTelling({
       ...{ peers, members: membership, clock: upkeepClock, random, runQueue, secret },
       served: () => this.#shards.served(),

@@ -100,6 +100,12 @@ export const clusterOptions = {
     '/etc/warren/warren.creds',
     'Login to the NATS servers of `cluster`: a credentials file,',
   ),
+  natsNkey: unset(
+    'nats-nkey',
+    'the path of a file',
+    '/etc/warren/warren.nk',
+    'or a file with the seed of an nkey (`SU…`),',
+  ),
   natsUser: unset('nats-user', 'a user of the NATS servers', 'warren', 'or a user'),
   natsPassword: unset('nats-password', 'a password', 'see nats-credentials', 'with a password,'),
   natsToken: unset('nats-token', 'a token', 'see nats-credentials', 'or a token.'),
@@ -116,12 +122,19 @@ export const clusterOptions = {
     'Certificate to show them.',
   ),
   natsTlsKey: unset('nats-tls-key', 'the path of a PEM file', '/etc/warren/warren.key', 'Its key.'),
+  natsDomain: unset(
+    'nats-domain',
+    'the name of a JetStream domain',
+    'hub',
+    'JetStream domain of the servers that store, where clients reach them by others, such as leaf nodes.',
+  ),
   natsSystemCredentials: unset(
     'nats-system-credentials',
     'the path of a credentials file',
     '/etc/warren/sys.creds',
     'Login to the system account of NATS, to check the servers: a credentials file,',
   ),
+  natsSystemNkey: unset('nats-system-nkey', 'the path of a file', '/etc/warren/sys.nk', 'or a file with an nkey,'),
   natsSystemUser: unset('nats-system-user', 'a user of the system account', 'sys', 'or a user'),
   natsSystemPassword: unset('nats-system-password', 'a password', 'see nats-system-credentials', 'with a password.'),
   natsMonitors: unset(

@@ -25,6 +25,7 @@ export interface PemFiles {
 
 export interface LoginSettings {
   readonly credentialsFile: string | null
+  readonly nkeyFile: string | null
   readonly user: string | null
   readonly password: string | null
   readonly token: string | null
@@ -56,6 +57,7 @@ export interface JoinedNats extends CommonNats {
   readonly servers: readonly string[]
   readonly login: LoginSettings
   readonly tls: PemFiles | null
+  readonly domain: string | null
   readonly systemLogin: LoginSettings | null
   readonly monitors: readonly string[]
 }
@@ -181,7 +183,7 @@ class Checks {
     const monitors = natsMonitors === 'none' ? [] : this.#addresses('nats-monitor', natsMonitors, ['http:', 'https:'])
     if (systemLogin === null && monitors.length === 0) {
       this.#problem(
-        'nobody can check the NATS servers; give nats-system-credentials, nats-system-user with nats-system-password, or nats-monitor',
+        'nobody can check the NATS servers; give nats-system-credentials, nats-system-nkey, nats-system-user with nats-system-password, or nats-monitor',
       )
     }
     return {
@@ -198,6 +200,7 @@ class Checks {
         servers,
         login: this.#login('nats') ?? noLogin,
         tls: this.#pemFiles('nats-tls', 'optional'),
+        domain: this.#domain(),
         systemLogin,
         monitors,
       },
@@ -283,21 +286,30 @@ class Checks {
 
   #login(prefix: 'nats' | 'nats-system'): LoginSettings | null {
     const isSystem = prefix === 'nats-system'
-    const { natsCredentials, natsUser, natsPassword, natsToken } = this.#config
-    const { natsSystemCredentials, natsSystemUser, natsSystemPassword } = this.#config
+    const { natsCredentials, natsNkey, natsUser, natsPassword, natsToken } = this.#config
+    const { natsSystemCredentials, natsSystemNkey, natsSystemUser, natsSystemPassword } = this.#config
     const credentialsFile = set(isSystem ? natsSystemCredentials : natsCredentials)
+    const nkeyFile = set(isSystem ? natsSystemNkey : natsNkey)
     const user = set(isSystem ? natsSystemUser : natsUser)
     const password = set(isSystem ? natsSystemPassword : natsPassword)
     const token = isSystem ? null : set(natsToken)
     if ((user === null) !== (password === null)) {
       this.#problem(`${prefix}-user and ${prefix}-password belong together; give both, or neither`)
     }
-    const ways = [credentialsFile, user, token].filter((way) => way !== null).length
+    const ways = [credentialsFile, nkeyFile, user, token].filter((way) => way !== null).length
     if (ways > 1) {
-      const all = isSystem ? `${prefix}-credentials and ${prefix}-user` : 'nats-credentials, nats-user and nats-token'
-      this.#problem(`${all} are different ways to log in; give one of them`)
+      const others = isSystem ? `${prefix}-nkey and ${prefix}-user` : 'nats-nkey, nats-user and nats-token'
+      this.#problem(`${prefix}-credentials, ${others} are different ways to log in; give one of them`)
     }
-    return ways === 0 ? null : { credentialsFile, user, password, token }
+    return ways === 0 ? null : { credentialsFile, nkeyFile, user, password, token }
+  }
+
+  #domain(): string | null {
+    const domain = set(this.#config.natsDomain)
+    if (domain !== null && !clusterNames.test(domain)) {
+      this.#problem(`nats-domain = '${domain}' does not fit; give the domain of the block jetstream of the servers`)
+    }
+    return domain
   }
 
   /** With `needed`, the authority and a certificate belong together: both sides show one. */
@@ -340,7 +352,7 @@ class Checks {
 }
 
 const nodeNameRule = 'give at most 64 letters, digits, "-", "_" and ".", a letter or digit first'
-const noLogin: LoginSettings = { credentialsFile: null, user: null, password: null, token: null }
+const noLogin: LoginSettings = { credentialsFile: null, nkeyFile: null, user: null, password: null, token: null }
 
 function set(value: string): string | null {
   return value === 'none' ? null : value

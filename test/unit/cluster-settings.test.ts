@@ -46,6 +46,12 @@ describe('the options of a cluster', () => {
     assert.deepEqual([host, listenHost, nats.monitors], ['10.0.0.9', '*', ['http://10.0.0.1:8222']])
   })
 
+  it('log in by an nkey, and in a JetStream domain', () => {
+    const { nats } = settingsOf({ ...joined, natsNkey: '/own.nk', natsSystemNkey: '/sys.nk', natsDomain: 'hub' })
+    assert.ok(nats.kind === 'joined')
+    assert.deepEqual([nats.login.nkeyFile, nats.systemLogin?.nkeyFile, nats.domain], ['/own.nk', '/sys.nk', 'hub'])
+  })
+
   const refused: readonly (readonly [what: string, given: Partial<Config>, sentence: RegExp])[] = [
     ['a name alone', { nodeName: 'n1' }, /neither cluster nor peers; give one/],
     ['both ways', { nodeName: 'n1', peers: local, cluster: 'nats://a' }, /both set; give cluster for/],
@@ -69,6 +75,8 @@ describe('the options of a cluster', () => {
     ['a user in an address', { ...joined, cluster: 'nats://me:geheim@a' }, /has a user in it; give nats-user/],
     ['half a login', { ...joined, natsUser: 'u' }, /nats-user and nats-password belong together/],
     ['two logins', { ...joined, natsToken: 't', natsCredentials: 'f' }, /different ways to log in/],
+    ['two of the system', { ...joined, natsSystemNkey: 'n', natsSystemCredentials: 'f' }, /different ways to log in/],
+    ['a domain with a dot', { ...joined, natsDomain: 'a.b' }, /nats-domain = 'a\.b' does not fit; give the domain/],
   ]
   for (const [what, given, sentence] of refused) {
     it(`refuse ${what}`, () => {

@@ -1,11 +1,14 @@
 /**
  * A connection to NATS that lasts: it reconnects for ever, and says in the log what becomes of it. The client library is
- * loaded with the first one. Secrets go from their files to the server and nowhere else.
+ * loaded with the first one.
  */
-import type { Authenticator, NatsConnection, NodeConnectionOptions } from '@nats-io/transport-node'
+import type { NatsConnection, NodeConnectionOptions, Status } from '@nats-io/transport-node'
 import type { Files } from '../../base/files.ts'
 import type { Logger } from '../../base/logger.ts'
+import { type CheckServerIdentity, identityOfAny } from '../../base/server-identity.ts'
 import { errorName, StartError } from '../../start-error.ts'
+import { Login } from './login.ts'
+import { deniedSentence, isLoginRefused, loginRefusedSentence } from './refusals.ts'
 import type { NatsLogin, TlsFiles } from './settings.ts'
 import { readSmallFile } from './small-file.ts'
 
@@ -19,25 +22,41 @@ export interface NatsTarget {
   readonly learnsServers: boolean
 }
 
+export interface NatsConnected {
+  readonly connection: NatsConnection
+  /** A sentence on what the servers refuse since the connection was last made; null: nothing. */
+  readonly problem: string | null
+}
+
 /** A silent server is given up after two of these, in milliseconds. */
 const pingMs = 5_000
 const reconnectMs = 250
 const connectMsMax = 5_000
-/** What loses its place when a login is refused while servers restart; it is tried again. */
-const refusals = /authorization|authentication|permission/i
+/** Different refusals that are told of one connection; others are noted in the log at `debug`. */
+const toldMax = 100
 
-/** Rejects when no server can be talked to now, with a sentence. */
-export async function connectNats(target: NatsTarget, files: Files, logger: Logger): Promise<NatsConnection> {
+/**
+ * Rejects when no server can be talked to now, with a sentence. `problemChanged` is called when the servers begin to refuse
+ * something, or no longer do.
+ */
+export async function connectNats(
+  target: NatsTarget,
+  files: Files,
+  logger: Logger,
+  problemChanged: () => void = () => {},
+): Promise<NatsConnected> {
   const { connect } = await import('@nats-io/transport-node')
-  const options = await connectionOptions(target, files)
-  const connection = await connect(options)
-  void tellStatus(connection, target, logger)
-  return connection
+  const login = await Login.open(target.login, files)
+  if (target.tls !== null) await checkTlsFiles(target.tls, files)
+  const connection = await connect(connectionOptions(target, login))
+  const watched = new WatchedConnection(connection, target, logger, problemChanged)
+  void watched.follow(login)
+  return watched
 }
 
-async function connectionOptions(target: NatsTarget, files: Files): Promise<NodeConnectionOptions> {
-  const { servers, login, tls, name, learnsServers } = target
-  const { credentialsFile, user, password, token } = login
+function connectionOptions({ servers, tls, name, learnsServers }: NatsTarget, login: Login): NodeConnectionOptions {
+  // Else a server, or who stands between, might do without TLS and be told the password.
+  const isTls = tls !== null || servers.some((server) => server.startsWith('tls:'))
   return {
     servers: [...servers],
     name,
@@ -51,52 +70,111 @@ async function connectionOptions(target: NatsTarget, files: Files): Promise<Node
     timeout: connectMsMax,
     // Else each request makes an error with a stack, in case it fails.
     noAsyncTraces: true,
-    ...(user === null ? {} : { user, pass: password ?? '' }),
-    ...(token === null ? {} : { token }),
-    ...(credentialsFile === null ? {} : { authenticator: await credentials(credentialsFile, files) }),
-    ...(tls === null ? {} : { tls: tlsOptions(tls) }),
+    ...login.options,
+    ...(isTls ? { tls: tlsOptions(servers, tls ?? trustOnly) } : {}),
   }
 }
 
-function tlsOptions({ ca, certificate, key }: TlsFiles): NonNullable<NodeConnectionOptions['tls']> {
+/** Whom the system trusts. */
+const trustOnly: TlsFiles = { ca: null, certificate: null, key: null }
+
+type TlsOptions = NonNullable<NodeConnectionOptions['tls']>
+
+/** The library reads the files with each attempt to connect: renewed ones need no restart. */
+function tlsOptions(servers: readonly string[], { ca, certificate, key }: TlsFiles): TlsOptions {
+  // Handed on to Node. The library itself names no host where it was given an address.
+  const checked: TlsOptions & { readonly checkServerIdentity: CheckServerIdentity } = {
+    checkServerIdentity: identityOfAny(servers.map(hostOf)),
+  }
   return {
+    ...checked,
     ...(ca === null ? {} : { caFile: ca }),
     ...(certificate === null || key === null ? {} : { certFile: certificate, keyFile: key }),
   }
 }
 
-async function credentials(path: string, files: Files): Promise<Authenticator> {
-  const { credsAuthenticator } = await import('@nats-io/transport-node')
-  try {
-    return credsAuthenticator(Buffer.from(await readSmallFile(files, path)))
-  } catch (error) {
-    const mend = 'give nats-credentials a credentials file that this user may read'
-    throw new StartError('cluster', `the credentials ${path} cannot be used (${errorName(error)}); ${mend}`, error)
+/** Without brackets. */
+function hostOf(server: string): string {
+  return new URL(server).hostname.replaceAll(/[[\]]/g, '')
+}
+
+async function checkTlsFiles({ ca, certificate, key }: TlsFiles, files: Files): Promise<void> {
+  for (const [option, path] of Object.entries({ ca, cert: certificate, key })) {
+    if (path === null) continue
+    try {
+      if (!(await readSmallFile(files, path)).includes('-----BEGIN')) throw new Error('it holds no PEM')
+    } catch (error) {
+      const mend = `give nats-tls-${option} a PEM file that this user may read`
+      throw new StartError('cluster', `the file ${path} cannot be used (${errorName(error)}); ${mend}`, error)
+    }
   }
 }
 
-/** A login that was refused is no passing trouble: it will be refused again. */
-export function isLoginRefused(error: unknown): boolean {
-  return error instanceof Error && refusals.test(`${error.name} ${error.message}`)
-}
+/** Says what becomes of a connection, and each refusal once until it is made again. */
+class WatchedConnection implements NatsConnected {
+  readonly connection: NatsConnection
+  problem: string | null = null
+  readonly #target: NatsTarget
+  readonly #logger: Logger
+  readonly #problemChanged: () => void
+  readonly #told = new Set<string>()
+  #isLost = false
 
-async function tellStatus(connection: NatsConnection, { name }: NatsTarget, logger: Logger): Promise<void> {
-  for await (const status of connection.status()) {
+  constructor(connection: NatsConnection, target: NatsTarget, logger: Logger, problemChanged: () => void) {
+    this.connection = connection
+    this.#target = target
+    this.#logger = logger
+    this.#problemChanged = problemChanged
+  }
+
+  async follow(login: Login): Promise<void> {
+    for await (const status of this.connection.status()) {
+      if (status.type === 'disconnect' || status.type === 'reconnecting') await login.refresh()
+      this.#changed(status)
+    }
+  }
+
+  #changed(status: Status): void {
+    const { name } = this.#target
     switch (status.type) {
       case 'disconnect':
-        logger.warn({ connection: name, server: status.server }, 'the connection to NATS is lost; it is tried again')
+        // Each attempt that a server refuses ends with one.
+        if (this.#isLost) break
+        this.#isLost = true
+        this.#logger.warn(
+          { connection: name, server: status.server },
+          'the connection to NATS is lost; it is tried again',
+        )
         break
       case 'reconnect':
-        logger.info({ connection: name, server: status.server }, 'the connection to NATS is there again')
+        this.#logger.info({ connection: name, server: status.server }, 'the connection to NATS is there again')
+        this.#isLost = false
+        this.#told.clear()
+        this.#set(null)
         break
       case 'error':
-        logger.warn({ connection: name, error: status.error }, 'NATS refuses something')
+        this.#refused(status.error)
         break
       case 'slowConsumer':
-        logger.warn({ connection: name, pending: status.pending }, 'a subscription of NATS is behind')
+        this.#logger.warn({ connection: name, pending: status.pending }, 'a subscription of NATS is behind')
         break
       default:
-        logger.debug({ connection: name, status: status.type }, 'the connection to NATS has changed')
+        this.#logger.debug({ connection: name, status: status.type }, 'the connection to NATS has changed')
     }
+  }
+
+  #refused(error: Error): void {
+    const { name } = this.#target
+    const isNew = !this.#told.has(error.message) && this.#told.size < toldMax
+    if (isNew) this.#told.add(error.message)
+    this.#logger[isNew ? 'warn' : 'debug']({ connection: name, error }, 'NATS refuses something')
+    const sentence = isLoginRefused(error) ? loginRefusedSentence(this.#target) : deniedSentence(error)
+    if (sentence !== null) this.#set(sentence)
+  }
+
+  #set(problem: string | null): void {
+    if (problem === this.problem) return
+    this.problem = problem
+    this.#problemChanged()
   }
 }

@@ -18,7 +18,7 @@ export async function reasonAgainst(
 ): Promise<string | null> {
   let connection: NatsConnection | null = null
   try {
-    connection = await connectNats(target, files, logger)
+    connection = (await connectNats(target, files, logger)).connection
     const { server_name: name, server_id: id, version } = connection.info ?? {}
     if (name !== wanted.name) return `it is the server ${name}`
     if (version !== wanted.version) return `it has version ${version}`

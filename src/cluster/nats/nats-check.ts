@@ -1,11 +1,12 @@
 /**
  * The check of the NATS servers, once at the start and then each minute: the servers themselves (`requirements.ts`) and
- * how our streams are stored. What is wrong then is a problem with a sentence; whoever listens makes an alarm of it.
+ * how our streams are stored; with it, what they refuse to our connections (`refused`). What is wrong then is a problem with a sentence; whoever listens makes an alarm of it.
  */
 import type { NatsConnection } from '@nats-io/transport-node'
 import type { Clock, Timer } from '../../base/clock.ts'
 import type { Logger } from '../../base/logger.ts'
 import { StartError } from '../../start-error.ts'
+import { inDomain } from './account-check.ts'
 import { type CheckedServer, type StoredStream, streamProblems } from './requirements.ts'
 import { type AskServers, type Check, checkServers } from './server-check.ts'
 
@@ -13,6 +14,8 @@ export interface NatsCheckSettings {
   /** Streams and buckets are ours whose names are it, or begin with it and a `-` or `_`. */
   readonly clusterName: string
   readonly replicas: number
+  /** JetStream domain; null: that of whom one is connected to. */
+  readonly domain: string | null
 }
 
 /** How often while running, in milliseconds. */
@@ -29,6 +32,7 @@ export class NatsCheck {
   readonly #settings: NatsCheckSettings
   readonly #ask: AskServers
   readonly #connection: NatsConnection
+  readonly #refused: () => readonly string[]
   readonly #listeners: (() => void)[] = []
   #unfit: readonly string[] = []
   #timer: Timer | null = null
@@ -41,23 +45,27 @@ export class NatsCheck {
     settings: NatsCheckSettings,
     ask: AskServers,
     connection: NatsConnection,
+    refused: () => readonly string[] = () => [],
   ) {
     this.#clock = clock
     this.#logger = logger
     this.#settings = settings
     this.#ask = ask
     this.#connection = connection
+    this.#refused = refused
   }
 
   /** Rejects only if this program is wrong: servers that cannot be asked are a problem. */
   async now(): Promise<Check> {
     const check = await this.#asked()
-    const streams = check.hasLeader ? await this.#streamProblems() : []
+    const refused = this.#refused()
+    // Whoever is refused is not answered either.
+    const streams = check.hasLeader && refused.length === 0 ? await this.#streamProblems() : []
     this.servers = check.servers
     const isSilent = (sentence: string): boolean =>
       check.servers.some(({ version, problems }) => version === null && problems.includes(sentence))
     this.#unfit = [...check.problems.filter((sentence) => !isSilent(sentence)), ...streams]
-    this.#set([...check.problems, ...streams])
+    this.#set([...new Set([...refused, ...check.problems, ...streams])])
     return check
   }
 
@@ -122,7 +130,7 @@ export class NatsCheck {
       const check = await checkServers(this.#ask, replicas)
       if (check.servers.length > 0) return check
       return unknown(
-        'no NATS server answers to the system account; correct nats-system-credentials or nats-system-user',
+        'no NATS server answers to the system account; correct nats-system-credentials, nats-system-nkey or nats-system-user',
       )
     } catch (error) {
       return unknown(`the NATS servers cannot be checked (${error instanceof Error ? error.message : error})`)
@@ -130,10 +138,11 @@ export class NatsCheck {
   }
 
   async #streamProblems(): Promise<string[]> {
-    const { clusterName, replicas } = this.#settings
+    const { clusterName, replicas, domain } = this.#settings
     try {
       const { jetstreamManager } = await import('@nats-io/jetstream')
-      const manager = await jetstreamManager(this.#connection, { timeout: requestMsMax, checkAPI: false })
+      const options = { timeout: requestMsMax, checkAPI: false, ...inDomain(domain) }
+      const manager = await jetstreamManager(this.#connection, options)
       const ours: StoredStream[] = []
       for await (const { config } of manager.streams.list()) {
         if (isOurs(config.name, clusterName)) ours.push(config)

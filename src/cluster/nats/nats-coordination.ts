@@ -17,6 +17,7 @@ import type { NatsConnection } from '@nats-io/transport-node'
 import type { Clock } from '../../base/clock.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Coordination, CoordinationEntry, CoordinationWatch } from '../coordination.ts'
+import { inDomain } from './account-check.ts'
 import { BucketWatch } from './bucket-watch.ts'
 
 export interface NatsCoordinationOptions {
@@ -25,6 +26,8 @@ export interface NatsCoordinationOptions {
   readonly clusterName: string
   /** Copies of the bucket. */
   readonly replicas: number
+  /** JetStream domain; null: that of whom one is connected to. */
+  readonly domain?: string | null
   readonly clock: Clock
   readonly logger: Logger
 }
@@ -32,6 +35,8 @@ export interface NatsCoordinationOptions {
 /** A store that has not answered for so long is not waited for. */
 const timeoutMs = 2_000
 const valueBytesMax = 4 * 1024
+/** Of the bucket. Some entries for each node and each shard: it holds thousands of both. Some accounts demand a limit. */
+const bucketBytesMax = 64 * 1024 * 1024
 /** What the server says when a key is not at the revision that was asked for. */
 const refusals: ReadonlySet<number> = new Set([10071, 10164])
 const streamNotFound = 10_059
@@ -49,14 +54,15 @@ export async function natsCoordination(options: NatsCoordinationOptions): Promis
   return new NatsCoordination(kv, options)
 }
 
-function openBucket({ connection, clusterName, replicas }: NatsCoordinationOptions): Promise<KV> {
-  const store = new Kvm(jetstream(connection, { timeout: timeoutMs }))
+function openBucket({ connection, clusterName, replicas, domain = null }: NatsCoordinationOptions): Promise<KV> {
+  const store = new Kvm(jetstream(connection, { timeout: timeoutMs, ...inDomain(domain) }))
   // Not direct: a read is answered by the leader, where it is hardly ever old.
   return store.create(`warren-${clusterName}`, {
     description: `What the nodes of the Warren cluster '${clusterName}' agree on`,
     replicas,
     storage: 'file',
     history: 1,
+    max_bytes: bucketBytesMax,
     maxValueSize: valueBytesMax,
     allow_direct: false,
   })

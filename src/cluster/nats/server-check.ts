@@ -32,7 +32,8 @@ const monitorMsMax = 5_000
 const reportBytesMax = 1024 * 1024
 
 export async function checkServers(ask: AskServers, replicas: number): Promise<Check> {
-  const { reports, failures } = await ask()
+  const { reports: all, failures } = await ask()
+  const reports = storing(all)
   const answered = reports.map((report) => {
     return { name: report.name, version: report.version, problems: problemsOf(report) }
   })
@@ -40,6 +41,16 @@ export async function checkServers(ask: AskServers, replicas: number): Promise<C
   const problems = [...servers.flatMap((server) => server.problems), ...clusterProblems(reports, replicas)]
   const isAlone = reports.length === 1 && reports[0]?.groupSize === 0
   return { servers, problems, hasLeader: isAlone || reports.some(({ leader }) => leader !== '') }
+}
+
+/**
+ * Without those that store nothing and are not meant to, such as leaf nodes. Where nobody stores, or the group counts on one
+ * that does not, all that are concerned remain.
+ */
+function storing(reports: readonly ServerReport[]): readonly ServerReport[] {
+  if (!reports.some(({ hasJetStream }) => hasJetStream)) return reports
+  const counted = new Set(reports.flatMap(({ replicas }) => replicas.map(({ name }) => name)))
+  return reports.filter(({ name, hasJetStream }) => hasJetStream || counted.has(name))
 }
 
 /** Every server of the cluster answers one question. */

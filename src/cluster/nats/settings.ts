@@ -21,6 +21,8 @@ export interface TlsFiles {
 export interface NatsLogin {
   /** Path of a credentials file (JWT and seed). */
   readonly credentialsFile: string | null
+  /** Path of a file with the seed of an nkey. */
+  readonly nkeyFile: string | null
   readonly user: string | null
   readonly password: string | null
   readonly token: string | null
@@ -61,6 +63,8 @@ export interface JoinedNatsSettings {
   readonly servers: readonly string[]
   readonly login: NatsLogin
   readonly tls: TlsFiles | null
+  /** JetStream domain of those that store; null: that of whom one connects to. */
+  readonly domain: string | null
   /** Login to the system account, for the checks; null: `monitors` are asked. */
   readonly systemLogin: NatsLogin | null
   /** Monitoring addresses of all servers, `http://host:8222`. */

@@ -13,13 +13,15 @@ import { KeepAlive } from '../../base/keep-alive.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Random } from '../../base/random.ts'
 import { StartError } from '../../start-error.ts'
-import { connectNats, isLoginRefused, type NatsTarget } from './connection.ts'
+import { checkAccount } from './account-check.ts'
+import { connectNats, type NatsConnected, type NatsTarget } from './connection.ts'
 import { reasonAgainst } from './left-server.ts'
 import { NatsCheck } from './nats-check.ts'
 import { clientUser, natsConfig, systemUser } from './nats-config.ts'
 import { natsLogFile } from './nats-files.ts'
 import { NatsProcess, type NatsProcessParts } from './nats-process.ts'
 import { findNatsProgram } from './nats-program.ts'
+import { isLoginRefused, loginRefusedSentence } from './refusals.ts'
 import type { CheckedServer } from './requirements.ts'
 import { readClusterSecret } from './secret.ts'
 import { type AskServers, byMonitors, bySystemAccount } from './server-check.ts'
@@ -42,6 +44,8 @@ export interface Nats {
   readonly connection: NatsConnection
   /** For what must not wait behind data: sessions and leases. */
   readonly control: NatsConnection
+  /** JetStream domain of the servers that store; null: that of whom one is connected to. */
+  readonly domain: string | null
   /** In how many servers each stream and bucket is to be stored. */
   readonly replicas: number
   /** One line for people: what was started or joined. */
@@ -108,7 +112,7 @@ async function startWithChild(settings: ChildNatsSettings, world: NatsWorld): Pr
     child.proven()
     const connection = await parts.connect(target(clientUser, password, ''))
     const control = await parts.connect(target(clientUser, password, ' sessions'))
-    const check = new NatsCheck(world, settings, bySystemAccount(system), connection)
+    const check = parts.checker(bySystemAccount(system), connection)
     await parts.waitForLeader(
       check,
       peers.map(({ name }) => name),
@@ -137,8 +141,9 @@ async function joinServers(settings: JoinedNatsSettings, world: NatsWorld): Prom
         ? null
         : await parts.connect({ ...target, login: systemLogin, name: `warren ${nodeName} checks` })
     const ask: AskServers = system === null ? byMonitors(monitors) : bySystemAccount(system)
-    const check = new NatsCheck(world, settings, ask, connection)
+    const check = parts.checker(ask, connection)
     await parts.waitForLeader(check, [])
+    await parts.checkAccount(connection, settings)
     check.start()
     const names = check.servers.map(({ name, version }) => (version === null ? `${name} (down)` : `${name} ${version}`))
     const described = `node ${nodeName} has joined the NATS servers ${names.join(', ')}: ${copies(replicas)}, each write synced`
@@ -149,7 +154,7 @@ async function joinServers(settings: JoinedNatsSettings, world: NatsWorld): Prom
   }
 }
 
-const noLogin: NatsLogin = { credentialsFile: null, user: null, password: null, token: null }
+const noLogin: NatsLogin = { credentialsFile: null, nkeyFile: null, user: null, password: null, token: null }
 
 function copies(replicas: number): string {
   return replicas === 1 ? 'one copy of each message' : `${replicas} copies of each message`
@@ -176,7 +181,7 @@ class Parts {
   readonly #world: NatsWorld
   #child: NatsProcess | null = null
   #unlock: () => Promise<void> = () => Promise.resolve()
-  readonly #connections: NatsConnection[] = []
+  readonly #connections: NatsConnected[] = []
   readonly #deadline: number
   #check: NatsCheck | null = null
 
@@ -196,18 +201,49 @@ class Parts {
 
   /** Tries until there is a connection, the time is over, or trying on is of no use. */
   async connect(target: NatsTarget): Promise<NatsConnection> {
+    const { clock, files, logger } = this.#world
+    let saidAt = clock.monotonic()
     for (;;) {
       try {
-        const connection = await this.#orBroken(connectNats(target, this.#world.files, this.#world.logger))
-        this.#connections.push(connection)
-        return connection
+        const connected = await this.#orBroken(connectNats(target, files, logger, () => this.#check?.soon()))
+        this.#connections.push(connected)
+        return connected.connection
       } catch (error) {
         if (error instanceof StartError) throw error
-        if (isLoginRefused(error)) throw loginRefused(target, error)
+        if (isLoginRefused(error)) throw new StartError('cluster', loginRefusedSentence(target), error)
         if (this.#isLate) throw notReached(target, error)
+        if (this.#child === null && clock.monotonic() - saidAt >= sayMs) {
+          saidAt = clock.monotonic()
+          logger.warn({ connection: target.name }, notReached(target, error).message)
+        }
       }
       await this.#pause()
     }
+  }
+
+  /** One check of the servers, which knows what they refuse to the connections made here. */
+  checker(ask: AskServers, connection: NatsConnection): NatsCheck {
+    const refused = (): string[] => this.#connections.flatMap(({ problem }) => (problem === null ? [] : [problem]))
+    const { domain } = this
+    this.#check = new NatsCheck(this.#world, { ...this.#settings, domain }, ask, connection, refused)
+    return this.#check
+  }
+
+  /** Tries until JetStream answers the account, the time is over, or it is refused for good. */
+  async checkAccount(connection: NatsConnection, { clusterName, domain }: JoinedNatsSettings): Promise<void> {
+    for (;;) {
+      try {
+        return await checkAccount(connection, { clusterName, domain })
+      } catch (error) {
+        if (error instanceof StartError) throw error
+        if (this.#isLate) throw notAnswered(domain, error)
+      }
+      await this.#pause()
+    }
+  }
+
+  get domain(): string | null {
+    return this.#settings.kind === 'joined' ? this.#settings.domain : null
   }
 
   /** Waits for the others, saying now and then for whom. Throws when what answers does not fit. */
@@ -235,10 +271,10 @@ class Parts {
 
   nats({ connection, control, system, check, described }: Started): Nats {
     const child = this.#child
-    this.#check = check
     return {
       connection,
       control,
+      domain: this.domain,
       replicas: this.#settings.replicas,
       described,
       get servers() {
@@ -260,7 +296,7 @@ class Parts {
 
   async close(): Promise<void> {
     this.#check?.stop()
-    await Promise.all(this.#connections.map((connection) => this.#end(connection)))
+    await Promise.all(this.#connections.map(({ connection }) => this.#end(connection)))
     await this.#child?.stop()
     await this.#unlock()
   }
@@ -288,21 +324,22 @@ class Parts {
 
 // ---------------------------------------------------------------- sentences
 
-function loginRefused({ servers, name }: NatsTarget, cause: unknown): StartError {
-  const options = name.endsWith('checks')
-    ? 'nats-system-credentials or nats-system-user'
-    : 'nats-credentials or nats-user'
-  return new StartError('cluster', `the NATS servers ${servers.join(', ')} refuse the login; correct ${options}`, cause)
+function notReached({ servers, tls }: NatsTarget, cause: unknown): StartError {
+  const why = cause instanceof Error ? cause.message : String(cause)
+  const files = 'check nats-tls-ca, nats-tls-cert and nats-tls-key, and for whom the servers have certificates'
+  // A server that is not shown the certificate it wants falls silent.
+  const others = tls === null ? '' : `, or ${files}`
+  const isTls = /tls|ssl|certificate|altname/i.test(why)
+  const mend = isTls ? files : `start them, check the addresses${others}`
+  const sentence = `none of the NATS servers ${servers.join(', ')} can be reached (${why}); ${mend}`
+  return new StartError('cluster', sentence, cause)
 }
 
-function notReached({ servers }: NatsTarget, cause: unknown): StartError {
+function notAnswered(domain: string | null, cause: unknown): StartError {
   const why = cause instanceof Error ? cause.message : String(cause)
-  const mend = 'start them, and check the addresses and nats-tls-ca'
-  return new StartError(
-    'cluster',
-    `none of the NATS servers ${servers.join(', ')} can be reached (${why}); ${mend}`,
-    cause,
-  )
+  const where = domain === null ? '' : ` in the domain '${domain}'`
+  const mend = 'enable JetStream for the account; where it is in a domain, give nats-domain'
+  return new StartError('cluster', `JetStream${where} does not answer the NATS login (${why}); ${mend}`, cause)
 }
 
 function noLeader(

@@ -129,7 +129,7 @@ export class NatsFollowing implements Following {
     this.#brought = 0
     this.#isCutShort = false
     this.#listen()
-    const subject = `$JS.API.CONSUMER.MSG.NEXT.${this.#stream}.${this.#consumer}`
+    const subject = `${this.#parts.api}.CONSUMER.MSG.NEXT.${this.#stream}.${this.#consumer}`
     try {
       connection.publish(subject, JSON.stringify(request), { reply: subscription.getSubject() })
     } catch (error) {

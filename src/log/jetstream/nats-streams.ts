@@ -33,6 +33,8 @@ export interface NatsStreamsOptions {
   readonly clock: Clock
   readonly random: Random
   readonly logger?: Logger
+  /** JetStream domain of the servers that store; null: that of whom one is connected to. */
+  readonly domain?: string | null
   /** Copies of the digests. */
   readonly replicas: 1 | 3 | 5
   /** Bytes for the digests of all logs; the oldest go first. Default 1 GiB. */
@@ -44,6 +46,8 @@ export interface NatsParts {
   readonly connection: NatsConnection
   readonly client: JetStreamClient
   readonly manager: JetStreamManager
+  /** What the subjects of JetStream's API begin with. */
+  readonly api: string
   /** For questions, by `askAgain`. */
   readonly reader: JetStreamManager
   readonly clock: Clock
@@ -60,22 +64,27 @@ const apiTimeoutMs = 5_000
 const frameBytesMin = 512 * 1024
 /** JetStream's codes for a stream that is not there, and for one that is there with other settings. */
 const codes = { streamNotFound: 10_059, nameInUse: 10_058 } as const
-/** JetStream's codes for a stream that has no room: no server with enough, account, server, storage. */
-const noRoomCodes: readonly number[] = [10_005, 10_002, 10_023, 10_047]
+/** JetStream's codes for a stream that has no room: no server with enough, account, server, storage, more than the account gives one. */
+const noRoomCodes: readonly number[] = [10_005, 10_002, 10_023, 10_047, 10_122]
 /** Where there is little room each stream is given at least so much, in bytes: a log needs some segments. */
 export const streamBytesMin = 256 * 1024 * 1024
 /** Among so many streams the room is divided where there is little. */
 const sharers = 16
+/** Where there is no room other nodes may just be trying larger streams: so often, after such pauses in milliseconds and up to twice that. */
+const roomTriesMax = 5
+const roomPauseMs = 300
 const namePattern = /^[A-Za-z0-9_-]{1,64}$/
 
 /** Rejects when the servers do not answer, or have no JetStream. */
 export async function openNatsStreams(options: NatsStreamsOptions): Promise<NatsFrameStreams> {
   checkName(options.prefix)
-  const { connection, clock } = options
-  const manager = await jetstreamManager(connection, { timeout: apiTimeoutMs })
-  const reader = await jetstreamManager(connection, { timeout: askMs, checkAPI: false })
-  const client = jetstream(connection, { timeout: apiTimeoutMs })
-  const parts = { connection, client, manager, reader, clock, logger: options.logger ?? silentLogger }
+  const { connection, clock, domain = null, logger = silentLogger } = options
+  const where = domain === null ? {} : { domain }
+  const api = domain === null ? '$JS.API' : `$JS.${domain}.API`
+  const manager = await jetstreamManager(connection, { timeout: apiTimeoutMs, ...where })
+  const reader = await jetstreamManager(connection, { timeout: askMs, checkAPI: false, ...where })
+  const client = jetstream(connection, { timeout: apiTimeoutMs, ...where })
+  const parts = { connection, client, manager, api, reader, clock, logger }
   const streams = new NatsFrameStreams(options, parts)
   await streams.openDigests()
   return streams
@@ -84,6 +93,10 @@ export async function openNatsStreams(options: NatsStreamsOptions): Promise<Nats
 export class NatsFrameStreams implements FrameStreams {
   readonly #options: NatsStreamsOptions
   readonly #parts: NatsParts
+  /** What a stream is given where there is less room than is asked for; null: nothing is known of that. */
+  #share: number | null = null
+  /** One stream is made at a time: each that is tried takes room from the others. */
+  #making: Promise<unknown> = Promise.resolve()
 
   constructor(options: NatsStreamsOptions, parts: NatsParts) {
     this.#options = options
@@ -161,31 +174,42 @@ export class NatsFrameStreams implements FrameStreams {
 
   /**
    * Servers reserve what a stream may hold. What they do not have room for is made smaller until they have, and then again, so
-   * that there is room for the others. Rejects with `StreamUnfit` when there is none for the least.
+   * that there is room for the others. Rejects with `StreamUnfit` when there is none for the least, also after other
+   * nodes have had time to make smaller what they try.
    */
-  async #addInRoom(wanted: Partial<StreamConfig> & { name: string }): Promise<StreamInfo> {
+  async #addInRoom(wanted: StreamWanted): Promise<StreamInfo> {
+    const { clock, random } = this.#options
+    for (let tries = 1; ; tries++) {
+      const made = await this.#addLargest(wanted)
+      if (made !== null) return made
+      if (tries === roomTriesMax) throw new StreamUnfit(noRoomSentence(wanted.name))
+      const pauseMs = roomPauseMs * (1 + (random.bytes(1)[0] ?? 0) / 256)
+      await new Promise<void>((resolve) => clock.after(pauseMs, resolve))
+    }
+  }
+
+  /** Null: there is no room for the least. */
+  async #addLargest(wanted: StreamWanted): Promise<StreamInfo | null> {
     const { manager, logger } = this.#parts
-    let bytes = wanted.max_bytes ?? streamBytesMin
-    for (;;) {
+    const most = wanted.max_bytes ?? streamBytesMin
+    const share = this.#share
+    for (let bytes = Math.min(most, share ?? most); ; bytes = lessThan(bytes)) {
       try {
         const made = await manager.streams.add({ ...wanted, max_bytes: bytes })
-        if (bytes === wanted.max_bytes || bytes <= streamBytesMin) return made
-        bytes = Math.max(streamBytesMin, Math.floor(bytes / sharers))
-        logger.warn(
-          { stream: wanted.name, bytes },
-          'the NATS servers have less room than is asked for; see max_file_store',
-        )
-        return await manager.streams.update(wanted.name, { ...made.config, max_bytes: bytes })
+        if (bytes === most || bytes === share || bytes <= streamBytesMin) return made
+        this.#share = Math.max(streamBytesMin, Math.floor(bytes / sharers))
+        const given = { stream: wanted.name, bytes: this.#share }
+        logger.warn(given, 'the NATS servers have less room than is asked for; see max_file_store')
+        return await manager.streams.update(wanted.name, { ...made.config, max_bytes: this.#share })
       } catch (error) {
         if (!noRoomCodes.some((code) => isCode(error, code))) throw error
-        if (bytes <= streamBytesMin) throw new StreamUnfit(noRoomSentence(wanted.name))
-        bytes = lessThan(bytes)
+        if (bytes <= streamBytesMin) return null
       }
     }
   }
 
   /** Of two nodes that make it at once, one finds it made. */
-  async #openOrAdd(wanted: Partial<StreamConfig> & { name: string }): Promise<StreamInfo> {
+  async #openOrAdd(wanted: StreamWanted): Promise<StreamInfo> {
     const { manager, reader } = this.#parts
     const { streams } = manager
     try {
@@ -194,13 +218,17 @@ export class NatsFrameStreams implements FrameStreams {
       if (!isCode(error, codes.streamNotFound)) throw error
     }
     try {
-      return await this.#addInRoom(wanted)
+      const made = this.#making.then(() => this.#addInRoom(wanted))
+      this.#making = made.catch(() => undefined)
+      return await made
     } catch (error) {
       if (!isCode(error, codes.nameInUse)) throw error
       return await streams.info(wanted.name)
     }
   }
 }
+
+type StreamWanted = Partial<StreamConfig> & { readonly name: string }
 
 /** Half as much, again and again; in the end `streamBytesMin`. */
 function lessThan(bytes: number): number {

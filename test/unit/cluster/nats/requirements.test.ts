@@ -50,6 +50,15 @@ describe('the requirements on NATS servers', () => {
     assert.match(problems[0] ?? '', /^NATS server n3 does not answer: start it, or remove it$/)
   })
 
+  it('are not for servers that store nothing, unless the group counts on them', async () => {
+    const leaf = { ...good, name: 'leaf', hasJetStream: false, isSyncAlways: false, leader: '', replicas: [] }
+    const check = await checkServers(answering([...all, leaf]), 3)
+    assert.deepEqual([check.problems, check.servers.length], [[], 3])
+    const off = all.map((report) => (report.name === 'n2' ? { ...report, hasJetStream: false } : report))
+    assert.match((await checkServers(answering(off), 3)).problems.join(), /^NATS server n2 has no JetStream: give it/)
+    assert.match((await checkServers(answering([leaf]), 1)).problems.join(), /^NATS server leaf has no JetStream/)
+  })
+
   it('need as many servers as there are copies', async () => {
     const alone = { ...good, leader: '', groupSize: 0, replicas: [] }
     const { problems, hasLeader } = await checkServers(answering([alone]), 3)
