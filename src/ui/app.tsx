@@ -10,6 +10,7 @@ import { DeadLetters } from './pages/dead-letters.tsx'
 import { Definitions } from './pages/definitions.tsx'
 import { Exchange, Exchanges } from './pages/exchanges.tsx'
 import { Overview } from './pages/overview.tsx'
+import { Parameters } from './pages/parameters.tsx'
 import { Policies } from './pages/policies.tsx'
 import { Queue } from './pages/queue.tsx'
 import { Queues } from './pages/queues.tsx'
@@ -63,6 +64,8 @@ function pageOf([page, first = '', second = '']: readonly string[]): ComponentCh
       return <DeadLetters home={first} name={second} />
     case 'policies':
       return <Policies />
+    case 'parameters':
+      return <Parameters />
     case 'users':
       return <Users />
     case 'user':

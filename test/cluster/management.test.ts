@@ -8,7 +8,7 @@ import { after, before, describe, it } from 'node:test'
 import { type Address, RawClient } from '../support/amqp/raw-client.ts'
 import { api, isWhole, reportOf } from '../support/cluster/cluster-api.ts'
 import { type ClusterNode, ClusterProcesses } from '../support/cluster/cluster-processes.ts'
-import { DashboardBrowser, fine } from '../support/dashboard-browser.ts'
+import { DashboardBrowser, fine, visit } from '../support/dashboard-browser.ts'
 import { eventually } from '../support/eventually.ts'
 
 const readyMsMax = 60_000
@@ -217,26 +217,31 @@ void describe('a cluster through any of its nodes', () => {
     await n3().crash()
     dies.destroy()
     await eventually('the dead count no more', async () => !(await isRefused(n2(), 'counted')), readyMsMax)
-    await page.getByText('warren@n3').waitFor()
+    const banner = page.getByRole('alert').filter({ hasText: 'warren@n3 is not running.' })
+    await banner.waitFor({ timeout: readyMsMax })
+    await cell('n3').getByText('not running').waitFor({ timeout: readyMsMax })
     await cell('n3 127.0.0.1').waitFor({ state: 'detached', timeout: readyMsMax })
     await eventually(
       'others own its shards',
       async () => (await reportOf(n1())).shards.every(({ owner }) => owner !== null && owner !== 'n3'),
       readyMsMax,
     )
-    const served = (text: string) => page.getByRole('definition').filter({ hasText: text })
     await eventually('its NATS server is said to be silent', async () => {
       const { nats } = (await reportOf(n1())) as unknown as { nats: { servers: { name: string; version: unknown }[] } }
       return nats.servers.find(({ name }) => name === 'n3')?.version === null
     })
-    await served('no answer').first().waitFor()
+    await cell('n1 127.0.0.1').getByText('n3 silent').waitFor()
     await page.waitForTimeout(2_000)
     await fine(page, 'cluster-without-n3')
+    await visit(page, '/queues')
+    await banner.waitFor()
+    await fine(page, 'cluster-without-n3-elsewhere')
+    await visit(page, '/cluster')
     n3().broker.spawn()
     await n3().broker.untilListening(readyMsMax)
     await untilWhole()
     await cell('n3 127.0.0.1').getByText('running').waitFor({ timeout: readyMsMax })
-    await page.waitForTimeout(6_000)
+    await banner.waitFor({ state: 'detached', timeout: readyMsMax })
     await fine(page, 'cluster-again')
   })
 

@@ -34,8 +34,33 @@ async function check(name: string): Promise<{ status: number; resources: string[
   return { status: response.status, resources: alarms.map(({ resource }) => resource).sort() }
 }
 
+async function put(path: string, body: unknown): Promise<void> {
+  const authorization = `Basic ${Buffer.from('guest:guest').toString('base64')}`
+  const response = await fetch(`${url}/api/${path}`, {
+    method: 'PUT',
+    headers: { authorization },
+    body: JSON.stringify(body),
+  })
+  assert.ok(response.ok, `${path}: ${response.status}`)
+}
+
 describe('alarms in the dashboard', () => {
   const browser = new DashboardBrowser(url)
+
+  /** Who does not monitor is told that nothing can be published and why, on every page, and no node. */
+  async function seenByOthers(): Promise<void> {
+    await put('users/anna', { password: 'anna', tags: 'management' })
+    await put('permissions/%2F/anna', { configure: '.*', write: '.*', read: '.*' })
+    const page = await browser.page('/', { login: ['anna', 'anna'] })
+    for (const place of ['/', '/queues', '/exchanges']) {
+      await visit(page, place)
+      const banner = page.getByRole('alert').filter({ hasText: 'Publishers are blocked.' })
+      await banner.getByText('The broker is short of memory.').waitFor({ timeout: shownMsMax })
+      await banner.getByText('The broker is short of disk space.').waitFor()
+      assert.equal(/warren@|MiB|GiB/.test((await banner.textContent()) ?? ''), false)
+    }
+    await fine(page, 'alarms-for-others')
+  }
 
   it('are shown while they are on, with the node, and not any more when they are over', async () => {
     await eventually('both are on', async () => (await check('alarms')).resources.join() === 'disk,memory', shownMsMax)
@@ -49,6 +74,10 @@ describe('alarms in the dashboard', () => {
     await visit(page, '/')
     await page.getByText('Memory of warren@localhost is above its limit.').waitFor({ timeout: shownMsMax })
     await fine(page, 'alarms-overview')
+    await visit(page, '/queues')
+    await banner.getByText('Disk space of warren@localhost is below its limit.').waitFor()
+    await fine(page, 'alarms-elsewhere')
+    await seenByOthers()
     usedBytes = 10 * bytesPerMiB
     await page
       .getByText('Memory of warren@localhost is above its limit.')

@@ -91,7 +91,7 @@ function shardJson(shard: ClusterStatus['shards'][number], positions: ClusterRep
   }
 }
 
-function natsJson({ servers, problems, progressAgeMs, progressAgeMsMax }: NatsReport): JsonObject {
+export function natsJson({ servers, problems, progressAgeMs, progressAgeMsMax }: NatsReport): JsonObject {
   return {
     is_healthy: problems.length === 0 && progressAgeMs <= progressAgeMsMax,
     progress_age_ms: Math.round(progressAgeMs),

@@ -135,6 +135,8 @@ export const summaries: Readonly<Record<string, string>> = {
   'GET /metrics': 'Metrics for Prometheus, added up',
   'GET /metrics/per-object': 'Metrics of each queue, channel and connection',
   'GET /metrics/detailed': 'Metrics of the groups that are asked for',
+  'GET /warren/nodes': 'What each node says of itself: alarms, durability, its store; and which do not answer',
+  'GET /warren/publishing': 'Whether publishers are held back, and for want of what',
   'GET /durability': 'How safe is what was confirmed, and what was found at the start',
   'GET /warren/rates': 'Server-Sent Events: rates every five seconds',
   'GET /warren/backup': 'All that is stored as of one moment, as a tar archive',

@@ -11,6 +11,7 @@ import { leaseRoutes } from './lease-routes.ts'
 import { limitRoutes } from './limits.ts'
 import { messageRoutes } from './message-routes.ts'
 import { metricsRoutes } from './metrics.ts'
+import { nodeReportRoutes } from './node-reports.ts'
 import { nodeRoutes } from './nodes.ts'
 import { openApiRoutes } from './openapi.ts'
 import { overviewRoutes } from './overview.ts'
@@ -50,6 +51,7 @@ export const routes: readonly Route[] = [
   ...healthRoutes,
   ...metricsRoutes,
   ...warrenRoutes,
+  ...nodeReportRoutes,
   ...backupRoutes,
   ...openApiRoutes(() => routes),
   ...clusterRoutes,

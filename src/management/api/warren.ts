@@ -1,53 +1,14 @@
-import type { Histogram } from '../../base/histogram.ts'
-import type { JsonObject } from '../../broker/definitions/entry.ts'
 import { type Answer, ApiError, ok } from './answer.ts'
+import { durabilityJson } from './durability.ts'
 import { overviewJson } from './overview.ts'
 import type { ApiRequest } from './request.ts'
 import { type Api, type Route, route } from './route.ts'
 
 /** What RabbitMQ has not: how safe what was confirmed is, and rates as they come. */
 export const warrenRoutes: readonly Route[] = [
-  route('GET', '/durability', (api) => ok(durability(api)), { level: 'monitoring' }),
+  route('GET', '/durability', (api) => ok(durabilityJson(api)), { level: 'monitoring' }),
   route('GET', '/warren/rates', rates),
 ]
-
-// ---------------------------------------------------------------- durability
-
-function durability({ machine, broker, cluster }: Api): JsonObject {
-  const { io } = machine
-  const openings = io?.openings ?? []
-  const hasFiles = openings.length > 0
-  const known = hasFiles ? io : null
-  return {
-    storage: cluster !== null ? 'cluster' : hasFiles ? 'files' : 'memory',
-    synced: cluster !== null ? 'by a majority, before each confirm' : hasFiles ? 'before each confirm' : 'never',
-    publish_gate: broker.publishGate,
-    last_commit_at: known === null || known.lastCommitAt === 0 ? null : known.lastCommitAt,
-    commits: known === null ? null : total(known.commitSeconds),
-    commit_seconds: known === null ? null : histogramJson(known.commitSeconds),
-    commit_bytes: known === null ? null : histogramJson(known.commitBytes),
-    opened: openings.map(({ log, at, isClean, isTorn, file, offset, copiedBytes }) => ({
-      log,
-      at,
-      was_closed: isClean,
-      was_cut: isTorn,
-      file,
-      offset,
-      copied_bytes: copiedBytes,
-    })),
-  }
-}
-
-function total({ counts }: Histogram): number {
-  return counts.reduce((sum, count) => sum + count, 0)
-}
-
-function histogramJson(histogram: Histogram): JsonObject {
-  const { bounds, counts, sum } = histogram
-  const count = total(histogram)
-  const buckets = [...counts].map((number, index) => ({ up_to: bounds[index] ?? null, count: number }))
-  return { mean: count === 0 ? 0 : sum / count, buckets }
-}
 
 // ---------------------------------------------------------------- rates as they come
 

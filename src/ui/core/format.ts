@@ -36,12 +36,18 @@ export function bytes(value: number): string {
   return `${step === 0 || left >= 100 ? Math.round(left) : left.toFixed(1)} ${sizes[step] ?? ''}`
 }
 
+const units = {
+  en: { ms: 'ms', s: 's', min: 'min', h: 'h', d: 'd' },
+  zh: { ms: '毫秒', s: '秒', min: '分钟', h: '小时', d: '天' },
+} as const
+
 /** 3 d 4 h · 12 min · 4.2 s · 13 ms */
 export function duration(ms: number): string {
   const seconds = ms / 1000
-  if (seconds < 1) return `${Math.round(ms)} ms`
-  if (seconds < 10) return `${seconds.toFixed(1)} s`
-  if (seconds < 60) return `${Math.floor(seconds)} s`
+  const unit = units[language.value]
+  if (seconds < 1) return `${Math.round(ms)} ${unit.ms}`
+  if (seconds < 10) return `${seconds.toFixed(1)} ${unit.s}`
+  if (seconds < 60) return `${Math.floor(seconds)} ${unit.s}`
   const parts = [
     [Math.floor(seconds / 86_400), 'd'],
     [Math.floor((seconds % 86_400) / 3600), 'h'],
@@ -52,7 +58,7 @@ export function duration(ms: number): string {
   return parts
     .slice(first, first + 2)
     .filter(([count]) => count > 0)
-    .map(([count, unit]) => `${count} ${unit}`)
+    .map(([count, name]) => `${count} ${unit[name]}`)
     .join(' ')
 }
 
@@ -87,7 +93,7 @@ function shown(char: string): string {
 
 /** The same where it stands alone: spaces around a name, or instead of one, are seen. */
 export function visibleName(name: string): string {
-  return visible(name).replace(/^ +| +$/g, (spaces) => '␠'.repeat(spaces.length))
+  return visible(name).replace(/^ +| +$/g, (spaces) => '␣'.repeat(spaces.length))
 }
 
 /** The same for what may have lines. */

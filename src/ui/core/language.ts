@@ -29,8 +29,10 @@ export function choose(wanted: Language): void {
   tell()
 }
 
-/** The text of a key, with `{name}` replaced. */
+/** The text of a key, with `{name}` replaced; `{s}` is the ending of more than one, or none, of what `count` counts. */
 export function t(key: Key, values: Readonly<Record<string, string | number>> = {}): string {
   const texts: Texts = language.value === 'zh' ? zh : en
-  return texts[key].replace(/\{(\w+)\}/g, (whole, name: string) => String(values[name] ?? whole))
+  return texts[key].replace(/\{(\w+)\}/g, (whole, name: string) =>
+    name === 's' ? (String(values['count']) === '1' ? '' : 's') : String(values[name] ?? whole),
+  )
 }

@@ -12,6 +12,7 @@ import { vhost } from '../core/vhost.ts'
 import { Card, Chip, type Fact, Facts, Head, Waiting } from '../parts/card.tsx'
 import { confirmed } from '../parts/dialog.tsx'
 import { Name, NameLink } from '../parts/name.tsx'
+import { State } from '../parts/state.tsx'
 import { type Column, PagedList, Table } from '../parts/table.tsx'
 
 interface ConnectionRow {
@@ -60,10 +61,6 @@ function ownName({ client_properties: properties }: ConnectionRow): string {
   return typeof name === 'string' ? name : ''
 }
 
-function State({ of }: { of: string }): JSX.Element {
-  return <Chip kind={of === 'running' ? 'good' : 'warn'}>{visible(of)}</Chip>
-}
-
 const connectionColumns: readonly Column<ConnectionRow>[] = [
   {
     head: 'name',
@@ -87,12 +84,14 @@ const connectionColumns: readonly Column<ConnectionRow>[] = [
     head: 'inRate',
     sort: 'recv_oct_details.rate',
     kind: 'n',
+    priority: 2,
     cell: ({ recv_oct_details: details }) => bytes(details?.rate ?? 0),
   },
   {
     head: 'outRate',
     sort: 'send_oct_details.rate',
     kind: 'n',
+    priority: 2,
     cell: ({ send_oct_details: details }) => bytes(details?.rate ?? 0),
   },
   {

@@ -17,6 +17,7 @@ import { Dialog } from '../parts/dialog.tsx'
 import { Area, type Fields, Form } from '../parts/form.tsx'
 import { Name, NameLink } from '../parts/name.tsx'
 import { QueueChoice } from '../parts/queue-choice.tsx'
+import { State } from '../parts/state.tsx'
 import { type Column, Table } from '../parts/table.tsx'
 
 interface Group {
@@ -154,11 +155,7 @@ function Everywhere(): JSX.Element {
   return (
     <Card title="deaths" more={<RateChoice chosen={perSecond} choose={setPerSecond} />}>
       {failure !== null && <Waiting failure={failure} />}
-      {isLooking && (
-        <p class="muted" role="status">
-          {t('lookingOn', { count: whole(data?.queues_left ?? 0) })}
-        </p>
-      )}
+      {isLooking && <p class="muted">{t('lookingOn', { count: whole(data?.queues_left ?? 0) })}</p>}
       {!isLooking && seen.groups.length === 0 && failure === null && <p class="muted">{t('noDeathsAnywhere')}</p>}
       {seen.groups.length > 0 && (
         <Table
@@ -276,8 +273,9 @@ function RunState({ run, stop, undo }: RunStateProps): JSX.Element {
   const isBad = state === 'failed' || undoing?.state === 'failed'
   return (
     <div class={`banner row ${isBad ? 'bad' : 'good'}`} role="status">
-      <Chip>{visible(undoing?.state ?? state)}</Chip>
-      <span>
+      <State of={undoing?.state ?? state} />
+      {/* What counts up is not read out each time. */}
+      <span aria-live={(undoing?.state ?? state) === 'running' ? 'off' : 'polite'}>
         {t('redriveState', { moved: whole(moved), skipped: whole(skipped) })} {visible(error ?? '')}{' '}
         {undoing !== null && t('undoState', { undone: whole(undoing.undone), moved: whole(moved) })}{' '}
         {(undoing?.taken ?? 0) > 0 && t('undoTaken', { taken: whole(undoing?.taken ?? 0) })}{' '}

@@ -5,11 +5,12 @@ import { bytes, duration, rate, short, visible, whole } from '../core/format.ts'
 import { type Key, t } from '../core/language.ts'
 import { useLiveRates } from '../core/live-rates.ts'
 import { type Polled, usePoll } from '../core/poll.ts'
+import { isWell, publishing } from '../core/publishing.ts'
 import { linkTo, queryText } from '../core/route.ts'
 import { type Details, details, levelsOf, type Range, rangeQuery, ratesOf, type Stats } from '../core/samples.ts'
 import { mayBe } from '../core/session.ts'
 import { listPath } from '../core/vhost.ts'
-import { type AlarmedNode, Alarms } from '../parts/alarms.tsx'
+import type { AlarmedNode } from '../parts/alarms.tsx'
 import { Card, Chip, Facts, Head, Waiting } from '../parts/card.tsx'
 import { Chart } from '../parts/chart.tsx'
 import { DurabilityCard } from '../parts/durability.tsx'
@@ -56,7 +57,7 @@ export function Overview(): JSX.Element {
           </span>
         )}
       </Head>
-      {live.data === null ? <Waiting failure={live.failure} /> : <State nodes={nodes.data ?? []} data={live.data} />}
+      {live.data === null ? <Waiting failure={live.failure} /> : <State data={live.data} />}
       <Tiles polled={live} />
       <Courses />
       <div class="cols">
@@ -72,10 +73,10 @@ export function Overview(): JSX.Element {
 }
 
 /** One sentence that says whether somebody has to do something. */
-function State({ nodes, data }: { nodes: readonly NodeData[]; data: OverviewData }): JSX.Element {
+function State({ data }: { data: OverviewData }): JSX.Element | null {
+  if (!isWell(publishing.value)) return null
   const waits = (data.queue_totals.messages_ready ?? 0) > 0 && (data.object_totals['consumers'] ?? 0) === 0
-  const all = <p class={`banner ${waits ? 'warn' : 'good'}`}>{t(waits ? 'nobodyConsumes' : 'allWell')}</p>
-  return <Alarms nodes={nodes} otherwise={all} />
+  return <p class={`banner ${waits ? 'warn' : 'good'}`}>{t(waits ? 'nobodyConsumes' : 'allWell')}</p>
 }
 
 const counted = ['publish', 'deliver_get', 'ack'] as const

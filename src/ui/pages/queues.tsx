@@ -19,6 +19,7 @@ export interface QueueRow {
   readonly name: string
   readonly vhost: string
   readonly type: string
+  readonly state?: string
   readonly messages?: number
   readonly messages_ready?: number
   readonly messages_unacknowledged?: number
@@ -32,7 +33,7 @@ export interface QueueRow {
 
 const rowFields = [
   ...['name', 'vhost', 'type', 'messages', 'messages_ready', 'messages_unacknowledged', 'consumers'],
-  ...['exclusive', 'durable', 'auto_delete', 'messages_details.samples'],
+  ...['exclusive', 'durable', 'auto_delete', 'state', 'messages_details.samples'],
   ...['message_stats.publish_details.rate', 'message_stats.deliver_get_details.rate'],
 ].join()
 
@@ -131,6 +132,7 @@ export function QueueState({ of }: { of: QueueRow }): JSX.Element {
 function stateOf(queue: QueueRow): readonly [kind: string, word: Key] {
   const { messages_ready: ready = 0, consumers = 0, message_stats: stats } = queue
   const goesOut = rateOf(stats, 'deliver_get') > 0
+  if (queue.state === 'down') return ['bad', 'down']
   if (queue.type === 'stream') return goesOut || rateOf(stats, 'publish') > 0 ? ['good', 'flows'] : ['', 'idle']
   if (ready > 0 && consumers === 0) return ['warn', 'waits']
   if (ready > 0 && !goesOut) return ['warn', 'stuck']

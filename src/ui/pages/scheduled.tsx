@@ -110,7 +110,8 @@ function columnsOf(
       head: 'dueAt',
       cell: ({ deliver_at: at }) => (
         <>
-          {moment(at)} <span class="more">{t('dueIn', { time: duration(Math.max(0, at - now())) })}</span>
+          <span class="whole">{moment(at)}</span>{' '}
+          <span class="more">{t('dueIn', { time: duration(Math.max(0, at - now())) })}</span>
         </>
       ),
     },

@@ -59,13 +59,16 @@ export function RouteGraph({ title, left, here, right, wires }: RouteGraphProps)
     const top = (height - boxes.length * (boxHeight + gap) + gap) / 2
     boxes.forEach((box, index) => placed.set(box.id, { ...box, x, y: top + index * (boxHeight + gap) }))
   }
+  // A column that nothing stands in takes no room.
+  const start = left.length === 0 ? (width - boxWidth) / 2 - 1 : 0
+  const end = right.length === 0 ? (width + boxWidth) / 2 + 1 : width
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, and keyboards must be able to
     <section class="scroll" aria-label={t(title)} tabIndex={0}>
       <svg
         class="graph"
-        viewBox={`0 0 ${width} ${height}`}
-        style={{ minWidth: '640px' }}
+        viewBox={`${start} 0 ${end - start} ${height}`}
+        style={{ minWidth: `${(end - start) * 0.7}px`, maxWidth: `${end - start}px` }}
         role="img"
         aria-label={t(title)}
       >

@@ -11,6 +11,7 @@ import { mayBe, user } from '../core/session.ts'
 import { signal } from '../core/signal.ts'
 import { choose as chooseTheme, type Theme, theme } from '../core/theme.ts'
 import { vhost } from '../core/vhost.ts'
+import { Alarms } from './alarms.tsx'
 import { Name } from './name.tsx'
 
 interface Entry {
@@ -42,6 +43,7 @@ const groups: readonly (readonly [title: Key, entries: readonly Entry[]])[] = [
     'navSettings',
     [
       { page: 'policies', name: 'policies', level: 'policymaker' },
+      { page: 'parameters', name: 'parameters', level: 'policymaker' },
       { page: 'vhosts', name: 'vhosts', level: 'administrator' },
       { page: 'users', name: 'users', level: 'administrator' },
       { page: 'definitions', name: 'definitions', level: 'administrator' },
@@ -68,6 +70,7 @@ export function Shell({ children }: { children: ComponentChildren }): JSX.Elemen
                 {t('cut')}
               </p>
             )}
+            <Alarms />
             {children}
           </main>
         </div>

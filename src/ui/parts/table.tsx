@@ -198,7 +198,8 @@ function Pager({ page: { page, page_count: pages, filtered_count: found } }: { p
   const first = found === 0 ? 0 : (page - 1) * pageSize + 1
   return (
     <nav class="row pager" aria-label={t('pages')}>
-      <span class="muted" aria-live="polite">
+      {/* Counts change all the time; they are read out while somebody searches. */}
+      <span class="muted" aria-live={place.value.query.has('name') ? 'polite' : 'off'}>
         {t('shownOf', { first: whole(first), last: whole(Math.min(found, page * pageSize)), all: whole(found) })}
       </span>
       {pages > 1 && (

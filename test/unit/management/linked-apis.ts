@@ -4,7 +4,7 @@ import { ManualClock } from '../../../src/base/clock.ts'
 import { SeededRandom } from '../../../src/base/random.ts'
 import { LoginLedger } from '../../../src/broker/access/login-ledger.ts'
 import { OwnAnswers } from '../../../src/management/api/all-nodes/answers.ts'
-import type { ClusterFacts, OtherNode } from '../../../src/management/cluster-facts.ts'
+import type { ClusterFacts, ClusterReport, OtherNode } from '../../../src/management/cluster-facts.ts'
 import { ApiHarness } from './api-harness.ts'
 
 export class LinkedApis {
@@ -76,8 +76,10 @@ class Linked implements ClusterFacts {
 
   answers(): void {}
 
-  report(): never {
-    throw new Error('nobody asks for it')
+  report(): ClusterReport {
+    const status = { clusterId: 'c1', node: this.node, isCurrent: true, nodes: [], shards: [] }
+    const nats = { servers: [], problems: [], progressAgeMs: 1, progressAgeMsMax: 5_000 }
+    return { name: this.name, status, positions: [], nats }
   }
 
   setDraining(): Promise<void> {

@@ -156,6 +156,8 @@ const table: Readonly<Record<string, readonly [Who, Where]>> = {
   'POST /rebalance/queues': ['administrator', 'any'],
   'POST /queues/{vhost}/{name}/actions': ['management', 'enter'],
   'GET /openapi.json': ['management', 'any'],
+  'GET /warren/nodes': ['monitoring', 'any'],
+  'GET /warren/publishing': ['management', 'any'],
   'GET /durability': ['monitoring', 'any'],
   'GET /warren/backup': ['administrator', 'any'],
   'GET /warren/rates': ['management', 'any'],

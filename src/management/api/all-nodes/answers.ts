@@ -7,6 +7,7 @@ import { chosenOfList } from '../connection-lists.ts'
 import { exchangeKeys } from '../exchanges.ts'
 import { rangeOf, type Wish, wishOf } from '../list.ts'
 import { loginIdOf } from '../login-seal.ts'
+import { ownReport } from '../node-reports.ts'
 import { attemptsJson, memoryJson, ownNodeJson } from '../nodes.ts'
 import { ownOverview } from '../overview.ts'
 import { queueKeys } from '../queues.ts'
@@ -51,6 +52,8 @@ export class OwnAnswers {
         return memoryJson(api)
       case 'attempts':
         return attemptsJson(api)
+      case 'report':
+        return await ownReport(api)
       case 'login-ended': {
         const { id, begunAt, until } = question
         api.loginLedger.end({ id: loginIdOf({ id }), begunAt, until })

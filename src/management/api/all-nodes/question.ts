@@ -29,6 +29,8 @@ export type Question =
   | { readonly ask: 'node'; readonly spans: Spans }
   | { readonly ask: 'memory' }
   | { readonly ask: 'attempts' }
+  /** What it says of itself in `GET /warren/nodes`. */
+  | { readonly ask: 'report' }
   /** Ends this login, if it is not known to be ended; its id is in base64url. */
   | { readonly ask: 'login-ended'; readonly id: string; readonly begunAt: number; readonly until: number }
   /** What happened there to these, by id; vhosts by name. */
@@ -94,6 +96,7 @@ export interface Answers {
   readonly node: JsonObject
   readonly memory: JsonObject
   readonly attempts: readonly JsonObject[]
+  readonly report: JsonObject
   readonly 'login-ended': JsonObject
   readonly stats: Readonly<Record<string, JsonObject>>
   readonly webhooks: Readonly<Record<string, ToldWebhook>>
