@@ -44,6 +44,13 @@ interface ClusterData {
   readonly is_current?: boolean
   readonly nodes?: readonly ClusterNode[]
   readonly shards?: readonly Shard[]
+  /** Pairs of nodes that run, and of which the one has to reach the other there. */
+  readonly missing_links?: readonly {
+    readonly from: string
+    readonly to: string
+    readonly host: string
+    readonly port: number
+  }[]
 }
 
 export function Cluster(): JSX.Element {
@@ -87,7 +94,11 @@ function Drain({ of: { node, nodes = [] }, changed }: { of: ClusterData; changed
 /** As the one who was asked knows it, with what each says of itself. */
 type Member = Partial<ClusterNode> & { readonly name: string; readonly report: NodeReport | null }
 
-function Members({ of: { nodes = [], shards = [], node: asked } }: { of: ClusterData }): JSX.Element {
+function Members({
+  of: { nodes = [], shards = [], missing_links: missing = [], node: asked },
+}: {
+  of: ClusterData
+}): JSX.Element {
   const reports = usePoll<readonly NodeReport[]>('/warren/nodes').data ?? []
   const names = new Set([...nodes, ...reports].map(({ name }) => shortOf(name)))
   const members = [...names].sort().map((name): Member => {
@@ -99,6 +110,11 @@ function Members({ of: { nodes = [], shards = [], node: asked } }: { of: Cluster
     <>
       <Card title="nodes" more={<span class="muted">{t('seenBy', { node: visible(asked) })}</span>}>
         <Table caption="nodes" columns={nodeColumns} rows={members} rowKey={({ name }) => name} />
+        {missing.map(({ from, to, host, port }) => (
+          <p class="bad" key={`${from} ${to}`}>
+            {t('missingLink', { from: visible(from), to: visible(to), at: `${visible(host)}:${port}` })}
+          </p>
+        ))}
         {problems.map((problem) => (
           <p class="bad" key={problem}>
             {visible(problem)}

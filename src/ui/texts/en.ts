@@ -145,6 +145,7 @@ export const en = {
   messageId: 'Message id',
   messages: 'Messages',
   middleAndWorst: '{middle}, 99 %: {worst}',
+  missingLink: '{from} does not reach {to} at {at}.',
   mode: 'Mode',
   name: 'Name',
   navMessages: 'Messages',

@@ -143,6 +143,7 @@ export const zh: Texts = {
   messageId: '消息 ID',
   messages: '消息',
   middleAndWorst: '{middle}，99%：{worst}',
+  missingLink: '{from} 无法连接 {to}（{at}）。',
   mode: '模式',
   name: '名称',
   navMessages: '消息',

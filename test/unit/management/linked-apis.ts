@@ -77,7 +77,7 @@ class Linked implements ClusterFacts {
   answers(): void {}
 
   report(): ClusterReport {
-    const status = { clusterId: 'c1', node: this.node, isCurrent: true, nodes: [], shards: [] }
+    const status = { clusterId: 'c1', node: this.node, isCurrent: true, nodes: [], shards: [], missingLinks: [] }
     const nats = { servers: [], problems: [], progressAgeMs: 1, progressAgeMsMax: 5_000 }
     return { name: this.name, status, positions: [], nats }
   }
