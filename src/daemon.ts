@@ -330,6 +330,7 @@ async function openBroker(
     runQueue,
     logger,
     uncommittedBytesMax: config.uncommittedBytesMax,
+    looksAtAll: true,
     congestionChanged: (isCongested) => congested.set('streams', isCongested),
     roomChanged: (isFull) => full.set('streams', isFull),
     fatal: failure.set,

@@ -34,6 +34,11 @@ export interface StreamsOptions {
   readonly runQueue: RunQueue
   readonly logger: Logger
   readonly uncommittedBytesMax?: number
+  /**
+   * Opens each log once soon after the start, one at a time: how much is in a stream is known, and what is too old goes,
+   * though nobody uses it. Default: a log is opened by its first use.
+   */
+  readonly looksAtAll?: boolean
   /** One of the streams has (or none has any more) more appended than its log has stored. */
   congestionChanged(isCongested: boolean): void
   /** The log of one of the streams has no room, or none of them any more. */
@@ -43,6 +48,10 @@ export interface StreamsOptions {
 
 /** A log that nobody has used from one look to the next is closed, in milliseconds: some megabytes are free again. */
 export const idleCheckMs = 60_000
+/** The first look at logs that nobody has used begins so long after the start, in milliseconds. */
+export const firstLookMs = 500
+/** Between two of them, in milliseconds, so that others have the disk too. */
+const betweenLooksMs = 5
 /** Sizes of a stream's segments, in bytes: retention goes by whole segments, and two are kept prepared. */
 const segmentBytes = { least: 1024 * 1024, default: 64 * 1024 * 1024, most: 256 * 1024 * 1024 } as const
 /** A stream with a limit has at least so many segments within it, unless it was told how large they are to be. */
@@ -58,6 +67,7 @@ export class Streams implements ShardDirectory {
   #topology: ShardTopology | null = null
   #removing: Promise<void> = Promise.resolve()
   #idleTimer: Timer | null = null
+  #lookTimer: Timer | null = null
   #isClosing = false
 
   constructor(options: StreamsOptions) {
@@ -71,6 +81,22 @@ export class Streams implements ShardDirectory {
     this.#topology = topology
     for (const id of await this.#options.logs.list()) if (!this.#streams.has(id)) this.#remove(id)
     this.#lookForIdle()
+    if (this.#options.looksAtAll === true) this.#lookAtAll([...this.#streams.keys()].values(), firstLookMs)
+  }
+
+  /** Opens those logs that nobody has open, and closes them again; whoever uses one meanwhile keeps it open. */
+  #lookAtAll(ids: Iterator<number>, afterMs: number): void {
+    const { done, value: id } = ids.next()
+    if (done === true || this.#isClosing) return
+    this.#lookTimer = this.#options.clock.after(afterMs, () => {
+      void this.#lookAt(id).then(() => this.#lookAtAll(ids, betweenLooksMs))
+    })
+  }
+
+  async #lookAt(id: number): Promise<void> {
+    if (this.#streams.get(id)?.isOpen !== false) return
+    await this.wake(id)
+    if (this.#options.logs.isInUse?.(id) !== true) this.rest(id)
   }
 
   #lookForIdle(): void {
@@ -199,6 +225,7 @@ export class Streams implements ShardDirectory {
   async close(): Promise<void> {
     this.#isClosing = true
     this.#idleTimer?.cancel()
+    this.#lookTimer?.cancel()
     await this.#removing
     await Promise.all([...this.#streams.values(), ...this.#leaving.keys()].map((stream) => stream.close()))
   }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { BodyWriter } from '../../../src/broker/ports.ts'
 import { retentionCheckMs } from '../../../src/broker/stream/retention.ts'
-import { idleCheckMs } from '../../../src/broker/stream/streams.ts'
+import { firstLookMs, idleCheckMs } from '../../../src/broker/stream/streams.ts'
 import { repair } from '../../../src/log/file/fsck.ts'
 import { digestName } from '../../../src/log/file/segment.ts'
 import { SimulatedFiles } from '../../support/simulated-files.ts'
@@ -367,6 +367,25 @@ describe('a stream that nobody uses', () => {
     assert.equal((await harness.status()).ready, 11)
     await harness.publishMany(1)
     assert.equal((await harness.consume(first)).seen.length, 12)
+  })
+
+  test('says soon after a start what it holds, and is closed again', async () => {
+    const harness = await StreamHarness.start({ looksAtAll: true })
+    for (const name of ['s', 'other', 'used']) harness.declare(name)
+    await harness.publishMany(10)
+    harness.publish('one', { to: 'other' })
+    harness.publish('two', { to: 'used' })
+    await harness.settle()
+    await harness.restart()
+    const consumer = await harness.consume(first, { from: 'used' })
+    assert.equal(harness.streams.statusNow(harness.queue()).ready, 0, 'nobody has looked yet')
+    await harness.pass(2 * firstLookMs, 100)
+    const held = ['s', 'other'].map((name) => harness.streams.statusNow(harness.queue(name)).ready)
+    assert.deepEqual(held, [10, 1])
+    for (const name of ['s', 'other']) assert.throws(() => harness.logOf(name).reserve(8), /is closed/)
+    harness.publish('three', { to: 'used' })
+    await harness.settle()
+    assert.equal(consumer.seen.length, 2, 'what is used stays open')
   })
 })
 

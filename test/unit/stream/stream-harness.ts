@@ -135,6 +135,7 @@ export class StreamConsumer implements DeliverySink {
 }
 
 export interface HarnessOptions {
+  readonly looksAtAll?: boolean
   readonly files?: SimulatedFiles
   readonly uncommittedBytesMax?: number
 }
@@ -153,12 +154,14 @@ export class StreamHarness {
   #process!: ProcessView
   #runQueue!: RunQueue
   readonly #uncommittedBytesMax: number
+  readonly #looksAtAll: boolean
   #ids = 0
   #published = 0
 
   private constructor(options: HarnessOptions) {
     this.files = options.files ?? new SimulatedFiles({ hasJournal: false })
     this.#uncommittedBytesMax = options.uncommittedBytesMax ?? 1024 * kibi
+    this.#looksAtAll = options.looksAtAll ?? false
   }
 
   static async start(options: HarnessOptions = {}): Promise<StreamHarness> {
@@ -198,6 +201,7 @@ export class StreamHarness {
       runQueue: this.#runQueue,
       logger: silentLogger,
       uncommittedBytesMax: this.#uncommittedBytesMax,
+      looksAtAll: this.#looksAtAll,
       congestionChanged: (isCongested) => this.congestion.push(isCongested),
       roomChanged: (isFull) => this.room.push(isFull),
       fatal: (error) => this.fatal.push(error),
