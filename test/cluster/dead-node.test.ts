@@ -40,7 +40,7 @@ void describe('when a node is killed', () => {
       await declare(here, `durable-${index}`, { durable: true, autoDelete: true })
       await declare(here, `shared-${index}`, { durable: true, autoDelete: true })
       await declare(here, `unused-${index}`, { durable: true, autoDelete: true })
-      await declare(here, `expiring-${index}`, { durable: true }, { 'x-expires': 1_000 })
+      await declare(here, `expiring-${index}`, { durable: true }, { 'x-expires': 3_000 })
       for (const name of ['durable', 'shared', 'expiring'])
         await there.call(1, 'basic.consume', { queue: `${name}-${index}`, consumerTag: `${name}-${index}` })
       await here.call(1, 'basic.consume', { queue: `shared-${index}`, consumerTag: `shared-${index}` })

@@ -73,7 +73,8 @@ describe('warren migrate', () => {
       [...new Set(ids)].sort((a, b) => a - b),
       Array.from({ length: messages }, (_, index) => index),
     )
-    assert.ok(ids.length - messages <= 64, `${ids.length - messages} twice, ${moved} moved at first`)
+    // Once more comes what was on its way, and what the source had not yet stored as settled: never the rest.
+    assert.ok(ids.length - messages <= moved + 64, `${ids.length - messages} twice, ${moved} moved at first`)
   })
 
   it('refuses what it cannot move, with a sentence', async () => {

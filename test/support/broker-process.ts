@@ -17,9 +17,9 @@ import { freePort } from './ports.ts'
 export { freePort }
 
 /** How long a broker may take from start to listening, unless a test says otherwise. */
-const readyMsMax = 15_000
+const readyMsMax = 60_000
 /** How long a broker may take to drain on SIGTERM before it is killed, which `stop` reports as an error. */
-const stopMsMax = 15_000
+const stopMsMax = 60_000
 /** Of what the broker printed, this much is kept for the report of a failure. */
 const outputCharsMax = 64 * 1024
 

@@ -25,7 +25,7 @@ export function programs(markdown: string, language: 'js' | 'ts' = 'js'): Progra
 
 /** Run in the checkout, as the README says, so that it finds its packages. */
 export function runModule(code: string): Promise<{ code: number | null; output: string }> {
-  const child = spawn(process.execPath, ['--input-type=module', '-e', code], { cwd: projectRoot, timeout: 20_000 })
+  const child = spawn(process.execPath, ['--input-type=module', '-e', code], { cwd: projectRoot, timeout: 60_000 })
   let output = ''
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text: string) => {

@@ -21,7 +21,7 @@ export interface ProgramResult {
   readonly stderr: string
 }
 
-const programMsMax = 60_000
+const programMsMax = 180_000
 
 export async function runProgram(
   command: string,

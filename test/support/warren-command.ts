@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 export const warrenMain = fileURLToPath(new URL('../../bin/warren.js', import.meta.url))
 
 /** Longest time a command may take before it is killed, in milliseconds. */
-const commandMsMax = 20_000
+const commandMsMax = 60_000
 
 export interface CommandResult {
   readonly code: number | null

@@ -1,7 +1,7 @@
 /**
  * Moves the messages of one queue: each is published to the queue of the same name, and settled at the source only when
- * the other side has confirmed that it is stored. So nothing is lost however this ends; what was on its way then is
- * there twice when it is moved again (at most `onTheirWayMax` messages of a queue).
+ * the other side has confirmed that it is stored. So nothing is lost however this ends; what was on its way then (at most
+ * `onTheirWayMax` messages of a queue), or was settled and not yet stored as such, is there twice when it is moved again.
  */
 import type { Delivery, DriverChannel, OutgoingMessage, ReturnedMessage } from '../../client/driver/driver.ts'
 import type { MessageProperties, TableValue } from '../../client/driver/properties.ts'

@@ -214,7 +214,7 @@ function collect(count: number): { add: (message: Received) => void; all: Promis
   const messages: Received[] = []
   let add = (_message: Received): void => undefined
   const all = new Promise<Received[]>((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`only ${messages.length} of ${count} messages came`)), 10_000)
+    const timer = setTimeout(() => reject(new Error(`only ${messages.length} of ${count} messages came`)), 60_000)
     add = (message) => {
       messages.push(message)
       if (messages.length < count) return

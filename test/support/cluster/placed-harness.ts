@@ -129,7 +129,7 @@ export class PlacedCluster {
   }
 
   /** Waits until it is so; fails when that takes too long. */
-  async until(what: string, isSo: () => boolean, msMax = 5_000): Promise<void> {
+  async until(what: string, isSo: () => boolean, msMax = 30_000): Promise<void> {
     const end = this.clock.monotonic() + msMax
     while (!isSo()) {
       if (this.clock.monotonic() > end) throw new Error(`not within ${msMax} ms: ${what}`)

@@ -101,7 +101,7 @@ describe('a shard that stops', () => {
     assert.equal(consumer.isCancelled, true)
   })
 
-  it('ends and says so when its log fails meanwhile', { timeout: 10_000 }, async () => {
+  it('ends and says so when its log fails meanwhile', { timeout: 60_000 }, async () => {
     const shard = await harness('q')
     shard.publish('m', ['q'])
     const close = shard.log.close.bind(shard.log)
