@@ -21,7 +21,7 @@ const batch = 100
 /** What buffers, caches and the collector's leisure may add to a broker's memory; the data is several times as much. */
 const growthBytesMax = 96 * MiB
 
-/** No message of the quiet connection may take longer beside any of this, in milliseconds. */
+/** No message of the quiet connection may take longer beside any of this, in milliseconds; what the machine itself stood still comes on top. */
 const stallMsMax = 2_000
 
 void describe('memory stays and others go on', () => {
@@ -131,7 +131,7 @@ function proved(title: string, options: BrokerOptions, body: (scene: Scene) => P
         quietly: async (during) => {
           const delays = await quiet.beside(async () => void (await during()))
           context.diagnostic(shown(title, delays))
-          assert.ok(delays.max < stallMsMax, shown('the quiet connection had to wait', delays))
+          assert.ok(delays.max < stallMsMax + delays.gap, shown('the quiet connection had to wait', delays))
         },
       })
       context.diagnostic(memory.shown)

@@ -13,7 +13,7 @@ import { content, method, type Properties } from '../support/amqp/wire.ts'
 import { BrokerProcess } from '../support/broker-process.ts'
 import { type Delays, QuietConnection, shown } from '../support/quiet-connection.ts'
 
-/** No message of the quiet connection may take longer, in milliseconds. */
+/** No message of the quiet connection may take longer, in milliseconds; what the machine itself stood still comes on top. */
 const stallMsMax = 2_000
 
 /** Publishes sent in one piece. */
@@ -215,7 +215,7 @@ function fair(title: string, body: (measure: Measure) => Promise<void>): void {
       await body(async (during) => {
         const delays: Delays = await quiet.beside(during)
         context.diagnostic(shown(title, delays))
-        assert.ok(delays.max < stallMsMax, shown('the quiet connection had to wait', delays))
+        assert.ok(delays.max < stallMsMax + delays.gap, shown('the quiet connection had to wait', delays))
       })
     } finally {
       for (const client of clients.splice(0)) client.destroy()

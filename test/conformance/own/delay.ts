@@ -272,7 +272,8 @@ function combinations(sentences: Sentences): void {
       const { client, queue } = await durableScene(stage, { 'x-max-length': int(1), 'x-overflow': 'reject-publish' })
       const outcomes = await publish(
         client,
-        { routingKey: queue, ...message('delayed', delay(150)) },
+        // Not due before the others have come.
+        { routingKey: queue, ...message('delayed', delay(1_500)) },
         { routingKey: queue, ...message('a') },
         { routingKey: queue, ...message('refused', delay(150)) },
       )
