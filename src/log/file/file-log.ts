@@ -57,6 +57,7 @@ type State =
 
 export class FileLog implements Log {
   listener: LogListener | null = null
+  whenClosed: (() => void) | null = null
   /** What was found at the end of the log when it was opened. */
   readonly tailReport: TailReport
   committed: Position
@@ -365,6 +366,7 @@ export class FileLog implements Log {
       if (this.#state === 'open') await this.#commitAll()
     } finally {
       this.#state = 'closed'
+      this.whenClosed?.()
       await this.#commit.stop(new LogFailed(`log '${this.#options.name}' is closed`))
       await this.#supply.stop()
       await this.#scattered.close()

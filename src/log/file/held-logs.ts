@@ -8,6 +8,8 @@ import type { LogSnapshot } from './log-snapshot.ts'
 export interface HoldableLog {
   /** Its files are its own: neither closed nor being closed, nor failed. */
   readonly isOpen: boolean
+  /** Called once, when it begins to close. */
+  whenClosed: (() => void) | null
   hold(): LogSnapshot
 }
 
@@ -78,6 +80,10 @@ export class HeldLogs {
 
   opened(name: string, log: HoldableLog): void {
     this.#open.set(name, log)
+    // A closed one has buffers yet, and there may be very many of them.
+    log.whenClosed = () => {
+      if (this.#open.get(name) === log) this.#open.delete(name)
+    }
     this.#current?.opened(name, log)
   }
 
@@ -85,6 +91,11 @@ export class HeldLogs {
   async removing(name: string): Promise<void> {
     await this.#current?.released(name)
     this.#open.delete(name)
+  }
+
+  /** Logs that are open. */
+  get size(): number {
+    return this.#open.size
   }
 
   isInUse(name: string): boolean {

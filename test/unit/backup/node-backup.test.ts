@@ -34,7 +34,7 @@ class Stage {
   }
 
   open(name: string): void {
-    this.held.opened(name, { isOpen: true, hold: () => this.#hold(name) })
+    this.held.opened(name, { isOpen: true, whenClosed: null, hold: () => this.#hold(name) })
   }
 
   #hold(directory: string): LogSnapshot {
