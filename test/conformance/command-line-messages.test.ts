@@ -236,7 +236,9 @@ describe('Ctrl-C', () => {
     input.write(numbers(5_000, 30_000))
     command.child.kill('SIGINT')
     const { code, stdout, stderr } = await command.result
-    assert.deepEqual({ code, stderr }, { code: 130, stderr: '' })
+    assert.equal(code, 130)
+    // How it goes on, where that takes seconds.
+    assert.match(stderr, /^(published [\d,]+, [\d,]+\/s\n)*$/)
     const { published, confirmed, stopped } = JSON.parse(stdout) as Record<string, number | boolean>
     assert.deepEqual({ confirmed, stopped }, { confirmed: published, stopped: true })
     assert.equal(await ready(queue), published)

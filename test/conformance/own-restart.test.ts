@@ -77,7 +77,7 @@ const scenarios: Readonly<Record<string, Scenario>> = {
 
   'what is not yet due goes on to wait, until the time that was said': async (client, name) => {
     await durable(client, name)
-    const due = Date.now() + 6_000
+    const due = Date.now() + 12_000
     await publishTo(
       client,
       name,
@@ -141,7 +141,7 @@ const scenarios: Readonly<Record<string, Scenario>> = {
   },
 
   'what waits for its retry goes on to wait': async (client, name) => {
-    await durable(client, name, { 'x-retry-delay': int(6_000), 'x-retry-jitter': int(0) })
+    await durable(client, name, { 'x-retry-delay': int(12_000), 'x-retry-jitter': int(0) })
     await publishTo(client, name, message('fails'), message('b'))
     const since = Date.now()
     rejectOne(client, await client.get(1, name, { noAck: false }))
@@ -150,7 +150,7 @@ const scenarios: Readonly<Record<string, Scenario>> = {
       assert.deepEqual(await take(after, name), ['b', 'c'])
       await consume(after, 2, name)
       const again = await delivery(after, 2)
-      notBefore(since, 6_000, 'the retry')
+      notBefore(since, 12_000, 'the retry')
       assert.deepEqual(
         [text(again), headersOf(again)['x-delivery-count'], again.args['redelivered']],
         ['fails', 1, true],
@@ -249,7 +249,7 @@ const scenarios: Readonly<Record<string, Scenario>> = {
   },
 
   'groups: what waits for its retry holds up those behind it': async (client, name) => {
-    await durable(client, name, { 'x-retry-delay': int(6_000) })
+    await durable(client, name, { 'x-retry-delay': int(12_000) })
     await publishTo(client, name, of('a1'), of('a2'), of('b1'))
     rejectOne(client, await client.get(1, name, { noAck: false }))
     await worked(client)

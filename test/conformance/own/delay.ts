@@ -229,18 +229,18 @@ function combinations(sentences: Sentences): void {
     assert.equal(death(deaths(await dead.next())[0])['original-expiration'], '200')
     notBefore(since, 500, 'it expires')
     await consume(client, 2, queue, { noAck: true })
-    await publishTo(client, queue, { body: 'b', properties: { headers: delay(300), expiration: '200' } })
+    await publishTo(client, queue, { body: 'b', properties: { headers: delay(1_100), expiration: '1000' } })
     assert.equal(text(await delivery(client, 2)), 'b')
   })
 
   sentences.prove('x-message-ttl counts from the time it is due', async (stage) => {
-    const { client, queue, dead } = await mortal(stage, { 'x-message-ttl': int(200) })
+    const { client, queue, dead } = await mortal(stage, { 'x-message-ttl': int(1_000) })
     const since = Date.now()
     await publishTo(client, queue, { body: 'a', properties: { headers: delay(300) } })
     assert.equal(text(await dead.next()), 'a')
-    notBefore(since, 500, 'it expires')
+    notBefore(since, 1_300, 'it expires')
     await consume(client, 2, queue, { noAck: true })
-    await publishTo(client, queue, { body: 'b', properties: { headers: delay(300) } })
+    await publishTo(client, queue, { body: 'b', properties: { headers: delay(1_100) } })
     assert.equal(text(await delivery(client, 2)), 'b')
   })
 

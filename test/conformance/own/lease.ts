@@ -341,8 +341,8 @@ function combinations(sentences: Sentences): void {
   })
 
   sentences.prove('expiration: what is given back too late expires', async (stage) => {
-    const { client, queue, dead } = await mortal(stage, lease(1_000))
-    await publishTo(client, queue, message('a', {}, { expiration: '800' }))
+    const { client, queue, dead } = await mortal(stage, lease(2_500))
+    await publishTo(client, queue, message('a', {}, { expiration: '2000' }))
     assert.equal(text(await client.get(1, queue, { noAck: false })), 'a')
     assert.equal(death(deaths(await dead.next())[0])['reason'], 'expired')
   })
