@@ -89,7 +89,7 @@ export class ClusterProcesses {
       ...(outputFolder === undefined ? {} : { outputFile: join(outputFolder, `${name}.log`) }),
       ...(networks === null ? {} : this.#inNetwork(networks, index, env)),
     })
-    return new ClusterNode(name, broker, Number(http[1] ?? 0))
+    return new ClusterNode(name, broker, { linkPort: this.#ports[index] ?? 0, httpPort: Number(http[1] ?? 0) })
   }
 
   /** Away from loopback nodes need a secret, and `guest` is not let in. */
@@ -134,14 +134,22 @@ export class ClusterProcesses {
 export class ClusterNode {
   readonly name: string
   readonly broker: BrokerProcess
+  /** For the other nodes. */
+  readonly linkPort: number
   /** 0: none. */
   readonly httpPort: number
   #frozen: number[] = []
 
-  constructor(name: string, broker: BrokerProcess, httpPort: number) {
+  constructor(name: string, broker: BrokerProcess, { linkPort, httpPort }: { linkPort: number; httpPort: number }) {
     this.name = name
     this.broker = broker
+    this.linkPort = linkPort
     this.httpPort = httpPort
+  }
+
+  /** Of its NATS server, for those of the others. */
+  get routePort(): number {
+    return this.linkPort + 1
   }
 
   /** Of the nats-server that it runs; null when there is none. */
