@@ -1,10 +1,8 @@
 import { inSlices } from '../../base/sliced.ts'
-import type { OpenConnection } from '../../broker/connection-directory.ts'
 import type { JsonObject } from '../../broker/definitions/entry.ts'
 import { type QueueType, queueTypes } from '../../broker/topology/queue-arguments.ts'
 import type { VhostProperties } from '../../broker/topology/vhost-rows.ts'
 import type { VhostState } from '../../broker/topology/vhost-state.ts'
-import { trafficColumns } from '../statistics/columns.ts'
 import { NodesAsked } from './all-nodes/nodes-asked.ts'
 import { completeOne, completionOf } from './all-nodes/stats-of-all.ts'
 import { type Answer, badRequest, created, noContent, notFound } from './answer.ts'
@@ -12,9 +10,10 @@ import { listed, one } from './list.ts'
 import { totalStats } from './message-stats.ts'
 import { toldName } from './nodes.ts'
 import { addMessages, noMessages } from './overview.ts'
-import { details, lengthDetails, type Span, type Spans, spansOf } from './rates.ts'
+import { lengthDetails, type Spans, spansOf } from './rates.ts'
 import { type ApiRequest, type Fields, param, vhostOf } from './request.ts'
-import { type Api, type ApiParts, type Route, route } from './route.ts'
+import { type Api, type Route, route } from './route.ts'
+import { VhostTraffic } from './vhost-traffic.ts'
 import type { Row } from './view.ts'
 
 /** Vhosts; who makes one may do everything in it. */
@@ -35,7 +34,7 @@ export const vhostRoutes: readonly Route[] = [
     const nodes = new NodesAsked(api)
     const spans = spansOf(api, request)
     const { name } = vhostOf(request)
-    const json = await inSlices(api.runQueue, counted(api, vhostOf(request), spans))
+    const json = await inSlices(api.runQueue, countedOne(api, vhostOf(request), spans))
     return nodes.noted(one(request, await completeOne(api, nodes, 'vhosts', { id: name, json, spans })))
   }),
   route('PUT', '/vhosts/{vhost}', put, { level: 'administrator', vhost: null }),
@@ -52,32 +51,23 @@ export const vhostRoutes: readonly Route[] = [
   ),
 ]
 
-/** Of the connections that are open. */
-function trafficJson({ connections }: ApiParts, { name }: VhostState, span: Span | null): JsonObject {
-  const open = [...connections.openConnections].filter(({ vhost }) => vhost === name)
-  const places = open.map(({ traffic }) => traffic)
-  const sum = (bytesOf: (connection: OpenConnection) => number): number =>
-    open.reduce((bytes, connection) => bytes + bytesOf(connection), 0)
-  return {
-    recv_oct: sum(({ bytesRead }) => bytesRead),
-    recv_oct_details: details(places, trafficColumns.recv_oct, span),
-    send_oct: sum(({ bytesWritten }) => bytesWritten),
-    send_oct_details: details(places, trafficColumns.send_oct, span),
-  }
-}
-
 /** Counts first: a vhost may have very many queues. */
 function* countedRows(api: Api, vhosts: Iterable<VhostState>, spans: Spans): Generator<void, Row[]> {
   const rows: Row[] = []
+  const traffic = yield* VhostTraffic.of(api.connections.openConnections)
   for (const vhost of vhosts) {
-    const json = yield* counted(api, vhost, spans)
+    const json = yield* counted(api, vhost, traffic, spans)
     rows.push({ name: vhost.name, json: () => json })
     yield
   }
   return rows
 }
 
-function* counted(api: Api, vhost: VhostState, spans: Spans): Generator<void, JsonObject> {
+function* countedOne(api: Api, vhost: VhostState, spans: Spans): Generator<void, JsonObject> {
+  return yield* counted(api, vhost, yield* VhostTraffic.of(api.connections.openConnections), spans)
+}
+
+function* counted(api: Api, vhost: VhostState, traffic: VhostTraffic, spans: Spans): Generator<void, JsonObject> {
   const messages = noMessages()
   yield* addMessages(api, vhost, messages)
   const { description = '', tags = [], defaultQueueType } = vhost.metadata ?? {}
@@ -92,7 +82,7 @@ function* counted(api: Api, vhost: VhostState, spans: Spans): Generator<void, Js
     cluster_state: Object.fromEntries(runningNodes(api).map((node) => [node, 'running'])),
     ...messages,
     ...lengthDetails([vhost.counts], spans.lengths),
-    ...ownVhostStats(api, vhost, spans),
+    ...ownVhostStats(vhost, traffic, spans),
   }
 }
 
@@ -101,8 +91,8 @@ function runningNodes(api: Api): string[] {
 }
 
 /** What happened in a vhost at this node. */
-export function ownVhostStats(api: ApiParts, vhost: VhostState, spans: Spans): JsonObject {
-  return { ...trafficJson(api, vhost, spans.data), ...totalStats([vhost.counts], spans.rates) }
+export function ownVhostStats(vhost: VhostState, traffic: VhostTraffic, spans: Spans): JsonObject {
+  return { ...traffic.json(vhost.name, spans.data), ...totalStats([vhost.counts], spans.rates) }
 }
 
 /** Makes a vhost in which its maker may do everything, or gives one other metadata. */

@@ -1,11 +1,13 @@
 /** Metrics of single queues, channels, connections and exchanges: RabbitMQ's names, in its groups. */
 import type { OpenChannel, OpenConnection } from '../../broker/connection-directory.ts'
+import type { QueueStatus } from '../../broker/ports.ts'
 import { MessageCounts } from '../../broker/statistics/message-counts.ts'
 import type { DeclaredQueue } from '../../broker/topology/declared-queue.ts'
 import type { Exchange } from '../../broker/topology/exchange.ts'
+import type { Topology } from '../../broker/topology/topology.ts'
 import type { VhostState } from '../../broker/topology/vhost-state.ts'
 import type { ApiParts } from '../api/route.ts'
-import type { Family, Labels, Sample } from './family.ts'
+import { type Family, type LabelText, labelText, type Sample } from './family.ts'
 
 /** One number that there is of each thing of a kind. */
 interface Column<T> {
@@ -17,14 +19,49 @@ interface Column<T> {
   readonly value: (thing: T) => number
 }
 
-interface QueueNow {
-  readonly ready: number
-  readonly unacked: number
-  readonly consumers: number
-  readonly counts: MessageCounts
+const nothing = new MessageCounts()
+
+/** The queue that is looked at just now: one object for all of a walk, so that very many queues leave no garbage. */
+class QueueNow {
+  readonly #topology: Topology
+  #queue: DeclaredQueue | null = null
+
+  constructor(topology: Topology) {
+    this.#topology = topology
+  }
+
+  at(queue: DeclaredQueue): this {
+    this.#queue = queue
+    return this
+  }
+
+  get ready(): number {
+    return this.#status.ready
+  }
+
+  get unacked(): number {
+    return this.#status.unacked
+  }
+
+  get messages(): number {
+    const { ready, unacked } = this.#status
+    return ready + unacked
+  }
+
+  get consumers(): number {
+    return this.#status.consumers
+  }
+
+  get counts(): MessageCounts {
+    return this.#queue?.counts ?? nothing
+  }
+
+  get #status(): QueueStatus {
+    return this.#queue === null ? noStatus : this.#topology.statusNow(this.#queue)
+  }
 }
 
-const nothing = new MessageCounts()
+const noStatus: QueueStatus = { ready: 0, unacked: 0, consumers: 0 }
 
 function column<T>(group: string, type: Column<T>['type']) {
   return (name: string, help: string, value: Column<T>['value']): Column<T> => ({ group, type, name, help, value })
@@ -40,7 +77,7 @@ export const queueColumns: readonly Column<QueueNow>[] = [
     'Messages delivered to consumers but not yet acknowledged',
     ({ unacked }) => unacked,
   ),
-  length('queue_messages', 'Sum of ready and unacknowledged messages', ({ ready, unacked }) => ready + unacked),
+  length('queue_messages', 'Sum of ready and unacknowledged messages', ({ messages }) => messages),
   column<QueueNow>('queue_consumer_count', 'gauge')('queue_consumers', 'Consumers on a queue', (now) => now.consumers),
   delivery('queue_messages_published_total', 'Messages published to a queue', ({ counts }) => counts.publish),
   delivery('queue_get_ack_total', 'Messages fetched with basic.get, to be acknowledged', ({ counts }) => counts.get),
@@ -151,7 +188,7 @@ export function* objectFamilies(parts: ApiParts, chosen: Chosen): Generator<Fami
   yield* perThing(chosen, connectionColumns, () => connectionsOf(parts, chosen))
 }
 
-type Things<T> = () => Iterable<readonly [Labels, T]>
+type Things<T> = () => Iterable<readonly [LabelText, T]>
 
 function* perThing<T>({ prefix, has }: Chosen, columns: readonly Column<T>[], things: Things<T>): Generator<Family> {
   for (const { group, name, type, help, value } of columns) {
@@ -167,28 +204,31 @@ function* vhostsOf({ broker }: ApiParts, { hasVhost }: Chosen): Generator<VhostS
   for (const vhost of broker.topology.vhosts.values()) if (!vhost.isClosed && hasVhost(vhost.name)) yield vhost
 }
 
-function* queuesOf(parts: ApiParts, chosen: Chosen): Generator<[Labels, QueueNow]> {
+function* queuesOf(parts: ApiParts, chosen: Chosen): Generator<[LabelText, QueueNow]> {
+  const now = new QueueNow(parts.broker.topology)
   for (const vhost of vhostsOf(parts, chosen)) {
-    for (const queue of vhost.queues.values()) yield [{ vhost: vhost.name, queue: queue.name }, queueNow(parts, queue)]
+    const home = labelText('vhost', vhost.name)
+    for (const queue of vhost.queues.values()) yield [`${home},${labelText('queue', queue.name)}`, now.at(queue)]
   }
 }
 
-export function queueNow({ broker }: ApiParts, queue: DeclaredQueue): QueueNow {
-  return { ...broker.topology.statusNow(queue), counts: queue.counts ?? nothing }
-}
-
-function* exchangesOf(parts: ApiParts, chosen: Chosen): Generator<[Labels, Exchange]> {
+function* exchangesOf(parts: ApiParts, chosen: Chosen): Generator<[LabelText, Exchange]> {
   for (const vhost of vhostsOf(parts, chosen)) {
-    for (const one of vhost.exchanges.values()) yield [{ vhost: vhost.name, exchange: one.name }, one]
+    const home = labelText('vhost', vhost.name)
+    for (const one of vhost.exchanges.values()) yield [`${home},${labelText('exchange', one.name)}`, one]
   }
 }
 
-function* connectionsOf({ connections }: ApiParts, { hasVhost }: Chosen): Generator<[Labels, OpenConnection]> {
-  for (const one of connections.openConnections) if (hasVhost(one.vhost)) yield [{ connection: one.name }, one]
+function* openIn({ connections }: ApiParts, { hasVhost }: Chosen): Generator<OpenConnection> {
+  for (const one of connections.openConnections) if (hasVhost(one.vhost)) yield one
 }
 
-function* channelsOf(parts: ApiParts, chosen: Chosen): Generator<[Labels, OpenChannel]> {
-  for (const [, one] of connectionsOf(parts, chosen)) {
-    for (const channel of one.channels()) yield [{ channel: `${one.name} (${channel.number})` }, channel]
+function* connectionsOf(parts: ApiParts, chosen: Chosen): Generator<[LabelText, OpenConnection]> {
+  for (const one of openIn(parts, chosen)) yield [labelText('connection', one.name), one]
+}
+
+function* channelsOf(parts: ApiParts, chosen: Chosen): Generator<[LabelText, OpenChannel]> {
+  for (const one of openIn(parts, chosen)) {
+    for (const channel of one.channels()) yield [labelText('channel', `${one.name} (${channel.number})`), channel]
   }
 }

@@ -21,6 +21,9 @@ export interface NodeTotals {
   vhosts: number
 }
 
+/** Queues between two looks at the time. */
+const stepQueues = 32
+
 /** Goes through all queues and channels; yields wherever it may be interrupted. */
 export function* totalsOf({ broker, connections }: ApiParts): Generator<void, NodeTotals> {
   const { topology } = broker
@@ -38,15 +41,16 @@ export function* totalsOf({ broker, connections }: ApiParts): Generator<void, No
     vhosts: topology.vhosts.size,
   }
   const notClassic: DeclaredQueue[] = []
+  let seen = 0
   for (const vhost of topology.vhosts.values()) {
     totals.queues += vhost.queues.size
     for (const queue of vhost.queues.values()) {
+      if (++seen % stepQueues === 0) yield
       const { ready, unacked, consumers } = topology.statusNow(queue)
       totals.ready += ready
       totals.unacked += unacked
       totals.consumers += consumers
       if (queueTypeOf(queue.arguments) !== 'classic') notClassic.push(queue)
-      yield
     }
   }
   addCounts(totals, topology, notClassic)

@@ -2,6 +2,7 @@ import type { JsonObject } from '../../../broker/definitions/entry.ts'
 import { exchangeStats, queueStats } from '../message-stats.ts'
 import type { Spans } from '../rates.ts'
 import type { ApiParts } from '../route.ts'
+import { VhostTraffic } from '../vhost-traffic.ts'
 import { ownVhostStats } from '../vhosts.ts'
 import type { StatsOf } from './question.ts'
 
@@ -13,21 +14,22 @@ export function* ownStats(
   spans: Spans,
 ): Generator<void, Readonly<Record<string, JsonObject>>> {
   const stats = new Map<string, JsonObject>()
+  const traffic = of === 'vhosts' ? yield* VhostTraffic.of(api.connections.openConnections) : null
   for (const id of ids) {
-    const found = statsOf(api, of, id, spans)
+    const found = traffic === null ? statsOf(api, Number(id), spans) : vhostStats(api, String(id), traffic, spans)
     if (Object.keys(found).length > 0) stats.set(String(id), found)
     yield
   }
   return Object.fromEntries(stats)
 }
 
-function statsOf(api: ApiParts, of: StatsOf, id: number | string, spans: Spans): JsonObject {
-  const { topology } = api.broker
-  if (of === 'vhosts') {
-    const vhost = topology.vhosts.get(String(id))
-    return vhost === undefined ? {} : ownVhostStats(api, vhost, spans)
-  }
-  const definition = topology.definition(Number(id))
+function vhostStats({ broker }: ApiParts, name: string, traffic: VhostTraffic, spans: Spans): JsonObject {
+  const vhost = broker.topology.vhosts.get(name)
+  return vhost === undefined ? {} : ownVhostStats(vhost, traffic, spans)
+}
+
+function statsOf({ broker }: ApiParts, id: number, spans: Spans): JsonObject {
+  const definition = broker.topology.definition(id)
   if (definition?.kind === 'queue') return queueStats(definition.counts, spans.rates)
   return definition?.kind === 'exchange' ? exchangeStats(definition.counts, spans.rates) : {}
 }
