@@ -74,7 +74,10 @@ export interface ChildProcesses {
   adopt(pid: number, identity: string, orphan: OrphanRules, events: ChildEvents): ChildProcess
   /** Runs a program to its end. Rejects when it cannot be started (`ENOENT`, `EACCES`) or takes longer. */
   run(program: string, args: readonly string[], msMax: number): Promise<ProgramOutput>
-  /** What tells a process from any later one with its id, such as when it began; null when there is none with this id. */
+  /**
+   * What tells a process from any later one with its id, such as when it began; null when this user has none with this id.
+   * Rejects when there is one that the system hides: it may be any.
+   */
   identity(pid: number): Promise<string | null>
   /** To a process that need not be a child; false when there is none. */
   signal(pid: number, name: ChildSignal): boolean

@@ -27,6 +27,12 @@ const lookMs = 500
 
 export class SystemChildProcesses implements ChildProcesses {
   readonly processors = availableParallelism()
+  readonly #proc: string
+
+  /** `proc`: where Linux shows its processes. */
+  constructor(proc = '/proc') {
+    this.#proc = proc
+  }
 
   start({ program, args, environment, orphan }: ChildCommand, events: ChildEvents): ChildProcess {
     // A session of its own: a Ctrl-C in the terminal is for us, and we end the child when its time has come.
@@ -106,14 +112,15 @@ export class SystemChildProcesses implements ChildProcesses {
     if (process.platform !== 'linux') return await this.#identityByPs(pid)
     try {
       const [stat, boot] = await Promise.all([
-        readFile(`/proc/${pid}/stat`, 'utf8'),
-        readFile('/proc/sys/kernel/random/boot_id', 'utf8'),
+        readFile(`${this.#proc}/${pid}/stat`, 'utf8'),
+        readFile(`${this.#proc}/sys/kernel/random/boot_id`, 'utf8'),
       ])
       // The second field is the name, in parentheses, with anything inside; the third is the state, the 22nd the start.
       const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
       return fields[0] === 'Z' ? null : `${boot.trim()} ${fields[19]}`
-    } catch {
-      return null
+    } catch (error) {
+      if (!isThere(pid)) return null
+      throw new Error(`process ${pid} is there, and ${this.#proc} does not show it`, { cause: error })
     }
   }
 
@@ -132,6 +139,15 @@ export class SystemChildProcesses implements ChildProcesses {
 }
 
 const psMsMax = 5_000
+
+/** Of another user's process it says no: none of ours has that id then. */
+function isThere(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
 
 /** A longer line comes in its first part only. */
 function readLines(stream: NodeJS.ReadableStream, line: (text: string) => void): void {

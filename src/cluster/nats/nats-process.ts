@@ -164,7 +164,18 @@ export class NatsProcess {
   async #leftBehind(): Promise<NotedProcess | null> {
     const noted = await this.#files.notedProcess()
     if (noted === null) return null
-    return (await this.#parts.processes.identity(noted.pid)) === noted.identity ? noted : null
+    return (await this.#identityOf(noted.pid)) === noted.identity ? noted : null
+  }
+
+  async #identityOf(pid: number): Promise<string | null> {
+    try {
+      return await this.#parts.processes.identity(pid)
+    } catch (error) {
+      const mend =
+        'let it see the processes of its user (in a unit of systemd: no PrivateUsers= with ProtectProc=), or end that one'
+      const sentence = `process ${pid} may be a nats-server on ${this.#parts.directory}, which this node cannot see; ${mend}`
+      throw new StartError('cluster', sentence, error)
+    }
   }
 
   /** False when it has ended, or was ended because it is not what is wanted. */

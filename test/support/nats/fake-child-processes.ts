@@ -48,6 +48,8 @@ export class FakeChildProcesses implements ChildProcesses {
   readonly versions = new Map<string, string>([['nats-server', 'nats-server: v2.15.1\n']])
   /** Processes that are there, by id. */
   readonly identities = new Map<number, string>()
+  /** Those of them that the system hides. */
+  readonly hidden = new Set<number>()
   readonly signals: (readonly [pid: number, name: ChildSignal])[] = []
   /** What a signal does to a process that is no child. */
   onSignal: (pid: number, name: ChildSignal) => void = (pid) => this.identities.delete(pid)
@@ -81,6 +83,7 @@ export class FakeChildProcesses implements ChildProcesses {
   }
 
   identity(pid: number): Promise<string | null> {
+    if (this.hidden.has(pid)) return Promise.reject(new Error(`process ${pid} is there, and /proc does not show it`))
     return Promise.resolve(this.identities.get(pid) ?? null)
   }
 

@@ -105,6 +105,12 @@ void describe('a child whose parent is killed', { concurrency: true, skip: proce
     assert.deepEqual([await processes.identity(pid), signalsAt(place)], [identity, ''])
   })
 
+  it('is not taken for gone when the system hides it', async () => {
+    const blind = new SystemChildProcesses(scratch)
+    await assert.rejects(blind.identity(process.pid), /is there, and \S+ does not show it/)
+    assert.equal(await blind.identity(2 ** 31 - 1), null, 'no process has this id')
+  })
+
   interface Place {
     readonly claim: string
     readonly signals: string

@@ -299,6 +299,17 @@ describe('what an earlier start left behind', () => {
     assert.equal(nats.pid, 101)
   })
 
+  it('refuses the start when it may be there and cannot be seen', async () => {
+    const { world } = await worldAfterDeath()
+    world.processes.hidden.add(100)
+    await assert.rejects(world.start(), (error: StartError) => {
+      assert.ok(error instanceof StartError)
+      assert.match(error.message, /^process 100 may be a nats-server on \/data\/nats, .*ProtectProc=/)
+      return true
+    })
+    assert.equal(world.processes.children.length, 1, 'no other is started on its store')
+  })
+
   it('does not matter when it is no record', async () => {
     for (const text of ['', 'x\n', '77\n']) {
       const world = new World()
