@@ -222,7 +222,7 @@ function queueExpiry(sentences: Sentences): void {
     { what: 'basic.get', use: (client, queue) => client.get(1, queue) },
     {
       what: 'declaring it again',
-      use: (client, queue) => client.call(1, 'queue.declare', { queue, exclusive: true, arguments: expires(1_000) }),
+      use: (client, queue) => client.call(1, 'queue.declare', { queue, exclusive: true, arguments: expires(2_000) }),
     },
     {
       what: 'a passive declare',
@@ -231,9 +231,9 @@ function queueExpiry(sentences: Sentences): void {
   ]
   for (const { what, use } of uses) {
     sentences.prove(`x-expires: ${what} is a use`, async (stage) => {
-      const { client, queue } = await scene(stage, expires(1_000))
-      for (let times = 0; times < 4; times += 1) {
-        await pass(400)
+      const { client, queue } = await scene(stage, expires(2_000))
+      for (let times = 0; times < 3; times += 1) {
+        await pass(900)
         await use(client, queue)
       }
       assert.equal(await exists(client, queue), true)

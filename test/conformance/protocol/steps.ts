@@ -10,7 +10,7 @@ export const queueTypes = ['classic', 'quorum'] as const
 export type QueueType = (typeof queueTypes)[number]
 
 /** How long to wait for what a broker does on its own account. */
-const eventMsMax = 20_000
+const eventMsMax = 60_000
 
 const confirmingChannel = 90
 const lookingChannel = 91

@@ -72,7 +72,7 @@ export interface Handshake {
 export const protocolHeader = Buffer.from('AMQP\x00\x00\x09\x01', 'latin1')
 
 /** How long a test waits for what must come. */
-const waitMsMax = 20_000
+const waitMsMax = 60_000
 
 /** The capabilities of a full client. */
 export const fullCapabilities: Table = {
