@@ -12,6 +12,7 @@
  */
 import { join, resolve } from 'node:path'
 import type { Files } from './base/files.ts'
+import { type Fields, isCount } from './cluster/membership/entry-fields.ts'
 import { readSmallFile, writeSmallFile } from './cluster/nats/small-file.ts'
 import { StartError } from './start-error.ts'
 
@@ -35,11 +36,18 @@ export interface ClusterDirectoryFacts {
   readonly node: string
   /** Of the last process that used it. */
   readonly incarnation: number
+  /** Data shards of the cluster; null when an earlier version wrote this. */
+  readonly shards: number | null
+  /** The highest incarnation of any node that this one has known of. */
+  readonly incarnationSeen: number
 }
 
 export class ClusterDirectory {
   readonly root: string
   readonly #files: Files
+  /** As they are in the file, or are about to be. */
+  #facts: ClusterDirectoryFacts | null = null
+  #writing: Promise<void> = Promise.resolve()
 
   constructor(files: Files, directory: string) {
     this.#files = files
@@ -80,13 +88,31 @@ export class ClusterDirectory {
       const sentence = `the data directory ${this.root} is of node '${facts.node}', not of '${node}'`
       throw new StartError('data-directory', `${sentence}; give each node a directory of its own with --data`)
     }
+    this.#facts = facts
     return facts
   }
 
   /** Synced, before anybody hears of the incarnation. */
-  async remember(facts: ClusterDirectoryFacts): Promise<void> {
+  async remember(facts: Omit<ClusterDirectoryFacts, 'incarnationSeen'>): Promise<void> {
+    const incarnationSeen = Math.max(facts.incarnation, this.#facts?.incarnationSeen ?? 0)
+    await this.#write({ ...facts, incarnationSeen })
+  }
+
+  /** Another node has this incarnation: if what the nodes agree on is lost, this node knows that it was given. */
+  async sawIncarnation(incarnation: number): Promise<void> {
+    const facts = this.#facts
+    if (facts === null || incarnation <= facts.incarnationSeen) return
+    await this.#write({ ...facts, incarnationSeen: incarnation })
+  }
+
+  /** One after the other. */
+  async #write(facts: ClusterDirectoryFacts): Promise<void> {
+    this.#facts = facts
     const text = JSON.stringify({ format: clusterDirectoryFormat, ...facts })
-    await writeSmallFile(this.#files, join(this.root, fileName), `${text}\n`)
+    const write = () => writeSmallFile(this.#files, join(this.root, fileName), `${text}\n`)
+    const writing = this.#writing.then(write, write)
+    this.#writing = writing.catch(() => {})
+    await writing
   }
 }
 
@@ -98,9 +124,10 @@ function factsOf(text: string): ClusterDirectoryFacts | null {
     return null
   }
   if (typeof value !== 'object' || value === null) return null
-  const { format, clusterId, node, incarnation } = value as Record<string, unknown>
+  const { format, clusterId, node, incarnation, shards = null, incarnationSeen = incarnation } = value as Fields
   if (format !== clusterDirectoryFormat || typeof clusterId !== 'string' || typeof node !== 'string') return null
-  return typeof incarnation === 'number' && Number.isSafeInteger(incarnation) ? { clusterId, node, incarnation } : null
+  if (!isCount(incarnation) || !isCount(incarnationSeen) || (shards !== null && !isCount(shards))) return null
+  return { clusterId, node, incarnation, shards, incarnationSeen }
 }
 
 function foreignSentence(root: string, found: string): string {

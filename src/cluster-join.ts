@@ -9,13 +9,15 @@ import { TlsNetwork } from './base/tls-network.ts'
 import type { Coordination } from './cluster/coordination.ts'
 import { keepTrying } from './cluster/keep-trying.ts'
 import { Links } from './cluster/link/links.ts'
+import type { Members, MembersListener } from './cluster/members.ts'
 import { Membership } from './cluster/membership/membership.ts'
 import { agreeOnSettings, type ClusterSettings as SharedSettings } from './cluster/membership/settings.ts'
-import { natsCoordination } from './cluster/nats/nats-coordination.ts'
+import { hasLog, natsCoordination } from './cluster/nats/nats-coordination.ts'
 import { accountRefusal, cannotStore } from './cluster/nats/refusals.ts'
 import { readClusterSecret } from './cluster/nats/secret.ts'
 import { readSmallFile } from './cluster/nats/small-file.ts'
 import type { Nats } from './cluster/nats/start-nats.ts'
+import { topologyShard } from './cluster/topology-host.ts'
 import { ClusterDirectory } from './cluster-directory.ts'
 import type { ClusterSettings, Config } from './config.ts'
 import { errorName, StartError } from './start-error.ts'
@@ -73,8 +75,10 @@ export async function join(parts: JoinParts, closers: (() => Promise<void> | voi
     fresh: { clusterId: randomName(random, 22), shards: settings.shardCount, format: clusterFormat },
     shardsAsked: settings.shardCount === defaultShards ? null : settings.shardCount,
     knownClusterId: known?.clusterId ?? null,
+    knownShards: known?.shards ?? null,
+    hasLogs: () => hasLog({ connection, clusterName, domain }, topologyShard),
   })
-  const { clusterId } = shared
+  const { clusterId, shards } = shared
   const { nodeName: node, host, port, sessionMs } = settings
   const membership = await Membership.start({
     coordination,
@@ -83,10 +87,12 @@ export async function join(parts: JoinParts, closers: (() => Promise<void> | voi
     signal,
     node: { name: node, host, port, version },
     predecessor: known?.incarnation ?? null,
-    remember: (incarnation) => directory.remember({ clusterId, node, incarnation }),
+    incarnationSeen: known?.incarnationSeen ?? 0,
+    remember: (incarnation) => directory.remember({ clusterId, node, incarnation, shards }),
     sessionMs,
   })
   closers.push(() => membership.stop())
+  membership.listen(rememberingOthers(membership, directory, logger))
   // Nodes that are all on one machine need no secret of the operator's; they still must be of one cluster.
   const given = await readClusterSecret(settings, files)
   const secret = given === '' ? `warren on this machine: ${clusterId}` : given
@@ -102,6 +108,17 @@ export async function join(parts: JoinParts, closers: (() => Promise<void> | voi
     listen: { host: settings.listenHost, port },
   })
   return { coordination, shared, membership, directory, links, secret: `${secret} ${clusterId}` }
+}
+
+function rememberingOthers(members: Members, directory: ClusterDirectory, logger: Logger): MembersListener {
+  const remember = (): void => {
+    const highest = Math.max(0, ...[...members.live.values()].map(({ incarnation }) => incarnation))
+    directory.sawIncarnation(highest).catch((error: unknown) => {
+      logger.warn({ error }, 'the incarnations of other nodes cannot be written down')
+    })
+  }
+  remember()
+  return { membersChanged: remember, currentChanged: () => {}, sessionLost: () => {} }
 }
 
 async function linkNetwork({ settings: { tls }, network, files }: JoinParts): Promise<Network> {

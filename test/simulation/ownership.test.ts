@@ -44,15 +44,20 @@ const kinds = [
   'jump',
   'steal',
   'unlink',
+  'putBack',
 ] as const
 type Kind = (typeof kinds)[number]
 /** Only with some seeds, since less can be asked of those. */
-const special: ReadonlySet<Kind> = new Set(['jump', 'steal', 'unlink'])
+const special: ReadonlySet<Kind> = new Set(['jump', 'steal', 'unlink', 'putBack'])
 /**
  * A lease that an operator frees by hand is taken by another node at once, and its holder learns of it by its watch, or
  * by the log: that much later it stops.
  */
 const stealMsMax = 8_000
+/** A node sees after half a session that what it renews is lost, waits for one, and may find an old one of its own. */
+const beginAnewMsMax = 2.5 * sessionMs
+/** In which a process that was stopped notices it when it goes on. */
+const wakingMs = 300
 
 class OwnershipRun {
   readonly cluster: SimulatedCluster
@@ -75,7 +80,12 @@ class OwnershipRun {
       rates: [0.85, 1, 1.25],
     })
     this.#random = this.cluster.parts.random
-    const allowed = [seed % 4 === 0 ? 'jump' : null, seed % 5 === 0 ? 'steal' : null, seed % 3 === 0 ? 'unlink' : null]
+    const allowed = [
+      seed % 4 === 0 ? 'jump' : null,
+      seed % 5 === 0 ? 'steal' : null,
+      seed % 3 === 0 ? 'unlink' : null,
+      seed % 7 === 0 ? 'putBack' : null,
+    ]
     this.#kinds = kinds.filter((kind) => !special.has(kind) || allowed.includes(kind))
   }
 
@@ -88,14 +98,15 @@ class OwnershipRun {
       await this.#run(this.#random.below(40_000))
     }
     this.#heal()
-    await this.#run(sessionMs + 5_000)
+    await this.#run(sessionMs + 5_000 + (this.#kinds.includes('putBack') ? beginAnewMsMax : 0))
   }
 
   /** What went wrong, as sentences. */
   judge(): string[] {
     const found = [...this.#overlaps]
     const { journal } = this.cluster.parts
-    const allowed = this.#kinds.includes('steal') ? { overlapMsMax: stealMsMax, areSetBack: true } : {}
+    const overlapMsMax = this.#kinds.includes('steal') ? stealMsMax : 0
+    const allowed = { overlapMsMax, areSetBack: overlapMsMax > 0 || this.#kinds.includes('putBack') }
     if (!this.#hasJumped) found.push(...judgeOwnership(journal, this.#killed, allowed))
     for (const [shard, server] of this.cluster.ownership()) {
       if (server === '-') found.push(`shard ${shard} is served by nobody after all was healed`)
@@ -136,6 +147,8 @@ class OwnershipRun {
         return void node.process?.membership?.setDraining(this.#random.below(2) === 0).catch(() => {})
       case 'steal':
         return this.#steal()
+      case 'putBack':
+        return this.#putBack()
       case 'unlink':
         return this.#unlink(node)
       case 'lose':
@@ -191,6 +204,12 @@ class OwnershipRun {
     store.write(key, entry === undefined ? damaged : JSON.stringify({ ...fields, ...entry }), lease.revision)
   }
 
+  /** What the nodes agree on is lost, or put back from an old copy. */
+  #putBack(): void {
+    const { store } = this.cluster.parts
+    store.putBack(this.#random.below(2) * this.#random.below(store.revision + 1))
+  }
+
   /** Some of its links are cut, or all are there again. */
   #unlink(node: SimulatedNode): void {
     const { links } = this.cluster.parts
@@ -208,7 +227,10 @@ class OwnershipRun {
 
   #mend(node: SimulatedNode): void {
     node.start()
-    if (node.process?.clock.isStopped === true) this.#stoppedAt.delete(node.incarnation)
+    const { incarnation } = node
+    // One that is killed before it could do anything has not served since it was stopped.
+    if (node.process?.clock.isStopped === true)
+      this.cluster.parts.world.after(wakingMs, () => this.#stoppedAt.delete(incarnation))
     node.process?.clock.goOn()
     if (node.process?.coordination.isCut === true) node.process.coordination.heal()
   }

@@ -67,7 +67,12 @@ export const importTable: Readonly<Record<string, readonly string[]>> = {
   'node-tracing.ts': ['base', 'config.ts', 'telemetry', 'version.ts'],
   'http-api.ts': ['base', 'broker', 'management', 'config.ts', 'version.ts'],
   'listeners.ts': ['base', 'server', 'management', 'certificates.ts', 'config.ts', 'http-api.ts', 'start-error.ts'],
-  'cluster-directory.ts': ['base', 'cluster/nats/small-file.ts', 'start-error.ts'],
+  'cluster-directory.ts': [
+    'base',
+    'cluster/membership/entry-fields.ts',
+    'cluster/nats/small-file.ts',
+    'start-error.ts',
+  ],
   'cluster-daemon.ts': [
     'base',
     'cluster/nats',

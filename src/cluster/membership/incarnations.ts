@@ -8,37 +8,66 @@ import { pause } from './pause.ts'
 const key = 'incarnations'
 const incarnationMax = 2 ** 20
 const retryMs = 200
+/** A read may be old: so many in a row that are behind what is known, before the store is taken to have lost its end. */
+const behindReadsMax = 5
+/** How many numbers are left out then: others may have been given of which this node has not heard. */
+const lostNumbersMax = 1_024
 
 export interface IncarnationWorld {
   readonly coordination: Coordination
   readonly clock: Clock
   readonly logger: Logger
   readonly signal: AbortSignal
+  /** The highest that this node's data directory knows to have been given, to whichever node. */
+  readonly incarnationSeen: number
+  readonly sessionMs: number
 }
 
 /**
  * The next number, which no other node was or will be given. Tries until the store acknowledges one; numbers whose write
  * has no known outcome are left unused.
+ *
+ * A count that is behind what is known was lost, or put back from an old copy, and with it leases and sessions. Then those
+ * who served under what was lost must have stopped first, which they have when their sessions were not renewed for long.
  */
-export async function takeIncarnation({ coordination, clock, logger, signal }: IncarnationWorld, name: string) {
+export async function takeIncarnation(world: IncarnationWorld, name: string): Promise<number> {
+  const { coordination, clock, logger, signal, incarnationSeen, sessionMs } = world
+  let behindReads = 0
   for (;;) {
     signal.throwIfAborted()
     try {
       const entry = await coordination.get(key)
-      const next = (entry === null ? 0 : lastOf(entry.value)) + 1
+      const last = entry === null ? 0 : lastOf(entry.value)
+      const isBehind = last < incarnationSeen
+      behindReads = isBehind ? behindReads + 1 : 0
+      if (isBehind && behindReads < behindReadsMax) throw new Error(`incarnation ${incarnationSeen} was given before`)
+      if (behindReads === behindReadsMax) {
+        logger.error({ last, incarnationSeen }, lossSentence(sessionMs))
+        await pause(clock, sessionMs, signal)
+        continue
+      }
+      const next = isBehind ? incarnationSeen + lostNumbersMax : last + 1
       if (next >= incarnationMax) throw new CannotJoin(`the cluster has used up its ${incarnationMax} incarnations`)
       const revision = await coordination.put(key, JSON.stringify({ last: next, by: name }), entry?.revision ?? 0)
       if (revision !== null) return next
     } catch (error) {
       if (error instanceof CannotJoin) throw error
+      signal.throwIfAborted()
       logger.debug({ error }, 'the next incarnation could not be taken yet')
     }
     await pause(clock, retryMs, signal)
   }
 }
 
+function lossSentence(sessionMs: number): string {
+  return `what the nodes agree on was lost or put back to an older state: this node waits ${sessionMs / 1000} s, until nobody serves under what it was, and goes on`
+}
+
 function lastOf(value: string): number {
   const last = fieldsOf(value)?.['last']
-  if (!isCount(last)) throw new CannotJoin(`the coordination key '${key}' holds ${value}, which is no count`)
+  if (!isCount(last))
+    throw new CannotJoin(
+      `the coordination key '${key}' holds ${value}, which is no count; remove the key, then the nodes go on beyond all they know`,
+    )
   return last
 }

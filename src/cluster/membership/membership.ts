@@ -30,6 +30,8 @@ export interface MembershipOptions {
   readonly node: Pick<Member, 'name' | 'host' | 'port' | 'version'>
   /** What `remember` stored when the last process used this node's data directory; null when there was none. */
   readonly predecessor: number | null
+  /** The highest incarnation of any node that this one has known of. Default: `predecessor`. */
+  readonly incarnationSeen?: number
   /** Stores the incarnation in the data directory, which is locked, before the session of that incarnation is written. */
   readonly remember: (incarnation: number) => Promise<void>
   /** A session that is not renewed for so long may be ended by others. Default 20,000. */
@@ -57,12 +59,14 @@ export class Membership implements Members, NodeSessionListener {
   static async start(options: MembershipOptions): Promise<Membership> {
     const { node, coordination, clock, logger, remember } = options
     if (!isNodeName(node.name)) throw new CannotJoin(nameSentence(node.name))
-    const incarnation = await takeIncarnation(options, node.name)
+    const times = timesOf(options)
+    const { predecessor, incarnationSeen = 0 } = options
+    const seen = Math.max(incarnationSeen, predecessor ?? 0)
+    const incarnation = await takeIncarnation({ ...options, ...times, incarnationSeen: seen }, node.name)
     await remember(incarnation)
     const startedAt = clock.now()
     const state = { isDraining: false, isReady: false, unreached: [], renewal: 0 }
     const entry: SessionEntry = { ...node, incarnation, startedAt, ...state }
-    const times = timesOf(options)
     const claim = await claimSession({ ...options, ...times, entry })
     const view = new ClusterView(clock, logger)
     const membership = new Membership(options, view, (listener) => {

@@ -168,6 +168,7 @@ export class NodeSession {
       this.#options.logger.debug({ error }, 'a renewal of the session of this node has no known outcome')
       // The store may choose a leader at any moment: what is lost until it is noticed is lost to everybody.
       if (this.#state === 'live') this.#armRenewal(this.#options.renewMs / 4)
+      if (!this.isCurrent) await this.#lookForLoss()
     }
     this.#isRenewing = false
     // Something was changed meanwhile, or an earlier write stood in the way.
@@ -188,12 +189,25 @@ export class NodeSession {
   }
 
   /**
+   * Nothing is served while the session is not current, so there is time to look whether the store has lost what it had
+   * acknowledged: it was removed, or put back from an old copy. Then no renewal would ever succeed.
+   */
+  async #lookForLoss(): Promise<void> {
+    try {
+      if (!(await this.#findRevision())) this.#lose(null)
+    } catch (error) {
+      this.#options.logger.debug({ error }, 'the session of this node cannot be read')
+    }
+  }
+
+  /**
    * The key is not at the revision we know. True when it is still ours, written by a renewal whose outcome we did not
-   * learn, or when what was read is too old to tell.
+   * learn, or when what was read is too old to tell. Once the session is not current any more, a read is not old for long.
    */
   async #findRevision(): Promise<boolean> {
     const found = await this.#options.coordination.get(this.#key)
     if (found === null) return false
+    if (found.revision < this.#revision && !this.isCurrent) return false
     const isOurs = decodeSession(this.#key, found.value)?.incarnation === this.#entry.incarnation
     if (isOurs && found.revision > this.#revision) this.#revision = found.revision
     return isOurs || found.revision <= this.#revision
@@ -204,7 +218,7 @@ export class NodeSession {
     const reason =
       successor !== null && successor.incarnation !== this.#entry.incarnation
         ? `another process has taken the name of node '${this.#entry.name}' (incarnation ${successor.incarnation})`
-        : `the other nodes have ended the session of node '${this.#entry.name}': it was silent for too long`
+        : `the session of node '${this.#entry.name}' is gone: the others have ended it after a long silence, or what the nodes agree on was lost`
     this.#stop(reason)
     this.#listener.sessionLost(reason)
   }

@@ -88,7 +88,8 @@ class Rival {
 
   isOver(found: CoordinationEntry, other: SessionEntry | null): boolean {
     const { clock, logger, entry, predecessor, sessionMs } = this.#request
-    if (other !== null && other.incarnation === predecessor) return true
+    // One of an earlier process still is there when the store was put back to an older state.
+    if (other !== null && predecessor !== null && other.incarnation <= predecessor) return true
     const now = clock.monotonic()
     if (this.#revisionFirst === 0) {
       this.#revisionFirst = found.revision

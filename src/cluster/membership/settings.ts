@@ -26,6 +26,10 @@ export interface SettingsRequest {
   readonly shardsAsked: number | null
   /** Of the cluster that this node's data directory belongs to; null when it belongs to none yet. */
   readonly knownClusterId: string | null
+  /** How many data shards that cluster has; null when the directory does not say. */
+  readonly knownShards: number | null
+  /** Whether the servers hold the logs of a cluster of this name: if so they are no others than ours were. */
+  hasLogs(): Promise<boolean>
 }
 
 const key = 'settings'
@@ -35,16 +39,15 @@ const absentReadsMax = 25
 
 /** Tries until the store answers. Throws `CannotJoin` when this node does not fit. */
 export async function agreeOnSettings(request: SettingsRequest): Promise<ClusterSettings> {
-  const { coordination, clock, logger, signal, fresh, knownClusterId } = request
+  const { coordination, clock, logger, signal, knownClusterId } = request
   for (let absentReads = 0; ; ) {
     signal.throwIfAborted()
     try {
       const entry = await coordination.get(key)
       if (entry !== null) return checked(settingsOf(entry.value), request)
+      const wanted = knownClusterId === null || ++absentReads > absentReadsMax ? await toWrite(request) : null
       // Even if the read was old: then the write is refused, and the next read says why.
-      if (knownClusterId === null) {
-        if ((await coordination.put(key, JSON.stringify(fresh), 0)) !== null) return fresh
-      } else if (++absentReads === absentReadsMax) throw new CannotJoin(lostSentence(knownClusterId))
+      if (wanted !== null && (await coordination.put(key, JSON.stringify(wanted), 0)) !== null) return wanted
     } catch (error) {
       if (error instanceof CannotJoin) throw error
       logger.debug({ error }, 'the settings of the cluster cannot be read yet')
@@ -53,10 +56,29 @@ export async function agreeOnSettings(request: SettingsRequest): Promise<Cluster
   }
 }
 
+/** Of a new cluster; or, where its logs are there and what the nodes agree on is not, of the one that this node is of. */
+async function toWrite({
+  fresh,
+  knownClusterId,
+  knownShards,
+  hasLogs,
+  logger,
+}: SettingsRequest): Promise<ClusterSettings> {
+  if (knownClusterId === null) return fresh
+  if (knownShards === null || !(await hasLogs())) throw new CannotJoin(lostSentence(knownClusterId))
+  logger.error(
+    { clusterId: knownClusterId },
+    'what the nodes agree on is gone, but the logs are there: it is made anew',
+  )
+  return { ...fresh, clusterId: knownClusterId, shards: knownShards }
+}
+
 function settingsOf(value: string): ClusterSettings {
   const { clusterId, shards, format } = fieldsOf(value) ?? {}
   if (typeof clusterId === 'string' && isCount(shards) && isCount(format)) return { clusterId, shards, format }
-  throw new CannotJoin(`the coordination key '${key}' holds ${value}, which are no settings of a cluster`)
+  throw new CannotJoin(
+    `the coordination key '${key}' holds ${value}, which are no settings of a cluster; remove the key, then its nodes write it anew`,
+  )
 }
 
 function checked(settings: ClusterSettings, { fresh, shardsAsked, knownClusterId }: SettingsRequest): ClusterSettings {

@@ -11,7 +11,7 @@
  *
  * Give it a connection on which little else goes: renewals of the session wait behind what was written before them.
  */
-import { JetStreamApiError, jetstream } from '@nats-io/jetstream'
+import { JetStreamApiError, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { type KV, type KvEntry, Kvm } from '@nats-io/kv'
 import type { NatsConnection } from '@nats-io/transport-node'
 import type { Clock } from '../../base/clock.ts'
@@ -53,6 +53,16 @@ export async function natsCoordination(options: NatsCoordinationOptions): Promis
   }
   return new NatsCoordination(kv, options)
 }
+
+/** Whether the servers hold this log of the cluster. Rejects when they do not answer. */
+export async function hasLog({ connection, clusterName, domain = null }: LogPlace, name: string): Promise<boolean> {
+  const { streams } = await jetstreamManager(connection, { timeout: timeoutMs, ...inDomain(domain) })
+  const prefix = `warren-${clusterName}`
+  for await (const found of streams.names(`${prefix}.log.${name}`)) if (found === `${prefix}-log-${name}`) return true
+  return false
+}
+
+type LogPlace = Pick<NatsCoordinationOptions, 'connection' | 'clusterName' | 'domain'>
 
 function openBucket({ connection, clusterName, replicas, domain = null }: NatsCoordinationOptions): Promise<KV> {
   const store = new Kvm(jetstream(connection, { timeout: timeoutMs, ...inDomain(domain) }))

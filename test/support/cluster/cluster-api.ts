@@ -12,7 +12,12 @@ export interface ReportedShard {
 
 export interface ReportedCluster {
   readonly is_current: boolean
-  readonly nodes: readonly { readonly name: string; readonly state: string; readonly owns: readonly string[] }[]
+  readonly nodes: readonly {
+    readonly name: string
+    readonly incarnation: number
+    readonly state: string
+    readonly owns: readonly string[]
+  }[]
   readonly shards: readonly ReportedShard[]
   readonly missing_links: readonly { from: string; to: string; host: string; port: number }[]
   readonly nats: { readonly is_healthy: boolean; readonly problems: readonly string[] }

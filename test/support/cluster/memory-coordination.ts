@@ -18,6 +18,8 @@ export class MemoryStore {
   readonly changes: Change[] = []
   readonly #latest = new Map<string, Change>()
   readonly #listeners = new Set<() => void>()
+  /** Counts how often it was put back: a watch of what it was before is told nothing more. */
+  life = 0
   /** Of the store and the network; a client has one of its own. */
   readonly clock: Clock
 
@@ -50,6 +52,14 @@ export class MemoryStore {
     this.#latest.set(key, change)
     for (const listener of this.#listeners) listener()
     return change.revision
+  }
+
+  /** As an operator puts it back from a copy of that revision; 0: it is removed, and made again empty. */
+  putBack(revision: number): void {
+    this.changes.length = revision
+    this.#latest.clear()
+    for (const change of this.changes) this.#latest.set(change.key, change)
+    this.life++
   }
 
   /** What is there, and what was removed, in the order of the last changes. */
@@ -191,6 +201,7 @@ class MemoryWatch {
   readonly #listener: CoordinationWatch
   readonly #world: WatchWorld
   readonly #unlisten: () => void
+  readonly #life: number
   #told = 0
   #isListed = false
   #isPending = false
@@ -202,6 +213,7 @@ class MemoryWatch {
     this.#prefix = prefix
     this.#listener = listener
     this.#world = world
+    this.#life = store.life
     this.#unlisten = store.onChange(() => this.#wake())
     this.#wake()
   }
@@ -221,7 +233,7 @@ class MemoryWatch {
     this.#isPending = true
     this.#clock.after(this.#world.delayMs(), () => {
       this.#isPending = false
-      if (!this.#isEnded && !this.#world.isCut()) this.#deliver()
+      if (!this.#isEnded && !this.#world.isCut() && this.#life === this.#store.life) this.#deliver()
     })
   }
 

@@ -38,6 +38,7 @@ export class SimulatedNode {
   readonly #options: SimulatedNodeOptions
   /** Kept in the data directory. */
   #predecessor: number | null = null
+  #incarnationSeen = 0
   #process: SimulatedProcess | null = null
 
   constructor(name: string, parts: SimulatedClusterParts, options: SimulatedNodeOptions = {}) {
@@ -64,8 +65,12 @@ export class SimulatedNode {
       { ...this.#options, faults: this.faults },
       {
         predecessor: this.#predecessor,
+        incarnationSeen: this.#incarnationSeen,
         remember: (incarnation) => {
           this.#predecessor = incarnation
+        },
+        saw: (incarnation) => {
+          this.#incarnationSeen = Math.max(this.#incarnationSeen, incarnation)
         },
         ended: () => {
           if (this.#process !== process) return
@@ -87,7 +92,10 @@ export class SimulatedNode {
 
 interface ProcessLife {
   readonly predecessor: number | null
+  readonly incarnationSeen: number
   readonly remember: (incarnation: number) => void
+  /** Some node has this one. */
+  readonly saw: (incarnation: number) => void
   /** Its session is lost. */
   readonly ended: () => void
 }
@@ -143,11 +151,11 @@ export class SimulatedProcess {
   async #run(): Promise<void> {
     const { clock, coordination, hosts } = this
     const node = { name: this.#name, host: '127.0.0.1', port: 4370, version: '0.1.0' }
-    const { predecessor } = this.#life
+    const { predecessor, incarnationSeen } = this.#life
     const remember = async (incarnation: number) => this.#life.remember(incarnation)
     const { signal } = this.#abort
     const common = { coordination, clock, logger: silentLogger }
-    const membership = await Membership.start({ ...common, signal, node, predecessor, remember })
+    const membership = await Membership.start({ ...common, signal, node, predecessor, incarnationSeen, remember })
     if (this.#isDead) return
     const journal = (line: string) => void this.#parts.journal.push(line)
     const watch = this.#watchLinks(membership)
@@ -170,7 +178,9 @@ export class SimulatedProcess {
       isolated: () => void this.#beginAnew(membership, ownership),
     }).start()
     membership.listen({
-      membersChanged: () => {},
+      membersChanged: () => {
+        for (const { incarnation } of membership.live.values()) this.#life.saw(incarnation)
+      },
       currentChanged: () => {},
       sessionLost: () => this.#life.ended(),
     })

@@ -380,3 +380,30 @@ test('a new node that is linked to nobody is given nothing, and takes nothing fr
   await cluster.run(30_000)
   assert.deepEqual([...cluster.ownership()], before)
 })
+
+for (const [how, part] of [
+  ['removed', 0],
+  ['put back to an older state', 0.6],
+] as const) {
+  test(`when what the nodes agree on is ${how} all begin anew, none beside another, and no incarnation is given twice`, async () => {
+    const cluster = await started(['n1', 'n2', 'n3'])
+    const { store, journal } = cluster.parts
+    const end = { incarnation: cluster.node('n3').incarnation, at: cluster.parts.world.now() }
+    cluster.node('n3').kill()
+    cluster.node('n3').start()
+    await cluster.run(30_000)
+    const before = cluster.nodes.map(({ incarnation }) => incarnation)
+    const overlaps: string[] = []
+    store.putBack(Math.floor(store.revision * part))
+    await cluster.run(90_000, () => {
+      for (const [shard, servers] of cluster.ownership())
+        if (servers.includes('+')) overlaps.push(`${shard} ${servers}`)
+    })
+    assertAllServed(cluster)
+    assert.deepEqual(overlaps, [])
+    assert.deepEqual(judgeOwnership(journal, [end], { areSetBack: true }), [])
+    const incarnations = cluster.nodes.map(({ incarnation }) => incarnation)
+    assert.equal(new Set([...before, ...incarnations]).size, 6)
+    assert.ok(Math.min(...incarnations) > Math.max(...before))
+  })
+}

@@ -7,14 +7,21 @@ import { agreeOnSettings, type ClusterSettings } from '../../../../src/cluster/m
 import { MemoryCoordination, MemoryStore, noFaults } from '../../../support/cluster/memory-coordination.ts'
 import { rejection } from '../../../support/eventually.ts'
 
+interface More {
+  readonly shardsAsked?: number
+  readonly knownClusterId?: string
+  readonly knownShards?: number
+  readonly hasLogs?: boolean
+}
+
 class Asked {
   readonly clock = new ManualClock()
   readonly store = new MemoryStore(this.clock)
   readonly coordination = new MemoryCoordination(this.store, this.clock, new SeededRandom(1))
 
-  settings(fresh: Partial<ClusterSettings>, more: { shardsAsked?: number; knownClusterId?: string } = {}) {
+  settings(fresh: Partial<ClusterSettings>, more: More = {}) {
     const { clock, coordination } = this
-    const { shardsAsked = null, knownClusterId = null } = more
+    const { shardsAsked = null, knownClusterId = null, knownShards = null, hasLogs = false } = more
     return this.#settled(
       agreeOnSettings({
         coordination,
@@ -24,6 +31,8 @@ class Asked {
         fresh: { clusterId: 'fresh', shards: 16, format: 1, ...fresh },
         shardsAsked,
         knownClusterId,
+        knownShards,
+        hasLogs: async () => hasLogs,
       }),
     )
   }
@@ -78,6 +87,13 @@ test('a node of a cluster does not make a new one of an empty store', async () =
   const error = await rejection(asked.settings({}, { knownClusterId: 'a' }))
   assert.match(error.message, /is of cluster a, but the coordination store knows of no cluster/)
   assert.equal(asked.store.revision, 0)
+})
+
+test('a node of a cluster makes its settings anew when they are gone and the logs are there', async () => {
+  const asked = new Asked()
+  const known = { knownClusterId: 'a', knownShards: 8, hasLogs: true }
+  assert.deepEqual(await asked.settings({ shards: 16 }, known), { clusterId: 'a', shards: 8, format: 1 })
+  assert.deepEqual(await asked.settings({}, { knownClusterId: 'a' }), { clusterId: 'a', shards: 8, format: 1 })
 })
 
 test('settings that cannot be read are shown', async () => {
