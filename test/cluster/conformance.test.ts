@@ -29,6 +29,7 @@ after(async () => {
   await cluster.stop()
 })
 
+const url = `amqp://guest:guest@127.0.0.1:${spread.port}/%2f`
 const broker = { host: '127.0.0.1', port: spread.port, user: 'guest', password: 'guest', isExternal: false }
 
 void describe('with clients spread over three nodes', () => {
@@ -38,5 +39,10 @@ void describe('with clients spread over three nodes', () => {
     const sentences = new Sentences(broker)
     for (const prove of [delays, retries, groups, deduplication, leases]) prove(sentences)
   })
-  nodeClients(`amqp://guest:guest@127.0.0.1:${spread.port}/%2f`)
+  nodeClients(url)
 })
+
+// What these files prove of any broker they prove of this one: streams, and clients of other languages.
+process.env['WARREN_TEST_URL'] = url
+await import('../conformance/streams.test.ts')
+await import('../conformance/other-clients.test.ts')

@@ -46,7 +46,6 @@ export interface Exit {
 }
 
 const main = fileURLToPath(new URL('../../bin/warren.js', import.meta.url))
-const externalUrl = process.env['WARREN_TEST_URL']
 
 export class BrokerProcess {
   readonly host: string
@@ -70,8 +69,9 @@ export class BrokerProcess {
     this.dataDirectory = isExternal ? '' : (options.dataDirectory ?? mkdtempSync(join(tmpdir(), 'warren-test-')))
   }
 
-  /** A broker that listens. */
+  /** A broker that listens; with `WARREN_TEST_URL`, whatever listens there. */
   static async start(options: BrokerOptions = {}): Promise<BrokerProcess> {
+    const externalUrl = process.env['WARREN_TEST_URL']
     if (externalUrl !== undefined) return new BrokerProcess(new URL(externalUrl), true, options)
     const broker = await BrokerProcess.prepare(options)
     await broker.restart()
