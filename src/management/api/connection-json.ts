@@ -1,4 +1,5 @@
 /** Connections, channels and consumers of this node as RabbitMQ shows them. */
+import type { PeerCertificate } from '../../base/network.ts'
 import type { OpenChannel, OpenConnection } from '../../broker/connection-directory.ts'
 import type { JsonObject } from '../../broker/definitions/entry.ts'
 import { jsonOfTable } from '../../broker/definitions/json-table.ts'
@@ -9,21 +10,11 @@ import { channelStats } from './message-stats.ts'
 import { details, type Spans } from './rates.ts'
 import type { ApiParts } from './route.ts'
 
-/** What is said of TLS where there is none. */
-const noCertificate = {
-  ssl_protocol: null,
-  ssl_key_exchange: null,
-  ssl_cipher: null,
-  ssl_hash: null,
-  peer_cert_subject: null,
-  peer_cert_issuer: null,
-  peer_cert_validity: null,
-} as const
-
+/** Each field for itself: to put objects together here costs ten times as much as all the rest. */
 export function connectionJson(api: ApiParts, connection: OpenConnection, spans: Spans): JsonObject {
-  const { peer, local, traffic } = connection
+  const { peer, local, traffic, tls } = connection
+  const certificate = tls?.peer ?? null
   return {
-    ...noCertificate,
     name: connection.name,
     node: api.node.name,
     user: connection.username,
@@ -33,7 +24,15 @@ export function connectionJson(api: ApiParts, connection: OpenConnection, spans:
     type: 'network',
     protocol: 'AMQP 0-9-1',
     auth_mechanism: connection.mechanism,
-    ...tlsJson(connection.tls),
+    ssl: tls !== null,
+    ssl_protocol: tls?.protocol?.toLowerCase() ?? null,
+    // As RabbitMQ shows it; what it takes apart of a cipher suite stands in the suite's name.
+    ssl_key_exchange: null,
+    ssl_cipher: tls?.cipher ?? null,
+    ssl_hash: null,
+    peer_cert_subject: certificate?.subject ?? null,
+    peer_cert_issuer: certificate?.issuer ?? null,
+    peer_cert_validity: certificate === null ? null : validityOf(certificate),
     peer_host: peer.address,
     peer_port: peer.port,
     host: local.address,
@@ -52,18 +51,8 @@ export function connectionJson(api: ApiParts, connection: OpenConnection, spans:
   }
 }
 
-/** As RabbitMQ shows it; what it takes apart of a cipher suite stands in the suite's name. */
-function tlsJson(tls: OpenConnection['tls']): JsonObject {
-  const { peer = null, protocol = null, cipher = null } = tls ?? {}
-  return {
-    ssl: tls !== null,
-    ssl_protocol: protocol?.toLowerCase() ?? null,
-    ssl_cipher: cipher,
-    peer_cert_subject: peer?.subject ?? null,
-    peer_cert_issuer: peer?.issuer ?? null,
-    peer_cert_validity:
-      peer === null ? null : [peer.validFrom, peer.validTo].map((ms) => new Date(ms).toISOString()).join(' - '),
-  }
+function validityOf({ validFrom, validTo }: PeerCertificate): string {
+  return [validFrom, validTo].map((ms) => new Date(ms).toISOString()).join(' - ')
 }
 
 export function channelName({ name }: OpenConnection, { number }: OpenChannel): string {
