@@ -11,6 +11,7 @@ import { HttpLogins } from './login.ts'
 import { type LoggedIn, LoginSessions } from './login-sessions.ts'
 import { refuseForeignPage } from './origin.ts'
 import { pathOf } from './path.ts'
+import { SharedTotals } from './queue-totals.ts'
 import { Redrives } from './redrives.ts'
 import { type ApiRequest, type Fields, readFields } from './request.ts'
 import type { Api, ApiParts, Route } from './route.ts'
@@ -42,6 +43,7 @@ export async function createApi(parts: ApiParts): Promise<ApiHandler> {
     logins: new HttpLogins(parts.broker, parts.userFrom),
     loginSessions: new LoginSessions({ ...parts, users: parts.broker.topology.users }),
     redrives: new Redrives(),
+    totals: new SharedTotals(),
     eventStreams: { open: 0 },
     leases: new Leases(parts.random, parts.clock),
     leaseStreams: { open: 0 },

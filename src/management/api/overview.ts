@@ -12,6 +12,7 @@ import type { OverviewPart, OverviewScope } from './all-nodes/question.ts'
 import { ok } from './answer.ts'
 import { one } from './list.ts'
 import { totalStats } from './message-stats.ts'
+import { type MessageTotals, noTotals } from './queue-totals.ts'
 import { lengthDetails, type Span, type Spans, spansOf, withDetails } from './rates.ts'
 import type { ApiRequest } from './request.ts'
 import { type Api, type ApiParts, type Route, route } from './route.ts'
@@ -42,7 +43,7 @@ export async function overviewJson(
   const scope = seesAll ? whole : { own: caller.username, vhosts: visible.map(({ name }) => name) }
   const others = nodes.all({ ask: 'overview', scope, spans })
   const own = await inSlices(api.runQueue, ownOverview(api, scope, spans))
-  const { messages, objects } = await inSlices(api.runQueue, totalled(api, visible))
+  const { messages, objects } = await totalled(api, visible)
   const all = (await others).reduce((sum, [, part]) => joined(sum, part), own)
   return {
     management_version: rabbitVersion,
@@ -110,44 +111,25 @@ function vhostsIn({ broker }: ApiParts, { vhosts }: OverviewScope): VhostState[]
 }
 
 /** Every node knows how much is in all queues. */
-function* totalled(
+async function totalled(
   api: Api,
   vhosts: readonly VhostState[],
-): Generator<void, { messages: Totals; objects: JsonObject }> {
-  const messages = noMessages()
-  const objects = { consumers: 0, exchanges: 0, queues: 0 }
+): Promise<{ messages: MessageTotals; objects: JsonObject }> {
+  const sum = noTotals()
+  for (const one of await Promise.all(vhosts.map((vhost) => api.totals.of(api, vhost)))) {
+    sum.messages += one.messages
+    sum.messages_ready += one.messages_ready
+    sum.messages_unacknowledged += one.messages_unacknowledged
+    sum.consumers += one.consumers
+  }
+  const { consumers, ...messages } = sum
+  const objects = { consumers, exchanges: 0, queues: 0 }
   for (const vhost of vhosts) {
     objects.exchanges += vhost.exchanges.size
     objects.queues += vhost.queues.size
-    objects.consumers += yield* addMessages(api, vhost, messages)
   }
   return { messages, objects }
 }
-
-export interface Totals {
-  messages: number
-  messages_ready: number
-  messages_unacknowledged: number
-}
-
-export const noMessages = (): Totals => ({ messages: 0, messages_ready: 0, messages_unacknowledged: 0 })
-
-/** Adds what is in a vhost's queues; returns how many consumers they have. */
-export function* addMessages(api: ApiParts, vhost: VhostState, totals: Totals): Generator<void, number> {
-  let [count, seen] = [0, 0]
-  for (const queue of vhost.queues.values()) {
-    if (++seen % stepQueues === 0) yield
-    const { ready, unacked, consumers } = api.broker.topology.statusNow(queue)
-    totals.messages += ready + unacked
-    totals.messages_ready += ready
-    totals.messages_unacknowledged += unacked
-    count += consumers
-  }
-  return count
-}
-
-/** Between two looks at the time. */
-const stepQueues = 32
 
 /** What came and went; of this whole node, whoever asks. */
 export function churnJson({ broker, connections, sampler }: ApiParts, span: Span | null = null): JsonObject {

@@ -19,6 +19,7 @@ import type { Commits } from './commits.ts'
 import type { Leases } from './leases.ts'
 import type { HttpLogins } from './login.ts'
 import type { LoginSessions } from './login-sessions.ts'
+import type { SharedTotals } from './queue-totals.ts'
 import type { Redrives } from './redrives.ts'
 import type { ApiRequest } from './request.ts'
 
@@ -86,6 +87,7 @@ export interface Api extends ApiParts {
   readonly logins: HttpLogins
   readonly loginSessions: LoginSessions
   readonly redrives: Redrives
+  readonly totals: SharedTotals
   /** How many there are. */
   readonly eventStreams: { open: number }
   readonly leases: Leases

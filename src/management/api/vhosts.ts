@@ -9,7 +9,7 @@ import { type Answer, badRequest, created, noContent, notFound } from './answer.
 import { listed, one } from './list.ts'
 import { totalStats } from './message-stats.ts'
 import { toldName } from './nodes.ts'
-import { addMessages, noMessages } from './overview.ts'
+import { addQueues, noTotals } from './queue-totals.ts'
 import { lengthDetails, type Spans, spansOf } from './rates.ts'
 import { type ApiRequest, type Fields, param, vhostOf } from './request.ts'
 import { type Api, type Route, route } from './route.ts'
@@ -68,8 +68,9 @@ function* countedOne(api: Api, vhost: VhostState, spans: Spans): Generator<void,
 }
 
 function* counted(api: Api, vhost: VhostState, traffic: VhostTraffic, spans: Spans): Generator<void, JsonObject> {
-  const messages = noMessages()
-  yield* addMessages(api, vhost, messages)
+  const totals = noTotals()
+  yield* addQueues(api, vhost, totals)
+  const { consumers: _, ...messages } = totals
   const { description = '', tags = [], defaultQueueType } = vhost.metadata ?? {}
   const type = defaultQueueType ?? 'classic'
   return {
