@@ -10,12 +10,13 @@ import { checkCluster } from './config/cluster-settings.ts'
 import { nearest } from './config/nearest.ts'
 import { environmentName, expectation, type Option } from './config/option.ts'
 import { type Config, options } from './config/options.ts'
-import { traceEndpointProblem } from './config/telemetry-options.ts'
+import { traceProblems } from './config/trace-settings.ts'
 
 export type { ClusterField } from './config/cluster-options.ts'
 export { type ClusterSettings, checkCluster } from './config/cluster-settings.ts'
 export { readLogLevels } from './config/log-settings.ts'
 export type { Config } from './config/options.ts'
+export { readTraceHeaders } from './config/trace-settings.ts'
 export { readAllowedTargets } from './config/webhook-settings.ts'
 
 /** Each problem is one sentence that names place, key, value and what to do instead. */
@@ -97,8 +98,7 @@ export function optionKey(field: keyof Config): string {
 
 /** What does not fit together. */
 function problemsOf(config: Config): readonly string[] {
-  const traces = traceEndpointProblem(config.traceEndpoint)
-  return [...checkAccess(config), ...(traces === null ? [] : [traces]), ...checkCluster(config).problems]
+  return [...checkAccess(config), ...traceProblems(config), ...checkCluster(config).problems]
 }
 
 /** Times are milliseconds here, which a file would have to write with their unit. */

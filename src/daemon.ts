@@ -331,6 +331,7 @@ async function openBroker(
     logger,
     uncommittedBytesMax: config.uncommittedBytesMax,
     looksAtAll: true,
+    ...(tracer === null ? {} : { spans: tracer }),
     congestionChanged: (isCongested) => congested.set('streams', isCongested),
     roomChanged: (isFull) => full.set('streams', isFull),
     fatal: failure.set,

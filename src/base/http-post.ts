@@ -1,6 +1,6 @@
 /**
- * POST over HTTP to addresses that the caller has found: the name in the URL is for the certificate and the `host` header
- * and is never looked up here. No redirect is followed, certificates are verified, and time and answers are bounded.
+ * POST over HTTP, to addresses that the caller has found if they say so: then the name in the URL is for the certificate
+ * and the `host` header and is never looked up here. No redirect is followed, certificates are verified, and time and answers are bounded.
  */
 import { type ClientRequest, type IncomingMessage, Agent as PlainAgent, request as plainRequest } from 'node:http'
 import { Agent as TlsAgent, request as tlsRequest } from 'node:https'
@@ -9,8 +9,8 @@ import type { Clock } from './clock.ts'
 
 export interface PostWish {
   readonly url: URL
-  /** Numeric; tried in this order. A literal address in the URL has to be the one there is. */
-  readonly addresses: readonly string[]
+  /** Numeric; tried in this order. A literal address in the URL has to be the one there is. Null: those the machine finds. */
+  readonly addresses: readonly string[] | null
   readonly headers: Readonly<Record<string, string>>
   readonly body: Uint8Array
   /** From now to the head of the answer, in milliseconds. */
@@ -35,10 +35,12 @@ export class HttpPoster {
   readonly #clock: Clock
   readonly #agents: { readonly plain: PlainAgent; readonly tls: TlsAgent }
 
-  constructor(clock: Clock, connectionsMax: number) {
+  /** `authorities`: PEM of those that sign certificates; null: those that Node knows. */
+  constructor(clock: Clock, connectionsMax: number, authorities: string | null = null) {
     this.#clock = clock
     const settings = { keepAlive: true, maxSockets: connectionsMax, timeout: idleMs, rejectUnauthorized: true }
-    this.#agents = { plain: new PlainAgent(settings), tls: new TlsAgent(settings) }
+    const tls = authorities === null ? settings : { ...settings, ca: authorities }
+    this.#agents = { plain: new PlainAgent(settings), tls: new TlsAgent(tls) }
   }
 
   /** Rejects with a sentence, or the system's error, when there is no whole head of an answer in time. */
@@ -64,7 +66,7 @@ export class HttpPoster {
         path: `${url.pathname}${url.search}`,
         headers: { ...headers, 'content-length': body.length },
         agent: isTls ? this.#agents.tls : this.#agents.plain,
-        lookup: lookupOf(addresses),
+        ...(addresses === null ? {} : { lookup: lookupOf(addresses) }),
         maxHeaderSize: headBytesMax,
         signal,
       })

@@ -42,6 +42,12 @@ export interface Source {
   readonly sequence: number
 }
 
+/** The entry that a dead letter comes from. */
+export interface LetterSource extends Source {
+  /** False: only memory knows it, so nothing that is stored may name it. */
+  readonly isStored: boolean
+}
+
 const noKeys: readonly string[] = []
 
 /** Bytes of the keys of BCC that are remembered for a message's dead letter; further ones only route it once. */

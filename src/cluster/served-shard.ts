@@ -10,12 +10,12 @@ import type { Random } from '../base/random.ts'
 import type { RunQueue } from '../base/run-queue.ts'
 import type { Queue, QueueStatus, ShardDirectory, ShardTopology } from '../broker/ports.ts'
 import { LocalQueue } from '../broker/queue/local-queue.ts'
-import type { ResidenceListener } from '../broker/queue/residences.ts'
 import { Shard } from '../broker/shard/shard.ts'
 import type { ShardOptions } from '../broker/shard/shard-options.ts'
 import { type StreamLogs, Streams } from '../broker/stream/streams.ts'
 import { isStream } from '../broker/topology/queue-arguments.ts'
 import type { QueueDefinition } from '../broker/topology/queue-definition.ts'
+import type { TraceListener } from '../broker/trace-listener.ts'
 import { localShard } from './placed-shard/local-shard.ts'
 import { localTopology } from './placed-shard/local-topology.ts'
 import type { LocalShard } from './placed-shard/ports.ts'
@@ -33,7 +33,7 @@ export interface ShardWorld {
   /** Memory for entry columns of one shard, in bytes. */
   readonly entryBytesMax: number
   /** Who follows traced messages; left out: nobody. */
-  readonly residences?: ResidenceListener
+  readonly residences?: TraceListener
 }
 
 export interface ServedShardOptions extends ShardWorld {
@@ -77,7 +77,7 @@ export class ServedShard implements ShardDirectory {
       topology,
       streamOf: (definition) => this.#handleOf(definition),
     })
-    const { streamLogs, clock, upkeepClock, runQueue, logger, uncommittedBytesMax } = options
+    const { streamLogs, clock, upkeepClock, runQueue, logger, uncommittedBytesMax, residences: spans } = options
     this.#streams = new Streams({
       queues: shardDirectory(shard),
       logs: streamLogs,
@@ -86,6 +86,7 @@ export class ServedShard implements ShardDirectory {
       runQueue,
       logger,
       uncommittedBytesMax,
+      ...(spans === undefined ? {} : { spans }),
       congestionChanged: (isCongested) => parts.congested.set('streams', isCongested),
       roomChanged: (isFull) => parts.full.set('streams', isFull),
       fatal: (error) => options.failed(error),

@@ -9,10 +9,22 @@ export const telemetryOptions = {
     'Where spans of traced messages are sent, by OTLP over HTTP (`/v1/traces` is added where there is no path); `none` traces nothing.',
   ),
   traceServiceName: text('trace-service-name', 'warren', 'a name', 'The `service.name` of those spans.'),
+  traceHeaders: unset(
+    'trace-headers',
+    'names and values of headers',
+    'see trace-headers-file',
+    'Headers of the requests to `trace-endpoint`, as `name=value` with commas between and values percent-encoded. Never shown.',
+  ),
+  traceHeadersFile: unset(
+    'trace-headers-file',
+    'the path of a file',
+    '/etc/warren/trace-headers',
+    'A file with them instead, each on a line of its own if you like.',
+  ),
+  traceCa: unset(
+    'trace-ca',
+    'the path of a PEM file',
+    '/etc/warren/collector-ca.pem',
+    'Authorities that sign the certificate of the collector, instead of those that Node knows.',
+  ),
 } as const satisfies Record<string, Option<unknown>>
-
-/** As a sentence; null when all is well. */
-export function traceEndpointProblem(endpoint: string): string | null {
-  if (endpoint === 'none' || (URL.canParse(endpoint) && /^https?:$/.test(new URL(endpoint).protocol))) return null
-  return `trace-endpoint = "${endpoint}" is no address; give one such as "http://localhost:4318", or "none"`
-}

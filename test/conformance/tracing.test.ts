@@ -1,104 +1,20 @@
 /** Spans of traced messages: a real collector's end, real clients, and what becomes of messages in queues. */
 import assert from 'node:assert/strict'
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { after, before, describe, it } from 'node:test'
 import amqplib from 'amqplib'
-import { ManualClock } from '../../src/base/clock.ts'
-import { silentLogger } from '../../src/base/logger.ts'
-import { SeededRandom } from '../../src/base/random.ts'
-import { readTraceParent } from '../../src/broker/shard/tracing.ts'
-import { followedMax, pauseMs, SpanExporter, waitingMax } from '../../src/telemetry/span-exporter.ts'
+import { readTraceParent } from '../../src/broker/trace-parent.ts'
 import { eventually } from '../support/eventually.ts'
 import { NodeInProcess } from '../support/node-in-process.ts'
-
-interface Value {
-  readonly stringValue?: string
-  readonly intValue?: string
-}
-
-interface Span {
-  readonly traceId: string
-  readonly spanId: string
-  readonly parentSpanId: string
-  readonly name: string
-  readonly startTimeUnixNano: string
-  readonly endTimeUnixNano: string
-  readonly attributes: readonly { readonly key: string; readonly value: Value }[]
-  readonly events?: readonly { readonly name: string }[]
-  readonly status: { readonly code?: number; readonly message?: string }
-}
-
-interface Document {
-  readonly resourceSpans: readonly {
-    readonly resource: { readonly attributes: Span['attributes'] }
-    readonly scopeSpans: readonly { readonly spans: readonly Span[] }[]
-  }[]
-}
-
-/** Takes what is posted to `/v1/traces`. */
-class Collector {
-  readonly documents: Document[] = []
-  readonly paths: string[] = []
-  readonly #server: Server
-
-  private constructor(server: Server) {
-    this.#server = server
-    server.on('request', (request, response) => {
-      let body = ''
-      request.setEncoding('utf8').on('data', (text: string) => {
-        body += text
-      })
-      request.on('end', () => {
-        this.paths.push(`${request.method} ${request.url} ${request.headers['content-type']}`)
-        this.documents.push(JSON.parse(body) as Document)
-        response.setHeader('content-type', 'application/json')
-        response.end('{}')
-      })
-    })
-  }
-
-  static async start(): Promise<Collector> {
-    const server = createServer()
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    return new Collector(server)
-  }
-
-  get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
-  }
-
-  get spans(): Span[] {
-    return this.documents.flatMap(({ resourceSpans }) => resourceSpans.flatMap((one) => one.scopeSpans[0]?.spans ?? []))
-  }
-
-  close(): void {
-    this.#server.closeAllConnections()
-    this.#server.close()
-  }
-}
-
-function attribute({ attributes }: Pick<Span, 'attributes'>, name: string): string | undefined {
-  const value = attributes.find(({ key }) => key === name)?.value
-  return value?.stringValue ?? value?.intValue
-}
-
-let nextTrace = 0
-
-/** Headers of a message whose trace is recorded, or is not; the number of the trace. */
-function traced(isSampled = true): { headers: Record<string, string>; traceId: string } {
-  const traceId = (++nextTrace).toString(16).padStart(32, '0')
-  return { traceId, headers: { other: 'x', traceparent: `00-${traceId}-00000000000000ab-0${isSampled ? 1 : 0}` } }
-}
+import { attribute, type Span, TraceCollector, traced } from '../support/trace-collector.ts'
 
 describe('Spans of traced messages', () => {
-  let collector: Collector
+  let collector: TraceCollector
   let node: NodeInProcess
   let connection: amqplib.ChannelModel
   let channel: amqplib.Channel
 
   before(async () => {
-    collector = await Collector.start()
+    collector = await TraceCollector.start()
     node = await NodeInProcess.start({
       traceEndpoint: collector.url,
       traceServiceName: 'shop-broker',
@@ -113,10 +29,8 @@ describe('Spans of traced messages', () => {
     collector.close()
   })
 
-  async function spansOf(traceId: string, count = 1): Promise<Span[]> {
-    const found = (): Span[] => collector.spans.filter((span) => span.traceId === traceId)
-    await eventually('the spans', () => found().length >= count)
-    return found()
+  function spansOf(traceId: string, count = 1): Promise<Span[]> {
+    return collector.spansOf(traceId, count)
   }
 
   function ends(spans: readonly Span[]): unknown[] {
@@ -142,7 +56,7 @@ describe('Spans of traced messages', () => {
     assert.ok(Math.abs(Number(BigInt(span.startTimeUnixNano) / 1_000_000n) - Date.now()) < 60_000)
     assert.deepEqual(
       span.events?.map(({ name }) => name),
-      ['first delivery'],
+      ['first delivery', 'redelivery'],
     )
     const expected = {
       'messaging.system': 'rabbitmq',
@@ -246,48 +160,8 @@ describe('A collector that takes nothing', () => {
     for (let sent = 0; sent < 1_000; sent++)
       channel.sendToQueue('orders', Buffer.from('x'), { headers: traced().headers })
     await channel.waitForConfirms()
-    await eventually('the line', () => node.said(/^traces cannot be sent and are dropped/).length === 1)
+    await eventually('the line', () => node.said(/^traces cannot be sent; they wait/).length === 1)
     await connection.close()
     await node.stop()
-  })
-
-  it('is asked again after a pause; what does not fit meanwhile is dropped', async () => {
-    const clock = new ManualClock()
-    const posts: number[] = []
-    let answer: () => Promise<void> = () => Promise.reject(new Error('the answer is 503'))
-    const post = (_url: string, document: string): Promise<void> => {
-      posts.push((JSON.parse(document) as Document).resourceSpans[0]?.scopeSpans[0]?.spans.length ?? 0)
-      return answer()
-    }
-    const source = { serviceName: 's', serviceInstance: 'i', version: '0' }
-    const parts = { clock, random: new SeededRandom(1), logger: silentLogger, source, url: 'http://collector/', post }
-    const exporter = new SpanExporter(parts)
-    const residence = {
-      ...{ traceId: 'a'.repeat(32), parentId: 'b'.repeat(16), queue: 'q', vhost: '/', routingKey: 'k', bodyBytes: 1 },
-      ...{ enteredAt: 1, deliveredAt: 0, deliveries: 0, death: null, isDeadLetter: false },
-    }
-    const span = (): void => {
-      assert.ok(exporter.began())
-      exporter.ended(residence, 'acknowledged')
-    }
-    for (let index = 0; index < waitingMax + 10; index++) span()
-    assert.equal(exporter.dropped, 10)
-    clock.advance(0)
-    await new Promise((resolve) => setImmediate(resolve))
-    assert.deepEqual(posts, [512])
-    assert.equal(exporter.dropped, 10 + 512)
-    clock.advance(pauseMs - 1)
-    assert.equal(posts.length, 1, 'not before the pause is over')
-    answer = () => Promise.resolve()
-    for (let step = 0; step < 40; step++) {
-      clock.advance(pauseMs)
-      await new Promise((resolve) => setImmediate(resolve))
-    }
-    assert.equal(exporter.exported, waitingMax - 512)
-    for (let index = 0; index < followedMax; index++) assert.ok(exporter.began())
-    assert.equal(exporter.began(), false)
-    exporter.lost(followedMax)
-    assert.ok(exporter.began())
-    await exporter.stop()
   })
 })

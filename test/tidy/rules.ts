@@ -62,9 +62,15 @@ export const importTable: Readonly<Record<string, readonly string[]>> = {
   'node-end.ts': [],
   'start-failure.ts': ['log', 'start-error.ts'],
   'certificates.ts': ['base', 'config.ts', 'start-error.ts'],
-  telemetry: ['base', 'broker/queue/residences.ts'],
+  telemetry: [
+    'base',
+    'broker/message-traits.ts',
+    'broker/queue/residences.ts',
+    'broker/stream/stream-tracing.ts',
+    'broker/trace-listener.ts',
+  ],
   'node-access.ts': ['base', 'broker', 'config.ts', 'token-logins.ts'],
-  'node-tracing.ts': ['base', 'config.ts', 'telemetry', 'version.ts'],
+  'node-tracing.ts': ['base', 'config.ts', 'start-error.ts', 'telemetry', 'version.ts'],
   'http-api.ts': ['base', 'broker', 'management', 'config.ts', 'version.ts'],
   'listeners.ts': ['base', 'server', 'management', 'certificates.ts', 'config.ts', 'http-api.ts', 'start-error.ts'],
   'cluster-directory.ts': [

@@ -1,23 +1,29 @@
+import type { Source } from '../message-traits.ts'
+import type { TraceParent } from '../trace-parent.ts'
 import type { EntryChunk } from './entry-chunk.ts'
 
 /** One message in one queue, for those who trace it. Times are wall time in milliseconds. */
-export interface Residence {
-  /** Of the trace that its publisher began, 32 hex digits. */
-  readonly traceId: string
-  /** Of the publisher's span, 16 hex digits. */
-  readonly parentId: string
+export interface Residence extends TraceParent {
+  /** Null: it was never an entry, but handed over at once. */
+  readonly entry: Source | null
+  /** The entry whose dead letter it is; null: of none, or of one that is not told. */
+  readonly origin: Source | null
   readonly queue: string
   readonly vhost: string
   readonly routingKey: string
   readonly bodyBytes: number
   readonly enteredAt: number
-  /** 0: not yet. */
-  deliveredAt: number
+  /** Of the first deliveries, at most `deliveryTimesMax`. */
+  readonly deliveredAt: number[]
+  /** Of all. */
   deliveries: number
   /** Why it died; null as long as it lives. */
   death: string | null
   isDeadLetter: boolean
 }
+
+/** Further deliveries are counted only. */
+export const deliveryTimesMax = 16
 
 /** How it left: settled by a consumer, sent to the dead-letter exchange, given up without one, or taken away by somebody. */
 export type ResidenceEnd = 'acknowledged' | 'dead-lettered' | 'dropped' | 'purged' | 'deleted' | 'removed'
@@ -48,7 +54,7 @@ export class Residences {
     const row = this.#rows.get(sequence)
     if (row === undefined) return
     row.deliveries++
-    if (row.deliveredAt === 0) row.deliveredAt = this.#listener.now()
+    if (row.deliveredAt.length < deliveryTimesMax) row.deliveredAt.push(this.#listener.now())
   }
 
   dies(sequence: number, reason: string, isDeadLetter: boolean): void {

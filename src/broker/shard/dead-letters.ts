@@ -16,7 +16,7 @@ import { DeadLetterWriter } from '../dead-letter/dead-letter.ts'
 import { type DeathReason, isCycle } from '../dead-letter/death-history.ts'
 import { propertiesOf } from '../dead-letter/message-copy.ts'
 import { type Chunks, Message } from '../message.ts'
-import { MessageTraits, type Source } from '../message-traits.ts'
+import { type LetterSource, MessageTraits, type Source } from '../message-traits.ts'
 import type { BodyWriter, Position, Queue, ShardTopology } from '../ports.ts'
 import { type Dying, DyingEntries, dyingHolder } from '../queue/dying-entries.ts'
 import { type EntryChunk, EntryFlag } from '../queue/entry-chunk.ts'
@@ -41,7 +41,7 @@ export interface DeadLettersPorts {
   readonly clock: Clock
   readonly runQueue: RunQueue
   /** Stores a dead letter in the first `count` queues. False when one of them refuses it; nothing is stored then. */
-  store(message: Message, route: Route, body: LargeBody | null, source: Source | null): boolean
+  store(message: Message, route: Route, body: LargeBody | null, from: LetterSource | null): boolean
   /** The dying entries of a queue are fewer again. */
   drained(queue: LocalQueue): void
   /** Whether the shard's log is stored up to here. */
@@ -221,7 +221,7 @@ export class DeadLetters {
     }
     const copied = this.#transfers.get(dying)?.writers.get(null)
     const written = copied instanceof LargeBodyWriter ? copied.body : body
-    if (this.#ports.store(letter, this.#route, written, source)) {
+    if (this.#ports.store(letter, this.#route, written, { queueId: queue.id, sequence, isStored: source !== null })) {
       settling.forget(queue, chunk, sequence)
       return 'done'
     }

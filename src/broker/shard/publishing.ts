@@ -9,7 +9,7 @@ import type { Log, Position } from '../../log/log.ts'
 import type { Route } from '../commands.ts'
 import { deduplicationIdOf } from '../deduplication-id.ts'
 import type { Message } from '../message.ts'
-import type { Source } from '../message-traits.ts'
+import type { LetterSource, Source } from '../message-traits.ts'
 import type { ConfirmSink, Queue, ShardTopology } from '../ports.ts'
 import { DeduplicationWindow, hashOf } from '../queue/deduplication-window.ts'
 import { EntryFlag } from '../queue/entry-chunk.ts'
@@ -65,6 +65,8 @@ export class Publishing {
   #hash: Uint8Array | null = null
   /** The entry it is the dead letter of. */
   #source: Source | null = null
+  /** The same, stored or not: for those who trace it. */
+  #letterFrom: Source | null = null
   /** The node that sent it, and its number there; null for all that clients of this node publish. */
   #origin: Origin | null = null
 
@@ -123,17 +125,20 @@ export class Publishing {
   }
 
   /**
-   * Stores a dead letter in the queues of the route; the record settles the entry it comes from. False when one of them
-   * is full and refuses it: then nothing is stored.
+   * Stores a dead letter in the queues of the route; the record settles the entry it comes from, if that is stored. False
+   * when one of them is full and refuses it: then nothing is stored.
    */
-  deadLetter(message: Message, route: Route, body: LargeBody | null, source: Source | null): boolean {
+  deadLetter(message: Message, route: Route, body: LargeBody | null, from: LetterSource | null): boolean {
+    const source = from?.isStored === true ? from : null
     for (let index = 0; index < route.count; index++) {
       const queue = route.queues[index] as LocalQueue
       if ((queue.features & QueueFeature.rejects) !== 0 && isTooFull(queue, message)) return false
     }
     this.#stamp.arrivedAt = this.#ports.clock.now()
     this.#sortTargets(message, route.queues, route.count, false)
+    this.#letterFrom = from
     const position = this.#storeAll(message, body, source)
+    this.#letterFrom = null
     // Targets that are not durable say nothing of the source.
     if (source !== null && position === 0) this.#ports.settled(source)
     return true
@@ -252,7 +257,10 @@ export class Publishing {
 
   #enter(queue: LocalQueue, message: Message, position: Position, flags: number): void {
     if ((flags & EntryFlag.transient) === 0) this.#ports.touch(queue, position)
-    if (this.#ports.tracing !== null) this.#ports.tracing.enters(queue, queue.entries.next, message)
+    if (this.#ports.tracing !== null) {
+      const origin = this.#letterFrom ?? message.traits?.letterOf ?? null
+      this.#ports.tracing.enters(queue, queue.entries.next, message, origin)
+    }
     if (queue.features === 0 && message.traits === null) {
       const sequence = queue.entries.push(position, message.bodyBytes, flags)
       this.#ports.delivery.arrived(queue, sequence, flags, message)

@@ -187,7 +187,7 @@ function newDeadLetters(parts: ShardParts, options: ShardOptions, { isServing, f
     topology,
     clock,
     runQueue,
-    store: (message, route, body, source) => parts.publishing.deadLetter(message, route, body, source),
+    store: (message, route, body, from) => parts.publishing.deadLetter(message, route, body, from),
     drained: (queue) => {
       parts.expiry.wake(queue)
       // A group may go on that waited for one of them.

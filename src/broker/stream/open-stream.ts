@@ -36,6 +36,7 @@ import {
   writeMessageFields,
   writeSender,
 } from './stream-records.ts'
+import { type StreamSpanListener, StreamTracing } from './stream-tracing.ts'
 
 /** Bytes of the Bloom filter beside 1,024 messages where `x-stream-filter-size-bytes` does not say. */
 const filterBytesDefault = 255
@@ -64,6 +65,8 @@ export interface OpenStreamOptions {
   readonly listener: StreamListener
   /** Bytes appended and not yet stored above which publishers are held back. Default 8 MiB. */
   readonly uncommittedBytesMax?: number
+  /** Who follows traced messages; left out: nobody. */
+  readonly spans?: StreamSpanListener
 }
 
 /** What the log said when it was opened. */
@@ -85,6 +88,8 @@ export class OpenStream {
   readonly #confirms = new PendingConfirms()
   readonly #content = new StoredContent()
   #recordBytes = 0
+  /** Null: messages are not traced. */
+  readonly #tracing: StreamTracing | null
   readonly #places: Places
   readonly #senders: Senders
   readonly #retention: Retention
@@ -101,6 +106,7 @@ export class OpenStream {
     const { definition, log, clock, runQueue, listener } = options
     this.#options = options
     this.#log = log
+    this.#tracing = options.spans === undefined ? null : new StreamTracing(definition, options.spans)
     this.index = index
     this.#senders = senders
     const appended = (): void => this.#appended()
@@ -117,6 +123,7 @@ export class OpenStream {
       clock,
       runQueue,
       logger: options.logger,
+      tracing: this.#tracing,
     })
   }
 
@@ -244,6 +251,7 @@ export class OpenStream {
     if (sender !== null) this.#senders.stored(sender, this.#options.definition.id)
     const filterStart = filterAt === 0 ? -1 : at + filterAt
     this.index.append(appended, timestamp, buffer, filterStart, filterStart + content.filterBytes)
+    if (this.#tracing !== null) this.#tracing.published(message, offset, appended)
     return appended
   }
 
@@ -261,6 +269,7 @@ export class OpenStream {
     this.index.commitTo(position)
     this.#confirms.release(position, this.#options.topology.committed)
     this.consumers.committed(position)
+    if (this.#tracing !== null) this.#tracing.committed(position)
     this.#congestion.committed()
     this.#retention.committed(position)
     while ((this.#stateWaiters[0]?.position ?? Number.POSITIVE_INFINITY) <= position)
@@ -332,6 +341,7 @@ export class OpenStream {
     this.#stop()
     this.#confirms.refuseAll()
     this.consumers.end()
+    this.#tracing?.abandon()
     this.#options.listener.failed(error)
   }
 
@@ -356,6 +366,7 @@ export class OpenStream {
     await this.#digesting
     await this.#log.close()
     this.#confirms.refuseAll()
+    this.#tracing?.abandon()
     if (this.#failure !== null) throw this.#failure
   }
 }

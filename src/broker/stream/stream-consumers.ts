@@ -13,6 +13,7 @@ import type { OffsetIndex } from './offset-index.ts'
 import { consumerNamesPerStreamMax, type Places } from './places.ts'
 import type { StreamBodies } from './stream-bodies.ts'
 import { type ReaderPorts, StreamReader } from './stream-reader.ts'
+import type { StreamTracing } from './stream-tracing.ts'
 
 export interface StreamConsumersPorts {
   readonly log: Log
@@ -22,6 +23,8 @@ export interface StreamConsumersPorts {
   readonly clock: Clock
   readonly runQueue: RunQueue
   readonly logger: Logger
+  /** Null: messages are not traced. */
+  readonly tracing: StreamTracing | null
 }
 
 export class StreamConsumers {
@@ -151,6 +154,7 @@ export class StreamConsumers {
   settle(consumer: Consumer, first: number, last: number, outcome: Outcome): void {
     const reader = this.#readers.get(consumer)
     if (reader === undefined) return
+    reader.traced?.settled(first, last, outcome)
     if (reader.name !== null) {
       reader.settled(first, last, outcome === 'ack' || outcome === 'reject')
       this.#keepPlace(reader)
@@ -195,5 +199,6 @@ export class StreamConsumers {
       this.unregister(consumer)
       consumer.sink.cancelled(consumer)
     }
+    for (const { traced } of this.#readers.values()) traced?.abandon()
   }
 }

@@ -23,6 +23,7 @@ import {
   timestampOf,
   viewMessage,
 } from './stream-records.ts'
+import type { StreamTracing, TracedDeliveries } from './stream-tracing.ts'
 
 /** Messages looked at between two looks at the clock. */
 const messagesPerLook = 32
@@ -37,6 +38,8 @@ export interface ReaderPorts {
   readonly index: OffsetIndex
   readonly bodies: StreamBodies
   readonly runQueue: RunQueue
+  /** Null: messages are not traced. */
+  readonly tracing: StreamTracing | null
   /** It has come to the end: it is to be woken when more is stored. Said once until then. */
   waitsForMore(reader: StreamReader): void
   /** A record that it has come to cannot be read: it cannot go on. */
@@ -55,6 +58,8 @@ export interface ReaderStart {
 export class StreamReader implements Task {
   readonly consumer: Consumer
   readonly name: string | null
+  /** Null: messages are not traced. */
+  readonly traced: TracedDeliveries | null
   readonly #ports: ReaderPorts
   readonly #filter: ConsumerFilter | null
   readonly #floor: AckFloor | null
@@ -75,6 +80,7 @@ export class StreamReader implements Task {
     this.#notBeforeMs = start.notBeforeMs
     this.#filter = start.filter
     this.name = start.name
+    this.traced = ports.tracing?.deliveries(consumer.tag) ?? null
     this.#floor = start.name === null ? null : new AckFloor()
   }
 
@@ -173,6 +179,7 @@ export class StreamReader implements Task {
     consumer.unacked++
     if (consumer.shared !== null) consumer.shared.unacked++
     this.#floor?.delivered(offset)
+    if (this.traced !== null) this.traced.delivered(message, offset)
     consumer.sink.deliver(consumer, message, offset, false)
   }
 

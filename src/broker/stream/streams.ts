@@ -12,6 +12,7 @@ import { isStream } from '../topology/queue-arguments.ts'
 import type { QueueDefinition } from '../topology/queue-definition.ts'
 import type { StreamLog } from './open-stream.ts'
 import { Stream, type StreamPorts } from './stream.ts'
+import type { StreamSpanListener } from './stream-tracing.ts'
 
 /** The logs of all streams, by the ids of their queues. */
 export interface StreamLogs {
@@ -39,6 +40,8 @@ export interface StreamsOptions {
    * though nobody uses it. Default: a log is opened by its first use.
    */
   readonly looksAtAll?: boolean
+  /** Who follows traced messages; left out: nobody. */
+  readonly spans?: StreamSpanListener
   /** One of the streams has (or none has any more) more appended than its log has stored. */
   congestionChanged(isCongested: boolean): void
   /** The log of one of the streams has no room, or none of them any more. */
@@ -136,7 +139,7 @@ export class Streams implements ShardDirectory {
   }
 
   #ports(): StreamPorts {
-    const { logs, clock, runQueue, logger, uncommittedBytesMax, fatal } = this.#options
+    const { logs, clock, runQueue, logger, uncommittedBytesMax, spans, fatal } = this.#options
     return {
       clock,
       runQueue,
@@ -147,6 +150,7 @@ export class Streams implements ShardDirectory {
       congestionChanged: (stream, isCongested) => this.#congested.set(stream, isCongested),
       roomChanged: (stream, isFull) => this.#full.set(stream, isFull),
       ...(uncommittedBytesMax === undefined ? {} : { uncommittedBytesMax }),
+      ...(spans === undefined ? {} : { spans }),
     }
   }
 

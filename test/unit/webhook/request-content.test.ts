@@ -6,7 +6,7 @@ import { tableOf } from '../../../src/amqp/field-table.ts'
 import type { Webhook } from '../../../src/broker/topology/webhook.ts'
 import type { Taken } from '../../../src/management/api/taken-message.ts'
 import { headerText, requestContent } from '../../../src/webhook/request-content.ts'
-import { restMs } from '../../../src/webhook/rest.ts'
+import { restMs } from '../../../src/base/retry-after.ts'
 import { signatureOf } from '../../../src/webhook/signature.ts'
 
 const secret = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
