@@ -17,7 +17,7 @@ export interface AlarmsParts {
   readonly logger: Logger
   /** Whose file system is watched. */
   readonly directory: string
-  /** Resident memory above this raises the memory alarm. */
+  /** Memory in use above this raises the memory alarm. */
   readonly memoryBytesMax: number
   /** Free disk space below this raises the disk alarm. */
   readonly diskFreeBytesMin: number
@@ -43,6 +43,8 @@ export class Alarms {
   #isMemoryLow = false
   #isDiskLow = false
   #isLogFull = false
+  /** Of what is resident, so much was in use at one time. */
+  #onceInUse = 0
   #memoryTimer: Timer | null = null
   #diskTimer: Timer | null = null
   #isStopped = false
@@ -83,14 +85,26 @@ export class Alarms {
   }
 
   #checkMemory(): void {
-    const { memory, logger, clock } = this.#parts
+    const { logger, clock } = this.#parts
     const { memoryBytesMax } = this.#watermarks
-    const usedBytes = memory.usedBytes()
+    const usedBytes = this.#memoryUsed()
     const isLow = usedBytes > (this.#isMemoryLow ? memoryBytesMax * (1 - hysteresis) : memoryBytesMax)
     if (isLow !== this.#isMemoryLow) logger.info({ usedBytes, memoryBytesMax }, 'memory has passed its watermark')
     this.#isMemoryLow = isLow
     this.#report()
     this.#memoryTimer = clock.after(memoryCheckMs, () => this.#checkMemory())
+  }
+
+  /**
+   * Resident memory without what was in use once and is kept by the allocator for what comes next: after a peak the
+   * process may never give it back, and publishers would be blocked for ever. Close to the limit all of it counts.
+   */
+  #memoryUsed(): number {
+    const { memory } = this.#parts
+    const [resident, inUse] = [memory.usedBytes(), memory.inUseBytes()]
+    this.#onceInUse = Math.max(inUse, Math.min(this.#onceInUse, resident))
+    const closeToLimit = (this.#watermarks.memoryBytesMax + memory.limitBytes) / 2
+    return resident > closeToLimit ? resident : Math.max(0, resident - (this.#onceInUse - inUse))
   }
 
   async #checkDisk(): Promise<void> {

@@ -19,7 +19,7 @@ const ports = { host: '127.0.0.1', port: 0, httpPort: 0 }
 // What is free is below that, whatever it is.
 const config = configWith({ ...ports, dataDirectory: directory, diskFreeBytesMin: 1_000 * 1024 * 1024 * bytesPerMiB })
 let usedBytes = 90 * bytesPerMiB
-const memory = { limitBytes: 100 * bytesPerMiB, usedBytes: () => usedBytes }
+const memory = { limitBytes: 100 * bytesPerMiB, usedBytes: () => usedBytes, inUseBytes: () => usedBytes }
 const node = await startDaemon(config, { ...systemWorld(silentLogger), memory })
 after(async () => {
   await node.stop(1_000)

@@ -20,6 +20,38 @@ describe('alarms', () => {
     assert.deepEqual(raised(), [])
   })
 
+  it('clear the memory alarm when what was in use is free, though the process does not give it back', async () => {
+    const { world, raised, clock } = await watch({ usedBytes: 50, inUseBytes: 45 })
+    const isOn = (resident: number, inUse: number): boolean => {
+      world.usedBytes = resident
+      world.inUseBytes = inUse
+      clock.advance(memoryCheckMs)
+      return raised().includes('memory')
+    }
+    assert.equal(isOn(110, 100), true)
+    assert.equal(isOn(110, 90), true, 'within five percent of the watermark')
+    assert.equal(isOn(110, 60), false)
+    assert.equal(isOn(110, 85), false, 'used again')
+    assert.equal(isOn(112, 95), true)
+    assert.equal(isOn(112, 50), false)
+    assert.equal(isOn(151, 50), true, 'close to the limit all of it counts')
+    assert.equal(isOn(140, 50), false)
+  })
+
+  it('count what was never in use by objects of the program in whole', async () => {
+    const { world, raised, clock } = await watch({ usedBytes: 50, inUseBytes: 45 })
+    world.usedBytes = 101
+    clock.advance(10 * memoryCheckMs)
+    assert.deepEqual(raised(), ['memory'])
+    world.usedBytes = 60
+    clock.advance(memoryCheckMs)
+    assert.deepEqual(raised(), [])
+    // What was given back once is not taken for kept.
+    world.usedBytes = 101
+    clock.advance(memoryCheckMs)
+    assert.deepEqual(raised(), ['memory'])
+  })
+
   it('raise the disk alarm before there are publishers', async () => {
     assert.deepEqual((await watch({ freeBytes: 999 })).raised(), ['disk'])
   })
@@ -72,6 +104,8 @@ describe('alarms', () => {
 
 interface FakeWorld {
   usedBytes: number
+  /** Left out: all of `usedBytes`. */
+  inUseBytes?: number
   /** Null: the system refuses to say. */
   freeBytes: number | null
 }
@@ -81,7 +115,11 @@ async function watch(given: Partial<FakeWorld>, before: (alarms: Alarms) => void
   const clock = new ManualClock()
   const alarms = new Alarms({
     clock,
-    memory: { limitBytes: 200, usedBytes: () => world.usedBytes },
+    memory: {
+      limitBytes: 200,
+      usedBytes: () => world.usedBytes,
+      inUseBytes: () => world.inUseBytes ?? world.usedBytes,
+    },
     files: {
       freeBytes: async () => {
         if (world.freeBytes === null) throw new Error('EIO')
