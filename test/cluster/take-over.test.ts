@@ -23,11 +23,16 @@ const electionMsMax = 9_000
 /** From when a node and its server stand still until others serve. */
 const lateTakeOverMsMax = Math.max(sessionMs, electionMsMax) + 5_000
 const readyMsMax = 60_000
+/** How long it is looked before a fault how long pauses are without one, and how many of them count as one fault's. */
+const calmMs = 1_500
+const calmPausesMax = 10
 
 void describe('a cluster of three nodes', () => {
   let cluster: ClusterProcesses
   let traffic: Traffic[] = []
   let rounds = 0
+  /** The longest pause of this round before anything happened. */
+  let calmPauseMs = 0
 
   before(async () => {
     const env = { WARREN_CLUSTER_SHARDS: String(shards), WARREN_CLUSTER_SESSION: `${sessionMs / 1_000}s` }
@@ -39,6 +44,16 @@ void describe('a cluster of three nodes', () => {
     await untilWhole()
     traffic = trafficBetween(cluster.nodes.map(addressOf), `round-${++rounds}`)
     await Promise.all(traffic.map((one) => one.start()))
+    await Promise.all(traffic.map((one) => one.untilGoingOn()))
+    const since = performance.now()
+    await pause(calmMs)
+    calmPauseMs = Math.max(...traffic.map((one) => one.pausesSince(since).confirms))
+  }
+
+  /** A pause may be as long, and by so much longer as the machine, which may do much else, was slow before. */
+  function assertPause(ms: number, limitMs: number): void {
+    const calm = Math.round(calmPauseMs)
+    assert.ok(ms < limitMs + calmPausesMax * calmPauseMs, `${ms} ms; ${calm} ms when nothing happened`)
   }
 
   async function untilWhole(): Promise<void> {
@@ -79,7 +94,7 @@ void describe('a cluster of three nodes', () => {
       await one.broker.kill()
       assert.equal(one.serverPid, before, 'its NATS server goes on')
     })
-    assert.ok(pauseMs < takeOverMsMax * slack, `${pauseMs} ms`)
+    assertPause(pauseMs, takeOverMsMax * slack)
     const adopter = victim as unknown as ClusterNode
     assert.equal(adopter.serverPid, before, 'and is that of the next start')
     await untilWhole()
@@ -90,7 +105,7 @@ void describe('a cluster of three nodes', () => {
 
   it('goes on after an election of NATS when a whole node is gone', async (t) => {
     const pauseMs = await kill(t, (victim) => victim.crash())
-    assert.ok(pauseMs < electionMsMax + takeOverMsMax, `${pauseMs} ms`)
+    assertPause(pauseMs, electionMsMax + takeOverMsMax)
   })
 
   /** What clients of other nodes paused for; those of the killed one go on elsewhere. */
@@ -119,7 +134,7 @@ void describe('a cluster of three nodes', () => {
     const others = trafficWithout(victim)
     const witness = cluster.nodes.find((node) => node !== victim) as ClusterNode
     const isGone = async (): Promise<boolean> => !(await ownersOf(witness)).includes(victim.name)
-    await eventually('it owns nothing', isGone, lateTakeOverMsMax)
+    await eventually('it owns nothing', isGone, readyMsMax)
     await Promise.all(others.map((one) => one.untilGoingOn()))
     const pauseMs = Math.round(Math.max(...others.map((one) => one.pausesSince(since).confirms)))
     t.diagnostic(`taken over within ${pauseMs} ms of standing still`)
@@ -128,7 +143,7 @@ void describe('a cluster of three nodes', () => {
     await untilWhole()
     await serves(victim)
     await end()
-    assert.ok(pauseMs < lateTakeOverMsMax, `${pauseMs} ms`)
+    assertPause(pauseMs, lateTakeOverMsMax)
   })
 
   it('keeps its owners when a NATS server is killed', async (t) => {
@@ -146,7 +161,7 @@ void describe('a cluster of three nodes', () => {
       traffic.every(({ reconnects }) => reconnects === 0),
       'no client lost its connection',
     )
-    assert.ok(pauseMs < electionMsMax + takeOverMsMax, `${pauseMs} ms`)
+    assertPause(pauseMs, electionMsMax + takeOverMsMax)
   })
 
   it('confirms nothing without a majority, says so, and goes on by itself', async (t) => {
@@ -174,7 +189,7 @@ async function aloneFor(alone: ClusterNode, client: RawClient, queue: string, t:
   const waiting = { routingKey: queue, body: 'waits', properties: { deliveryMode: 2 } }
   client.publish(1, waiting)
   const isReady = async (): Promise<boolean> => (await api(alone, 'health/checks/ready')).status === 200
-  await eventually('the node knows that it is alone', async () => !(await isReady()), 2 * sessionMs)
+  await eventually('the node knows that it is alone', async () => !(await isReady()), readyMsMax)
   client.publish(1, waiting)
   const blocked = await client.expect(0, 'connection.blocked')
   assert.match(String(blocked.args['reason']), /cluster/)
