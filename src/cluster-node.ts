@@ -129,8 +129,7 @@ class Composition implements MembersListener {
     const names = shardNames(shared.shards)
     this.#telling = new NodeTelling({
       ...{ peers, members: membership, clock: upkeepClock, random, runQueue, secret },
-      served: () => this.#shards.served(),
-      told: (...status) => this.#shards.told(...status),
+      queues: () => this.#shards,
       limited: () => this.broker.sessionCounts.limited(),
     })
     this.replies = new PeerReplies({ members: membership, peers, secret })
@@ -252,6 +251,7 @@ class Composition implements MembersListener {
       isCurrentNow: () => this.#joined.membership.isCurrent,
       congestionChanged: (isCongested) => this.#congested.set(-1 - shardId, isCongested),
       topologyPosition: () => this.#topology.appended,
+      consumerCame: (id) => this.#telling.consumerCame(id),
     })
   }
 

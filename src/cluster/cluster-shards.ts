@@ -4,6 +4,7 @@
  */
 import type { Queue, QueueStatus, ShardDirectory } from '../broker/ports.ts'
 import type { QueueDefinition } from '../broker/topology/queue-definition.ts'
+import type { ReportedQueues } from './queue-reports.ts'
 
 /** The queues of one shard on this node, whoever serves it. */
 export interface ShardQueues {
@@ -20,7 +21,7 @@ export interface ShardQueues {
 
 const nobody: QueueStatus = { ready: 0, unacked: 0, consumers: 0 }
 
-export class ClusterShards implements ShardDirectory {
+export class ClusterShards implements ShardDirectory, ReportedQueues {
   readonly #shards = new Map<number, ShardQueues>()
   readonly #make: (shardId: number) => ShardQueues
   /** What other nodes have said of the queues that they serve, by id. */
@@ -85,6 +86,11 @@ export class ClusterShards implements ShardDirectory {
   told(id: number, status: QueueStatus): void {
     if (status.ready + status.unacked + status.consumers === 0) this.#told.delete(id)
     else if (this.#ids.has(id)) this.#told.set(id, status)
+  }
+
+  consumerCame(id: number): void {
+    const { ready, unacked, consumers } = this.#told.get(id) ?? nobody
+    this.told(id, { ready, unacked, consumers: Math.max(1, consumers) })
   }
 
   /** Null: nothing was said, or that there is nothing. */

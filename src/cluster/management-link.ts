@@ -8,6 +8,7 @@
  *                             | name, short string) …
  *               3 logins      of `login-reports.ts`: (kind u8 1: a key | id, 8 bytes | seed, 32 bytes | made at u64),
  *                             (2: one that was ended | id, 16 bytes | begun at u64 | until u64), (3: ended until u64) …
+ *               4 consumers   (queue u64) …: auto-delete queues to which a consumer has come
  *     ask       a question of the management interface, JSON; answered with JSON
  */
 import { ByteWriter } from '../amqp/byte-writer.ts'
@@ -15,7 +16,7 @@ import type { Clock } from '../base/clock.ts'
 import { Requests } from './link/requests.ts'
 import { type Peer, type Peers, services } from './peers.ts'
 
-export const tellings = { queues: 1, sessions: 2, logins: 3 } as const
+export const tellings = { queues: 1, sessions: 2, logins: 3, consumers: 4 } as const
 export type Telling = keyof typeof tellings
 
 /** Of what is told, in bytes; longer is told in several messages. */

@@ -3,13 +3,12 @@ import type { Clock } from '../base/clock.ts'
 import type { Random } from '../base/random.ts'
 import type { RunQueue } from '../base/run-queue.ts'
 import { LoginLedger } from '../broker/access/login-ledger.ts'
-import type { QueueStatus } from '../broker/ports.ts'
 import type { LimitedCount } from '../broker/session-counts.ts'
 import { LoginReports } from './login-reports.ts'
 import { ManagementLink } from './management-link.ts'
 import type { Members } from './members.ts'
 import type { Peers } from './peers.ts'
-import { QueueReports } from './queue-reports.ts'
+import { QueueReports, type ReportedQueues } from './queue-reports.ts'
 import { SessionReports } from './session-reports.ts'
 
 export interface NodeTellingParts {
@@ -17,10 +16,7 @@ export interface NodeTellingParts {
   readonly members: Members
   readonly clock: Clock
   readonly runQueue: RunQueue
-  /** The queues that are served here, by id. */
-  served(): Iterable<readonly [number, QueueStatus]>
-  /** Another node has said how much is in a queue that it serves. */
-  told(id: number, status: QueueStatus): void
+  queues(): ReportedQueues
   /** Connections and channels of this node that a limit counts. */
   limited(): Iterable<LimitedCount>
   readonly random: Random
@@ -43,6 +39,11 @@ export class NodeTelling {
     this.sessions = new SessionReports({ ...parts, link: this.link })
     this.loginLedger = new LoginLedger(parts)
     new LoginReports(this.link, this.loginLedger)
+  }
+
+  /** A client of this node has a consumer of an auto-delete queue. */
+  consumerCame(id: number): void {
+    this.#queues.consumerCame(id)
   }
 
   start(): void {

@@ -1,7 +1,8 @@
 /**
  * What each node tells the others of the queues that it serves: how much is in them, each two seconds and only what has
  * changed. For those who look at a cluster through any of its nodes; and by it the next owner knows of an auto-delete queue that
- * it has had consumers.
+ * it has had consumers. Of the latter the node that the consumer came to tells at once: it and the owner may be gone before the
+ * next report, and nobody else would ever delete the queue.
  */
 import { ByteReader } from '../amqp/byte-reader.ts'
 import type { ByteWriter } from '../amqp/byte-writer.ts'
@@ -16,10 +17,16 @@ export interface QueueReportsParts {
   readonly link: ManagementLink
   readonly clock: Clock
   readonly runQueue: RunQueue
+  queues(): ReportedQueues
+}
+
+export interface ReportedQueues {
   /** The queues that are served here, by id. */
   served(): Iterable<readonly [number, QueueStatus]>
   /** Another node has said how much is in a queue that it serves. */
   told(id: number, status: QueueStatus): void
+  /** Another node has said that a consumer has come to this auto-delete queue. */
+  consumerCame(id: number): void
 }
 
 const intervalMs = 2_000
@@ -38,6 +45,23 @@ export class QueueReports implements ToldHandler {
   constructor(parts: QueueReportsParts) {
     this.#parts = parts
     parts.link.hear('queues', this)
+    parts.link.hear('consumers', {
+      told: (_peer, ...range) => this.#consumersCame(this.#reader.reset(...range)),
+      up: () => {},
+      down: () => {},
+    })
+  }
+
+  /** A client of this node has a consumer of an auto-delete queue. */
+  consumerCame(id: number): void {
+    const { link } = this.#parts
+    const writer = link.writer('consumers')
+    writer.uint64(id)
+    for (const peer of link.peers) link.tell(peer, writer)
+  }
+
+  #consumersCame(reader: ByteReader): void {
+    while (reader.remaining > 0) this.#parts.queues().consumerCame(reader.uint64())
   }
 
   start(): void {
@@ -55,13 +79,13 @@ export class QueueReports implements ToldHandler {
   }
 
   *#tell(): Generator<void, void> {
-    const { link, served } = this.#parts
+    const { link, queues } = this.#parts
     const said = new Map<number, string>()
     const changed = link.writer('queues')
     const all = this.#new.size > 0 ? link.writer('queues') : null
     const news = [...this.#new]
     const others = [...link.peers].filter((peer) => !this.#new.has(peer))
-    for (const [id, status] of served()) {
+    for (const [id, status] of queues().served()) {
       const { ready, unacked, consumers } = status
       const text = `${ready} ${unacked} ${consumers}`
       if (text !== nothing) said.set(id, text)
@@ -93,7 +117,7 @@ export class QueueReports implements ToldHandler {
     while (reader.remaining > 0) {
       const id = reader.uint64()
       const [ready, unacked, consumers] = [reader.uint32(), reader.uint32(), reader.uint32()]
-      this.#parts.told(id, { ready, unacked, consumers })
+      this.#parts.queues().told(id, { ready, unacked, consumers })
     }
   }
 

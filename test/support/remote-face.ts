@@ -57,7 +57,7 @@ export class RemotePair {
       const topologyPosition = (): number => 0
       const isCurrentNow = (): boolean => true
       const options = { shardId: 0, self, clock, logger, limits: placedShardLimits, link }
-      return new PlacedShard({ ...options, congestionChanged, topologyPosition, isCurrentNow })
+      return new PlacedShard({ ...options, congestionChanged, topologyPosition, isCurrentNow, consumerCame: () => {} })
     }
     this.owner = placed(ownerNode, entryNode)
     this.entry = placed(entryNode, ownerNode)

@@ -124,7 +124,7 @@ function troubles(report: JsonObject): string[] {
     found.push(`problem: ${text(report['node'])} cannot reach a majority; it serves nothing`)
   for (const { from, to, host, port } of missing) {
     const mend = `see that ${text(from)} reaches TCP ${text(host)}:${text(port)}`
-    found.push(`problem: ${text(from)} and ${text(to)} have no link to each other; ${mend}`)
+    found.push(`problem: ${text(from)} and ${text(to)} have had no lasting link to each other; ${mend}`)
   }
   if (orphans.length > 0) {
     found.push(`problem: ${orphans.map(({ name }) => text(name)).join(', ')} have no owner; see the logs of the nodes`)

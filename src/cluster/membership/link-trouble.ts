@@ -36,7 +36,8 @@ export class LinkTrouble {
   #hasBeenLinked = false
   #isolatedSince: number | null = null
   #isApart = false
-  #said = ''
+  /** Pairs, as text. */
+  #said: ReadonlySet<string> = new Set()
 
   constructor(parts: LinkTroubleParts) {
     this.#parts = parts
@@ -89,11 +90,10 @@ export class LinkTrouble {
   /** For people: which two, and what to look at. */
   #say({ apart }: Reach): void {
     const { logger, members } = this.#parts
-    const said = apart.join(' ')
-    if (said === this.#said) return
-    this.#said = said
-    if (apart.length === 0) logger.info({}, 'all nodes reach each other by links again')
-    for (const pair of apart) logger.error({ nodes: pair }, sentenceOf(pair, members.live))
+    const news = apart.filter((pair) => !this.#said.has(pair.join()))
+    if (apart.length === 0 && this.#said.size > 0) logger.info({}, 'all nodes that live are linked to each other again')
+    this.#said = new Set(apart.map((pair) => pair.join()))
+    for (const pair of news) logger.error({ nodes: pair }, sentenceOf(pair, members.live))
   }
 }
 

@@ -66,6 +66,7 @@ export class PlacedShard implements ShardCommands, ShardPlacement, PlacedConsume
       askAgain: (request) => this.#park(request),
       registered: (consumer) => {
         consumer.isMember = true
+        if (consumer.placed.definition.isAutoDelete) options.consumerCame(consumer.placed.definition.id)
       },
       notRegistered: (consumer) => this.#forget(consumer),
       left: (consumer) => this.#left(consumer),

@@ -93,6 +93,8 @@ export interface PlacedShardOptions {
   congestionChanged(isCongested: boolean): void
   /** How far this node has come with the topology: what was routed under it needs an owner that is as far. */
   topologyPosition(): Position
+  /** A client of this node has a consumer of the auto-delete queue with this id, and hears of it next. */
+  consumerCame(id: number): void
 }
 
 /** Who serves the shard. Each call ends what was said before. */

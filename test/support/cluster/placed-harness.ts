@@ -145,6 +145,8 @@ export class PlacedNode {
   readonly shard: PlacedShard
   readonly topology: Mutable<ShardTopology> = { appended: 0, committed: 0, reroute: () => false, expireQueue: () => {} }
   readonly congestion: boolean[] = []
+  /** Ids of auto-delete queues whose consumers were told of. */
+  readonly consumersCame: number[] = []
   topologyPosition = 0
   local: ServedShard | null = null
   readonly #cluster: PlacedCluster
@@ -168,6 +170,7 @@ export class PlacedNode {
       link: this.link,
       congestionChanged: (isCongested) => this.congestion.push(isCongested),
       topologyPosition: () => this.topologyPosition,
+      consumerCame: (id) => void this.consumersCame.push(id),
       isCurrentNow: () => true,
     })
     for (const definition of cluster.definitions) this.#queues.set(definition.name, this.shard.open(definition))

@@ -38,6 +38,17 @@ describe('an auto-delete queue', () => {
     assert.deepEqual(deleted, ['q by a'])
   })
 
+  it('is told to have a consumer when one has come, by the node that it came to', async () => {
+    const { cluster } = await started([autoDelete(1, 'q'), definitionOf(2, 'kept')])
+    const consumers = ['q', 'kept'].map((name) => cluster.node('b').consume(name))
+    await cluster.until('they are there', () => consumers.every((one) => one.isRegistered))
+    assert.deepEqual(cluster.node('b').consumersCame, [1])
+    assert.deepEqual(cluster.node('a').consumersCame, [])
+    cluster.node('a').consume('q')
+    await cluster.settle()
+    assert.deepEqual(cluster.node('a').consumersCame, [1])
+  })
+
   it('stays while another node has a consumer, and goes with that', async () => {
     const { cluster, deleted } = await started([autoDelete(1, 'q')])
     const consumers = ['b', 'c'].map((name) => cluster.node(name).consume('q'))
