@@ -38,6 +38,7 @@ interface Webhook {
   readonly url: string
   readonly state: string
   readonly reason: string | null
+  readonly node: string | null
   readonly delivered: number
   readonly failed: number
   readonly last_error: string | null
@@ -120,6 +121,23 @@ const webhookColumns: readonly Column<Webhook>[] = [
   { head: 'failed', kind: 'n', priority: 2, cell: ({ failed }) => whole(failed) },
 ]
 
+const columnsOfQueue: readonly Column<Webhook>[] = [
+  ...webhookColumns.filter(({ head }) => head !== 'queue'),
+  { head: 'node', priority: 3, cell: ({ node }) => visible(node ?? '–') },
+]
+
+/** Those that push the messages of one queue; nothing where there are none, or the user may not see them. */
+export function WebhooksOfQueue({ home, name }: { home: string; name: string }): JSX.Element | null {
+  const at = mayBe('policymaker') ? `/webhooks${path(home)}?queue=${encodeURIComponent(name)}` : null
+  const { data } = usePoll<readonly Webhook[]>(at)
+  if (data === null || data.length === 0) return null
+  return (
+    <Card title="webhooks">
+      <Table caption="webhooks" columns={columnsOfQueue} rows={data} rowKey={({ name: webhook }) => webhook} />
+    </Card>
+  )
+}
+
 interface Trial {
   readonly is_accepted: boolean
   readonly status: number | null
@@ -139,7 +157,17 @@ async function tryOut(at: string): Promise<void> {
 }
 
 /** What a webhook is told to be; what it does is not given back. */
-const reported = ['name', 'vhost', 'state', 'reason', 'node', 'messages_unacknowledged', 'delivered', 'failed']
+const reported = [
+  'name',
+  'vhost',
+  'state',
+  'reason',
+  'node',
+  'messages_unacknowledged',
+  'delivered',
+  'failed',
+  'headers',
+]
 const hidden = ['has_secret', 'has_previous_secret', 'header_names']
 
 function definitionOf(of: Partial<Webhook>): string {

@@ -18,6 +18,7 @@ import { PublishForm } from '../parts/publish-form.tsx'
 import { type Box, RouteGraph, type Wire } from '../parts/route-graph.tsx'
 import { type Column, Table } from '../parts/table.tsx'
 import { RangeChoice, ranges } from './overview.tsx'
+import { WebhooksOfQueue } from './parameters.tsx'
 import { QueueChips, QueueState } from './queues.tsx'
 import { StreamCard, type StreamRow } from './streams.tsx'
 
@@ -147,7 +148,7 @@ function Shown({ data, age, bindings, refresh, children }: ShownProps): JSX.Elem
       <Card title="wayThrough">
         <RouteGraph title="wayThrough" {...graphOf(data, bindings)} />
       </Card>
-      {data.type === 'stream' && <StreamCard of={data} />}
+      {data.type === 'stream' ? <StreamCard of={data} /> : <WebhooksOfQueue home={home} name={name} />}
       <div class="cols">
         <Card title="consumers">
           {consumers.length === 0 ? (
