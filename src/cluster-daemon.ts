@@ -30,6 +30,8 @@ export interface ClusterWorld {
   readonly logger: Logger
   /** Default: those of the machine. */
   readonly processes?: ChildProcesses
+  /** A start that waits is given up then. */
+  readonly stopAsked?: AbortSignal
 }
 
 export interface ClusterDaemonParts {
@@ -137,10 +139,10 @@ export async function startClusterDaemon(
   world: ClusterWorld,
   startNode: (nats: Nats) => Promise<Daemon>,
 ): Promise<Daemon> {
-  const { machineClock: clock, random, files } = world
+  const { machineClock: clock, random, files, stopAsked } = world
   const logger = logOf(world.logger, 'cluster')
   const processes = world.processes ?? new SystemChildProcesses()
-  const nats = await startNats(settings.nats, { clock, random, files, logger, processes, lock: lockNats })
+  const nats = await startNats(settings.nats, { clock, random, files, logger, processes, lock: lockNats, stopAsked })
   logger.info({ node: settings.nodeName, cluster: settings.clusterName }, nats.described)
   return await ClusterDaemon.start({ nats, clock, logger, startNode })
 }

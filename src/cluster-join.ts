@@ -34,6 +34,8 @@ export interface JoinParts {
   readonly config: Config
   readonly settings: ClusterSettings
   readonly nats: Nats
+  /** Ends what waits for others. */
+  readonly stopAsked?: AbortSignal
 }
 
 export interface Joined {
@@ -54,7 +56,8 @@ const defaultShards = 16
 export async function join(parts: JoinParts, closers: (() => Promise<void> | void)[]): Promise<Joined> {
   const { upkeepClock: clock, random, files, config, settings, nats } = parts
   const logger = logOf(parts.logger, 'cluster')
-  const signal = AbortSignal.timeout(config.clusterStartMsMax)
+  const tooLate = AbortSignal.timeout(config.clusterStartMsMax)
+  const signal = parts.stopAsked === undefined ? tooLate : AbortSignal.any([tooLate, parts.stopAsked])
   const directory = new ClusterDirectory(files, config.dataDirectory)
   const known = await directory.open(settings.nodeName)
   const { control: connection, replicas, domain } = nats

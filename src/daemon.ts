@@ -58,6 +58,8 @@ export interface World {
   readonly logger: Logger
   /** What webhooks look names up with; default: the machine's. */
   readonly resolver?: Resolver
+  /** The node is to stop: a start that waits for other nodes is given up, with all put away, and rejects. */
+  readonly stopAsked?: AbortSignal
 }
 
 type MachineWorld = World & { readonly machineClock: Clock }

@@ -11,10 +11,10 @@ import { after, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { freePeers } from '../support/nats/free-peers.ts'
 import { natsProgram } from '../support/nats/nats-program.ts'
-import { holdPort } from '../support/ports.ts'
+import { freePort, holdPort } from '../support/ports.ts'
 import { removeFolder } from '../support/remove-folder.ts'
 import { leftOut } from '../support/run-program.ts'
-import { runWarren } from '../support/warren-command.ts'
+import { runWarren, startWarren } from '../support/warren-command.ts'
 
 const worker = fileURLToPath(new URL('../support/nats/nats-node.js', import.meta.url))
 const scratch = mkdtempSync(join(tmpdir(), 'warren-nats-'))
@@ -54,6 +54,22 @@ function withServers(): void {
       const pid = node.serverPid()
       assert.equal(await node.stop(), 0)
       assert.equal(isRunning(pid), false)
+    }
+  })
+
+  it('end with a node that is told to stop while it waits for the others', async () => {
+    const data = join(scratch, 'waiting')
+    const pidFile = join(data, 'nats', 'nats-server.pid')
+    const command = startWarren(['serve', '--node-name', 'n1', '--peers', await freePeers(3), '--data', data])
+    await until('it runs one', () => existsSync(pidFile) && isRunning(noted()))
+    const pid = noted()
+    command.child.kill('SIGTERM')
+    const { code, stderr } = await command.result
+    assert.deepEqual([code, isRunning(pid)], [0, false], stderr)
+    assert.match(stderr, /"stopped before it had started"/)
+
+    function noted(): number {
+      return Number.parseInt(readFileSync(pidFile, 'utf8'), 10)
     }
   })
 
@@ -150,6 +166,21 @@ describe('warren serve in a cluster', () => {
       assert.match(stderr, sentence)
       assert.match(stderr, /^warren: /)
     }
+  })
+
+  it('can be told to stop while it waits for NATS servers, and end then', async () => {
+    const address = `127.0.0.1:${await freePort()}`
+    const servers = ['--cluster', `nats://${address}`, '--nats-monitor', `http://${address}`, '--cluster-replicas', '1']
+    const node = ['--node-name', 'n1', '--cluster-host', '127.0.0.1', '--data', join(scratch, 'nobody')]
+    const command = startWarren(['serve', ...node, ...servers], { WARREN_LOG_LEVEL: 'debug' })
+    await new Promise<void>((resolve) => {
+      command.child.stderr?.on('data', (text: string) => text.includes('can be reached') && resolve())
+      void command.result.then(() => resolve())
+    })
+    command.child.kill('SIGTERM')
+    const { code, stderr } = await command.result
+    assert.equal(code, 0, stderr)
+    assert.match(stderr, /"stopped before it had started"/)
   })
 })
 

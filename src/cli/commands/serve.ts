@@ -28,7 +28,8 @@ export async function serve(flags: Readonly<Record<string, string>>): Promise<Ex
   endOnOwnFault(logger)
   const signals = new StopSignals()
   const read = (): Promise<LoadedConfig> => loadAgain(flags)
-  const daemon = await start(config, logger, { read, use: log.use })
+  const started = start(config, logger, { read, use: log.use }, signals.asked)
+  const daemon = await Promise.race([started, signals.second])
   if (typeof daemon === 'number') return daemon
   for (const address of daemon.addresses) {
     const what = /^https?:/.test(address) ? 'AMQP over WebSocket at /ws' : `data in ${daemon.dataDirectory}`
@@ -64,11 +65,20 @@ function keyOf(flag: string): string {
   return flag.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 }
 
-async function start(config: Config, logger: Logger, configuration: Configuration): Promise<Daemon | ExitCode> {
+async function start(
+  config: Config,
+  logger: Logger,
+  configuration: Configuration,
+  stopAsked: AbortSignal,
+): Promise<Daemon | ExitCode> {
   const { StartError, startDaemon, systemWorld } = await import('../../daemon.ts')
   try {
-    return await startDaemon(config, systemWorld(logger), { configuration })
+    return await startDaemon(config, { ...systemWorld(logger), stopAsked }, { configuration })
   } catch (error) {
+    if (stopAsked.aborted) {
+      logger.info({}, 'stopped before it had started')
+      return ExitCode.done
+    }
     if (!(error instanceof StartError)) throw error
     complain(error.message)
     return exitCodes[error.part]
@@ -104,7 +114,17 @@ class StopSignals {
   #waiting: ((name: string) => void)[] = []
   #lastMs = -secondSignalMsMin
 
+  readonly #asked = new AbortController()
+  /** Of the first one. */
+  readonly asked = this.#asked.signal
+  /** What becomes of a node that was to stop at once before it had started. */
+  readonly second: Promise<ExitCode>
+  #secondCame: (code: ExitCode) => void = () => {}
+
   constructor() {
+    this.second = new Promise((resolve) => {
+      this.#secondCame = resolve
+    })
     for (const name of ['SIGTERM', 'SIGINT']) process.on(name, () => this.#received(name))
   }
 
@@ -117,6 +137,8 @@ class StopSignals {
   #received(name: string): void {
     if (performance.now() - this.#lastMs < secondSignalMsMin) return
     this.#lastMs = performance.now()
+    if (this.asked.aborted) this.#secondCame(ExitCode.cutShort)
+    this.#asked.abort()
     const waiting = this.#waiting
     this.#waiting = []
     if (waiting.length === 0) this.#pending.push(name)

@@ -38,6 +38,8 @@ export interface NatsWorld {
    * process has it: its nats-server must not be taken for one that was left behind.
    */
   readonly lock: (directory: string) => Promise<() => Promise<void>>
+  /** Ends what waits for servers: `startNats` then rejects, with all closed and the child ended. */
+  readonly stopAsked?: AbortSignal | undefined
 }
 
 export interface Nats {
@@ -184,11 +186,14 @@ class Parts {
   readonly #connections: NatsConnected[] = []
   readonly #deadline: number
   #check: NatsCheck | null = null
+  /** Rejects when what waits is to be given up: the child cannot run, or nobody wants it any more. */
+  #broken: Promise<never>
 
   constructor(settings: NatsSettings, world: NatsWorld) {
     this.#settings = settings
     this.#world = world
     this.#deadline = world.clock.monotonic() + settings.startMsMax
+    this.#broken = unwanted(world.stopAsked)
   }
 
   /** In a directory that nobody else has. */
@@ -196,6 +201,8 @@ class Parts {
     await this.#world.files.makeDirectory(directory)
     this.#unlock = await this.#world.lock(directory)
     this.#child = await NatsProcess.start(parts)
+    this.#broken = Promise.race([this.#broken, this.#child.broken])
+    this.#broken.catch(() => undefined)
     return this.#child
   }
 
@@ -314,12 +321,23 @@ class Parts {
   }
 
   #orBroken<T>(work: Promise<T>): Promise<T> {
-    return this.#child === null ? work : Promise.race([work, this.#child.broken])
+    return Promise.race([work, this.#broken])
   }
 
   #pause(): Promise<void> {
     return this.#orBroken(new Promise<void>((resolve) => this.#world.clock.after(retryMs, resolve)))
   }
+}
+
+function unwanted(stopAsked: AbortSignal | undefined): Promise<never> {
+  const asked = new Promise<never>((_, reject) => {
+    const giveUp = (): void =>
+      reject(new StartError('cluster', 'the node was stopped while it waited for NATS servers'))
+    if (stopAsked?.aborted) giveUp()
+    else stopAsked?.addEventListener('abort', giveUp, { once: true })
+  })
+  asked.catch(() => undefined)
+  return asked
 }
 
 // ---------------------------------------------------------------- sentences
