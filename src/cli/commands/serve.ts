@@ -32,12 +32,18 @@ export async function serve(flags: Readonly<Record<string, string>>): Promise<Ex
   const daemon = await Promise.race([started, signals.second])
   if (typeof daemon === 'number') return daemon
   for (const address of daemon.addresses) {
-    const what = /^https?:/.test(address) ? 'AMQP over WebSocket at /ws' : `data in ${daemon.dataDirectory}`
-    process.stdout.write(`Warren ${version} listens on ${address}, ${what}\n`)
+    process.stdout.write(`Warren ${version} listens on ${said(address, daemon.dataDirectory)}\n`)
   }
   // What went wrong is in the log.
   process.on('SIGHUP', () => void daemon.reload().catch(() => {}))
   return await stopWhenAsked(daemon, signals, config, logger)
+}
+
+/** As whoever reads it can use it. */
+function said(address: string, dataDirectory: string | null): string {
+  const [protocol, place] = address.split('://')
+  if (protocol === 'prometheus') return `http://${place}/metrics, for Prometheus and without a login`
+  return `${address}, ${protocol?.startsWith('http') === true ? 'AMQP over WebSocket at /ws' : `data in ${dataDirectory}`}`
 }
 
 async function readConfig(flags: Readonly<Record<string, string>>): Promise<LoadedConfig | null> {
