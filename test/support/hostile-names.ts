@@ -19,7 +19,7 @@ export const hostileNames: readonly string[] = [
 export function shownStart(name: string): string {
   return Array.from(name, (char) => {
     const code = char.codePointAt(0) ?? 0
-    if (name.trim() === '') return '␠'
+    if (name.trim() === '') return '␣'
     return /\p{Cf}/u.test(char) ? `⟨${code.toString(16).toUpperCase().padStart(4, '0')}⟩` : char
   })
     .join('')

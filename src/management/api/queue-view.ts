@@ -78,13 +78,19 @@ export function queueJson(api: Api, queue: DeclaredQueue, spans: Spans): JsonObj
     ...bytesOf(queue),
     recoverable_slaves: null,
     head_message_timestamp: null,
-    ...(offsets === undefined ? {} : offsetsJson(offsets)),
+    ...offsetsJson(offsets),
     messages: ready + unacked,
     messages_ready: ready,
     messages_unacknowledged: unacked,
     ...lengthDetails(queue.counts === null ? [] : [queue.counts], spans.lengths),
     ...queueStats(queue.counts, spans.rates),
   }
+}
+
+/** The same of a stream for another node; nothing where this one does not serve it. */
+export function ownOffsets({ broker, cluster }: ApiParts, queue: DeclaredQueue): JsonObject {
+  const isServed = cluster === null || cluster.ownerOf(queue.shardId) === cluster.node
+  return isServed ? offsetsJson(broker.topology.statusNow(queue).offsets) : {}
 }
 
 /** The node that serves it: of a cluster, where its shard is; while no node has that it is down. */
@@ -97,7 +103,10 @@ function placeOf(
   return { node: owner === null ? null : toldName(owner), state: owner === null ? 'down' : 'running' }
 }
 
-function offsetsJson({ first, next, readers }: StreamOffsets): JsonObject {
+/** Nothing for queues that are no streams, or served by another node. */
+function offsetsJson(offsets: StreamOffsets | undefined): JsonObject {
+  if (offsets === undefined) return {}
+  const { first, next, readers } = offsets
   return { first_offset: first, next_offset: next, stream_readers: readers.map((reader) => ({ ...reader })) }
 }
 

@@ -95,7 +95,7 @@ const connectionColumns: readonly Column<ConnectionRow>[] = [
     cell: ({ send_oct_details: details }) => bytes(details?.rate ?? 0),
   },
   {
-    head: 'since',
+    head: 'connectedFor',
     sort: 'connected_at',
     kind: 'n',
     priority: 3,

@@ -80,7 +80,13 @@ export function Queue({ home, name }: QueueProps): JSX.Element {
           )
         }
       >
-        <Actions home={home} name={name} count={data?.messages ?? 0} refresh={refresh} />
+        <Actions
+          home={home}
+          name={name}
+          count={data?.messages ?? 0}
+          isStream={data?.type === 'stream'}
+          refresh={refresh}
+        />
       </Head>
       {data === null || failure?.status === 404 ? (
         <Waiting failure={failure} />
@@ -95,10 +101,12 @@ export function Queue({ home, name }: QueueProps): JSX.Element {
 
 interface ActionsProps extends QueueProps {
   readonly count: number
+  /** Nothing in it waits for a time, or is a dead letter. */
+  readonly isStream: boolean
   readonly refresh: () => void
 }
 
-function Actions({ home, name, count, refresh }: ActionsProps): JSX.Element {
+function Actions({ home, name, count, isStream, refresh }: ActionsProps): JSX.Element {
   const at = `/queues${path(home, name)}`
   const shown = visible(name)
   const purge = async (): Promise<void> => {
@@ -114,12 +122,16 @@ function Actions({ home, name, count, refresh }: ActionsProps): JSX.Element {
   }
   return (
     <>
-      <a class="button" href={linkTo(['scheduled', home, name])}>
-        {t('scheduled')}
-      </a>
-      <a class="button" href={linkTo(['dead-letters', home, name])}>
-        {t('deadLetters')}
-      </a>
+      {!isStream && (
+        <>
+          <a class="button" href={linkTo(['scheduled', home, name])}>
+            {t('scheduled')}
+          </a>
+          <a class="button" href={linkTo(['dead-letters', home, name])}>
+            {t('deadLetters')}
+          </a>
+        </>
+      )}
       <button type="button" onClick={() => void purge()}>
         {t('purge')}
       </button>

@@ -11,7 +11,7 @@ import { now } from '../core/time.ts'
 import { Card, Chip, Head, Waiting } from '../parts/card.tsx'
 import { Dialog } from '../parts/dialog.tsx'
 import { Field, type Fields, Form } from '../parts/form.tsx'
-import { Name } from '../parts/name.tsx'
+import { Moment, Name } from '../parts/name.tsx'
 import { QueueChoice } from '../parts/queue-choice.tsx'
 import { type Column, Table } from '../parts/table.tsx'
 
@@ -110,8 +110,7 @@ function columnsOf(
       head: 'dueAt',
       cell: ({ deliver_at: at }) => (
         <>
-          <span class="whole">{moment(at)}</span>{' '}
-          <span class="more">{t('dueIn', { time: duration(Math.max(0, at - now())) })}</span>
+          <Moment of={at} /> <span class="more">{t('dueIn', { time: duration(Math.max(0, at - now())) })}</span>
         </>
       ),
     },

@@ -72,7 +72,18 @@ interface DialogProps {
 
 export function Dialog({ title, close, children }: DialogProps): JSX.Element {
   const element = useRef<HTMLDialogElement>(null)
-  useEffect(() => element.current?.showModal(), [])
+  useEffect(() => {
+    const { activeElement: before } = document
+    const shown = element.current
+    shown?.showModal()
+    // The browser gives the focus back when a dialog is closed, not when it is taken out of the page; while it is open, nothing
+    // else can have it.
+    return () => {
+      shown?.close()
+      if (before instanceof HTMLElement && before.isConnected) before.focus()
+      else document.querySelector<HTMLElement>('h1')?.focus()
+    }
+  }, [])
   return (
     <dialog
       ref={element}

@@ -1,5 +1,6 @@
 import type { JsonObject } from '../../../broker/definitions/entry.ts'
 import { exchangeStats, queueStats } from '../message-stats.ts'
+import { ownOffsets } from '../queue-view.ts'
 import type { Spans } from '../rates.ts'
 import type { ApiParts } from '../route.ts'
 import { VhostTraffic } from '../vhost-traffic.ts'
@@ -28,8 +29,10 @@ function vhostStats({ broker }: ApiParts, name: string, traffic: VhostTraffic, s
   return vhost === undefined ? {} : ownVhostStats(vhost, traffic, spans)
 }
 
-function statsOf({ broker }: ApiParts, id: number, spans: Spans): JsonObject {
-  const definition = broker.topology.definition(id)
-  if (definition?.kind === 'queue') return queueStats(definition.counts, spans.rates)
+function statsOf(api: ApiParts, id: number, spans: Spans): JsonObject {
+  const definition = api.broker.topology.definition(id)
+  if (definition?.kind === 'queue') {
+    return { ...queueStats(definition.counts, spans.rates), ...ownOffsets(api, definition) }
+  }
   return definition?.kind === 'exchange' ? exchangeStats(definition.counts, spans.rates) : {}
 }

@@ -37,7 +37,7 @@ function wantsStats({ query }: ApiRequest): boolean {
   return columns === '' || statsColumns.test(columns)
 }
 
-const statsColumns = /message_stats|recv_oct|send_oct/
+const statsColumns = /message_stats|recv_oct|send_oct|_offset|stream_readers/
 
 interface Shown {
   readonly ids: readonly (number | string | undefined)[]
