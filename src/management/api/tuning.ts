@@ -6,6 +6,9 @@ import { type Route, route } from './route.ts'
 /** What administrators of RabbitMQ do now and then, where there is little to do here. */
 export const tuningRoutes: readonly Route[] = [
   route('GET', '/feature-flags', () => ok(features), { level: 'monitoring' }),
+  // Nothing here is on its way out.
+  route('GET', '/deprecated-features', () => ok([])),
+  route('GET', '/deprecated-features/used', () => ok([])),
   // They are all on; tools that make sure of it hear so.
   route(
     'PUT',

@@ -70,5 +70,8 @@ describe('Feature flags', () => {
       assert.equal((await api.send('PUT', `/api/feature-flags/${name}/enable`)).status, 204)
     }
     assert.equal((await api.send('PUT', '/api/feature-flags/nope/enable')).status, 400)
+    for (const path of ['deprecated-features', 'deprecated-features/used']) {
+      assert.deepEqual(await api.json('GET', `/api/${path}`), [])
+    }
   })
 })

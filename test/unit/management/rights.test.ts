@@ -152,6 +152,8 @@ const table: Readonly<Record<string, readonly [Who, Where]>> = {
   'GET /health/checks/protocol-listener/{protocol}': ['management', 'any'],
   'GET /nodes/{name}/memory': ['monitoring', 'any'],
   'GET /feature-flags': ['monitoring', 'any'],
+  'GET /deprecated-features': ['management', 'any'],
+  'GET /deprecated-features/used': ['management', 'any'],
   'PUT /feature-flags/{name}/enable': ['administrator', 'any'],
   'POST /rebalance/queues': ['administrator', 'any'],
   'POST /queues/{vhost}/{name}/actions': ['management', 'enter'],
