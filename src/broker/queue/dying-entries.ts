@@ -3,6 +3,7 @@
  * each is still an entry of the queue, held by the broker itself, so that a crash loses none.
  */
 import type { DeathReason } from '../dead-letter/death-history.ts'
+import { type EntryChunk, EntryFlag } from './entry-chunk.ts'
 import type { Residences } from './residences.ts'
 
 /** The holder of entries that are dying: no consumer has this id. */
@@ -27,11 +28,13 @@ export class DyingEntries {
   /** Another shard has refused one: all wait before they are tried again. */
   isPaused = false
   #refused: Dying[] = []
+  /** Those that were sent, and that all other shards have: what remains is to be done here, and comes first. */
+  #answered: Dying[] = []
   /** Its queue stands among those that publishers work off. */
   isListed = false
 
   get size(): number {
-    return this.#list.length - this.#at
+    return this.#answered.length + this.#list.length - this.#at
   }
 
   /** `residences`: those of the queue, which hear of it. */
@@ -51,14 +54,30 @@ export class DyingEntries {
     this.#at = 0
   }
 
-  first(): Dying | undefined {
-    return this.#list[this.#at]
+  /** One that was dropped before, since it was sent, is stored by the other shards. At most as many as are under way. */
+  answer(entry: Dying): void {
+    this.#answered.push(entry)
   }
 
-  drop(): void {
+  first(): Dying | undefined {
+    return this.#answered[0] ?? this.#list[this.#at]
+  }
+
+  /** What was the first when it was looked at: answers may have come since. */
+  drop(entry: Dying): void {
+    if (this.#answered[0] === entry) {
+      this.#answered.shift()
+      return
+    }
     this.#at++
     if (this.#at < 1_024 || this.#at * 2 < this.#list.length) return
     this.#list = this.#list.slice(this.#at)
     this.#at = 0
   }
+}
+
+/** Whether it still is, and nobody else has it. */
+export function isDying(chunk: EntryChunk, sequence: number): boolean {
+  if (chunk.isAway || (chunk.flagsOf(sequence) & EntryFlag.unacked) === 0) return false
+  return chunk.holders?.[sequence - chunk.base] === dyingHolder
 }

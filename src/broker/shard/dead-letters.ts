@@ -18,9 +18,10 @@ import { propertiesOf } from '../dead-letter/message-copy.ts'
 import { type Chunks, Message } from '../message.ts'
 import { type LetterSource, MessageTraits, type Source } from '../message-traits.ts'
 import type { BodyWriter, Position, Queue, ShardTopology } from '../ports.ts'
-import { type Dying, DyingEntries, dyingHolder } from '../queue/dying-entries.ts'
+import { type Dying, DyingEntries, dyingHolder, isDying } from '../queue/dying-entries.ts'
 import { type EntryChunk, EntryFlag } from '../queue/entry-chunk.ts'
 import { LocalQueue } from '../queue/local-queue.ts'
+import { targetOf } from './dead-letter-target.ts'
 import { type LargeBodies, type LargeBody, LargeBodyWriter } from './large-bodies.ts'
 import { type OutgoingLetter, OutgoingLetters } from './outgoing-letters.ts'
 import { ReadTraits } from './record-traits.ts'
@@ -68,7 +69,7 @@ export class DeadLetters {
   readonly #traits = new MessageTraits()
   /** Queues with dying entries, for `workOff`. */
   readonly #listed: LocalQueue[] = []
-  readonly #transfers = new Map<Dying, Transfer>()
+  readonly #transfers = new WeakMap<Dying, Transfer>()
   readonly #outgoing = new OutgoingLetters()
   /** What was rewritten last led somewhere, perhaps only where it had been. */
   #isCircle = false
@@ -175,10 +176,12 @@ export class DeadLetters {
       this.#schedule(queue, dying)
     }
     dying.isWaiting = true
-    if (this.#send(queue, first, again) === 'later') return false
+    const result = this.#send(queue, first, again)
+    if (result === 'later') return false
     dying.isWaiting = false
-    this.#endTransfer(first)
-    dying.drop()
+    // Of one that was sent the answer may be there already, and it says what is left to do.
+    if (result === 'done') this.#endTransfer(first)
+    dying.drop(first)
     return true
   }
 
@@ -215,7 +218,7 @@ export class DeadLetters {
     if (this.#elsewhere.length > 0 && this.#transfers.get(dying)?.isElsewhere !== true) {
       if (this.#mustWait(source, chunk.positions[sequence - chunk.base] as number, again)) return 'later'
       const queues = [...this.#elsewhere]
-      if (body === null && this.#route.count === 0) return this.#sendAhead(queue, dying, { letter, source, queues })
+      if (body === null) return this.#sendAhead(queue, dying, { letter, source, queues }, this.#route.count > 0)
       this.#sendElsewhere(dying, { letter, source, queues }, again)
       return 'later'
     }
@@ -266,8 +269,8 @@ export class DeadLetters {
     return true
   }
 
-  /** The next ones need not wait for the answer. */
-  #sendAhead(queue: LocalQueue, entry: Dying, letter: OutgoingLetter): 'sent' {
+  /** The next ones need not wait for the answer. `isAlsoHere`: queues of this shard are to have it as well, after the others. */
+  #sendAhead(queue: LocalQueue, entry: Dying, letter: OutgoingLetter, isAlsoHere: boolean): 'sent' {
     const { settling, isServing, drained } = this.#ports
     const dying = queue.dying as DyingEntries
     dying.underWay++
@@ -275,11 +278,20 @@ export class DeadLetters {
       dying.underWay--
       if (queue.isDropped || !isServing()) return
       if (!isStored) return this.#pause(queue, dying, entry)
+      if (isAlsoHere) return this.#storeHere(queue, dying, entry)
       const chunk = queue.entries.chunkOf(entry.sequence)
       if (chunk !== null && isDying(chunk, entry.sequence)) settling.settleOne(queue, chunk, entry.sequence)
       if (dying.underWay + dying.size === 0) drained(queue)
     })
     return 'sent'
+  }
+
+  #storeHere(queue: LocalQueue, dying: DyingEntries, entry: Dying): void {
+    this.#transfers.set(entry, { writers: new Map(), isElsewhere: true })
+    dying.answer(entry)
+    if (dying.isBusy) return
+    dying.isBusy = true
+    this.#schedule(queue, dying)
   }
 
   /** One was refused: it is tried again, and the others behind it. */
@@ -385,16 +397,4 @@ const bodyInChunks: Chunks = {
   bodyBytes: 0,
   read: () => {},
   release: () => {},
-}
-
-function isDying(chunk: EntryChunk, sequence: number): boolean {
-  if (chunk.isAway || (chunk.flagsOf(sequence) & EntryFlag.unacked) === 0) return false
-  return chunk.holders?.[sequence - chunk.base] === dyingHolder
-}
-
-function targetOf({ settings }: LocalQueue, isParked: boolean): { exchange: string; routingKey: string | null } | null {
-  const parkingQueue = isParked ? (settings.retry?.parkingQueue ?? null) : null
-  if (parkingQueue !== null) return { exchange: '', routingKey: parkingQueue }
-  const { deadLetterExchange, deadLetterRoutingKey } = settings
-  return deadLetterExchange === null ? null : { exchange: deadLetterExchange, routingKey: deadLetterRoutingKey }
 }

@@ -20,13 +20,16 @@ class Pair {
   /** What becomes of answers. */
   answers: 'heard' | 'held' | 'lost' = 'heard'
   sent = 0
+  /** Dead letters go to `also` of the first shard too. */
+  isAlsoNear = false
   readonly held: (() => void)[] = []
   /** Called before each letter is taken. */
   onLetter = (): void => {}
 
   constructor(source: Parameters<typeof definitionOf>[3] = {}, target: Parameters<typeof definitionOf>[3] = {}) {
     const deadLetters = { deadLetterExchange: '', deadLetterRoutingKey: 'target' }
-    this.near = new ShardHarness([definitionOf(1, 'source', true, { ...deadLetters, ...source })])
+    const sourceDefinition = definitionOf(1, 'source', true, { ...deadLetters, ...source })
+    this.near = new ShardHarness([sourceDefinition, definitionOf(4, 'also')])
     this.far = new ShardHarness([definitionOf(2, 'target', true, target), definitionOf(3, 'filler')])
     const publish: ShardCommands['publish'] = (message, _queues, _count, confirms, sequence) => {
       this.onLetter()
@@ -36,7 +39,8 @@ class Pair {
     const handle: Queue = { definition: definitionOf(2, 'target'), shard: { publish } as ShardCommands }
     this.near.topology.reroute = (_vhost, _exchange, _keys, _message, route: Route) => {
       route.queues[0] = handle
-      route.count = 1
+      route.queues[1] = this.near.queue('also')
+      route.count = this.isAlsoNear ? 2 : 1
       return true
     }
   }
@@ -75,9 +79,9 @@ class Pair {
     await this.near.settle()
   }
 
-  async received(): Promise<string[]> {
-    const consumer = this.far.consume('target', { limit: 0 })
-    await this.far.settle()
+  async received(shard = this.far, name = 'target'): Promise<string[]> {
+    const consumer = shard.consume(name, { limit: 0 })
+    await shard.settle()
     return consumer.received.map(({ text }) => text)
   }
 }
@@ -113,6 +117,37 @@ describe('dead letters to a queue of another shard', () => {
     assert.equal(pair.sent, 220)
     assert.equal(pair.near.queue('source').entries.live, 0)
     assert.deepEqual(await pair.received(), texts(120))
+  })
+
+  it('go as many at a time when a queue of this shard is to have them too, which has them last', async () => {
+    const pair = await new Pair().start()
+    pair.isAlsoNear = true
+    pair.answers = 'held'
+    await pair.reject(1_000)
+    assert.equal(pair.sent, lettersUnderWayMax)
+    assert.equal(pair.near.queue('also').entries.live, 0)
+    while (pair.near.queue('source').entries.live > 0) {
+      for (const answer of pair.held.splice(0)) answer()
+      await pair.settle()
+    }
+    assert.equal(pair.sent, 1_000)
+    assert.deepEqual(await pair.received(), texts(1_000))
+    assert.deepEqual(await pair.received(pair.near, 'also'), texts(1_000))
+  })
+
+  it('are stored once in both shards when answers are lost, and when they come at once', async () => {
+    const pair = await new Pair().start()
+    pair.isAlsoNear = true
+    pair.answers = 'lost'
+    await pair.reject(100)
+    assert.equal(pair.near.queue('also').entries.live, 0)
+    await pair.near.restart()
+    await pair.far.restart()
+    pair.answers = 'heard'
+    await pair.reject(20, 100)
+    assert.equal(pair.near.queue('source').entries.live, 0)
+    assert.deepEqual(await pair.received(), texts(120))
+    assert.deepEqual(await pair.received(pair.near, 'also'), texts(120))
   })
 
   it('wait for a target that is full, and come once each, in order', async () => {
