@@ -17,7 +17,7 @@ import { projectRoot } from '../support/project-root.ts'
 import { leftOut, phpWithAmqplib, pythonWithCelery, pythonWithPika } from '../support/run-program.ts'
 
 const env = { WARREN_CLUSTER_SHARDS: '6', WARREN_CLUSTER_SESSION: '5s' }
-const endMsMax = 90_000
+const endMsMax = 240_000
 const readyMsMax = 60_000
 const lineCount = 1_000
 const taskCount = 300
