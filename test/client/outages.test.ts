@@ -135,7 +135,7 @@ describe('when connections are cut', () => {
 
   it('settles operations that were under way', async () => {
     const proxy = await newProxy()
-    const client = await open({ ...quick, operationTimeoutMs: 500 }, proxy.urlOf(broker.url))
+    const client = await open({ ...quick, operationTimeoutMs: 3_000 }, proxy.urlOf(broker.url))
     const queue = client.queue<number>(name('operations'))
     await queue.declare()
     proxy.freeze()
@@ -191,13 +191,13 @@ describe('when the broker is silent', () => {
 
   it('rejects a send that is not confirmed in time, and an attempt to connect that takes too long', async () => {
     const proxy = await newProxy()
-    const client = await open({ ...quick, confirmTimeoutMs: 300 }, proxy.urlOf(broker.url))
+    const client = await open({ ...quick, confirmTimeoutMs: 3_000 }, proxy.urlOf(broker.url))
     const queue = client.queue<number>(name('timeout'))
     await queue.send(1)
     proxy.freeze()
     const error = await warrenError(queue.send(2))
     assert.equal(error.code, 'CONFIRM_TIMEOUT')
-    assert.match(error.message, /300 ms/)
+    assert.match(error.message, /3000 ms/)
     const late = await warrenError(open({ ...quick, connectTimeoutMs: 200 }, proxy.urlOf(broker.url)))
     assert.equal(late.code, 'CONNECT_TIMEOUT')
     proxy.thaw()
@@ -211,7 +211,7 @@ describe('when the broker is silent', () => {
 describe('when there is no broker', () => {
   it('settles every send in time, and takes no more than it may keep', async () => {
     const proxy = await newProxy()
-    const options = { ...quick, confirmTimeoutMs: 400, waitingMax: 100 }
+    const options = { ...quick, confirmTimeoutMs: 3_000, waitingMax: 100 }
     const client = await open(options, proxy.urlOf(broker.url))
     const queue = client.queue<number>(name('away'))
     await queue.send(-1)
@@ -255,7 +255,8 @@ if (!broker.isExternal) {
     it('goes on with the next one: no confirmed message is lost', async () => {
       const mine = await BrokerProcess.start()
       after(() => mine.stop())
-      const client = await open(quick, mine.url)
+      // Three starts of a broker may take long.
+      const client = await open({ ...quick, confirmTimeoutMs: 300_000, operationTimeoutMs: 300_000 }, mine.url)
       const queue = client.queue<number>('killed')
       const got: number[] = []
       const consumer = await queue.consume((message) => void got.push(message.body), { prefetch: 100 })
@@ -272,7 +273,7 @@ if (!broker.isExternal) {
       const { sent, failed } = await sendWhile(queue, () => isOver)
       await kills
       assert.deepEqual(failed, [])
-      await eventually('all have come', () => new Set(got).size === sent)
+      await eventually('all have come', () => new Set(got).size === sent, 120_000)
       await consumer.stop()
       await client.close()
     })
@@ -297,7 +298,7 @@ if (!broker.isExternal) {
       const full = await BrokerProcess.start({ env: { WARREN_DISK_FREE_MIN: '1024TiB' } })
       after(() => full.stop())
       const proxy = await newProxy(full)
-      const client = await open({ ...quick, confirmTimeoutMs: 600 }, proxy.urlOf(full.url))
+      const client = await open({ ...quick, confirmTimeoutMs: 3_000 }, proxy.urlOf(full.url))
       const events: string[] = []
       client.on('blocked', () => events.push('blocked'))
       client.on('unblocked', () => events.push('unblocked'))
