@@ -135,4 +135,25 @@ void describe('traces in a cluster of three nodes', () => {
     }
     assert.ok(homes.has('other'), 'some went to another node')
   })
+
+  // Last: a node is gone afterwards.
+  it('go on with the next owner when a node is killed, as the same spans', async () => {
+    await declare('inherited')
+    const { owner, one } = await around('inherited')
+    const { headers, traceId } = traced()
+    const channel = await one.createConfirmChannel()
+    channel.sendToQueue('inherited', Buffer.from('x'), { headers, persistent: true })
+    await channel.waitForConfirms()
+    const killed = cluster.nodes.findIndex(({ name }) => name === owner)
+    const [gone] = connections.splice(killed, 1)
+    gone?.on('error', () => {})
+    await cluster.nodes[killed]?.broker.kill()
+    await new Promise<void>((resolve) => {
+      void channel.consume('inherited', () => resolve(), { noAck: true })
+    })
+    const [span] = await collector.spansOf(traceId)
+    assert.ok(span)
+    assert.deepEqual([span.name, attribute(span, 'warren.outcome')], ['queue inherited', 'acknowledged'])
+    assert.notEqual(instanceOf(traceId)[0], owner)
+  })
 })

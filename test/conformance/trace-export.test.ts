@@ -270,6 +270,48 @@ describe('what a collector is sent', () => {
   })
 })
 
+describe('a message that was there before the node was started', () => {
+  it('is followed from its next delivery on, as the same span', async () => {
+    const collector = await TraceCollector.start()
+    const dataDirectory = mkdtempSync(join(tmpdir(), 'warren-traced-'))
+    const start = (): Promise<NodeInProcess> =>
+      NodeInProcess.start({ traceEndpoint: collector.url, dataDirectory }, { storage: 'files' })
+    const first = await start()
+    const before = await amqplib.connect(`amqp://anna:secret@127.0.0.1:${first.port('amqp')}`)
+    const publisher = await before.createConfirmChannel()
+    await publisher.assertQueue('kept.dead')
+    await publisher.assertQueue('kept', { deadLetterExchange: '', deadLetterRoutingKey: 'kept.dead' })
+    const { headers, traceId } = traced()
+    publisher.sendToQueue('kept', Buffer.from('x'), { headers, persistent: true })
+    publisher.sendToQueue('kept', Buffer.from('untraced'), { persistent: true })
+    await publisher.waitForConfirms()
+    const publishedAt = Date.now()
+    await before.close()
+    await first.stop()
+    assert.equal(collector.spans.length, 0)
+    const second = await start()
+    const again = await amqplib.connect(`amqp://anna:secret@127.0.0.1:${second.port('amqp')}`)
+    const channel = await again.createChannel()
+    for (let count = 0; count < 2; count++) {
+      const message = await channel.get('kept')
+      assert.ok(message)
+      channel.nack(message, false, false)
+    }
+    await eventually('they are dead', async () => (await channel.checkQueue('kept.dead')).messageCount === 2)
+    await channel.purgeQueue('kept.dead')
+    const [died, letter] = await collector.spansOf(traceId, 2)
+    assert.ok(died && letter)
+    assert.ok(Number(BigInt(died.startTimeUnixNano) / 1_000_000n) <= publishedAt, 'it came before the start')
+    assert.deepEqual([died.name, died.events?.map(({ name }) => name)], ['queue kept', ['first delivery']])
+    assert.deepEqual(letter.links, [{ traceId, spanId: died.spanId }])
+    assert.equal(collector.spans.length, 2)
+    await again.close()
+    await second.stop()
+    collector.close()
+    rmSync(dataDirectory, { recursive: true, force: true })
+  })
+})
+
 describe('a collector that is reached by TLS, with headers', () => {
   const token = 'Bearer very-secret-token'
   let authority: TestAuthority

@@ -40,6 +40,8 @@ export class LocalQueue implements Queue {
 
   /** Entries below this sequence may have been sent before the last unclean stop: they go out as redelivered. */
   maybeSentBelow = 0
+  /** Entries below this sequence were there when the shard was opened: nobody has followed them. */
+  foundBelow = 0
   /** The highest sequence that a stop in good order named as sent, plus 1: what is written down later must cover it. */
   flaggedBelow = 0
   /** The sent mark as appended, and as committed: a first delivery of a durable entry needs a sequence below it. */

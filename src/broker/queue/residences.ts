@@ -50,11 +50,13 @@ export class Residences {
     this.#rows.set(sequence, residence)
   }
 
-  delivered(sequence: number): void {
+  /** False: it is not followed. */
+  delivered(sequence: number): boolean {
     const row = this.#rows.get(sequence)
-    if (row === undefined) return
+    if (row === undefined) return false
     row.deliveries++
     if (row.deliveredAt.length < deliveryTimesMax) row.deliveredAt.push(this.#listener.now())
+    return true
   }
 
   dies(sequence: number, reason: string, isDeadLetter: boolean): void {

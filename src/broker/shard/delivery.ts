@@ -19,6 +19,7 @@ import type { Deadlines } from './deadlines.ts'
 import type { SentMarks } from './sent-marks.ts'
 import type { StoredEntries } from './stored-entries.ts'
 import type { StoredGate } from './stored-gate.ts'
+import type { Tracing } from './tracing.ts'
 
 /** Deliveries made at once before the queue goes to the back of the run queue. */
 const burstMax = 128
@@ -40,6 +41,8 @@ export interface DeliveryPorts {
   readonly runQueue: RunQueue
   readonly clock: Clock
   readonly deadlines: Deadlines
+  /** Null: messages are not traced. */
+  readonly tracing: Tracing | null
   /** Loads the columns of a chunk that is away, and some behind it, then calls `resume`. */
   loadChunk(queue: LocalQueue, chunk: EntryChunk): void
   /** A no-ack delivery: the entry is done with. */
@@ -184,7 +187,8 @@ export class Delivery {
       if ((queue.features & QueueFeature.lease) !== 0 || consumer.timeoutMs !== null)
         this.#lease(queue, sequence, consumer, consumer.timeoutMs ?? queue.settings.consumerTimeoutMs)
     }
-    if (queue.residences !== null) queue.residences.delivered(sequence)
+    if (this.#ports.tracing !== null)
+      this.#ports.tracing.delivered(queue, sequence, message, this.#ports.stored.arrivedAt)
     consumer.sink.deliver(consumer, message, sequence, isRedelivered)
     if (consumer.isNoAck) this.#ports.settleOne(queue, chunk, sequence)
     queue.turns.served(consumer)
@@ -213,7 +217,8 @@ export class Delivery {
   #answerGet(queue: LocalQueue, chunk: EntryChunk, sequence: number, message: Message, isRedelivered: boolean): void {
     const get = queue.gets.shift()
     if (get === undefined) return
-    if (queue.residences !== null) queue.residences.delivered(sequence)
+    if (this.#ports.tracing !== null)
+      this.#ports.tracing.delivered(queue, sequence, message, this.#ports.stored.arrivedAt)
     if (get.isNoAck) {
       get.sink.message(queue, message, sequence, isRedelivered, queue.entries.ready - 1)
       this.#ports.settleOne(queue, chunk, sequence)

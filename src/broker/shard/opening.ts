@@ -373,6 +373,7 @@ export class Opening {
     queue.maybeSentBelow = queue.sentReserved
     queue.sentCommitted = queue.sentReserved
     queue.entries.next = Math.max(queue.entries.next, queue.sentReserved)
+    queue.foundBelow = queue.entries.next
     queue.undigestedFrom = this.#lowestRead.get(queue) ?? queue.entries.next
     const ranges = this.#sentRanges.get(queue) ?? []
     for (let index = 0; index < ranges.length; index += 2) {

@@ -161,7 +161,7 @@ function newPaging(parts: ShardParts, options: ShardOptions, { failed }: ShardHo
   })
 }
 
-function newDelivery(parts: ShardParts, { runQueue, clock }: ShardOptions): Delivery {
+function newDelivery(parts: ShardParts, { runQueue, clock, residences }: ShardOptions): Delivery {
   const { stored, marks, gate, deadlines, paging } = parts
   return new Delivery({
     stored,
@@ -170,6 +170,7 @@ function newDelivery(parts: ShardParts, { runQueue, clock }: ShardOptions): Deli
     runQueue,
     clock,
     deadlines,
+    tracing: tracingOf(residences),
     loadChunk: (queue, chunk) => paging.load(queue, chunk),
     settleOne: (queue, chunk, sequence) => parts.settling.settleOne(queue, chunk, sequence),
     enforce: (queue) => parts.entering.enforce(queue),
@@ -214,7 +215,7 @@ function newPublishing(parts: ShardParts, options: ShardOptions, { queues }: Sha
     clock,
     entering,
     senders,
-    tracing: options.residences === undefined ? null : new Tracing(options.residences),
+    tracing: tracingOf(options.residences),
     touch,
     workOff: () => parts.deadLetters.workOff(workedOffPerPublish),
     refused: (queue, message, body) => parts.deadLetters.refuse(queue, message, body),
@@ -232,4 +233,8 @@ function newReclaim(parts: ShardParts, options: ShardOptions, host: ShardHost, t
   const loadChunk: Paging['loadNow'] = (queue, chunk) => paging.loadNow(queue, chunk)
   const mover = new Mover({ log, clock, runQueue, bodies, queues, touch, loadChunk, isStopped: () => !isServing() })
   return new Reclaim({ log, clock, bodies, digests, settlements, mover, queues, failed })
+}
+
+function tracingOf(listener: ShardOptions['residences']): Tracing | null {
+  return listener === undefined ? null : new Tracing(listener)
 }

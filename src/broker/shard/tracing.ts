@@ -17,15 +17,27 @@ export class Tracing {
     const parent = sampledParentOf(message)
     if (parent === null || !this.#listener.began()) return
     queue.residences ??= new Residences(this.#listener)
-    const entry = { queueId: queue.id, sequence }
-    queue.residences.add(sequence, this.#residence(queue, message, parent, { entry, origin }))
+    const facts = { entry: { queueId: queue.id, sequence }, origin, enteredAt: this.#listener.now() }
+    queue.residences.add(sequence, this.#residence(queue, message, parent, facts))
+  }
+
+  /** What was there before the shard was opened is followed from its first delivery on, as having come when it came. */
+  delivered(queue: LocalQueue, sequence: number, message: Message, arrivedAt: number): void {
+    if (queue.residences?.delivered(sequence) === true || sequence >= queue.foundBelow) return
+    const parent = sampledParentOf(message)
+    if (parent === null || !this.#listener.began()) return
+    queue.residences ??= new Residences(this.#listener)
+    const facts = { entry: { queueId: queue.id, sequence }, origin: null, enteredAt: arrivedAt }
+    queue.residences.add(sequence, this.#residence(queue, message, parent, facts))
+    queue.residences.delivered(sequence)
   }
 
   /** It went straight to a consumer that need not acknowledge. */
   passed(queue: LocalQueue, message: Message): void {
     const parent = sampledParentOf(message)
     if (parent === null || !this.#listener.began()) return
-    const residence = this.#residence(queue, message, parent, { entry: null, origin: null })
+    const facts = { entry: null, origin: null, enteredAt: this.#listener.now() }
+    const residence = this.#residence(queue, message, parent, facts)
     residence.deliveries = 1
     residence.deliveredAt.push(residence.enteredAt)
     this.#listener.ended(residence, 'acknowledged')
@@ -35,16 +47,15 @@ export class Tracing {
     { definition }: LocalQueue,
     message: Message,
     parent: TraceParent,
-    places: Pick<Residence, 'entry' | 'origin'>,
+    facts: Pick<Residence, 'entry' | 'origin' | 'enteredAt'>,
   ): Residence {
     return {
       ...parent,
-      ...places,
+      ...facts,
       queue: definition.name,
       vhost: definition.vhost,
       routingKey: routingKeyOf(message),
       bodyBytes: message.bodyBytes,
-      enteredAt: this.#listener.now(),
       deliveredAt: [],
       deliveries: 0,
       death: null,
