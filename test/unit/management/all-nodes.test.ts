@@ -5,7 +5,9 @@ import { ManualClock } from '../../../src/base/clock.ts'
 import { addedUp } from '../../../src/management/api/all-nodes/add-up.ts'
 import { merged } from '../../../src/management/api/all-nodes/merged.ts'
 import { OpenLists } from '../../../src/management/api/all-nodes/open-lists.ts'
+import type { Question } from '../../../src/management/api/all-nodes/question.ts'
 import type { Entries } from '../../../src/management/api/chosen.ts'
+import { noSpans } from '../../../src/management/api/rates.ts'
 import { LinkedApis } from './linked-apis.ts'
 import { connectionOf } from './noted-connection.ts'
 
@@ -27,6 +29,12 @@ async function linkedWith(counts: readonly number[]): Promise<LinkedApis> {
     }
   }
   return linked
+}
+
+/** By the second node. */
+async function said(linked: LinkedApis, question: Question): Promise<unknown> {
+  const answer = await linked.ask('n2', new TextEncoder().encode(JSON.stringify(question)))
+  return JSON.parse(new TextDecoder().decode(answer))
 }
 
 describe('a list of several nodes', () => {
@@ -53,6 +61,21 @@ describe('a list of several nodes', () => {
     const sorted = (await linked.api(1).json('GET', '/api/connections?sort=name')) as Page['items']
     const names = sorted.map(({ name }) => name)
     assert.deepEqual(names, [...names].sort())
+  })
+
+  it('is kept by a node that was asked for a page no further than to its end', async () => {
+    const linked = await linkedWith([0, 100])
+    const asked = { ask: 'list', list: 'connections', scope: {}, spans: noSpans } as const
+    const opened = async (query: string): Promise<{ list: number; count: number; total: number }> => {
+      return (await said(linked, { ...asked, query })) as { list: number; count: number; total: number }
+    }
+    const page = await opened('sort=peer_port&page=2&page_size=3&name=:7')
+    assert.deepEqual([page.count, page.total], [12, 100])
+    const keys = await said(linked, { ask: 'keys', list: page.list, from: 0, until: 1_000 })
+    assert.equal((keys as unknown[]).length, 6)
+    const whole = await opened('sort=peer_port')
+    const all = (await said(linked, { ask: 'keys', list: whole.list, from: 0, until: 1_000 })) as number[]
+    assert.deepEqual([whole.count, all], [100, [...all].sort((one, other) => one - other)])
   })
 
   it('is filtered by each node, and counts both', async () => {

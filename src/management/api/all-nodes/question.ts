@@ -46,7 +46,7 @@ export interface OpenQuestion {
   readonly list: ListName
   readonly scope: Scope
   readonly spans: Spans
-  /** As they stand in the query: `name`, `use_regex`, `sort`, `sort_reverse`. */
+  /** As they stand in the query: `name`, `use_regex`, `sort`, `sort_reverse`; `page` and `page_size` where no more is wanted than as far as that page's end. */
   readonly query: string
 }
 
