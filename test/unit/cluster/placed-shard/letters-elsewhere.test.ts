@@ -15,16 +15,21 @@ const settings = { deadLetterExchange: '', deadLetterRoutingKey: 'target' }
 const numbers = (count: number): number[] => Array.from({ length: count }, (_, index) => 1 + index)
 const stream = { ...definitionOf(2, 'target'), arguments: tableOf({ 'x-queue-type': 'stream' }) }
 
-/** Two shards of the same nodes: `source` is in the first, `target` in the second. */
-async function twoShards(target: QueueDefinition, seed: number): Promise<[PlacedCluster, PlacedCluster]> {
+/** Two shards of the same nodes: `source` and `also` are in the first, `target` in the second. */
+async function twoShards(
+  target: QueueDefinition,
+  { seed, isAlsoNear }: { seed: number; isAlsoNear: boolean },
+): Promise<[PlacedCluster, PlacedCluster]> {
   const names = ['a', 'b', 'c', 'd', 'e', 'f']
-  const near = await PlacedCluster.start(names, [definitionOf(1, 'source', true, settings)], { seed })
+  const sources = [definitionOf(1, 'source', true, settings), definitionOf(4, 'also')]
+  const near = await PlacedCluster.start(names, sources, { seed })
   const far = await PlacedCluster.start(names, [target], { seed: seed + 1 })
   for (const name of names) {
     const handle = far.node(name).queue('target')
     near.node(name).topology.reroute = (_vhost, _exchange, _keys, _message, route: Route) => {
       route.queues[0] = handle
-      route.count = 1
+      route.queues[1] = near.node(name).queue('also')
+      route.count = isAlsoNear ? 2 : 1
       return true
     }
   }
@@ -32,13 +37,14 @@ async function twoShards(target: QueueDefinition, seed: number): Promise<[Placed
 }
 
 describe('dead letters from one shard to another are stored once while both change owners', () => {
-  for (const [kind, target] of [
-    ['queue', definitionOf(2, 'target')],
-    ['stream', stream],
+  for (const [kind, target, isAlsoNear] of [
+    ['queue', definitionOf(2, 'target'), false],
+    ['stream', stream, false],
+    ['queue, and to one of their own shard', definitionOf(2, 'target'), true],
   ] as const) {
     for (const seed of numbers(6)) {
       it(`to a ${kind}, seed ${seed}`, async () => {
-        const [near, far] = await twoShards(target, seed)
+        const [near, far] = await twoShards(target, { seed, isAlsoNear })
         const random = new SeededRandom(seed)
         await near.own('a')
         await far.own('b')
@@ -67,12 +73,14 @@ describe('dead letters from one shard to another are stored once while both chan
         await far.until('all are there', () => new Set(reader.texts).size === 400, 10_000)
         await near.settle()
         await far.settle()
-        assert.deepEqual(
-          [...reader.texts].sort(),
-          numbers(400)
-            .map((number) => `m${number}`)
-            .sort(),
-        )
+        const all = numbers(400).map((number) => `m${number}`)
+        assert.deepEqual([...reader.texts].sort(), all.sort())
+        if (isAlsoNear) {
+          const nearReader = near.node('e').consume('also', { limit: 10_000 })
+          await near.until('all are there too', () => new Set(nearReader.texts).size === 400, 10_000)
+          await near.settle()
+          assert.deepEqual([...nearReader.texts].sort(), all)
+        }
         assert.deepEqual(await near.node('e').status('source'), { ready: 0, unacked: 0, consumers: 1 })
       })
     }
