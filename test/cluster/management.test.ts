@@ -49,6 +49,29 @@ void describe('a cluster through any of its nodes', () => {
 
   const [n1, n2, n3] = [0, 1, 2].map((index) => (): ClusterNode => cluster.node(index)) as [Get, Get, Get]
 
+  it('tells the offsets of a stream through any node', async () => {
+    const client = await RawClient.withChannel(addressOf(n1()))
+    await client.call(1, 'queue.declare', {
+      queue: 'offsets',
+      durable: true,
+      arguments: { 'x-queue-type': 'stream' },
+    })
+    for (let count = 0; count < 3; count++) {
+      const body = { properties: {}, routing_key: 'offsets', payload: 'x', payload_encoding: 'string' }
+      const published = await api(n2(), 'exchanges/%2f/amq.default/publish', 'POST', body)
+      assert.deepEqual(await published.json(), { routed: true })
+    }
+    for (const node of cluster.nodes) {
+      for (const path of ['queues/%2f/offsets', 'queues/%2f?type=stream']) {
+        await eventually(`${node.name} tells them at ${path}`, async () => {
+          const [queue] = [await got<Json | Json[]>(node, path)].flat()
+          return queue?.['first_offset'] === 0 && queue['next_offset'] === 3
+        })
+      }
+    }
+    client.destroy()
+  })
+
   it('lists connections, channels and consumers of all nodes, in pages and in order', async () => {
     const clients: RawClient[] = []
     for (const node of [...cluster.nodes, ...cluster.nodes]) clients.push(await RawClient.withChannel(addressOf(node)))
