@@ -81,7 +81,8 @@ export class LinkTrouble {
     const { clock, members, owners, isolated } = this.#parts
     const now = clock.monotonic()
     this.#isolatedSince = isIsolated ? (this.#isolatedSince ?? now) : null
-    if (this.#isolatedSince === null || !this.#hasBeenLinked) return
+    // A link that is back does not count for a while; this node is of use all the same.
+    if (this.#isolatedSince === null || !this.#hasBeenLinked || this.#parts.watch.isOfMajority) return
     if (owners().has(members.self.name) && now - this.#isolatedSince < giveOverMsMax) return
     this.stop()
     isolated('a majority of the nodes cannot reach this one by its link')

@@ -39,6 +39,7 @@ export class LinkWatch {
   readonly #seen = new Map<number, Seen>()
   #timer: Timer | null = null
   #told = ''
+  #isOfMajority = false
   #waiting: (() => void)[] = []
 
   constructor(parts: LinkWatchParts) {
@@ -53,6 +54,11 @@ export class LinkWatch {
   stop(): void {
     this.#timer?.cancel()
     this.#timer = null
+  }
+
+  /** This node has links to so many that it is one of a majority of the live ones. */
+  get isOfMajority(): boolean {
+    return this.#isOfMajority
   }
 
   /** Resolves when this node has links to so many that it is one of a majority of the live ones. */
@@ -82,7 +88,8 @@ export class LinkWatch {
       this.#note(member.incarnation, linked, now)
     }
     for (const incarnation of this.#seen.keys()) if (!live.has(incarnation)) this.#seen.delete(incarnation)
-    if (2 * count > live.size + 1) this.#tellWaiting()
+    this.#isOfMajority = 2 * count > live.size + 1
+    if (this.#isOfMajority) this.#tellWaiting()
     this.#tell()
   }
 

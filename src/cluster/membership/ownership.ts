@@ -8,14 +8,14 @@
 import type { Clock, Timer } from '../../base/clock.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Coordination } from '../coordination.ts'
-import type { MembersListener } from '../members.ts'
+import type { Member, MembersListener } from '../members.ts'
 import type { NodeIdentity } from '../node-identity.ts'
 import { HostedShard, type Wish } from './hosted-shard.ts'
 import { Leases } from './leases.ts'
 import type { Membership } from './membership.ts'
 import { OwnershipJournal } from './ownership-journal.ts'
 import { type Place, placeShards } from './placement.ts'
-import { type Reach, SettlingReach } from './reach.ts'
+import { type Reach, reachOf, SettlingReach } from './reach.ts'
 import { SettledNodes } from './settled-nodes.ts'
 import type { HostLoss, ShardHost, ShardHostListener } from './shard-host.ts'
 
@@ -50,7 +50,7 @@ export class Ownership implements MembersListener, ShardHostListener {
   readonly #settled: SettledNodes
   readonly #settleMs: number
   readonly #reachSettling = new SettlingReach()
-  #reach: Reach = { apart: [], isolated: new Set(), owners: new Set() }
+  #reach: Reach = reachOf([], [])
   readonly #shards: ReadonlyMap<string, HostedShard>
   #places: ReadonlyMap<string, Place> = new Map()
   /** What `#places` was computed of. */
@@ -111,6 +111,7 @@ export class Ownership implements MembersListener, ShardHostListener {
 
   /** Resolves when this node, which is draining, serves nothing any more. */
   drained(): Promise<void> {
+    if (this.#isEnded) return Promise.resolve()
     return new Promise((resolve) => {
       this.#waiting.push(resolve)
       this.#plan()
@@ -234,17 +235,13 @@ export class Ownership implements MembersListener, ShardHostListener {
 
   /** The topology has a placement of its own, so that the node that has it does not get fewer data shards. */
   #placeAll(): void {
-    const settled: string[] = []
-    const ready: string[] = []
     const now = this.#options.clock.monotonic()
     const { sessions } = this.#options.membership
     this.#reach = this.#reachSettling.look(sessions, now)
-    for (const [name, entry] of sessions) {
-      const isSettled = this.#settled.isSettled(entry, now)
-      if (!isSettled || entry.isDraining || !this.#reach.owners.has(name)) continue
-      settled.push(name)
-      if (entry.isReady) ready.push(name)
-    }
+    const here = [...sessions.values()].filter((entry) => this.#settled.isSettled(entry, now) && !entry.isDraining)
+    const ready = this.#reachable(here.filter(({ isReady }) => isReady))
+    // Only where nobody is ready yet, as when all are started, is the topology taken by one that may not be reached.
+    const settled = ready.length > 0 ? ready : this.#reachable(here)
     const avoid = this.#avoided()
     const of = JSON.stringify([settled, ready, [...avoid].map(([shard, names]) => [shard, [...names]])])
     if (of === this.#placedOf) return
@@ -252,10 +249,16 @@ export class Ownership implements MembersListener, ShardHostListener {
     this.#candidates = ready
     const data = [...this.#shards.keys()].filter((shard) => shard !== topologyShard)
     const places = new Map(placeShards({ shards: data, nodes: ready, avoid }))
-    // Only where nobody is ready yet, as when all are started, is it taken by one that may not be reached.
-    const topology = placeShards({ shards: [topologyShard], nodes: ready.length > 0 ? ready : settled, avoid })
+    const topology = placeShards({ shards: [topologyShard], nodes: settled, avoid })
     for (const [shard, place] of topology) places.set(shard, place)
     this.#places = places
+  }
+
+  /** Names of those that others reach; but somebody must own shards, if there is anybody. */
+  #reachable(entries: readonly Member[]): string[] {
+    const names = entries.map(({ name }) => name)
+    const reached = names.filter((name) => this.#reach.owners.has(name))
+    return reached.length > 0 ? reached : names
   }
 
   /** Names of the nodes that could not open a shard, by shard. */

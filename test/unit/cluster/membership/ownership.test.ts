@@ -146,6 +146,20 @@ test('a stop ends in time even if the store does not answer', async () => {
   assert.ok(cluster.node('n1').process?.hosts.every(({ isOpen }) => !isOpen))
 })
 
+test('a stop after the session was lost waits for nothing', async () => {
+  const cluster = await started(['n1', 'n2'])
+  const { store } = cluster.parts
+  const ownership = ownershipOf(cluster.node('n1'))
+  store.write('node.n1', null, store.read('node.n1')?.revision ?? 0)
+  await cluster.run(100)
+  let isStopped = false
+  void ownership.stop().then(() => {
+    isStopped = true
+  })
+  await cluster.run(100)
+  assert.equal(isStopped, true)
+})
+
 test('hosts are held while the session is not current, and abandon when it is lost', async () => {
   const cluster = await started(['n1', 'n2'])
   const { process } = cluster.node('n1')
