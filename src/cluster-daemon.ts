@@ -44,6 +44,8 @@ export interface ClusterDaemonParts {
 
 /** Before a node is begun anew, in milliseconds; twice as long after each failure. */
 const restartMs = { first: 500, most: 10_000 } as const
+/** What a node may take to end, besides the time for its clients, in milliseconds: without a majority nothing answers it. */
+const endMsMax = 10_000
 
 export class ClusterDaemon implements Daemon {
   readonly failed: Promise<Error>
@@ -122,13 +124,21 @@ export class ClusterDaemon implements Daemon {
 
   async stop(drainMsMax: number): Promise<boolean> {
     this.#isStopping = true
-    const { nats, logger } = this.#parts
+    const { nats, logger, clock } = this.#parts
     await nats
       .renounce()
       .catch((error: unknown) => logger.warn({ error }, 'nats-server may outlive a node that is killed'))
-    await this.#restarting
-    const isDrained = (await this.#node?.stop(drainMsMax)) ?? true
-    await this.#parts.nats.close()
+    let isLate = false
+    const late = new Promise<false>((resolve) => {
+      clock.after(drainMsMax + endMsMax, () => {
+        isLate = true
+        resolve(false)
+      })
+    })
+    const stopped = this.#restarting.then(async () => (await this.#node?.stop(drainMsMax)) ?? true)
+    const isDrained = await Promise.race([stopped, late])
+    if (isLate) logger.warn({}, 'the node could not end in good order; what was confirmed is stored')
+    await nats.close()
     return isDrained
   }
 }

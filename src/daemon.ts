@@ -242,7 +242,9 @@ async function openToClients(
     reload: reloading.reload,
     stop: async (drainMsMax) => {
       ports.stopping()
-      await core.stopping()
+      // Clients are told all the same when there is no majority that the others could be told by.
+      const late = new Promise<void>((resolve) => world.machineClock.after(tellMsMax, resolve))
+      await Promise.race([core.stopping(), late])
       const [isDrained] = await Promise.all([server.close(drainMsMax), webhooks.stop(drainMsMax)])
       await ports.close()
       await closeAll(closers)
@@ -250,6 +252,9 @@ async function openToClients(
     },
   }
 }
+
+/** How long a node that stops tries to tell the others before its clients, in milliseconds. */
+const tellMsMax = 2_000
 
 /** What a node is on top of what it keeps. */
 interface Core {
