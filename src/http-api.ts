@@ -115,6 +115,7 @@ function partsOf(node: ApiNode, sampler: Sampler, process: ProcessFacts): ApiPar
     audit: logOf(logger, 'audit'),
     runQueue,
     userFrom: node.config().tlsUserFrom,
+    origins: () => node.config().httpOrigins,
     sampler,
     names: { rabbitVersion: node.config().toldVersion, productVersion: version },
     node: {

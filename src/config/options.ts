@@ -35,7 +35,7 @@ export const options = {
     'http-origins',
     'same-host',
     '"same-host", "*", or origins such as "https://shop.example" with commas between them',
-    'Web pages that may connect by WebSocket: those of the same host, all (`*`), or those named.',
+    'Web pages that may connect by WebSocket: those of the same host, all (`*`), or those named. All or those named may use the HTTP API as well, with a login.',
   ),
   dataDirectory: text(
     'data',

@@ -9,7 +9,7 @@ import { Commits } from './commits.ts'
 import { Leases } from './leases.ts'
 import { HttpLogins } from './login.ts'
 import { type LoggedIn, LoginSessions } from './login-sessions.ts'
-import { refuseForeignPage } from './origin.ts'
+import { letRead, namedOrigin, refuseForeignPage } from './origin.ts'
 import { pathOf } from './path.ts'
 import { SharedTotals } from './queue-totals.ts'
 import { Redrives } from './redrives.ts'
@@ -61,7 +61,12 @@ export async function createApi(parts: ApiParts): Promise<ApiHandler> {
   }
   app.notFound(() => responseOf(notFound().answer))
   app.onError((error) => responseOf(answerTo(api, error)))
-  const fetch = async (request: Request, peer: Peer): Promise<Response> => await app.fetch(request, peer)
+  const fetch = async (request: Request, peer: Peer): Promise<Response> => {
+    const response = await app.fetch(request, peer)
+    const origin = namedOrigin(request.headers, parts.origins())
+    if (origin !== null) letRead(origin, request.method === 'OPTIONS', response.headers)
+    return response
+  }
   const listener = getRequestListener(
     (request, { incoming }) =>
       fetch(request, {
@@ -107,7 +112,8 @@ async function answered(
   let username: string | null = null
   let renewedCookie: string | null = null
   try {
-    if (raw.method !== 'GET' && raw.method !== 'HEAD') refuseForeignPage(raw.headers)
+    if (raw.method !== 'GET' && raw.method !== 'HEAD' && !isOfNamedPage(api, raw.headers))
+      refuseForeignPage(raw.headers)
     const { principal, renewed = null, isSecure = false } = await loginOf(api, raw.headers, peer)
     if (renewed !== null) renewedCookie = cookieOf(raw.headers.get('host'), renewed, isSecure)
     const caller = new Caller(principal, api.broker.topology)
@@ -134,6 +140,11 @@ async function answered(
   if (username !== null) note(api, row, { username, params, address: peer.remoteAddress, status: answer.status })
   if (renewedCookie !== null) answer = { ...answer, headers: { 'set-cookie': renewedCookie, ...answer.headers } }
   return responseOf(answer, body.isLeft)
+}
+
+/** It says itself who it is, and the operator has named the page: what a browser adds does not count. */
+function isOfNamedPage(api: Api, headers: Headers): boolean {
+  return headers.has('authorization') && namedOrigin(headers, api.origins()) !== null
 }
 
 /** By what the request says of a user, else by the cookie of a session; by that only for pages of this port. Throws 401, 403. */

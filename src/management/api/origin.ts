@@ -1,3 +1,8 @@
+/**
+ * What pages of other sites may do. The option `http-origins` names those that may use the API: with a login that they bring
+ * themselves in `authorization`, never with a cookie or a certificate that the browser adds of its own accord. All others may
+ * neither read (no CORS header) nor change anything.
+ */
 import { ApiError } from './answer.ts'
 
 /**
@@ -9,6 +14,27 @@ export function refuseForeignPage(headers: Headers): void {
   if (site !== null && site !== 'same-origin' && site !== 'none') throw foreign()
   const origin = headers.get('origin')
   if (origin !== null && hostOf(origin) !== headers.get('host')) throw foreign()
+}
+
+/** The page that asks, when it is of another site and `origins` (option `http-origins`) names it; else null. */
+export function namedOrigin(headers: Headers, origins: string): string | null {
+  const origin = headers.get('origin')
+  if (origin === null || origins === 'same-host' || hostOf(origin) === headers.get('host')) return null
+  return origins === '*' || origins.split(',').some((named) => named.trim() === origin) ? origin : null
+}
+
+/** Seconds for which a browser remembers what a page may send. */
+const preflightSeconds = 600
+
+/** Lets the page read the answer, and says what it may send (Fetch, "CORS protocol"). Cookies are not among it. */
+export function letRead(origin: string, isPreflight: boolean, headers: Headers): void {
+  headers.set('access-control-allow-origin', origin)
+  headers.set('access-control-expose-headers', 'allow, warren-unanswered-nodes')
+  headers.append('vary', 'origin')
+  if (!isPreflight) return
+  headers.set('access-control-allow-methods', headers.get('allow') ?? '')
+  headers.set('access-control-allow-headers', 'authorization, content-type, x-reason')
+  headers.set('access-control-max-age', String(preflightSeconds))
 }
 
 function hostOf(origin: string): string | null {

@@ -35,6 +35,8 @@ export interface ApiParts {
   readonly runQueue: RunQueue
   /** Which name in a client's certificate is the user; left out: the common name. */
   readonly userFrom?: keyof PeerCertificate['names']
+  /** The option `http-origins`, as it is now. */
+  readonly origins: () => string
   readonly names: ProductNames
   readonly node: NodeFacts
   /** Null for a node on its own. */

@@ -43,6 +43,8 @@ export class ApiHarness {
   readonly parts: ApiParts
   readonly connections: OpenConnection[] = []
   readonly errors: string[] = []
+  /** The option `http-origins`. */
+  origins = 'same-host'
   readonly #handler: ApiHandler
 
   private constructor(
@@ -80,6 +82,7 @@ export class ApiHarness {
       ...parts,
       sampler,
       backup: null,
+      origins: () => harness.origins,
       webhooks: noWebhooks,
       machine: { process: quietProcess, io: null, diskFreeBytes: () => Promise.resolve(1) },
       reload: null,

@@ -251,6 +251,50 @@ describe('headers', () => {
     }
   })
 
+  it('lets pages of named origins do what their own login may, and no others', async () => {
+    const api = await ApiHarness.open()
+    const shop = { origin: 'https://shop.example', host: 'localhost', 'sec-fetch-site': 'cross-site' }
+    const evil = { ...shop, origin: 'https://evil.example' }
+    const put = async (headers: Record<string, string>, user: string | null = 'administrator'): Promise<unknown[]> => {
+      const got = await api.send('PUT', '/api/queues/%2F/q', { user, body: {}, headers })
+      return [got.status, got.headers.get('access-control-allow-origin')]
+    }
+    for (const origins of ['same-host', 'https://shop.example.evil.example', 'http://shop.example']) {
+      api.origins = origins
+      assert.deepEqual(await put(shop), [403, null], origins)
+    }
+    api.origins = 'https://other.example, https://shop.example'
+    assert.deepEqual(await put(evil), [403, null])
+    assert.deepEqual(await put(shop), [201, shop.origin])
+    // What the browser adds of its own accord, a certificate or a cookie, is no login of such a page.
+    assert.deepEqual(await put(shop, null), [403, shop.origin])
+    assert.deepEqual(await put({ ...shop, 'x-warren-session': '1', cookie: 'warren=x' }, null), [403, shop.origin])
+    api.origins = '*'
+    assert.deepEqual(await put(evil), [204, evil.origin])
+  })
+
+  it('says beforehand what pages of named origins may send', async () => {
+    const api = await ApiHarness.open()
+    api.origins = 'https://shop.example'
+    const ask = async (origin: string): Promise<(string | null)[]> => {
+      const headers = { origin, host: 'localhost', 'access-control-request-method': 'DELETE' }
+      const { status, headers: told } = await api.send('OPTIONS', '/api/queues/%2F/q', { user: null, headers })
+      return [
+        String(status),
+        ...['origin', 'methods', 'headers', 'credentials'].map((name) => told.get(`access-control-allow-${name}`)),
+      ]
+    }
+    const methods = 'HEAD, GET, PUT, DELETE, OPTIONS'
+    assert.deepEqual(await ask('https://shop.example'), [
+      '200',
+      'https://shop.example',
+      methods,
+      'authorization, content-type, x-reason',
+      null,
+    ])
+    assert.deepEqual(await ask('https://evil.example'), ['200', null, null, null, null])
+  })
+
   it('takes no credentials that are none', async () => {
     const api = await ApiHarness.open()
     for (const authorization of ['', 'Basic', 'Basic !', 'Bearer x', 'Basic YQ==', `Basic ${'A'.repeat(5_000)}`]) {
