@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,6 +13,7 @@ import { after, it } from 'node:test'
 import { build } from 'esbuild'
 import { Broker } from '../../src/index.ts'
 import { projectRoot } from '../support/project-root.ts'
+import { removeFolder } from '../support/remove-folder.ts'
 import { hasCommands, leftOut } from '../support/run-program.ts'
 
 /** How long the browser may take from its start to its last word. */
@@ -36,6 +37,19 @@ if (hasCommands('chromium')) {
     const said = await inBrowser(plainPage, brokerUrl('127.0.0.1'))
     assert.deepEqual(said, { opened: false })
     assert.deepEqual(await inBrowser(plainPage, brokerUrl('localhost')), { opened: true })
+  })
+
+  void it('a page of an origin that is named publishes and consumes by HTTP, without a client library', async () => {
+    const limits = { httpOrigins: 'https://shop.example' }
+    const strict = await Broker.start({ storage: 'memory', httpPort: 0, limits })
+    const open = await Broker.start({ storage: 'memory', httpPort: 0, limits: { httpOrigins: '*' } })
+    try {
+      const said = await inBrowser(httpPage, open.httpUrl)
+      assert.deepEqual(said, { consumed: ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'], left: 0 })
+      assert.deepEqual(await inBrowser(httpPage, strict.httpUrl), { failed: 'TypeError: Failed to fetch' })
+    } finally {
+      await Promise.all([open.stop({ drainMs: 100 }), strict.stop({ drainMs: 100 })])
+    }
   })
 } else leftOut('a web page in Chromium', 'chromium')
 
@@ -77,7 +91,7 @@ async function inBrowser(page: string, url: string): Promise<unknown> {
     await gone
     pages.close()
     pages.closeAllConnections()
-    rmSync(profile, { recursive: true, force: true, maxRetries: 5 })
+    removeFolder(profile)
   }
 }
 
@@ -108,7 +122,7 @@ async function bundled(page: string, url: string): Promise<string> {
   const code = `${imports}
     const report = (said) => fetch('/said', { method: 'POST', body: JSON.stringify(said) })
     const run = async (url) => { ${body} }
-    run(${JSON.stringify(url)}).then(report, (error) => report({ failed: String(error && error.stack || error) }))`
+    run(${JSON.stringify(url)}).then(report, (error) => report({ failed: String(error) }))`
   const { outputFiles } = await build({
     stdin: { contents: code, resolveDir: projectRoot },
     bundle: true,
@@ -166,3 +180,40 @@ const plainPage = `
     socket.onopen = () => resolve({ opened: true })
     socket.onerror = () => resolve({ opened: false })
   })`
+
+const httpPage = `
+  ---
+  const api = async (method, path, body) => {
+    const headers = { authorization: 'Basic ' + btoa('guest:guest'), 'content-type': 'application/json' }
+    const response = await fetch(url + '/api/queues/%2F/by-http' + path, { method, headers, body: body && JSON.stringify(body) })
+    if (!response.ok) throw new Error(method + ' ' + path + ': ' + response.status)
+    return response
+  }
+  await api('PUT', '', { durable: true })
+  const settle = (token) => api('POST', '/leases/settle', { tokens: [token], outcome: 'ack' })
+  const publish = { properties: {}, routing_key: 'by-http', payload_encoding: 'string' }
+  for (let n = 0; n < 10; n++) {
+    await fetch(url + '/api/exchanges/%2F/amq.default/publish', {
+      method: 'POST', headers: { authorization: 'Basic ' + btoa('guest:guest') }, body: JSON.stringify({ ...publish, payload: String(n) }),
+    })
+  }
+  const consumed = []
+  const [leased] = await (await api('POST', '/leases', { count: 1, wait_ms: 10000 })).json()
+  consumed.push(leased.payload)
+  await settle(leased.token)
+  const reader = (await api('GET', '/consume?prefetch=2')).body.pipeThrough(new TextDecoderStream()).getReader()
+  for (let text = ''; consumed.length < 10; ) {
+    text += (await reader.read()).value
+    const events = text.split('\\n\\n')
+    text = events.pop()
+    for (const event of events) {
+      const data = /^data: (.*)$/m.exec(event)
+      if (data === null) continue
+      const { payload, token } = JSON.parse(data[1])
+      consumed.push(payload)
+      await settle(token)
+    }
+  }
+  await reader.cancel()
+  const left = (await (await api('GET', '')).json()).messages
+  return { consumed, left }`
