@@ -14,8 +14,6 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { freePort } from './ports.ts'
 
-export { freePort }
-
 /** How long a broker may take from start to listening, unless a test says otherwise. */
 const readyMsMax = 60_000
 /** How long a broker may take to drain on SIGTERM before it is killed, which `stop` reports as an error. */
