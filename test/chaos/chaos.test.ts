@@ -36,7 +36,7 @@ import type { Fault, Hit } from './fault.ts'
 import { faults as allFaults } from './faults.ts'
 import { addressOf, getsThrough, ServiceTimes } from './service-times.ts'
 
-const seconds = Number(process.env['WARREN_CHAOS_SECONDS'] ?? 150)
+const seconds = Number(process.env['WARREN_CHAOS_SECONDS'] ?? 240)
 const seed = Number(process.env['WARREN_CHAOS_SEED'] ?? randomInt(1_000_000_000))
 /** After the last fault is healed, a message must get through within this time, in milliseconds. */
 const progressMsMax = 30_000
