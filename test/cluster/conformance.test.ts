@@ -44,5 +44,6 @@ void describe('with clients spread over three nodes', () => {
 
 // What these files prove of any broker they prove of this one: streams, and clients of other languages.
 process.env['WARREN_TEST_URL'] = url
+process.env['WARREN_TEST_PRODUCT'] = 'warren'
 await import('../conformance/streams.test.ts')
 await import('../conformance/other-clients.test.ts')

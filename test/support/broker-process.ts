@@ -52,6 +52,8 @@ export class BrokerProcess {
   readonly password: string
   readonly dataDirectory: string
   readonly isExternal: boolean
+  /** Ours, or said to be Warren by `WARREN_TEST_PRODUCT=warren`. */
+  readonly isWarren: boolean
   readonly #options: BrokerOptions
   #child: ChildProcess | null = null
   #exited: Promise<Exit> = Promise.resolve({ code: null, signal: null })
@@ -63,6 +65,7 @@ export class BrokerProcess {
     this.user = decodeURIComponent(address.username || 'guest')
     this.password = decodeURIComponent(address.password || 'guest')
     this.isExternal = isExternal
+    this.isWarren = !isExternal || process.env['WARREN_TEST_PRODUCT'] === 'warren'
     this.#options = options
     this.dataDirectory = isExternal ? '' : (options.dataDirectory ?? mkdtempSync(join(tmpdir(), 'warren-test-')))
   }
