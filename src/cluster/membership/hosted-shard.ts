@@ -59,6 +59,8 @@ const lastFailuresMax = 8
 const soundMs = 60_000
 /** After so long a node that could not open the shard is tried again. */
 const forgiveMs = 300_000
+/** An owner looks so often whether its lease is still there. */
+const leaseLookMs = 5_000
 
 export class HostedShard {
   readonly host: ShardHost
@@ -68,6 +70,8 @@ export class HostedShard {
   #isHostBusy = false
   #isFollowing = false
   #isHeld = false
+  /** For the lease. */
+  #lookedAt = Number.NEGATIVE_INFINITY
   #failures = 0
   #retryAt = Number.NEGATIVE_INFINITY
   #retryTimer: Timer | null = null
@@ -113,6 +117,7 @@ export class HostedShard {
         if (leases.isOvertaken(shard, state.lease)) this.#overtaken(state.epoch)
         else if (wish.role !== 'owner' && wish.mayMove) void this.#handOver(state.epoch)
         else if (clock.monotonic() - state.openedAt >= forgiveMs) this.#forgive(state.lease)
+        this.#lookForLease(state)
         break
       case 'taking':
       case 'closing':
@@ -286,6 +291,23 @@ export class HostedShard {
     journal.note(shard, epoch, 'deposed')
     logger.warn({ shard, epoch }, `the lease of shard '${shard}' does not say any more that it is served here`)
     this.#retryAfter(retryMsMin)
+  }
+
+  /** Without a lease the shard is given up before that is told: then another node takes it. */
+  #lookForLease(state: HostedState & { name: 'open' }): void {
+    const { leases, clock, logger } = this.#options
+    const now = clock.monotonic()
+    if (this.#state !== state || now - this.#lookedAt < leaseLookMs) return
+    this.#lookedAt = now
+    const { shard } = this.host
+    const look = async (): Promise<void> => {
+      if (!(await leases.isPurged(shard)) || this.#state !== state) return
+      this.#overtaken(state.epoch)
+      await leases.leaveTrace(shard)
+    }
+    look().catch((error: unknown) => {
+      logger.debug({ shard, error }, `it is not known whether the lease of shard '${shard}' is still there`)
+    })
   }
 
   #forgive(lease: HeldLease): void {

@@ -60,6 +60,19 @@ export class Leases {
     return lease.epoch !== epoch || !isSameNode(lease.holder, this.#self)
   }
 
+  /**
+   * What somebody purged by hand is gone without a word: only nodes that begin afterwards miss it, and would wait for an owner
+   * that the others still know. So an owner looks for its lease. Rejects when the store does not answer.
+   */
+  async isPurged(shard: string): Promise<boolean> {
+    return (await this.#coordination.get(leaseKey(shard))) === null && this.isOurs(shard)
+  }
+
+  /** Of a purge, so that all nodes hear of it and the shard is taken anew. Rejects when the outcome is not known. */
+  async leaveTrace(shard: string): Promise<void> {
+    await this.#coordination.remove(leaseKey(shard), 0)
+  }
+
   /** The shard's log has had an owner with this epoch: the lease, which was set back, must go beyond it. */
   learnEpoch(shard: string, epoch: number): void {
     this.#epochsInLogs.set(shard, Math.max(epoch, this.#epochsInLogs.get(shard) ?? 0))

@@ -54,6 +54,13 @@ export class MemoryStore {
     return change.revision
   }
 
+  /** By hand, without a trace. */
+  purge(key: string): void {
+    this.#latest.delete(key)
+    for (const [index, change] of this.changes.entries())
+      if (change.key === key) this.changes[index] = { ...change, value: null }
+  }
+
   /** As an operator puts it back from a copy of that revision; 0: it is removed, and made again empty. */
   putBack(revision: number): void {
     this.changes.length = revision

@@ -57,6 +57,25 @@ test('one of two that want a lease gets it', async () => {
   assert.equal(one.leases.isOurs('s') !== two.leases.isOurs('s'), true)
 })
 
+test('a lease that was purged is missed by its owner, and all hear of it', async () => {
+  const world = new World()
+  const one = await world.node('n1', 1)
+  const two = await world.node('n2', 2)
+  const held = await world.answer(one.leases.acquire('s'))
+  assert.ok(held !== null)
+  const isPurged = async (): Promise<boolean[]> =>
+    await world.answer(Promise.all([one, two].map(({ leases }) => leases.isPurged('s'))))
+  assert.deepEqual(await isPurged(), [false, false])
+  world.store.purge('lease.s')
+  assert.deepEqual(await isPurged(), [true, false])
+  await world.settle()
+  assert.deepEqual([one.leases.isOvertaken('s', held), two.leases.isForTaking('s')], [false, false])
+  await world.answer(one.leases.leaveTrace('s'))
+  assert.deepEqual([one.leases.isOvertaken('s', held), two.leases.isForTaking('s')], [true, true])
+  const next = await world.answer(two.leases.acquire('s'))
+  assert.equal(next?.epoch, held.epoch + 1)
+})
+
 test('a lease is for taking when it is free, ours, or its holder is gone, and each time the epoch grows', async () => {
   const world = new World()
   const one = await world.node('n1', 1)
