@@ -1,7 +1,7 @@
 /**
  * The test command. Builds, sees to the foreign AMQP clients that the tests use, then hands all test files of the
- * chosen kinds to Node's own test runner: first those that measure time, alone, then all others. The last line printed
- * adds up the runner's counts.
+ * chosen kinds to Node's own test runner: first those that measure time, alone, then all others. The last lines printed
+ * name what failed and add up the runner's counts.
  *
  *   node scripts/test.mjs                      everything
  *   node scripts/test.mjs --fast               what should follow every change: unit and tidy, without foreign clients
@@ -92,7 +92,9 @@ function finish(runs) {
   if (!isWhole) console.error('test command: a run of the test runner broke off; its counts are missing')
   const skipped = sum('skipped') > 0 ? `, ${sum('skipped')} skipped` : ''
   const verdict = isGreen ? 'ok' : 'FAILED'
-  console.log(`\n${verdict}: ${sum('passed')} passed, ${sum('failed')} failed${skipped} in ${secondsSince(started)}`)
+  console.log('')
+  for (const failure of runs.flatMap(({ counts }) => counts?.failures ?? [])) console.log(`failed: ${failure}`)
+  console.log(`${verdict}: ${sum('passed')} passed, ${sum('failed')} failed${skipped} in ${secondsSince(started)}`)
   process.exitCode = isGreen ? 0 : 1
 }
 
