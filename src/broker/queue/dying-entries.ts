@@ -59,8 +59,13 @@ export class DyingEntries {
     this.#answered.push(entry)
   }
 
+  /** The first that has not been sent. */
+  get unsent(): Dying | undefined {
+    return this.#list[this.#at]
+  }
+
   first(): Dying | undefined {
-    return this.#answered[0] ?? this.#list[this.#at]
+    return this.#answered[0] ?? this.unsent
   }
 
   /** What was the first when it was looked at: answers may have come since. */

@@ -17,12 +17,13 @@ import { type DeathReason, isCycle } from '../dead-letter/death-history.ts'
 import { propertiesOf } from '../dead-letter/message-copy.ts'
 import { type Chunks, Message } from '../message.ts'
 import { type LetterSource, MessageTraits, type Source } from '../message-traits.ts'
-import type { BodyWriter, Position, Queue, ShardTopology } from '../ports.ts'
+import type { Position, Queue, ShardTopology } from '../ports.ts'
 import { type Dying, DyingEntries, dyingHolder, isDying } from '../queue/dying-entries.ts'
 import { type EntryChunk, EntryFlag } from '../queue/entry-chunk.ts'
 import { LocalQueue } from '../queue/local-queue.ts'
 import { targetOf } from './dead-letter-target.ts'
-import { type LargeBodies, type LargeBody, LargeBodyWriter } from './large-bodies.ts'
+import type { LargeBodies, LargeBody } from './large-bodies.ts'
+import { LetterBodies } from './letter-bodies.ts'
 import { type OutgoingLetter, OutgoingLetters } from './outgoing-letters.ts'
 import { ReadTraits } from './record-traits.ts'
 import type { Settling } from './settling.ts'
@@ -53,14 +54,6 @@ export interface DeadLettersPorts {
   damaged(error: Error): void
 }
 
-/** What a dead letter needs that takes time: its body in other logs, and the word of another shard. */
-interface Transfer {
-  /** By queue for those of other shards; null: in this shard's durable log. */
-  readonly writers: Map<Queue | null, BodyWriter>
-  /** The queues of other shards have it. */
-  isElsewhere: boolean
-}
-
 export class DeadLetters {
   readonly #ports: DeadLettersPorts
   readonly #writer = new DeadLetterWriter()
@@ -69,8 +62,8 @@ export class DeadLetters {
   readonly #traits = new MessageTraits()
   /** Queues with dying entries, for `workOff`. */
   readonly #listed: LocalQueue[] = []
-  readonly #transfers = new WeakMap<Dying, Transfer>()
   readonly #outgoing = new OutgoingLetters()
+  readonly #bodies: LetterBodies
   /** What was rewritten last led somewhere, perhaps only where it had been. */
   #isCircle = false
   /** Targets that other shards hold. */
@@ -86,6 +79,8 @@ export class DeadLetters {
 
   constructor(ports: DeadLettersPorts) {
     this.#ports = ports
+    const { bodies, clock, damaged } = ports
+    this.#bodies = new LetterBodies({ bodies, clock, outgoing: this.#outgoing, damaged })
   }
 
   /** An entry that is ready, or was held, dies. Without a dead-letter exchange it is gone at once. */
@@ -167,7 +162,7 @@ export class DeadLetters {
   /** False: it waits, and goes on by itself; or there is no queue any more. */
   #sendOne(queue: LocalQueue, dying: DyingEntries, first: Dying): boolean {
     if (queue.isDropped || !this.#ports.isServing()) {
-      this.#endTransfer(first)
+      this.#bodies.end(first)
       return false
     }
     if (dying.isPaused) return false
@@ -180,7 +175,7 @@ export class DeadLetters {
     if (result === 'later') return false
     dying.isWaiting = false
     // Of one that was sent the answer may be there already, and it says what is left to do.
-    if (result === 'done') this.#endTransfer(first)
+    if (result === 'done') this.#bodies.end(first)
     dying.drop(first)
     return true
   }
@@ -188,7 +183,7 @@ export class DeadLetters {
   /** `later`: `again` is called when it can be tried again. `sent`: other shards will answer. */
   #send(queue: LocalQueue, dying: Dying, again: () => void): 'done' | 'sent' | 'later' {
     const { sequence } = dying
-    const { stored, settling, clock } = this.#ports
+    const { stored, settling } = this.#ports
     const chunk = queue.entries.chunkOf(sequence)
     if (chunk === null || !isDying(chunk, sequence)) return 'done'
     const flags = chunk.flagsOf(sequence)
@@ -202,64 +197,39 @@ export class DeadLetters {
     const body = stored.bodyOf(chunk, sequence, flags)
     if (body !== null) this.#message.chunks = bodyInChunks
     const letter = this.#letterOf(queue, dying)
-    if (letter === 'waits') {
-      clock.after(refusedRetryMs, again)
-      return 'later'
-    }
+    if (letter === 'waits') return this.#tryLater(dying, again)
     if (letter === 'nowhere') {
       settling.settleOne(queue, chunk, sequence)
       return 'done'
     }
-    if (body !== null && this.#needsCopies(dying, letter, body)) {
-      this.#copyBody(dying, body, again)
-      return 'later'
-    }
     const source = (flags & EntryFlag.transient) === 0 ? { queueId: queue.id, sequence } : null
-    if (this.#elsewhere.length > 0 && this.#transfers.get(dying)?.isElsewhere !== true) {
+    if (this.#elsewhere.length > 0 && !this.#bodies.has(dying)) {
       if (this.#mustWait(source, chunk.positions[sequence - chunk.base] as number, again)) return 'later'
-      const queues = [...this.#elsewhere]
-      if (body === null) return this.#sendAhead(queue, dying, { letter, source, queues }, this.#route.count > 0)
-      this.#sendElsewhere(dying, { letter, source, queues }, again)
+    }
+    const queues = [...this.#elsewhere]
+    if (body !== null && this.#bodies.needsCopies(dying, letter, body, queues)) {
+      this.#bodies.copy(dying, letter, body, queues, again)
       return 'later'
     }
-    const copied = this.#transfers.get(dying)?.writers.get(null)
-    const written = copied instanceof LargeBodyWriter ? copied.body : body
+    if (queues.length > 0 && !this.#bodies.isElsewhere(dying)) {
+      const bodies = this.#bodies.writersOf(dying)
+      return this.#sendAhead(queue, dying, { letter, source, queues, bodies }, this.#route.count > 0)
+    }
+    const written = this.#bodies.writtenHere(dying, body)
     if (this.#ports.store(letter, this.#route, written, { queueId: queue.id, sequence, isStored: source !== null })) {
       settling.forget(queue, chunk, sequence)
       return 'done'
     }
-    clock.after(refusedRetryMs, again)
+    return this.#tryLater(dying, again)
+  }
+
+  #tryLater(dying: Dying, again: () => void): 'later' {
+    this.#bodies.postpone(dying)
+    this.#ports.clock.after(refusedRetryMs, again)
     return 'later'
   }
 
   // ---------------------------------------------------------------- what takes time
-
-  /** Whether the body must be written to other logs first: chunks in the scratch log, or another shard's queue. */
-  #needsCopies(dying: Dying, letter: Message, body: LargeBody): boolean {
-    if (this.#transfers.has(dying)) return false
-    return (letter.isPersistent && !body.isDurable) || this.#elsewhere.length > 0
-  }
-
-  #copyBody(dying: Dying, body: LargeBody, again: () => void): void {
-    const { bodies, clock, damaged } = this.#ports
-    const transfer: Transfer = { writers: new Map(), isElsewhere: false }
-    this.#transfers.set(dying, transfer)
-    if (!body.isDurable) transfer.writers.set(null, bodies.openWriter(true, body.bodyBytes))
-    for (const queue of this.#elsewhere) transfer.writers.set(queue, queue.shard.openBody(true, body.bodyBytes))
-    const reader = bodies.reader(body)
-    const copyChunk = (index: number): void => {
-      reader.read(index, (error, buffer, start, end) => {
-        if (error !== null) return damaged(error)
-        for (const writer of transfer.writers.values()) writer.append(buffer, start, end)
-        if (index + 1 < reader.count) return clock.soon(() => copyChunk(index + 1))
-        reader.release()
-        const written = transfer.writers.get(null)
-        if (written instanceof LargeBodyWriter) written.flush()
-        again()
-      })
-    }
-    copyChunk(0)
-  }
 
   /** Before it is stored another one may have its sequence after a crash, and would be taken for a repeat of it. */
   #mustWait(source: Source | null, position: Position, again: () => void): boolean {
@@ -276,9 +246,10 @@ export class DeadLetters {
     dying.underWay++
     this.#outgoing.send(letter, (isStored) => {
       dying.underWay--
+      if (isStored && isAlsoHere && !queue.isDropped && isServing()) return this.#storeHere(queue, dying, entry)
+      this.#bodies.end(entry)
       if (queue.isDropped || !isServing()) return
       if (!isStored) return this.#pause(queue, dying, entry)
-      if (isAlsoHere) return this.#storeHere(queue, dying, entry)
       const chunk = queue.entries.chunkOf(entry.sequence)
       if (chunk !== null && isDying(chunk, entry.sequence)) settling.settleOne(queue, chunk, entry.sequence)
       if (dying.underWay + dying.size === 0) drained(queue)
@@ -287,7 +258,7 @@ export class DeadLetters {
   }
 
   #storeHere(queue: LocalQueue, dying: DyingEntries, entry: Dying): void {
-    this.#transfers.set(entry, { writers: new Map(), isElsewhere: true })
+    this.#bodies.storedElsewhere(entry)
     dying.answer(entry)
     if (dying.isBusy) return
     dying.isBusy = true
@@ -299,29 +270,14 @@ export class DeadLetters {
     dying.refuse(entry)
     if (dying.isPaused) return
     dying.isPaused = true
+    // The refused ones come before it again, and may need the room that it takes.
+    if (dying.unsent !== undefined) this.#bodies.postpone(dying.unsent)
     this.#ports.clock.after(refusedRetryMs, () => {
       dying.isPaused = false
       dying.takeRefused()
       dying.isBusy = true
       this.#schedule(queue, dying)
     })
-  }
-
-  /** The source waits until all of them have it; one that refuses it is asked again. */
-  #sendElsewhere(dying: Dying, letter: OutgoingLetter, again: () => void): void {
-    const transfer = this.#transfers.get(dying) ?? { writers: new Map<Queue | null, BodyWriter>(), isElsewhere: false }
-    this.#transfers.set(dying, transfer)
-    this.#outgoing.send({ ...letter, bodies: transfer.writers }, (isStored) => {
-      transfer.isElsewhere = isStored
-      if (isStored) again()
-      else this.#ports.clock.after(refusedRetryMs, again)
-    })
-  }
-
-  #endTransfer(dying: Dying): void {
-    const transfer = this.#transfers.get(dying)
-    this.#transfers.delete(dying)
-    for (const writer of transfer?.writers.values() ?? []) writer.abandon()
   }
 
   // ---------------------------------------------------------------- the letter

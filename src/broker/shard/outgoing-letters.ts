@@ -9,7 +9,7 @@ import type { BodyWriter, ConfirmSink, Queue } from '../ports.ts'
 
 /** Dead letters of one shard that are sent and not answered, at most; the others wait in their queues. */
 export const lettersUnderWayMax = 256
-/** The same in bytes. One is always sent, however large it is. */
+/** The same in bytes, with the large bodies that are kept for them. The one that reaches it is still sent, however large it is. */
 export const lettersUnderWayBytesMax = 4 * 1024 * 1024
 
 export interface OutgoingLetter {
@@ -18,7 +18,7 @@ export interface OutgoingLetter {
   readonly source: Source | null
   readonly queues: readonly Queue[]
   /** Large bodies, written where the queues are. */
-  readonly bodies?: Map<Queue | null, BodyWriter>
+  readonly bodies?: Map<Queue | null, BodyWriter> | null
 }
 
 export class OutgoingLetters {
@@ -35,6 +35,16 @@ export class OutgoingLetters {
   /** Calls back when half of what may be under way is answered. */
   whenRoom(done: () => void): void {
     this.#waiting.push(done)
+  }
+
+  /** Bytes of a large body that is about to be copied into memory, or may be. */
+  hold(bytes: number): void {
+    this.#bytes += bytes
+  }
+
+  letGo(bytes: number): void {
+    this.#bytes -= bytes
+    if (bytes > 0) this.#callWaiting()
   }
 
   /** Calls back, perhaps at once, when all queues have answered: whether all of them have it. */
