@@ -100,7 +100,7 @@ export interface QueueStatus {
   readonly ready: number
   readonly unacked: number
   readonly consumers: number
-  /** Of a stream whose log is open. */
+  /** Of a stream whose log is open, or was; without readers then. */
   readonly offsets?: StreamOffsets
 }
 

@@ -49,6 +49,8 @@ export interface ServedShardOptions extends ShardWorld {
   readonly awaitsClaims: boolean
   /** Auto-delete queues that are known to have had consumers under earlier owners. */
   readonly hadConsumers: readonly QueueDefinition[]
+  /** What earlier owners have told of a queue; null: nothing. Left out: there was none. */
+  toldOf?(id: number): QueueStatus | null
   congestionChanged(isCongested: boolean): void
   roomChanged(isFull: boolean): void
   /** Anything of it has failed. May be called more than once. */
@@ -87,6 +89,8 @@ export class ServedShard implements ShardDirectory {
       logger,
       uncommittedBytesMax,
       ...(spans === undefined ? {} : { spans }),
+      looksAtAll: true,
+      storedBefore: (id) => options.toldOf?.(id)?.ready ?? null,
       congestionChanged: (isCongested) => parts.congested.set('streams', isCongested),
       roomChanged: (isFull) => parts.full.set('streams', isFull),
       fatal: (error) => options.failed(error),

@@ -193,6 +193,7 @@ void describe('operating a cluster', () => {
         confirmed = Number((await client.expect(1, 'basic.ack')).args['deliveryTag'])
       client.destroy()
     }
+    await declareStream()
     const ended = await Promise.all(cluster.nodes.map(({ broker }) => broker.kill('SIGTERM')))
     assert.deepEqual(
       ended.map(({ code }) => code),
@@ -215,6 +216,46 @@ void describe('operating a cluster', () => {
       await client.close()
     }
   })
+
+  it('tells what is in a stream that nobody uses, through any node, after a start and when its node is gone', async () => {
+    await untilToldByAll()
+    const owner = cluster.nodes.find(({ name }) => streamOwner === `warren@${name}`)
+    assert.ok(owner, `${streamOwner} is one of them`)
+    await owner.crash()
+    cluster.nodes.splice(cluster.nodes.indexOf(owner), 1)
+    await untilToldByAll(streamOwner)
+  })
+
+  let streamOwner = ''
+
+  async function declareStream(): Promise<void> {
+    const client = await RawClient.withChannel(addressOf(cluster.node(0)))
+    const args = { 'x-queue-type': 'stream' }
+    await client.call(1, 'queue.declare', { queue: 'unused', durable: true, arguments: args })
+    await client.call(1, 'confirm.select')
+    for (let number = 1; number <= 5; number++) {
+      client.publish(1, { routingKey: 'unused', body: `${number}` })
+      await client.expect(1, 'basic.ack')
+    }
+    client.destroy()
+  }
+
+  /** Offsets are asked of the node that serves it, which is another than `before`; the length has been told by it. */
+  async function untilToldByAll(before = ''): Promise<void> {
+    for (const node of cluster.nodes) {
+      await eventually(
+        `${node.name} tells it`,
+        async () => {
+          const response = await api(node, 'queues/%2f/unused')
+          const queue = (await response.json()) as Record<string, unknown>
+          streamOwner = String(queue['node'])
+          const { messages, first_offset: first, next_offset: next } = queue
+          return streamOwner !== before && messages === 5 && first === 0 && next === 5
+        },
+        readyMsMax,
+      )
+    }
+  }
 })
 
 function addressOf({ broker: { host, port, user, password } }: ClusterNode): Address {

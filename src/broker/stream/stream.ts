@@ -21,6 +21,7 @@ import type {
   QueueStatus,
   Reply,
   ShardCommands,
+  StreamOffsets,
 } from '../ports.ts'
 import type { Origin } from '../shard/origins.ts'
 import type { QueueDefinition } from '../topology/queue-definition.ts'
@@ -32,12 +33,20 @@ export interface StreamPorts extends Omit<OpenStreamOptions, 'definition' | 'log
   openLog(definition: QueueDefinition): Promise<OpenStreamOptions['log']>
   congestionChanged(stream: Stream, isCongested: boolean): void
   roomChanged(stream: Stream, isFull: boolean): void
+  /** How many messages it held when somebody else served it last; null: nobody has said. */
+  storedBefore(id: number): number | null
   /** The log has failed for a second time: the process must end. */
   fatal(error: Error): void
 }
 
 /** Codes of errors that another try would meet again; so would those without a code. */
 const lastingErrors = new Set(['LOG_DAMAGED', 'LOG_FORMAT_UNKNOWN'])
+
+/** What it held when its log was closed. */
+interface Seen {
+  readonly stored: number
+  readonly offsets: StreamOffsets
+}
 
 type State = 'closed' | 'opening' | 'open' | 'failed' | 'dropped' | 'ended'
 
@@ -52,9 +61,10 @@ export class Stream implements ShardCommands {
   /** Commands that came before the log was open, in order, and bytes of messages among them. */
   #waiting: (() => void)[] = []
   #waitingBytes = 0
-  /** As it was when this was looked at last, or when the log was closed. */
+  /** As it was when this was looked at last. */
   #seenNext = -1
-  #seenStored = 0
+  /** Null: the log was never closed in this process. */
+  #seen: Seen | null = null
   /** Done when nothing is being opened or closed. */
   #settled: Promise<void> = Promise.resolve()
 
@@ -273,13 +283,19 @@ export class Stream implements ShardCommands {
     this.#soon(() => reply.done(this.statusNow(), 0))
   }
 
-  /** While its log is not open nobody consumes, and what is stored is as it was when it was open last in this process. */
+  /** While its log is not open nobody consumes, and what is stored is as it was when it was open last. */
   statusNow(): QueueStatus {
     const open = this.#open
-    if (open === null) return { ready: this.#seenStored, unacked: 0, consumers: 0 }
+    if (open === null) return this.#statusBefore()
     const { index, consumers } = open
     const offsets = { first: index.first, next: index.committedNext, readers: consumers.places() }
     return { ready: open.stored, unacked: 0, consumers: consumers.count, offsets }
+  }
+
+  #statusBefore(): QueueStatus {
+    const seen = this.#seen
+    if (seen !== null) return { ready: seen.stored, unacked: 0, consumers: 0, offsets: seen.offsets }
+    return { ready: this.#ports.storedBefore(this.#definition.id) ?? 0, unacked: 0, consumers: 0 }
   }
 
   settingsChanged(): void {
@@ -298,8 +314,11 @@ export class Stream implements ShardCommands {
     if (open === null || this.#state !== 'open') return
     const isIdle = open.isIdle && open.index.next === this.#seenNext
     this.#seenNext = open.index.next
-    this.#seenStored = open.stored
     if (!isIdle) return
+    this.#seen = {
+      stored: open.stored,
+      offsets: { first: open.index.first, next: open.index.committedNext, readers: [] },
+    }
     this.#open = null
     this.#state = 'opening'
     this.#settled = this.#settled.then(() => this.#closeQuietly(open)).then(() => this.#idle())

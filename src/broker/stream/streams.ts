@@ -21,6 +21,8 @@ export interface StreamLogs {
   list(): Promise<number[]>
   /** Removes a log that nobody has open. */
   remove(id: number): Promise<void>
+  /** Opening it means fetching so much that this is left to whoever uses it. Left out: none is. */
+  isFar?(id: number): Promise<boolean>
   /** Somebody holds it as it is, and it is not to be closed. Left out: nobody ever does. */
   isInUse?(id: number): boolean
 }
@@ -40,6 +42,8 @@ export interface StreamsOptions {
    * though nobody uses it. Default: a log is opened by its first use.
    */
   readonly looksAtAll?: boolean
+  /** How many messages a stream held when another node served it last; null: nobody has said. Left out: nobody ever does. */
+  storedBefore?(id: number): number | null
   /** Who follows traced messages; left out: nobody. */
   readonly spans?: StreamSpanListener
   /** One of the streams has (or none has any more) more appended than its log has stored. */
@@ -82,9 +86,14 @@ export class Streams implements ShardDirectory {
   /** The topology must have been replayed. Logs of streams that are gone are removed in the background. */
   async start(topology: ShardTopology): Promise<void> {
     this.#topology = topology
-    for (const id of await this.#options.logs.list()) if (!this.#streams.has(id)) this.#remove(id)
+    // A stream that was never used has no log, and is given none by being looked at.
+    const there: number[] = []
+    for (const id of await this.#options.logs.list()) {
+      if (this.#streams.has(id)) there.push(id)
+      else this.#remove(id)
+    }
     this.#lookForIdle()
-    if (this.#options.looksAtAll === true) this.#lookAtAll([...this.#streams.keys()].values(), firstLookMs)
+    if (this.#options.looksAtAll === true) this.#lookAtAll(there.values(), firstLookMs)
   }
 
   /** Opens those logs that nobody has open, and closes them again; whoever uses one meanwhile keeps it open. */
@@ -97,9 +106,14 @@ export class Streams implements ShardDirectory {
   }
 
   async #lookAt(id: number): Promise<void> {
-    if (this.#streams.get(id)?.isOpen !== false) return
-    await this.wake(id)
-    if (this.#options.logs.isInUse?.(id) !== true) this.rest(id)
+    const { logs, logger } = this.#options
+    try {
+      if (this.#streams.get(id)?.isOpen !== false || (await logs.isFar?.(id)) === true || this.#isClosing) return
+      await this.wake(id)
+      if (logs.isInUse?.(id) !== true) this.rest(id)
+    } catch (error) {
+      logger.warn({ error, stream: id }, 'a stream could not be looked at; it is opened by its first use')
+    }
   }
 
   #lookForIdle(): void {
@@ -139,7 +153,7 @@ export class Streams implements ShardDirectory {
   }
 
   #ports(): StreamPorts {
-    const { logs, clock, runQueue, logger, uncommittedBytesMax, spans, fatal } = this.#options
+    const { logs, clock, runQueue, logger, uncommittedBytesMax, spans, storedBefore, fatal } = this.#options
     return {
       clock,
       runQueue,
@@ -149,6 +163,7 @@ export class Streams implements ShardDirectory {
       openLog: (definition) => logs.open(definition.id, segmentBytesOf(definition)),
       congestionChanged: (stream, isCongested) => this.#congested.set(stream, isCongested),
       roomChanged: (stream, isFull) => this.#full.set(stream, isFull),
+      storedBefore: (id) => storedBefore?.(id) ?? null,
       ...(uncommittedBytesMax === undefined ? {} : { uncommittedBytesMax }),
       ...(spans === undefined ? {} : { spans }),
     }

@@ -10,6 +10,7 @@ import { type Logger, silentLogger } from '../../base/logger.ts'
 import type { Random } from '../../base/random.ts'
 import { removeIfThere } from '../file/segment-supply.ts'
 import type { FrameStreams, StreamSettings } from './frame-stream.ts'
+import { readLevel } from './level-file.ts'
 import { openReplica, type ReplicatedLog } from './replica.ts'
 import { pageBytesMax } from './take-over.ts'
 
@@ -26,11 +27,14 @@ export interface ReplicatedStreamLogsOptions {
   readonly logger?: Logger
   /** Logs of AMQP streams in the whole cluster. Default 1,000. */
   readonly streamsMax?: number
+  /** Bytes that are missing in the copy here above which a log is far. Default 1 GiB. */
+  readonly farBytes?: number
   /** Bytes of the local file system below which a log says that it is full. */
   readonly roomBytesMin?: number
 }
 
 export const streamsMaxDefault = 1_000
+const farBytesDefault = 1024 ** 3
 /** There may be many, so each begins small, and has less in memory. In bytes. */
 const sizes = { firstSegmentBytes: 1024 * 1024, cacheBytes: 8 * 1024 * 1024, pageBytes: pageBytesMax } as const
 const streamLogPattern = /-stream-(\d{1,16})$/
@@ -79,6 +83,18 @@ export class ReplicatedStreamLogs {
     }
   }
 
+  /** True when its copy here misses so much that it is fetched for a use only, and not to look at it. */
+  async isFar(id: number): Promise<boolean> {
+    const { streams, settings, files, root, farBytes = farBytesDefault } = this.#options
+    const stream = await streams.open(this.#nameOf(id), settings)
+    const { first, last, bytes } = await stream.state()
+    if (bytes <= farBytes) return false
+    const directory = `${root}/${id}`
+    const level = await readLevel(files, directory, stream.logId).catch(() => null)
+    const missing = last - Math.max(level?.sequence ?? 0, first - 1)
+    return (missing / (last - first + 1)) * bytes > farBytes
+  }
+
   async #checkCount(id: number): Promise<void> {
     const { streams, streamsMax = streamsMaxDefault } = this.#options
     const names = await streams.list('')
@@ -94,7 +110,9 @@ export class ReplicatedStreamLogs {
     const ids: number[] = []
     for (const name of await this.#options.streams.list(`${this.#options.home}-stream-`)) {
       const id = streamLogPattern.exec(name)?.[1]
-      if (id !== undefined) ids.push(Number(id))
+      if (id === undefined) continue
+      ids.push(Number(id))
+      this.#known.add(Number(id))
     }
     return ids
   }

@@ -382,10 +382,27 @@ describe('a stream that nobody uses', () => {
     await harness.pass(2 * firstLookMs, 100)
     const held = ['s', 'other'].map((name) => harness.streams.statusNow(harness.queue(name)).ready)
     assert.deepEqual(held, [10, 1])
+    const { offsets } = harness.streams.statusNow(harness.queue())
+    assert.deepEqual(offsets, { first: 0, next: 10, readers: [] }, 'known though it is closed')
     for (const name of ['s', 'other']) assert.throws(() => harness.logOf(name).reserve(8), /is closed/)
     harness.publish('three', { to: 'used' })
     await harness.settle()
     assert.equal(consumer.seen.length, 2, 'what is used stays open')
+  })
+
+  test('is not opened to be looked at where it is far, and has no log before its first use', async () => {
+    const harness = await StreamHarness.start({ looksAtAll: true, storedBefore: 7 })
+    for (const name of ['far', 'unused', 'near']) harness.declare(name)
+    for (const name of ['far', 'near']) harness.publish('one', { to: name })
+    await harness.settle()
+    harness.openLogs.clear()
+    harness.far.add(harness.queue('far').definition.id)
+    await harness.restart()
+    const ready = (name: string): number => harness.streams.statusNow(harness.queue(name)).ready
+    assert.equal(ready('near'), 7, 'as the owner before said')
+    await harness.pass(3 * firstLookMs, 100)
+    assert.deepEqual([...harness.openLogs.keys()], [harness.queue('near').definition.id])
+    assert.deepEqual(['far', 'near'].map(ready), [7, 1])
   })
 })
 

@@ -136,6 +136,8 @@ export class StreamConsumer implements DeliverySink {
 
 export interface HarnessOptions {
   readonly looksAtAll?: boolean
+  /** What the owner before said of each stream. */
+  readonly storedBefore?: number
   readonly files?: SimulatedFiles
   readonly uncommittedBytesMax?: number
 }
@@ -150,11 +152,14 @@ export class StreamHarness {
   readonly fatal: Error[] = []
   readonly confirms = new TestConfirms()
   readonly openLogs = new Map<number, FileLog>()
+  /** Ids of streams that are too far to be looked at. */
+  readonly far = new Set<number>()
   streams!: Streams
   #process!: ProcessView
   #runQueue!: RunQueue
   readonly #uncommittedBytesMax: number
   readonly #looksAtAll: boolean
+  readonly #storedBefore: number | null
   #ids = 0
   #published = 0
 
@@ -162,6 +167,7 @@ export class StreamHarness {
     this.files = options.files ?? new SimulatedFiles({ hasJournal: false })
     this.#uncommittedBytesMax = options.uncommittedBytesMax ?? 1024 * kibi
     this.#looksAtAll = options.looksAtAll ?? false
+    this.#storedBefore = options.storedBefore ?? null
   }
 
   static async start(options: HarnessOptions = {}): Promise<StreamHarness> {
@@ -196,12 +202,14 @@ export class StreamHarness {
         },
         list: () => logs.list(),
         remove: (id) => logs.remove(id),
+        isFar: async (id) => this.far.has(id),
       },
       clock: this.clock,
       runQueue: this.#runQueue,
       logger: silentLogger,
       uncommittedBytesMax: this.#uncommittedBytesMax,
       looksAtAll: this.#looksAtAll,
+      storedBefore: () => this.#storedBefore,
       congestionChanged: (isCongested) => this.congestion.push(isCongested),
       roomChanged: (isFull) => this.room.push(isFull),
       fatal: (error) => this.fatal.push(error),
