@@ -7,6 +7,7 @@ import type { Topology } from './topology/topology.ts'
 import type { VhostState } from './topology/vhost-state.ts'
 import { type Webhook, type WebhookProperties, webhookContentModes } from './topology/webhook.ts'
 import { checkRoom } from './vhost-rules.ts'
+import { readCertificates, whyNoCertificates } from './webhook-certificates.ts'
 import { isSecret, secretForm, whyNoHeaders, whyNoUrl } from './webhook-checks.ts'
 
 /** Where a webhook is, or is to be. */
@@ -24,6 +25,7 @@ const numbers = {
 
 const fields: readonly string[] = [
   ...['queue', 'url', 'user', 'secret', 'previous_secret', 'headers', 'content_mode', 'enabled'],
+  'ca_certificates',
   ...Object.values(numbers).map(({ field }) => field),
 ]
 
@@ -75,6 +77,7 @@ export function webhookJson(webhook: Webhook, secrets: SecretsShown = 'without s
     max_body_bytes: bodyBytesMax,
     content_mode: contentMode,
     enabled: isEnabled,
+    ...(webhook.caCertificates === null ? {} : { ca_certificates: webhook.caCertificates }),
     ...(disabledReason === null ? {} : { disabled_reason: disabledReason }),
     headers: Object.fromEntries(Object.entries(webhook.headers).map(([name, value]) => [name, isOpen ? value : null])),
     ...(isOpen ? { secret: webhook.secret, previous_secret: webhook.previousSecret } : {}),
@@ -116,6 +119,7 @@ class Reading {
       queue: this.#text('queue'),
       url,
       user: this.#text('user'),
+      caCertificates: this.#caCertificates(url),
       ...this.#secrets(kept),
       concurrency: this.#number('concurrency'),
       timeoutMs: this.#number('timeoutMs'),
@@ -139,6 +143,15 @@ class Reading {
     const why = whyNoUrl(value)
     if (why !== null) this.wrong.push(why)
     return why === null ? new URL(String(value)).href : ''
+  }
+
+  #caCertificates(url: string): string | null {
+    const value = this.#given.get('ca_certificates') ?? null
+    if (value === null) return null
+    const why = whyNoCertificates(value)
+    if (why !== null) this.wrong.push(why)
+    else if (url.startsWith('http:')) this.wrong.push('ca_certificates needs a url that begins with https://')
+    return why === null ? readCertificates(String(value)) : null
   }
 
   #secrets(kept: Webhook | null): Pick<WebhookProperties, 'secret' | 'previousSecret'> {

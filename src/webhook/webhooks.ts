@@ -183,11 +183,11 @@ export class Webhooks implements WebhookFacts {
     })
   }
 
-  async #pushParts({ url, concurrency }: Webhook): Promise<WebhooksParts & PushParts> {
+  async #pushParts({ url, concurrency, caCertificates }: Webhook): Promise<WebhooksParts & PushParts> {
     const { clock, resolver } = this.#parts
     const { HttpPoster } = await import('../base/http-post.ts')
     const host = new CheckedHost(new URL(url).hostname, { resolver, clock, allowed: () => this.allowed })
-    return { ...this.#parts, host, poster: new HttpPoster(clock, concurrency) }
+    return { ...this.#parts, host, poster: new HttpPoster(clock, concurrency, caCertificates) }
   }
 
   #leave(id: number, place: Place): void {

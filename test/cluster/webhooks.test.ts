@@ -106,6 +106,16 @@ void describe('a webhook in a cluster of three nodes', () => {
     await connection.close()
   })
 
+  it('is tried out by the node that runs it, whichever is asked', async () => {
+    const owner = await server()
+    for (const node of cluster.nodes) {
+      const response = await api(node, 'webhooks/%2F/hook/test', 'POST')
+      const { node: by, is_accepted: isAccepted } = (await response.json()) as { node: string; is_accepted: boolean }
+      assert.deepEqual([by, isAccepted], [`warren@${owner.name}`, true])
+    }
+    assert.match(String(receiver.received.at(-1)?.headers['webhook-id']), /^test_/)
+  })
+
   it('is run by another node within seconds when its node is killed, and nothing confirmed is lost', async (test) => {
     const owner = await server()
     const others = cluster.nodes.filter((node) => node !== owner)

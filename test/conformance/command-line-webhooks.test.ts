@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { BrokerProcess } from '../support/broker-process.ts'
+import { TestAuthority } from '../support/certificates.ts'
 import { eventually } from '../support/eventually.ts'
 import { HttpReceiver, type Received } from '../support/http-receiver.ts'
 import { freePort } from '../support/ports.ts'
@@ -116,6 +117,21 @@ describe('warren webhooks', () => {
     receiver.answer = (response) => void setTimeout(() => response.end(), 1_500)
     assert.match(await done(['webhooks', 'test', 'shop', '--timeout', '1']), /has answered 200/)
     receiver.answer = (response) => void response.end()
+  })
+
+  it('gives one the certificates of a file, keeps them, and takes them back', async () => {
+    const authority = await TestAuthority.make()
+    const to = ['--queue', 'orders', '--to', 'https://shop.example/', '--disable']
+    await done(['webhooks', 'set', 'tls', ...to, '--ca-file', authority.certPath])
+    const given = async (): Promise<unknown> =>
+      (await listed()).find(({ name }) => name === 'tls')?.['ca_certificates'] ?? null
+    assert.equal(await given(), authority.cert)
+    await done(['webhooks', 'set', 'tls', '--concurrency', '2'])
+    assert.equal(await given(), authority.cert)
+    await done(['webhooks', 'set', 'tls', '--default-ca'])
+    assert.equal(await given(), null)
+    await done(['webhooks', 'delete', 'tls'])
+    authority.remove()
   })
 
   it('refuses what does not fit with a sentence', async () => {

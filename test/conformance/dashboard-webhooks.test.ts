@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, describe, it } from 'node:test'
 import { Broker } from '../../src/index.ts'
+import { TestAuthority } from '../support/certificates.ts'
 import { DashboardBrowser, fine, visit } from '../support/dashboard-browser.ts'
 import { hasCommands, leftOut } from '../support/run-program.ts'
 
@@ -45,6 +46,30 @@ function inBrowser(): void {
       await chinese.getByText('已停用').waitFor()
       await fine(page, 'queue-webhooks-zh')
       await page.close()
+    })
+
+    it('are given the certificates of an own authority, as they stand in a file', async () => {
+      const authority = await TestAuthority.make()
+      const page = await browser.page('/parameters')
+      await page.getByRole('button', { name: 'New webhook' }).click()
+      const dialog = page.getByRole('dialog')
+      await dialog.getByLabel('name', { exact: false }).first().fill('private')
+      const secret = `whsec_${Buffer.alloc(32).toString('base64')}`
+      const definition = { queue: 'pushed', url: 'https://private.example/', secret }
+      await dialog.getByLabel('Definition').fill(JSON.stringify(definition))
+      const certificates = dialog.getByLabel('Certificates of an authority of your own')
+      await certificates.fill(`${authority.cert}-----BEGIN PRIVATE KEY-----`)
+      await dialog.getByRole('button', { name: 'Save' }).click()
+      await dialog.getByRole('alert').getByText('holds a PRIVATE KEY').waitFor()
+      await certificates.fill(authority.cert)
+      await dialog.getByRole('button', { name: 'Save' }).click()
+      await dialog.waitFor({ state: 'detached' })
+      const row = page.getByRole('row').filter({ hasText: 'private.example' })
+      await row.getByRole('button', { name: 'Edit' }).click()
+      assert.equal(await certificates.inputValue(), authority.cert)
+      await fine(page, 'webhook-certificates')
+      await page.close()
+      authority.remove()
     })
   })
 }

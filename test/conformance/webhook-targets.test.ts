@@ -23,6 +23,11 @@ interface Shown {
   readonly last_error: string | null
 }
 
+interface Pair {
+  readonly cert: string
+  readonly key: string
+}
+
 describe('a webhook to a server that speaks TLS', () => {
   let authority: TestAuthority
   let broker: BrokerProcess
@@ -47,12 +52,12 @@ describe('a webhook to a server that speaks TLS', () => {
   })
 
   /** Pushes one message and resolves when an attempt was made. */
-  async function pushed(name: string, host: string, server: { cert: string; key: string }): Promise<Shown> {
+  async function pushed(name: string, host: string, server: Pair, more: object = {}): Promise<Shown> {
     const receiver = await HttpReceiver.listen(server)
     receivers.push(receiver)
     await channel.assertQueue(name)
     const url = `https://${host}:${receiver.port}/`
-    const made = await api(asNode(), `webhooks/%2F/${name}`, 'PUT', { queue: name, url, secret })
+    const made = await api(asNode(), `webhooks/%2F/${name}`, 'PUT', { queue: name, url, secret, ...more })
     assert.equal(made.status, 201, await made.text())
     channel.sendToQueue(name, Buffer.from(`for ${name}`))
     await eventually('an attempt', async () => (await shown(name)).delivered + (await shown(name)).failed > 0)
@@ -80,6 +85,56 @@ describe('a webhook to a server that speaks TLS', () => {
   it('takes an address that stands in the certificate', async () => {
     const server = await authority.issue({ subject: '/CN=x', names: 'IP:127.0.0.1' })
     assert.equal((await pushed('address', '127.0.0.1', server)).delivered, 1)
+  })
+
+  it('trusts the authorities that it was given, and then no other', async () => {
+    const own = await TestAuthority.make('of the receiver')
+    const unused = await TestAuthority.make('unused')
+    const server = await own.issue({ subject: '/CN=localhost', names: 'DNS:localhost' })
+    const given = { ca_certificates: `of us\n${unused.cert}${own.cert}` }
+    assert.deepEqual((await pushed('private', 'localhost', server, given)).last_error, null)
+    const shown = (await (await api(asNode(), 'webhooks/%2F/private')).json()) as { ca_certificates: string }
+    assert.equal(shown.ca_certificates, `${unused.cert}${own.cert}`, 'the certificates and nothing else')
+    const known = await authority.issue({ subject: '/CN=localhost', names: 'DNS:localhost' })
+    assert.match(
+      (await pushed('private-only', 'localhost', known, given)).last_error ?? '',
+      /unable to verify|self-signed/,
+    )
+    own.remove()
+    unused.remove()
+  })
+
+  it('keeps its authorities with its definitions, and says what is none', async () => {
+    const own = await TestAuthority.make('kept')
+    const hook = { queue: 'kept', url: 'https://shop.example/', secret }
+    const put = async (more: object): Promise<[number, string]> => {
+      const response = await api(asNode(), 'webhooks/%2F/kept', 'PUT', { ...hook, ...more })
+      return [response.status, await response.text()]
+    }
+    const { key } = await own.issue({ subject: '/CN=x', names: 'DNS:x' })
+    const bad: [object, RegExp][] = [
+      [{ ca_certificates: `${own.cert}${key}` }, /ca_certificates holds a PRIVATE KEY; give it certificates only/],
+      [{ ca_certificates: 'x' }, /ca_certificates has to hold -----BEGIN CERTIFICATE-----/],
+      [{ ca_certificates: 7 }, /ca_certificates has to be a text/],
+      [{ ca_certificates: own.cert.repeat(11) }, /ca_certificates may hold 10 certificates/],
+      [{ ca_certificates: ' '.repeat(40_000) }, /ca_certificates has more than 32768 characters/],
+      [{ ca_certificates: own.cert.replace('MII', 'AAA').replace('MIIB', 'AAAA') }, /certificate 1 of ca_certificates/],
+      [{ ca_certificates: own.cert, url: 'http://shop.example/' }, /needs a url that begins with https/],
+    ]
+    for (const [more, sentence] of bad) {
+      const [status, text] = await put(more)
+      assert.equal(status, 400)
+      assert.match(text, sentence)
+      for (const line of key.split('\n').slice(1, -2)) assert.ok(!text.includes(line), 'a key is not repeated')
+    }
+    assert.equal((await put({ ca_certificates: own.cert }))[0], 201)
+    const exported = await (await api(asNode(), 'definitions')).json()
+    assert.ok(JSON.stringify(exported).includes(JSON.stringify(own.cert).slice(1, -1)))
+    assert.equal((await put({}))[0], 204, 'what is left out has its default')
+    assert.ok((await api(asNode(), 'definitions', 'POST', exported)).ok)
+    const shown = (await (await api(asNode(), 'webhooks/%2F/kept')).json()) as { ca_certificates: string }
+    assert.equal(shown.ca_certificates, own.cert)
+    own.remove()
   })
 
   it('refuses another authority, another name, and what has expired', async () => {

@@ -63,7 +63,7 @@ export class VhostDefinitions {
 
   #makeWebhook({ vhost, ...record }: WebhookRecord): Webhook {
     const home = this.#vhost(vhost)
-    const webhook: Webhook = { ...record, home, stored: null }
+    const webhook: Webhook = { ...record, caCertificates: record.caCertificates ?? null, home, stored: null }
     home.webhooks.set(webhook.name, webhook)
     return webhook
   }

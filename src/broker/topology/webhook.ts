@@ -8,6 +8,8 @@ export interface WebhookProperties {
   readonly queue: string
   /** As `URL` writes it. Its query may be a secret: shown, never logged. */
   readonly url: string
+  /** PEM of those that may have signed the receiver's certificate, and nobody else; null: those that everybody knows. */
+  readonly caCertificates: string | null
   /** Whose right to read the queue counts. */
   readonly user: string
   /** `whsec_` and base64, as is `previousSecret`: never shown. */
@@ -41,10 +43,12 @@ export interface Webhook extends WebhookProperties {
 }
 
 /** With an id that exists: the webhook's new properties; its name stays. */
-export interface WebhookRecord extends WebhookProperties {
+export interface WebhookRecord extends Omit<WebhookProperties, 'caCertificates'> {
   readonly kind: 'webhook'
   readonly id: number
   readonly vhost: number
+  /** Left out: none; records were written before there were any. */
+  readonly caCertificates?: string
 }
 
 /**
@@ -53,7 +57,8 @@ export interface WebhookRecord extends WebhookProperties {
  */
 export function webhookRecord(id: number, vhost: number, properties: WebhookProperties): WebhookRecord {
   const { name, queue, url, user, secret, previousSecret, concurrency, timeoutMs, bodyBytesMax } = properties
-  const { headers, contentMode, isEnabled, disabledReason } = properties
+  const { headers, contentMode, isEnabled, disabledReason, caCertificates } = properties
   const told = { name, queue, user, contentMode, isEnabled, disabledReason, concurrency, timeoutMs, bodyBytesMax }
-  return { kind: 'webhook', id, vhost, ...told, url, headers, secret, previousSecret }
+  const authorities = caCertificates === null ? {} : { caCertificates }
+  return { kind: 'webhook', id, vhost, ...told, url, ...authorities, headers, secret, previousSecret }
 }

@@ -26,6 +26,8 @@ interface SetFlags extends Flags {
   readonly maxBodyBytes?: number
   readonly contentMode?: string
   readonly header?: readonly string[]
+  readonly caFile?: string
+  readonly defaultCa?: boolean
   readonly secretFile?: string
   readonly previousSecretFile?: string
   readonly enable?: boolean
@@ -82,6 +84,8 @@ function addSetOptions(set: Command): Command {
     .option('--header <name=value>', 'sent besides; may be repeated, and replaces all that were there', repeated)
     .option('--secret-file <file>', 'whsec_… that signs; - is stdin (WARREN_WEBHOOK_SECRET, or a new one is printed)')
     .option('--previous-secret-file <file>', 'signs too, while receivers learn the new one')
+    .option('--ca-file <file>', 'certificates (PEM) that alone may have signed that of the receiver; - is stdin')
+    .option('--default-ca', 'no such certificates any more: those that everybody knows')
     .option('--enable', 'switch it on')
     .option('--disable', 'switch it off')
 }
@@ -117,7 +121,10 @@ async function setWebhook(name: string, flags: SetFlags, context: Run): Promise<
   return ExitCode.done
 }
 
-const keptFields = ['queue', 'url', 'user', 'concurrency', 'timeout_ms', 'max_body_bytes', 'content_mode', 'enabled']
+const keptFields = [
+  ...['queue', 'url', 'user', 'concurrency', 'timeout_ms', 'max_body_bytes', 'content_mode', 'enabled'],
+  'ca_certificates',
+]
 
 /** What is not given stays; secrets and headers stay by themselves. */
 function keptOf(known: JsonObject | null): JsonObject {
@@ -127,6 +134,8 @@ function keptOf(known: JsonObject | null): JsonObject {
 
 function givenBy(flags: SetFlags): JsonObject {
   if (flags.enable === true && flags.disable === true) throw misuse('--enable and --disable: give one of them')
+  if (flags.defaultCa === true && flags.caFile !== undefined)
+    throw misuse('--ca-file and --default-ca: give one of them')
   const secret = flags.secretFile === undefined ? processEnvironment()['WARREN_WEBHOOK_SECRET'] : undefined
   const fields: JsonObject = {
     queue: flags.queue,
@@ -137,6 +146,7 @@ function givenBy(flags: SetFlags): JsonObject {
     max_body_bytes: flags.maxBodyBytes,
     content_mode: flags.contentMode,
     headers: flags.header === undefined ? undefined : headersOf(flags.header),
+    ca_certificates: flags.defaultCa === true ? null : textIn('--ca-file', flags.caFile),
     secret: secret || secretIn('--secret-file', flags.secretFile),
     previous_secret: secretIn('--previous-secret-file', flags.previousSecretFile),
     enabled: flags.enable === true ? true : flags.disable === true ? false : undefined,
@@ -156,9 +166,13 @@ function headersOf(given: readonly string[]): JsonObject {
 
 /** A secret in an argument would be seen by everyone on the machine. */
 function secretIn(option: string, file: string | undefined): string | undefined {
+  return textIn(option, file)?.trim()
+}
+
+function textIn(option: string, file: string | undefined): string | undefined {
   if (file === undefined) return undefined
   try {
-    return readFileSync(file === '-' ? 0 : file, 'utf8').trim()
+    return readFileSync(file === '-' ? 0 : file, 'utf8')
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
     throw misuse(`${option} ${file} cannot be read (${code}); give a file that can`)

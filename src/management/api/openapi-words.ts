@@ -155,6 +155,7 @@ const webhook = {
   ...{ queue: text, url: text, secret: text, previous_secret: text, user: text, headers: map, enabled: flag },
   ...{ concurrency: whole, timeout_ms: whole, max_body_bytes: whole },
   content_mode: { type: 'string', enum: ['binary', 'json'] },
+  ca_certificates: text,
 }
 const message = { properties: map, payload: text, payload_encoding: { type: 'string', enum: ['string', 'base64'] } }
 

@@ -5,7 +5,8 @@ import type { VhostState } from '../../broker/topology/vhost-state.ts'
 import type { Webhook } from '../../broker/topology/webhook.ts'
 import { whyNoUrl } from '../../broker/webhook-checks.ts'
 import { webhookJson } from '../../broker/webhooks.ts'
-import { NodesAsked } from './all-nodes/nodes-asked.ts'
+import type { WebhookTrial } from '../webhooks.ts'
+import { answerMsMax, NodesAsked } from './all-nodes/nodes-asked.ts'
 import { type WholeWebhook, webhooksOfAll } from './all-nodes/webhooks-of-all.ts'
 import { type Answer, ApiError, badRequest, created, noContent, notAuthorised, notFound, ok } from './answer.ts'
 import { listed, one } from './list.ts'
@@ -83,13 +84,31 @@ const notYet: WholeWebhook = {
   last_attempt_at: null,
 }
 
-/** Sends one request from the node that is asked. */
+/** Sends one request from the node that would push a message: what another one reaches says nothing. */
 async function tried(api: Api, request: ApiRequest): Promise<Answer> {
-  const trial = await api.webhooks.trial(webhookOf(request))
+  const webhook = webhookOf(request)
+  const nodes = new NodesAsked(api)
+  const pusher = pusherOf(api, webhook)
+  const trial = pusher === null ? await api.webhooks.trial(webhook) : await triedAt(nodes, pusher, webhook)
   if (trial === null) throw new ApiError(429, 'too_many_requests', 'webhooks are being tried already; ask again')
   const { status, error, ms } = trial
-  const node = api.cluster === null ? api.node.name : toldName(api.cluster.node)
+  const node = api.cluster === null ? api.node.name : toldName(pusher ?? api.cluster.node)
   return ok({ node, is_accepted: error === null, status, error, duration_ms: ms })
+}
+
+/** The other node that serves its queue; null: this one does, or no node. */
+function pusherOf({ cluster }: Api, { home, queue: name }: Webhook): string | null {
+  const queue = home.queues.get(name)
+  const owner = queue === undefined || cluster === null ? null : cluster.ownerOf(queue.shardId)
+  return owner === cluster?.node ? null : owner
+}
+
+/** It answers when the receiver has. */
+async function triedAt(nodes: NodesAsked, node: string, webhook: Webhook): Promise<WebhookTrial | null> {
+  const msMax = webhook.timeoutMs + answerMsMax
+  const answer = await nodes.one(node, { ask: 'webhook-trial', id: webhook.id }, msMax)
+  nodes.requireAll('the webhook has not been tried by the node that runs it')
+  return answer?.trial ?? null
 }
 
 /** As RabbitMQ's parameters are listed. */

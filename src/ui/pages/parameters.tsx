@@ -36,6 +36,7 @@ interface Webhook {
   readonly vhost: string
   readonly queue: string
   readonly url: string
+  readonly ca_certificates?: string
   readonly state: string
   readonly reason: string | null
   readonly node: string | null
@@ -167,6 +168,8 @@ const reported = [
   'delivered',
   'failed',
   'headers',
+  // It has a field of its own: JSON would be one long line.
+  'ca_certificates',
 ]
 const hidden = ['has_secret', 'has_previous_secret', 'header_names']
 
@@ -186,7 +189,9 @@ interface WebhookFormProps {
 
 function WebhookForm({ of, close, changed }: WebhookFormProps): JSX.Element {
   const submit = async (fields: Fields): Promise<void> => {
-    const body = fields.object('definition')
+    const authorities = fields.text('ca_certificates').trim()
+    const definition = fields.object('definition')
+    const body = authorities === '' ? definition : { ...definition, ca_certificates: authorities }
     await ask('PUT', `/webhooks${path(of.vhost ?? fields.text('vhost'), of.name ?? fields.text('name'))}`, { body })
     say({ kind: 'done', text: t('saved') })
     close()
@@ -202,6 +207,12 @@ function WebhookForm({ of, close, changed }: WebhookFormProps): JSX.Element {
           label="definition"
           value={definitionOf(of)}
           placeholder={'{"queue": "orders", "url": "https://shop.example/orders", "secret": "whsec_…"}'}
+        />
+        <Area
+          name="ca_certificates"
+          label="webhookAuthorities"
+          value={of.ca_certificates ?? ''}
+          placeholder="-----BEGIN CERTIFICATE-----"
         />
         <p class="muted">{t('webhookText')}</p>
       </Form>

@@ -321,6 +321,7 @@ export const en = {
   wasNotClosed: 'had not been closed; nothing was cut off',
   wayThrough: 'Where messages come from and go to',
   webhooks: 'Webhooks',
+  webhookAuthorities: 'Certificates of an authority of your own (PEM), if its receiver has one',
   webhookText:
     'Secret and headers are never shown; they stay as they are when left out, as long as the server is the same.',
   whatThereIs: 'What there is',

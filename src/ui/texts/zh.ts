@@ -315,6 +315,7 @@ export const zh: Texts = {
   wasNotClosed: '上次未正常关闭，没有截断任何内容',
   wayThrough: '消息的来路与去路',
   webhooks: 'Webhook',
+  webhookAuthorities: '私有证书颁发机构的证书（PEM，接收方使用时填写）',
   webhookText: '密钥和请求头从不显示；只要服务器不变，省略时保持原值。',
   whatThereIs: '资源总览',
   withoutName: '（默认）',

@@ -20,6 +20,7 @@ const webhook: Webhook = {
   name: 'hook',
   queue: 'orders',
   url: 'https://shop.example/hook',
+  caCertificates: null,
   user: 'anna',
   secret,
   previousSecret: null,

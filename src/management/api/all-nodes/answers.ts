@@ -14,7 +14,7 @@ import { queueKeys } from '../queues.ts'
 import type { ApiParts } from '../route.ts'
 import { OpenLists } from './open-lists.ts'
 import { ownStats } from './own-stats.ts'
-import { ownWebhooks } from './own-webhooks.ts'
+import { ownTrial, ownWebhooks } from './own-webhooks.ts'
 import type { OpenedList, OpenQuestion, Question } from './question.ts'
 
 export class OwnAnswers {
@@ -63,6 +63,8 @@ export class OwnAnswers {
         return await inSlices(runQueue, ownStats(api, question.of, question.ids, question.spans))
       case 'webhooks':
         return await inSlices(runQueue, ownWebhooks(api, question.ids))
+      case 'webhook-trial':
+        return { trial: await ownTrial(api, question.id) }
       default:
         // A node of a later version asks for more.
         throw new Error('this question is not known here: the nodes are of different versions')

@@ -28,10 +28,10 @@ export class NodesAsked {
     return [...this.#unanswered].sort()
   }
 
-  /** Null: it has no answer, and is noted. */
-  async one<Q extends Question>(node: string, question: Q): Promise<AnswerTo<Q> | null> {
+  /** Null: it has no answer in so many milliseconds, and is noted. */
+  async one<Q extends Question>(node: string, question: Q, msMax = answerMsMax): Promise<AnswerTo<Q> | null> {
     try {
-      const bytes = await this.#cluster?.ask(node, new TextEncoder().encode(JSON.stringify(question)), answerMsMax)
+      const bytes = await this.#cluster?.ask(node, new TextEncoder().encode(JSON.stringify(question)), msMax)
       return JSON.parse(new TextDecoder().decode(bytes)) as AnswerTo<Q>
     } catch {
       this.#unanswered.add(node)

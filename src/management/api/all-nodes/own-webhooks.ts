@@ -1,4 +1,5 @@
 import type { Webhook } from '../../../broker/topology/webhook.ts'
+import type { WebhookTrial } from '../../webhooks.ts'
 import type { ApiParts } from '../route.ts'
 import type { ToldWebhook } from './question.ts'
 
@@ -14,6 +15,13 @@ export function* ownWebhooks(
     yield
   }
   return Object.fromEntries(told)
+}
+
+/** Tries one out from here. Null: too many are being tried. Rejects when it is gone. */
+export async function ownTrial(api: Pick<ApiParts, 'broker' | 'webhooks'>, id: number): Promise<WebhookTrial | null> {
+  const webhook = api.broker.topology.definition(id)
+  if (webhook?.kind !== 'webhook') throw new Error('there is no such webhook any more')
+  return await api.webhooks.trial(webhook)
 }
 
 /** Of a reason or an error, in UTF-16 units. */

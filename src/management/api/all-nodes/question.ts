@@ -5,7 +5,7 @@
  * A list is opened, then read: who pages gets keys and rows of what he needs, not all there is.
  */
 import type { JsonObject } from '../../../broker/definitions/entry.ts'
-import type { WebhookState } from '../../webhooks.ts'
+import type { WebhookState, WebhookTrial } from '../../webhooks.ts'
 import type { Scope } from '../connection-lists.ts'
 import type { Spans } from '../rates.ts'
 
@@ -37,6 +37,8 @@ export type Question =
   | { readonly ask: 'stats'; readonly of: StatsOf; readonly ids: readonly (number | string)[]; readonly spans: Spans }
   /** How these are doing there, by id. */
   | { readonly ask: 'webhooks'; readonly ids: readonly number[] }
+  /** Tries this one out from there. */
+  | { readonly ask: 'webhook-trial'; readonly id: number }
 
 /** Lists that nodes have a part of. `…-keys`: what queues, or exchanges, that something happened to there are sorted by. */
 export type ListName = 'connections' | 'channels' | 'consumers' | 'queue-keys' | 'exchange-keys'
@@ -100,6 +102,8 @@ export interface Answers {
   readonly 'login-ended': JsonObject
   readonly stats: Readonly<Record<string, JsonObject>>
   readonly webhooks: Readonly<Record<string, ToldWebhook>>
+  /** Null: too many are being tried there. */
+  readonly 'webhook-trial': { readonly trial: WebhookTrial | null }
 }
 export type AnswerTo<Q extends Question> = Answers[Q['ask']]
 
