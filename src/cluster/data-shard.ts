@@ -207,7 +207,7 @@ export class DataShard implements ShardHost, ShardQueues {
         await replica.close()
         throw new Error(`${this.shard}: told to stop while its copy was opened`)
       }
-      const log = await replica.takeOver(leaseEpoch)
+      const log = await replica.takeOver(leaseEpoch, signal)
       state.log = log
       if (log.term > leaseEpoch) throw new LeaseBehind(this.shard, leaseEpoch, log.term)
       const served = await this.#serve(log, leaseEpoch, opening)

@@ -70,19 +70,19 @@ export class TopologyHost implements ShardHost {
     if (this.#log === null) await this.#replica?.caughtUp()
   }
 
-  async open(leaseEpoch: number): Promise<void> {
+  async open(leaseEpoch: number, signal: AbortSignal): Promise<void> {
     const replica = this.#replica
     if (replica === null) throw new Error('the topology is not followed')
     this.#replica = null
-    const opening = this.#open(replica, leaseEpoch)
+    const opening = this.#open(replica, leaseEpoch, signal)
     this.#opening = opening.catch(() => {})
     await opening
   }
 
-  async #open(replica: Replica, leaseEpoch: number): Promise<void> {
+  async #open(replica: Replica, leaseEpoch: number, signal: AbortSignal): Promise<void> {
     const { topology, knownMark, failed } = this.#parts
     try {
-      const log = await this.#takeOver(replica, leaseEpoch)
+      const log = await this.#takeOver(replica, leaseEpoch, signal)
       this.#log = log
       const mark = knownMark()
       if (mark !== null) await log.verify(mark)
@@ -100,8 +100,8 @@ export class TopologyHost implements ShardHost {
     }
   }
 
-  async #takeOver(replica: Replica, leaseEpoch: number): Promise<ReplicatedLog> {
-    const log = await replica.takeOver(leaseEpoch)
+  async #takeOver(replica: Replica, leaseEpoch: number, signal: AbortSignal): Promise<ReplicatedLog> {
+    const log = await replica.takeOver(leaseEpoch, signal)
     const { term } = log
     if (term <= leaseEpoch) return log
     log.abandon('its lease was set back')

@@ -61,6 +61,7 @@ else
     const networks = await ownNetworks(t.diagnostic.bind(t))
     const cluster = await ClusterProcesses.start({ env, outputFolder: folder, networks })
     const workers: WorkerProcess[] = []
+    const times = new ServiceTimes(folder)
     try {
       await prepare(cluster)
       const start = (role: Task['role'], name: string): WorkerProcess => {
@@ -71,7 +72,6 @@ else
       }
       const publishers = [start('publish', 'p'), start('publish', 'q')]
       const consumers = [start('consume', 'c'), start('consume', 'd')]
-      const times = new ServiceTimes(folder)
       const counts = await torment(cluster, workers, times)
       for (const worker of publishers) await worker.finish()
       for (const worker of consumers) await worker.finish()
@@ -92,6 +92,7 @@ else
       keepJournals(cluster, folder)
       throw error
     } finally {
+      times.end()
       for (const worker of workers) worker.kill()
       await cluster.kill()
     }

@@ -23,6 +23,7 @@ interface Outage {
 export class ServiceTimes {
   readonly #folder: string
   readonly #outages: Outage[] = []
+  #isOver = false
   /** Faults that the others did not get over in time. */
   readonly lateOnes: string[] = []
 
@@ -44,10 +45,20 @@ export class ServiceTimes {
   /** From now until a message to queues of every shard is confirmed through each of the nodes, in milliseconds. */
   async watch(fault: string, nodes: readonly ClusterNode[], isHealed: () => boolean): Promise<void> {
     const began = sharedNow()
-    await Promise.all(nodes.map((node) => untilThrough(node)))
+    await Promise.all(nodes.map((node) => this.#untilThrough(node)))
+    if (this.#isOver) return
     const ms = Math.round(sharedNow() - began)
     this.#outages.push({ fault, ms, isAfterHealing: isHealed() })
     this.note(`service after ${fault}: ${ms} ms${isHealed() ? ', healed before' : ''}`)
+  }
+
+  /** Nothing is watched any more. */
+  end(): void {
+    this.#isOver = true
+  }
+
+  async #untilThrough(node: ClusterNode): Promise<void> {
+    while (!this.#isOver && !(await getsThrough(addressOf(node), answerMsMax))) await pause(retryMs)
   }
 
   /** Whether that comes within `ms`, which do not pass while this process gets no processor: nor do the nodes then. */
@@ -73,13 +84,6 @@ export class ServiceTimes {
       const healed = all.filter(({ isAfterHealing }) => isAfterHealing).length
       return `${kind}: ${all.length} times, ${times[times.length >> 1]} ms, at most ${times.at(-1)} ms; ${healed} healed before`
     })
-  }
-}
-
-async function untilThrough(node: ClusterNode): Promise<void> {
-  for (;;) {
-    if (await getsThrough(addressOf(node), answerMsMax)) return
-    await pause(retryMs)
   }
 }
 

@@ -88,6 +88,8 @@ export class StreamModel {
   /** Sequences that followers are not told of, and those that nobody finds: for tests of one step. */
   readonly untold = new Set<number>()
   readonly missing = new Set<number>()
+  /** What happens before the next append arrives. */
+  beforeAppend: (() => Promise<void>) | null = null
   /** Followers are told what comes. */
   isTelling = true
   /** What is still on its way does not arrive any more. */
@@ -139,6 +141,12 @@ export class StreamModel {
     this.#bytes += bytes.byteLength + overheadBytes
     for (const connection of this.#connections) connection.wake()
     return 'stored'
+  }
+
+  async takeBeforeAppend(): Promise<void> {
+    const before = this.beforeAppend
+    this.beforeAppend = null
+    await before?.()
   }
 
   purge(below: number): void {
@@ -222,6 +230,7 @@ export class ModelConnection implements FrameStream {
       else this.#model.inject(segment, bytes)
     }
     await this.#delay()
+    await this.#model.takeBeforeAppend()
     if (this.#isSilent || this.#happens('lost')) return await this.#timeout()
     if (this.#happens('late')) {
       this.#model.clock.after(this.#model.random.below(4 * appendTimeoutMs), again)

@@ -15,6 +15,7 @@ import type { Following, StreamFrame } from './frame-stream.ts'
 import { LocalCopy } from './local-copy.ts'
 import { LocalRecords } from './local-records.ts'
 import { openTail } from './open-tail.ts'
+import { checkNotOutrun } from './outrun.ts'
 import type { FrameMark, Replica, ReplicaOptions, ReplicatedLog } from './replica.ts'
 import { type Judged, StreamTail } from './stream-tail.ts'
 import { TakeOver } from './take-over.ts'
@@ -57,6 +58,8 @@ export class FollowingReplica implements Replica {
   #waiters: Waiter[] = []
   #sliceStart = 0
   #takeOver: TakeOver | null = null
+  #takingOver: Promise<ReplicatedLog> | null = null
+  #closed: Promise<void> | null = null
 
   constructor(options: ReplicaOptions) {
     const { stream, files, directory, random, clock } = options
@@ -165,12 +168,7 @@ export class FollowingReplica implements Replica {
       await this.#apply(found, this.#tail.judge(found))
       return await this.#take(frame)
     }
-    const { first } = await stream.state()
-    if (first > next) {
-      throw new LogFailed(
-        `log '${this.#name}': frames ${next} to ${first - 1} of its stream were trimmed before they were read`,
-      )
-    }
+    await checkNotOutrun(stream, this.#tail, this.#name)
     throw this.#tail.damagedAt(next, `is missing, and there is one at ${frame.sequence}`)
   }
 
@@ -272,13 +270,28 @@ export class FollowingReplica implements Replica {
 
   // ---- end
 
-  async takeOver(term: number): Promise<ReplicatedLog> {
+  async takeOver(term: number, signal?: AbortSignal): Promise<ReplicatedLog> {
+    const giveUp = (): void => void this.close()
+    signal?.addEventListener('abort', giveUp, { once: true })
+    try {
+      signal?.throwIfAborted()
+      return await this.#becomeOwner(term)
+    } catch (error) {
+      await this.close()
+      throw error
+    } finally {
+      signal?.removeEventListener('abort', giveUp)
+    }
+  }
+
+  async #becomeOwner(term: number): Promise<ReplicatedLog> {
     const { last } = await this.#untilAnswered(() => this.#options.stream.state())
     if (last - this.#tail.sequence > framesReadSinglyMax) await this.caughtUp()
     this.#checkUsable()
     this.#state = 'taking over'
     await this.#following?.stop()
     await this.#digests.stop()
+    this.#checkUsable()
     this.#takeOver = new TakeOver({
       options: this.#options,
       name: this.#name,
@@ -288,21 +301,38 @@ export class FollowingReplica implements Replica {
       take: (frame) => this.#take(frame),
       checkWhole: () => this.#checkWhole(),
     })
-    const log = await this.#takeOver.run(term)
-    this.#state = 'ended'
-    return log
+    this.#takingOver = this.#takeOver.run(term)
+    const log = await this.#takingOver
+    if (this.#closed === null) {
+      this.#state = 'ended'
+      return log
+    }
+    log.abandon('its replica was closed')
+    await log.close().catch(() => {})
+    throw new LogFailed(`the copy of log '${this.#name}' is closed`)
   }
 
-  async close(): Promise<void> {
-    const isLevel = this.#state === 'following' || (this.#state === 'taking over' && this.#takeOver?.isLevel === true)
-    const isEnded = this.#state === 'ended'
-    if (!isEnded) this.#takeOver?.giveUp()
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  async #close(): Promise<void> {
+    const before = this.#state
     this.#state = 'ended'
     for (const waiter of this.#waiters.splice(0))
       waiter.reject(new LogFailed(`the copy of log '${this.#name}' is closed`))
-    if (isEnded) return
+    if (before === 'ended') return
+    this.#takeOver?.giveUp()
+    // The directory is the new owner's until it is known that there is none.
+    const hasOwner = await (this.#takingOver ?? Promise.reject()).then(
+      () => true,
+      () => false,
+    )
     await this.#following?.stop()
     await this.#digests.stop()
+    if (hasOwner) return
+    const isLevel = before === 'following' || (before === 'taking over' && this.#takeOver?.isLevel !== false)
     await this.#copy.close(isLevel && this.#tail.isStarted ? this.#tail.state : null)
   }
 }

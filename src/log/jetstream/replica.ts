@@ -88,10 +88,12 @@ export interface Replica {
   verify(mark: FrameMark): Promise<void>
   /**
    * Stops following and becomes the owner, with a term of at least `term`. When it resolves, its epoch is committed and read
-   * back and all records before it have been told; while nobody answers, it goes on trying. Rejects with `LogDeposed` when another owner was faster. Of the replica
-   * only `close` may be used then, which gives up a take-over that is under way; the directory belongs to the log.
+   * back and all records before it have been told; while nobody answers, it goes on trying, until `signal` aborts. Rejects with
+   * `LogDeposed` when another owner was faster, with `LogOutrun` when the stream was trimmed beyond what the replica has
+   * read; it is closed then, and another one may be opened. Of the replica only `close` may be used from now on, which gives
+   * up a take-over that is under way; the directory belongs to the log.
    */
-  takeOver(term: number): Promise<ReplicatedLog>
+  takeOver(term: number, signal?: AbortSignal): Promise<ReplicatedLog>
   /** Use nothing afterwards. */
   close(): Promise<void>
 }

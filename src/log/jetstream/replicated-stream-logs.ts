@@ -75,12 +75,7 @@ export class ReplicatedStreamLogs {
       segmentBytes: Math.ceil(segmentBytes / sizes.pageBytes) * sizes.pageBytes,
       ...(roomBytesMin !== undefined && { roomBytesMin }),
     })
-    try {
-      return await replica.takeOver(0)
-    } catch (error) {
-      await replica.close()
-      throw error
-    }
+    return await replica.takeOver(0)
   }
 
   /** True when its copy here misses so much that it is fetched for a use only, and not to look at it. */

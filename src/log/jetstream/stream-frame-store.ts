@@ -7,6 +7,7 @@
  *   there, void          counted, and looked further
  *   there, a new epoch   deposed
  *   not there            proves nothing: the identical frame is sent again, expecting the same sequence
+ *   trimmed              another owner has been there since, and has done with it
  *
  * Two copies can not both stand there, and a later copy is void by its number in the epoch.
  */
@@ -16,6 +17,7 @@ import type { FrameStore, StoredSegment } from '../file/frame-store.ts'
 import { LogDamaged, LogDeposed, LogFailed } from '../log.ts'
 import type { AppendOutcome, FrameStream, SegmentPlace, StreamFrame } from './frame-stream.ts'
 import type { LocalCopy } from './local-copy.ts'
+import { checkNotOutrun, LogOutrun } from './outrun.ts'
 import type { StreamRoom } from './stream-room.ts'
 import type { StreamTail } from './stream-tail.ts'
 import type { StreamTrim } from './stream-trim.ts'
@@ -95,6 +97,7 @@ export class StreamFrameStore implements FrameStore {
         return this.#accept({ sequence: expected + 1, segment, bytes })
       }
       if (await this.#isThere(bytes)) return
+      if (attempt > 0) await this.#checkNotTrimmed()
       this.#noteUnknown(outcome, attempt)
       await this.#pause(outcome.kind === 'unknown' && outcome.isFull ? pauseMs.full : pauseOf(attempt))
     }
@@ -124,6 +127,21 @@ export class StreamFrameStore implements FrameStore {
       }
       throw new LogDamaged(`log '${name}': another frame of this owner's epoch stands at sequence ${found.sequence}`)
     }
+  }
+
+  /** Who has an epoch and is outrun was deposed; who has none yet has to read what the owner before has written. */
+  async #checkNotTrimmed(): Promise<void> {
+    const { stream, tail, name } = this.#options
+    const outrun = await checkNotOutrun(stream, tail, name).then(
+      () => null,
+      (error: unknown) => error,
+    )
+    this.#checkNotEnded()
+    if (!(outrun instanceof LogOutrun)) return
+    if (this.#epochFrame === null) throw outrun
+    throw new LogDeposed(
+      `log '${name}' has had another owner since sequence ${tail.sequence + 1}, which has been trimmed meanwhile`,
+    )
   }
 
   #accept(frame: StreamFrame): void {

@@ -1,7 +1,7 @@
 /**
  * Makes the owner of a log out of a replica that has read all there was to read.
  *
- * 1. Read on until there is nothing more. That is a hint; what decides is the next step.
+ * 1. Read on until there is nothing more, be it that it was trimmed: then all is to be read anew. That is a hint; what decides is the next step.
  * 2. Open the file log on the directory as it stands; its first frame begins the epoch, and is appended right behind what was read.
  * 3. Another frame stands there: one of the owner before is taken in, and 1. A rival's epoch with a term of at least ours:
  *    deposed.
@@ -19,6 +19,7 @@ import { LogDamaged, LogDeposed, LogFailed, recordBytesMax } from '../log.ts'
 import type { SegmentPlace, StreamFrame } from './frame-stream.ts'
 import type { LocalCopy } from './local-copy.ts'
 import { liveSegments } from './local-records.ts'
+import { checkNotOutrun, LogOutrun } from './outrun.ts'
 import { OwnedLog } from './owned-log.ts'
 import type { ReplicaOptions, ReplicatedLog } from './replica.ts'
 import { FrameOvertaken, StreamFrameStore } from './stream-frame-store.ts'
@@ -51,6 +52,7 @@ export class TakeOver {
   readonly #parts: TakeOverParts
   #store: StreamFrameStore | null = null
   #isGivenUp = false
+  #endPause: () => void = () => {}
   /** The directory holds what the tail speaks of. */
   isLevel = true
 
@@ -84,6 +86,7 @@ export class TakeOver {
 
   giveUp(): void {
     this.#isGivenUp = true
+    this.#endPause()
     this.#store?.end(this.#givenUp())
   }
 
@@ -92,19 +95,38 @@ export class TakeOver {
   }
 
   async #readOn(): Promise<void> {
-    const { tail, take, options } = this.#parts
-    const { stream, clock } = options
+    const { take } = this.#parts
     for (;;) {
-      if (this.#isGivenUp) throw this.#givenUp()
-      let frame: StreamFrame | null
-      try {
-        frame = await stream.read(tail.sequence + 1)
-      } catch {
-        await new Promise<void>((resolve) => clock.after(retryMs, resolve))
-        continue
-      }
+      const frame = await this.#untilAnswered(() => this.#readNext())
       if (frame === null) return
       await take(frame)
+    }
+  }
+
+  async #readNext(): Promise<StreamFrame | null> {
+    const { tail, options, name } = this.#parts
+    const frame = await options.stream.read(tail.sequence + 1)
+    if (frame === null) await checkNotOutrun(options.stream, tail, name)
+    return frame
+  }
+
+  async #untilAnswered<T>(ask: () => Promise<T>): Promise<T> {
+    const { clock } = this.#parts.options
+    for (;;) {
+      if (this.#isGivenUp) throw this.#givenUp()
+      try {
+        return await ask()
+      } catch (error) {
+        if (error instanceof LogOutrun) throw error
+      }
+      if (this.#isGivenUp) throw this.#givenUp()
+      await new Promise<void>((resolve) => {
+        const timer = clock.after(retryMs, resolve)
+        this.#endPause = () => {
+          timer.cancel()
+          resolve()
+        }
+      })
     }
   }
 

@@ -11,6 +11,7 @@ import { ReplicaStage } from '../../../support/replica-stage.ts'
 import { durableDump } from '../../../support/topology-dump.ts'
 
 const names = ['a', 'b', 'c'] as const
+const neverStopped = new AbortController().signal
 
 interface Hosted {
   readonly node: TopologyNode
@@ -63,7 +64,7 @@ describe('a topology over a replicated log', () => {
       assert.ok(host !== undefined)
       return host
     }
-    await during(cluster, hostOf('a').open(1))
+    await during(cluster, hostOf('a').open(1, neverStopped))
     for (const [turn, [from, to]] of [
       ['a', 'b'],
       ['b', 'c'],
@@ -77,7 +78,7 @@ describe('a topology over a replicated log', () => {
       }
       const left = clientOf(cluster, 'b').declareQueue(`between-${turn}`)
       await during(cluster, hostOf(from ?? '').close())
-      await during(cluster, hostOf(to ?? '').open(turn + 2))
+      await during(cluster, hostOf(to ?? '').open(turn + 2, neverStopped))
       await left
     }
     await knownToAll(cluster)
@@ -101,11 +102,12 @@ describe('a topology over a replicated log', () => {
     const { cluster, hosts } = await clusterOf(stage)
     const [a, b] = [hosts.get('a'), hosts.get('b')]
     assert.ok(a !== undefined && b !== undefined)
-    await during(cluster, a.host.open(1))
+    await during(cluster, a.host.open(1, neverStopped))
+    await knownToAll(cluster)
     await clientOf(cluster, 'c').declareQueue('before', { isDurable: true })
     cluster.links.cut('a', 'b')
     cluster.links.cut('a', 'c')
-    await during(cluster, b.host.open(2))
+    await during(cluster, b.host.open(2, neverStopped))
     // It makes a change that is never stored, and says nothing of it.
     let isAnswered = false
     const session = a.node.session()

@@ -116,6 +116,23 @@ describe('an owned log', () => {
     await second.log.close()
   })
 
+  it('is deposed by a later owner that has trimmed what it began with', async () => {
+    const stage = new ReplicaStage()
+    const { driver, log } = await stage.own(stage.newDisk())
+    await fillSegments(driver, 1)
+    const before = stage.model.last
+    const second = await stage.own(stage.newDisk())
+    await fillSegments(second.driver, 6)
+    for (const segment of second.log.segments.filter(({ isSealed }) => isSealed)) second.log.free(segment)
+    await fillSegments(second.driver, 7)
+    await until(() => stage.model.first > before + 1)
+    driver.append(recordBytes(1, 10))
+    await stage.pass(1_000)
+    assert.ok(driver.failures[0] instanceof LogDeposed)
+    await log.close()
+    await second.log.close()
+  })
+
   it('sends frames of at most 256 KiB, but for a record that is as long', async () => {
     const stage = new ReplicaStage()
     const sizes = { pageBytes: 512 * kibi, segmentBytes: 4096 * kibi, firstSegmentBytes: 4096 * kibi }

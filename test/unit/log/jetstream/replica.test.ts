@@ -1,6 +1,7 @@
 /** A node's copy of a replicated log: what it trusts, what it reads again, what it tells, and when it raises an alarm. */
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { LogOutrun } from '../../../../src/log/jetstream/outrun.ts'
 import type { ReplicaListener } from '../../../../src/log/jetstream/replica.ts'
 import { LogDamaged, LogFailed, LogWentBack, type Position } from '../../../../src/log/log.ts'
 import { load, recordBytes, replayedAll, until } from '../../../support/log-driver.ts'
@@ -189,6 +190,69 @@ describe('a replica', () => {
     assert.match(String(heard.failures[0]), /were trimmed before they were read/)
     await replica.close()
     await log.close()
+  })
+
+  it('does not become the owner when the stream is trimmed beyond what it has read, and does when it has read it anew', async () => {
+    const stage = new ReplicaStage()
+    const { driver, log } = await stage.own(stage.newDisk())
+    await fillSegments(driver, 2)
+    const disk = stage.newDisk()
+    const replica = await stage.open(disk)
+    await replica.caughtUp()
+    stage.model.isTelling = false
+    await fillSegments(driver, 6)
+    for (const segment of driver.seals.slice(0, 5)) log.free(segment)
+    await fillSegments(driver, 7)
+    await until(() => stage.model.at(stage.model.first - 1) === null && stage.model.first > 30)
+    await log.close()
+    await assert.rejects(replica.takeOver(2), LogOutrun)
+    const next = await stage.open(disk)
+    const second = await next.takeOver(2)
+    assert.deepEqual(
+      await replayedAll(second),
+      driver.records.filter(({ position }) => position >= (second.segments[0]?.base ?? 0)),
+    )
+    await second.close()
+  })
+
+  it('does not become the owner when the owner before goes on and trims while it opens', async () => {
+    const stage = new ReplicaStage()
+    const { driver, log } = await stage.own(stage.newDisk())
+    await fillSegments(driver, 2)
+    const disk = stage.newDisk()
+    const replica = await stage.open(disk)
+    await replica.caughtUp()
+    stage.model.beforeAppend = async () => {
+      await fillSegments(driver, 6)
+      for (const segment of driver.seals.slice(0, 5)) log.free(segment)
+      await fillSegments(driver, 7)
+      await until(() => stage.model.first > 30)
+    }
+    const outcome = assert.rejects(replica.takeOver(2), LogOutrun)
+    await stage.pass(1_000)
+    await outcome
+    await log.close()
+  })
+
+  it('gives a take-over up when it is told to, and lets go of its directory', async () => {
+    const stage = new ReplicaStage()
+    const { driver, log } = await stage.own(stage.newDisk())
+    await fillSegments(driver, 2)
+    await log.close()
+    const disk = stage.newDisk()
+    const replica = await stage.open(disk)
+    await replica.caughtUp()
+    stage.model.fallSilent(1_000_000)
+    const abort = new AbortController()
+    const outcome = assert.rejects(replica.takeOver(2, abort.signal), LogFailed)
+    await stage.pass(500)
+    abort.abort()
+    await stage.pass(500)
+    await outcome
+    stage.model.silentUntil = 0
+    const second = await stage.own(disk)
+    assert.deepEqual(await replayedAll(second.log), driver.records)
+    await second.log.close()
   })
 
   it('reads what was left out on the way, and takes what is missing for damage', async () => {
