@@ -45,7 +45,7 @@ export class ServiceTimes {
   /** From now until a message to queues of every shard is confirmed through each of the nodes, in milliseconds. */
   async watch(fault: string, nodes: readonly ClusterNode[], isHealed: () => boolean): Promise<void> {
     const began = sharedNow()
-    await Promise.all(nodes.map((node) => this.#untilThrough(node)))
+    await Promise.all(nodes.map((node) => this.untilThrough(node)))
     if (this.#isOver) return
     const ms = Math.round(sharedNow() - began)
     this.#outages.push({ fault, ms, isAfterHealing: isHealed() })
@@ -57,7 +57,8 @@ export class ServiceTimes {
     this.#isOver = true
   }
 
-  async #untilThrough(node: ClusterNode): Promise<void> {
+  /** Resolves as soon as a message to queues of every shard is confirmed through a node, or at the end. */
+  async untilThrough(node: ClusterNode): Promise<void> {
     while (!this.#isOver && !(await getsThrough(addressOf(node), answerMsMax))) await pause(retryMs)
   }
 

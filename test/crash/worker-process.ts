@@ -4,8 +4,8 @@ import { fileURLToPath } from 'node:url'
 import type { Task } from './worker.ts'
 
 const workerProgram = fileURLToPath(new URL('worker.js', import.meta.url))
-/** How long workers may take to end, and a drain. */
-const finishMsMax = 60_000
+/** How long workers may take to end, and a drain; a slow machine with a full queue needs more than a minute. */
+const finishMsMax = 180_000
 
 /** A worker's process. */
 export class WorkerProcess {
