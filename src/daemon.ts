@@ -88,6 +88,9 @@ export interface Insertions {
   readonly shardFace?: NonNullable<LocalShardsOptions['face']>
 }
 
+/** The shards of a node on its own. */
+export type OwnShards = Pick<LocalShards, 'whenStored'>
+
 /** What makes a node inside another program different from one that is a process. */
 export interface NodeParts extends Insertions {
   /** Default: files in the data directory. */
@@ -101,7 +104,7 @@ export interface NodeParts extends Insertions {
   /** For whoever reads it again; left out: nobody can. */
   readonly configuration?: Configuration
   /** Is given the broker once all is open, before anybody connects: for work that no connection may do. */
-  readonly opened?: (broker: Broker) => Promise<void>
+  readonly opened?: (broker: Broker, shards: OwnShards | null) => Promise<void>
 }
 
 export function systemWorld(logger: Logger): World {
@@ -168,7 +171,7 @@ async function startNode(
     const { broker } = core
     await storage.opened()
     await loadDefinitions(config, world, broker, parts.definitions)
-    await parts.opened?.(broker)
+    await parts.opened?.(broker, core.shards ?? null)
     closers.push(() => alarms.stop())
     await alarms.start(broker)
     return await openToClients(config, world, core, { ...surroundings, storage })
@@ -261,6 +264,8 @@ interface Core {
   readonly broker: Broker
   readonly replyRelay: ReplyRelay | null
   readonly cluster: ClusterFacts | null
+  /** Left out: they are the cluster's. */
+  readonly shards?: OwnShards
   /** Null or left out: nothing on disk is this node's alone. */
   readonly backup?: BackupNode | null
   /** The node is going to stop: what others could do instead is given to them. */
@@ -361,7 +366,7 @@ async function openBroker(
   closers.push(() => storage.held?.end())
   const isFull = (): boolean => full.isAny
   const backup = NodeBackup.of({ ...storage, topology, streams, files, clock: upkeepClock, logger, version, isFull })
-  return { broker, replyRelay: null, cluster: null, backup, stopping: async () => {} }
+  return { broker, replyRelay: null, cluster: null, shards, backup, stopping: async () => {} }
 }
 
 function makeAlarms(config: Config, world: MachineWorld, storage: Place): Alarms {

@@ -125,6 +125,11 @@ export class LocalShards implements ShardDirectory {
     return this.#shard?.queues ?? null
   }
 
+  /** Calls back when all that was done so far is stored, perhaps at once; not at all when the shard fails before. */
+  whenStored(done: () => void): void {
+    this.#shard?.whenCommitted(done)
+  }
+
   topologyCommitted(): void {
     const committed = this.#topology?.committed ?? 0
     for (const [definition, storedWith] of this.#leaving) {

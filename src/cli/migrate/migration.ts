@@ -118,7 +118,12 @@ export class Migration {
       if (from === null || index % consumersPerChannelMax === 0) from = await this.#source(vhost)
       const waiting = queue.waiting()
       const { messageCount: before } = await channel.checkQueue(queue.name)
-      const move = new QueueMove(queue.name, from, sender, this.#events)
+      const move = new QueueMove(
+        queue.name,
+        { channel: from, whenStored: () => node.whenStored() },
+        sender,
+        this.#events,
+      )
       this.#moves.set(queue, move)
       await move.start(() => (this.#isDelayedPhase ? node.now : null))
       await this.#emptied([queue])

@@ -1,14 +1,15 @@
 /**
  * Moves the messages of one queue: each is published to the queue of the same name, and settled at the source only when
- * the other side has confirmed that it is stored. So nothing is lost however this ends; what was on its way then (at most
- * `onTheirWayMax` messages of a queue), or was settled and not yet stored as such, is there twice when it is moved again.
+ * the other side has confirmed that it is stored. So nothing is lost however this ends. What is on its way is there twice
+ * when this is killed and run again: at most `onTheirWayMax` messages of a queue, since no more are sent before it is
+ * on the disk of the source that earlier ones are settled.
  */
 import type { Delivery, DriverChannel, OutgoingMessage, ReturnedMessage } from '../../client/driver/driver.ts'
 import type { MessageProperties, TableValue } from '../../client/driver/properties.ts'
 import { CommandFailure } from '../client/command-failure.ts'
 import { ExitCode } from '../exit-code.ts'
 
-/** Messages of a queue that are published and not confirmed. */
+/** Messages of a queue that are published and not yet settled on the disk of the source. */
 export const onTheirWayMax = 64
 
 /** What a move tells of itself. */
@@ -70,21 +71,34 @@ export class ConfirmedSender {
   }
 }
 
+/** Where a queue is moved from. */
+export interface MoveSource {
+  readonly channel: DriverChannel
+  /** Resolves when all that was settled so far is on the disk. */
+  whenStored(): Promise<void>
+}
+
 /** The messages of a queue that is no stream. */
 export class QueueMove {
   readonly queue: string
-  /** Stored at the other side. */
+  /** Stored at the other side, and settled at the source. */
   moved = 0
   /** Of them, those that were delayed and wait there for their time. */
   delayed = 0
+  /** Sent, and not settled on the disk of the source. */
   onTheirWay = 0
-  readonly #from: DriverChannel
+  readonly #source: MoveSource
   readonly #sender: ConfirmedSender
   readonly #events: MoveEvents
+  /** Delivered, and not sent since enough are on their way; at most as many as may be. */
+  #kept: (() => void)[] = []
+  /** Settled since it was looked last whether they are on the disk. */
+  #settled = 0
+  #isStoring = false
 
-  constructor(queue: string, from: DriverChannel, sender: ConfirmedSender, events: MoveEvents) {
+  constructor(queue: string, source: MoveSource, sender: ConfirmedSender, events: MoveEvents) {
     this.queue = queue
-    this.#from = from
+    this.#source = source
     this.#sender = sender
     this.#events = events
   }
@@ -93,19 +107,46 @@ export class QueueMove {
   async start(dueAt: () => number | null): Promise<void> {
     const cancelled = (): void =>
       this.#events.failed(new Error(`the queue '${this.queue}' has gone while it was moved`))
-    const delivered = (delivery: Delivery): void => this.#take(delivery, dueAt())
-    await this.#from.consume(this.queue, plainConsumer, { delivered, cancelled })
+    const delivered = (delivery: Delivery): void => {
+      const due = dueAt()
+      this.#kept.push(() => this.#send(delivery, due))
+      this.#sendKept()
+    }
+    await this.#source.channel.consume(this.queue, plainConsumer, { delivered, cancelled })
   }
 
-  #take({ deliveryTag, properties, body }: Delivery, dueAt: number | null): void {
+  #sendKept(): void {
+    while (this.onTheirWay < onTheirWayMax && this.#kept.length > 0) this.#kept.shift()?.()
+  }
+
+  #send({ deliveryTag, properties, body }: Delivery, dueAt: number | null): void {
     this.onTheirWay++
     this.#sender.send(messageTo(this.queue, carried(properties, dueAt), body), () => {
-      this.#from.ack(deliveryTag, false)
-      this.onTheirWay--
-      this.moved++
+      this.#source.channel.ack(deliveryTag, false)
+      this.#settled++
       if (dueAt !== null) this.delayed++
-      this.#events.moved()
+      void this.#store().catch(this.#events.failed)
     })
+  }
+
+  /** One look at the disk at a time, each for all that was settled before it. */
+  async #store(): Promise<void> {
+    if (this.#isStoring) return
+    this.#isStoring = true
+    while (this.#settled > 0) {
+      // Those that are confirmed in one turn are looked at together.
+      await Promise.resolve()
+      const stored = this.#settled
+      this.#settled = 0
+      // Answered when the acks before it have been taken in.
+      await this.#source.channel.qos(onTheirWayMax)
+      await this.#source.whenStored()
+      this.onTheirWay -= stored
+      this.moved += stored
+      for (let count = 0; count < stored; count++) this.#events.moved()
+      this.#sendKept()
+    }
+    this.#isStoring = false
   }
 }
 

@@ -23,7 +23,9 @@ import { version } from '../../version.ts'
 import { misuse } from '../client/command-failure.ts'
 import { isObject } from '../client/http-api.ts'
 
-type Broker = Parameters<NonNullable<NodeParts['opened']>>[0]
+type Opened = Parameters<NonNullable<NodeParts['opened']>>
+type Broker = Opened[0]
+type Shards = NonNullable<Opened[1]>
 
 /** A durable queue of it. */
 export interface SourceQueue {
@@ -51,6 +53,7 @@ export class StoppedNode {
   readonly failed: Promise<Error>
   readonly #daemon: Daemon
   readonly #broker: Broker
+  readonly #shards: Shards
   readonly #clock: ManualClock
   readonly #endMs: number
   readonly #driver: AmqpClientDriver
@@ -65,21 +68,25 @@ export class StoppedNode {
     const machineClock = new SystemClock()
     const clock = new ManualClock(machineClock.now())
     const config = configWith({ dataDirectory: directory, httpPort: 'none' })
-    const opened: Broker[] = []
+    const opened: { broker: Broker; shards: Shards }[] = []
     const world = { ...systemWorld(silentLogger), clock, machineClock }
     const daemon = await startDaemon(config, world, {
       listens: false,
       pushes: false,
-      opened: async (broker) => {
-        opened.push(broker)
+      opened: async (broker, shards) => {
+        if (shards !== null) opened.push({ broker, shards })
       },
     })
-    const [broker] = opened
-    if (broker === undefined) throw new Error('the broker has not been opened')
-    return await StoppedNode.#entered(daemon, broker, clock)
+    const [own] = opened
+    if (own === undefined) throw new Error('the broker has not been opened')
+    return await StoppedNode.#entered(daemon, own, clock)
   }
 
-  static async #entered(daemon: Daemon, broker: Broker, clock: ManualClock): Promise<StoppedNode> {
+  static async #entered(
+    daemon: Daemon,
+    { broker, shards }: { readonly broker: Broker; readonly shards: Shards },
+    clock: ManualClock,
+  ): Promise<StoppedNode> {
     const left = [...broker.topology.users.values()].filter(({ name }) => name.startsWith(userPrefix))
     for (const { name } of left) await broker.deleteUser(name)
     const definitions = await broker.exportDefinitions({
@@ -93,18 +100,20 @@ export class StoppedNode {
     for (const vhost of broker.topology.vhosts.keys()) {
       await broker.putPermission(user.name, vhost, { configure: '', write: '', read: '.*' })
     }
-    return new StoppedNode({ daemon, broker, clock, definitions, user })
+    return new StoppedNode({ daemon, broker, shards, clock, definitions, user })
   }
 
   private constructor(parts: {
     readonly daemon: Daemon
     readonly broker: Broker
+    readonly shards: Shards
     readonly clock: ManualClock
     readonly definitions: object
     readonly user: { readonly name: string; readonly password: string }
   }) {
     this.#daemon = parts.daemon
     this.#broker = parts.broker
+    this.#shards = parts.shards
     this.#clock = parts.clock
     this.#endMs = parts.clock.now() + horizonMs
     this.#user = parts.user
@@ -140,6 +149,11 @@ export class StoppedNode {
     const connection = await this.#driver.connect(target, connectionEvents, new AbortController().signal)
     this.#connections.push(connection)
     return await connection.openChannel({ ...events, confirmed: () => {}, returned: () => {} })
+  }
+
+  /** Resolves when all that was settled so far is on the disk; never when it fails. */
+  whenStored(): Promise<void> {
+    return new Promise((resolve) => this.#shards.whenStored(resolve))
   }
 
   /** Lets the time pass until something is due; false when nothing is, ever. */
