@@ -13,7 +13,7 @@ import { listedAs, one } from './list.ts'
 import { type ApiRequest, exchangeParam, type Fields, param, vhostOf } from './request.ts'
 import { type Api, type Route, route } from './route.ts'
 import { tableField } from './tables.ts'
-import { readerOf, type View } from './view.ts'
+import { readerOf, type View, type ViewFields } from './view.ts'
 
 type Kind = Destination['kind']
 
@@ -128,18 +128,21 @@ function* bindingsTo({ source, destination }: Ends): Generator<Bound> {
   for (const binding of destination.incoming) if (binding.source === source) yield binding
 }
 
-const bindingView: View<Bound> = {
-  nameOf: routingKeyOf,
-  json: (bound) => ('source' in bound ? bindingJson(bound) : defaultBinding(bound)),
-  reader: (path) => readerOf(path, bindingView.json, known),
-}
-
-const known: Readonly<Record<string, (bound: Bound) => unknown>> = {
+const fieldsOfBinding: ViewFields<Bound> = {
   source: (bound) => ('source' in bound ? bound.source.name : ''),
   vhost: (bound) => ('source' in bound ? bound.source.home.name : bound.vhost),
   destination: (bound) => ('source' in bound ? bound.destination.name : bound.name),
   destination_type: (bound) => ('source' in bound ? bound.destination.kind : 'queue'),
   routing_key: routingKeyOf,
+  arguments: (bound) => ('source' in bound ? jsonOfTable(bound.arguments) : {}),
+  properties_key: (bound) => ('source' in bound ? keyOf(bound) : propertiesKey(bound.name, '')),
+}
+
+const bindingView: View<Bound> = {
+  nameOf: routingKeyOf,
+  json: (bound) => ('source' in bound ? bindingJson(bound) : defaultBinding(bound)),
+  fields: fieldsOfBinding,
+  reader: (path) => readerOf(path, fieldsOfBinding),
 }
 
 function routingKeyOf(bound: Bound): string {

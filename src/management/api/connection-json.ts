@@ -32,7 +32,7 @@ export function connectionJson(api: ApiParts, connection: OpenConnection, spans:
     ssl_hash: null,
     peer_cert_subject: certificate?.subject ?? null,
     peer_cert_issuer: certificate?.issuer ?? null,
-    peer_cert_validity: certificate === null ? null : validityOf(certificate),
+    peer_cert_validity: validityOf(certificate),
     peer_host: peer.address,
     peer_port: peer.port,
     host: local.address,
@@ -51,7 +51,9 @@ export function connectionJson(api: ApiParts, connection: OpenConnection, spans:
   }
 }
 
-function validityOf({ validFrom, validTo }: PeerCertificate): string {
+export function validityOf(certificate: PeerCertificate | null): string | null {
+  if (certificate === null) return null
+  const { validFrom, validTo } = certificate
   return [validFrom, validTo].map((ms) => new Date(ms).toISOString()).join(' - ')
 }
 
@@ -72,11 +74,7 @@ export function channelJson(
     user_who_performed_action: connection.username,
     vhost: connection.vhost,
     state: channel.state,
-    connection_details: {
-      name: connection.name,
-      peer_host: connection.peer.address,
-      peer_port: connection.peer.port,
-    },
+    connection_details: connectionDetails(connection),
     confirm: channel.isConfirming,
     transactional: channel.isTransactional,
     consumer_count: channel.consumerCount,
@@ -91,47 +89,49 @@ export function channelJson(
   }
 }
 
-export function consumerJson(
-  api: ApiParts,
-  connection: OpenConnection,
-  channel: OpenChannel,
-  consumer: Consumer,
-): JsonObject {
-  return {
-    ...ownFacts(consumer),
-    channel_details: {
-      name: channelName(connection, channel),
-      number: channel.number,
-      node: api.node.name,
-      user: connection.username,
-      connection_name: connection.name,
-      peer_host: connection.peer.address,
-      peer_port: connection.peer.port,
-    },
-  }
+export function connectionDetails({ name, peer }: OpenConnection): JsonObject {
+  return { name, peer_host: peer.address, peer_port: peer.port }
 }
 
-/** A webhook has neither connection nor channel. */
-export function pushingJson(api: ApiParts, { name, user, url }: Webhook, consumer: Consumer): JsonObject {
-  const { hostname, port } = new URL(url)
-  const shown = `webhook ${name}`
-  const peer = { peer_host: hostname, peer_port: Number(port) }
-  return {
-    ...ownFacts(consumer),
-    channel_details: { name: shown, number: 0, node: api.node.name, user, connection_name: shown, ...peer },
-  }
-}
-
-function ownFacts(consumer: Consumer): JsonObject {
-  const { definition } = consumer.queue
+/** `place`: its `channel_details`. */
+export function consumerJson(consumer: Consumer, place: JsonObject): JsonObject {
   return {
     consumer_tag: consumer.tag,
-    queue: { name: definition.name, vhost: definition.vhost },
+    queue: queueOfConsumer(consumer),
     ack_required: !consumer.isNoAck,
     exclusive: consumer.isExclusive,
     prefetch_count: consumer.limit,
     active: consumer.isActive,
-    activity_status: consumer.isActive ? 'up' : 'waiting',
+    activity_status: activityOf(consumer),
     arguments: jsonOfTable(consumer.arguments),
+    channel_details: place,
   }
+}
+
+export function queueOfConsumer({ queue: { definition } }: Consumer): JsonObject {
+  return { name: definition.name, vhost: definition.vhost }
+}
+
+export function activityOf({ isActive }: Consumer): string {
+  return isActive ? 'up' : 'waiting'
+}
+
+export function consumingDetails(api: ApiParts, connection: OpenConnection, channel: OpenChannel): JsonObject {
+  return {
+    name: channelName(connection, channel),
+    number: channel.number,
+    node: api.node.name,
+    user: connection.username,
+    connection_name: connection.name,
+    peer_host: connection.peer.address,
+    peer_port: connection.peer.port,
+  }
+}
+
+/** A webhook has neither connection nor channel. */
+export function pushingDetails(api: ApiParts, { name, user, url }: Webhook): JsonObject {
+  const { hostname, port } = new URL(url)
+  const shown = `webhook ${name}`
+  const peer = { peer_host: hostname, peer_port: Number(port) }
+  return { name: shown, number: 0, node: api.node.name, user, connection_name: shown, ...peer }
 }

@@ -9,7 +9,7 @@ import { listedAs, type Wish } from './list.ts'
 import type { Spans } from './rates.ts'
 import type { ApiRequest } from './request.ts'
 import type { Api, ApiParts } from './route.ts'
-import type { Listing } from './view.ts'
+import { type Listing, shownBy } from './view.ts'
 
 /** Which of them; what is left out does not matter. Sent to other nodes as it is. */
 export interface Scope {
@@ -40,7 +40,9 @@ export function listedOfList(api: Api, request: ApiRequest, asked: AskedList): P
 }
 
 export function chosenOfList(api: ApiParts, asked: AskedList, wish: Wish, range: Range): Promise<Entries> {
-  return withListing<Promise<Entries>>(api, asked, (listing) => chosen(api, listing, wish, range))
+  return withListing<Promise<Entries>>(api, asked, ({ things, view }) =>
+    chosen(api, { things, view: shownBy(view, wish.columns) }, wish, range),
+  )
 }
 
 /** Null: there is none. */

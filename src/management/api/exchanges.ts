@@ -13,7 +13,7 @@ import { type Spans, spansOf } from './rates.ts'
 import { type ApiRequest, exchangeParam, isSet, vhostOf } from './request.ts'
 import { type Api, type ApiParts, type Route, route } from './route.ts'
 import { tableField } from './tables.ts'
-import { keyView, type Listing, type Path, readerOf, type View } from './view.ts'
+import { keyView, type Listing, type Path, readerOf, type View, type ViewFields } from './view.ts'
 
 /** Exchanges: listed, shown, declared and deleted, by the commands that channels use. */
 export const exchangeRoutes: readonly Route[] = [
@@ -54,22 +54,29 @@ function* exchangesIn(vhosts: Iterable<VhostState>): Generator<Exchange> {
 
 /** `others`: what other nodes add to the numbers that are sorted by. */
 function exchangeView(spans: Spans, others: ReadonlyMap<number, number>): View<Exchange> {
-  const json: View<Exchange>['json'] = (exchange) => exchangeJson(exchange, spans)
+  const fields: ViewFields<Exchange> = {
+    ...known,
+    message_stats: ({ counts }) => exchangeStats(counts, spans.rates).message_stats,
+  }
   return {
     nameOf: ({ name }) => name,
     idOf: ({ id }) => id,
-    json,
-    reader: (path) => summedReader(exchangeReader(path) ?? readerOf(path, json, known), others),
+    json: (exchange) => exchangeJson(exchange, spans),
+    fields,
+    reader: (path) => summedReader(exchangeReader(path) ?? readerOf(path, fields), others),
   }
 }
 
-const known: Readonly<Record<string, (exchange: Exchange) => unknown>> = {
+const known: ViewFields<Exchange> = {
+  name: ({ name }) => name,
   vhost: ({ home }) => home.name,
   type: ({ type }) => type,
   durable: ({ isDurable }) => isDurable,
   auto_delete: ({ isAutoDelete }) => isAutoDelete,
   internal: ({ isInternal }) => isInternal,
-  policy: ({ applied }) => applied.policy?.name,
+  arguments: ({ arguments: table }) => jsonOfTable(table),
+  policy: ({ applied }) => applied.policy?.name ?? null,
+  user_who_performed_action: () => '',
 }
 
 /** What exchanges that something happened to here are sorted by, for another node. */

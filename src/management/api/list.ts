@@ -3,11 +3,11 @@ import { Pattern } from '../../broker/access/pattern.ts'
 import type { JsonObject } from '../../broker/definitions/entry.ts'
 import { type Answer, ApiError, badRequest, ok } from './answer.ts'
 import { chosen, type Range } from './chosen.ts'
-import { columnsOf, type Selection } from './columns.ts'
+import { Columns } from './columns.ts'
 import type { ApiRequest } from './request.ts'
 import type { Api } from './route.ts'
 import { listPieces, listPiecesOf, textParts } from './text-parts.ts'
-import { type Listing, listingOf, type Path, type Row, type View } from './view.ts'
+import { type Listing, listingOf, type Path, type Row, shownBy, type View } from './view.ts'
 
 export const pageSizeMax = 500
 const pageSizeDefault = 100
@@ -38,15 +38,16 @@ export function listed(
 export async function listedAs<T>(
   api: Api,
   request: ApiRequest,
-  listing: Listing<T>,
+  given: Listing<T>,
   completion: Completion | null = null,
 ): Promise<Answer> {
   const wish = wishOf(request.query)
+  const listing = { ...given, view: shownBy(given.view, wish.columns) }
   if (wish.page === null) return await whole(api, listing, wish, completion)
   const page = await chosen(api, listing, wish, rangeOf(wish))
   const { json } = pageOf(wish, page.count, page.total)
   const items = await shownWith(api, page, completion)
-  const answer = ok({ ...json, item_count: items.length, items: items.map(wish.columns) })
+  const answer = ok({ ...json, item_count: items.length, items: items.map((item) => wish.columns.of(item)) })
   return completion === null ? answer : completion.noted(answer)
 }
 
@@ -81,7 +82,8 @@ async function* completeParts<T>(
   for (;;) {
     const some = await inSlices(api.runQueue, taken(left, completedAtOnce))
     if (some.length === 0) return
-    yield (await shownWith(api, { things: some, view }, completion)).map(wish.columns)
+    const shown = await shownWith(api, { things: some, view }, completion)
+    yield shown.map((json) => wish.columns.of(json))
   }
 }
 
@@ -129,7 +131,7 @@ export function pageOf(wish: Wish, count: number, total: number): { from: number
 
 /** One object; `columns` chooses what of it. */
 export function one(request: ApiRequest, json: JsonObject): Answer {
-  return ok(columnsOf(request.query)(json))
+  return ok(new Columns(request.query).of(json))
 }
 
 // ---------------------------------------------------------------- what is asked for
@@ -140,7 +142,7 @@ export interface Wish {
   readonly filter: ((name: string) => boolean) | null
   readonly sort: Path | null
   readonly isReversed: boolean
-  readonly columns: Selection
+  readonly columns: Columns
 }
 
 export function wishOf(query: URLSearchParams): Wish {
@@ -159,7 +161,7 @@ export function wishOf(query: URLSearchParams): Wish {
     filter: filterOf(query),
     sort: sort === null || sort === '' ? null : sort.split('.'),
     isReversed: query.get('sort_reverse') === 'true',
-    columns: columnsOf(query),
+    columns: new Columns(query),
   }
 }
 
@@ -192,6 +194,6 @@ function* shownOf<T>(things: readonly T[], view: View<T>): Generator<void, JsonO
   return shown
 }
 
-function* selectedOf<T>(things: Iterable<T>, view: View<T>, columns: Selection): Generator<JsonObject> {
-  for (const thing of things) yield columns(view.json(thing))
+function* selectedOf<T>(things: Iterable<T>, view: View<T>, columns: Columns): Generator<JsonObject> {
+  for (const thing of things) yield columns.of(view.json(thing))
 }

@@ -34,12 +34,16 @@ export const channelStatNames = [
   'return_unroutable',
 ] as const satisfies readonly Name[]
 
+interface Stats extends JsonObject {
+  readonly message_stats?: JsonObject
+}
+
 /** `message_stats` of a queue; missing, as in RabbitMQ, where nothing has happened yet. */
-export function queueStats(counts: MessageCounts | null, span: Span | null): JsonObject {
+export function queueStats(counts: MessageCounts | null, span: Span | null): Stats {
   return counts === null ? {} : stats([counts], queueStatNames, counts, span)
 }
 
-export function channelStats(counts: MessageCounts, span: Span | null): JsonObject {
+export function channelStats(counts: MessageCounts, span: Span | null): Stats {
   return stats([counts], channelStatNames, counts, span)
 }
 
@@ -78,12 +82,7 @@ function hasAny(numbers: Float64Array): boolean {
   return false
 }
 
-function stats(
-  places: readonly Counted[],
-  names: readonly Name[],
-  counts: MessageCounts,
-  span: Span | null,
-): { message_stats?: object } {
+function stats(places: readonly Counted[], names: readonly Name[], counts: MessageCounts, span: Span | null): Stats {
   const numbers = new Float64Array(channelWidth)
   readMessages(counts, numbers)
   if (!hasAny(numbers)) return {}
@@ -92,7 +91,7 @@ function stats(
   return { message_stats: withDetails(places, columns, { now, span }) }
 }
 
-export function exchangeStats(counts: ExchangeCounts, span: Span | null): JsonObject {
+export function exchangeStats(counts: ExchangeCounts, span: Span | null): Stats {
   if (counts.publishIn === 0) return {}
   const numbers = new Float64Array(2)
   readExchange(counts, numbers)

@@ -9,33 +9,54 @@ import { lengthColumns, valueIn } from '../statistics/columns.ts'
 import { summedReader } from './all-nodes/stats-of-all.ts'
 import { queueStatNames, queueStats, statReader } from './message-stats.ts'
 import { toldName } from './nodes.ts'
-import { lengthDetails, type Spans } from './rates.ts'
+import { details, lengthDetails, type Spans } from './rates.ts'
 import type { Api, ApiParts } from './route.ts'
-import { type Path, readerOf, type View } from './view.ts'
+import { type Path, readerOf, type View, type ViewFields } from './view.ts'
 
 /** `others`: what other nodes add to the numbers that are sorted by. */
 export function queueView(api: Api, spans: Spans, others: ReadonlyMap<number, number>): View<DeclaredQueue> {
-  const json: View<DeclaredQueue>['json'] = (queue) => queueJson(api, queue, spans)
+  const fields = fieldsOf(api, spans)
   return {
     nameOf: ({ name }) => name,
     idOf: ({ id }) => id,
-    json,
-    reader: (path) => summedReader(readerOfQueues(api, path, json), others),
+    json: (queue) => queueJson(api, queue, spans),
+    fields,
+    reader: (path) => summedReader(readerOfQueues(path, fields), others),
   }
 }
 
-function readerOfQueues(api: Api, path: Path, json: View<DeclaredQueue>['json']): (queue: DeclaredQueue) => unknown {
+function readerOfQueues(path: Path, fields: ViewFields<DeclaredQueue>): (queue: DeclaredQueue) => unknown {
   const stat = statReader(path, queueStatNames)
-  return stat === null ? readerOf(path, json, known(api)) : ({ counts }) => stat(counts)
+  return stat === null ? readerOf(path, fields, lengthRates) : ({ counts }) => stat(counts)
 }
 
-function known(api: Api): Readonly<Record<string, (queue: DeclaredQueue) => unknown>> {
-  const { topology } = api.broker
-  const lengthRates = Object.entries(lengthColumns).map(([name, column]) => [
+const lengthRates: ViewFields<DeclaredQueue> = Object.fromEntries(
+  Object.entries(lengthColumns).map(([name, column]) => [
     `${name}_details.rate`,
     ({ counts }: DeclaredQueue) => valueIn(counts?.recent?.rates, column),
+  ]),
+)
+
+/** What `queueJson` puts together. */
+function fieldsOf(api: Api, spans: Spans): ViewFields<DeclaredQueue> {
+  const { topology } = api.broker
+  const offsets = (queue: DeclaredQueue): StreamOffsetsJson => offsetsJson(topology.statusNow(queue).offsets)
+  const lengths = Object.entries(lengthColumns).map(([name, column]) => [
+    `${name}_details`,
+    ({ counts }: DeclaredQueue) => details(counts === null ? [] : [counts], column, spans.lengths),
   ])
   return {
+    name: ({ name }) => name,
+    arguments: ({ arguments: table }) => jsonOfTable(table),
+    effective_policy_definition: ({ applied }) => Object.fromEntries(applied.values),
+    exclusive_consumer_tag: (queue) => consumerTags(queue).exclusive_consumer_tag,
+    single_active_consumer_tag: (queue) => consumerTags(queue).single_active_consumer_tag,
+    recoverable_slaves: () => null,
+    head_message_timestamp: () => null,
+    first_offset: (queue) => offsets(queue).first_offset,
+    next_offset: (queue) => offsets(queue).next_offset,
+    stream_readers: (queue) => offsets(queue).stream_readers,
+    message_stats: ({ counts }) => queueStats(counts, spans.rates).message_stats,
     messages: (queue) => {
       const { ready, unacked } = topology.statusNow(queue)
       return ready + unacked
@@ -49,11 +70,11 @@ function known(api: Api): Readonly<Record<string, (queue: DeclaredQueue) => unkn
     durable: ({ isDurable }) => isDurable,
     auto_delete: ({ isAutoDelete }) => isAutoDelete,
     exclusive: ({ exclusiveOwner }) => exclusiveOwner !== null,
-    policy: ({ applied }) => applied.policy?.name,
-    operator_policy: ({ applied }) => applied.operatorPolicy?.name,
+    policy: ({ applied }) => applied.policy?.name ?? null,
+    operator_policy: ({ applied }) => applied.operatorPolicy?.name ?? null,
     node: (queue) => placeOf(api, queue).node,
     state: (queue) => placeOf(api, queue).state,
-    ...Object.fromEntries(lengthRates),
+    ...Object.fromEntries(lengths),
   }
 }
 
@@ -103,15 +124,26 @@ function placeOf(
   return { node: owner === null ? null : toldName(owner), state: owner === null ? 'down' : 'running' }
 }
 
+interface StreamOffsetsJson extends JsonObject {
+  readonly first_offset?: number
+  readonly next_offset?: number
+  readonly stream_readers?: readonly JsonObject[]
+}
+
 /** Nothing for queues that are no streams, or served by another node. */
-function offsetsJson(offsets: StreamOffsets | undefined): JsonObject {
+function offsetsJson(offsets: StreamOffsets | undefined): StreamOffsetsJson {
   if (offsets === undefined) return {}
   const { first, next, readers } = offsets
   return { first_offset: first, next_offset: next, stream_readers: readers.map((reader) => ({ ...reader })) }
 }
 
+interface ConsumerTags extends JsonObject {
+  readonly exclusive_consumer_tag: string | null
+  readonly single_active_consumer_tag: string | null
+}
+
 /** Of consumers that are alone; null where the queue is on another node. */
-function consumerTags({ queue }: DeclaredQueue): JsonObject {
+function consumerTags({ queue }: DeclaredQueue): ConsumerTags {
   let exclusive: string | null = null
   let active: string | null = null
   if (queue instanceof LocalQueue) {

@@ -1,4 +1,4 @@
-/** What lists are sorted by is read without most of their JSON: it has to be what stands there, whatever the path. */
+/** What lists are sorted by, and columns, are made without most of the JSON: they have to be what stands there, whatever the path. */
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { fieldTable } from '../../../src/amqp/field-table.ts'
@@ -15,7 +15,7 @@ import { connectionOf } from './noted-connection.ts'
 /** No two things have the same value, and none has those of its neighbour plus one. */
 const mixed = (index: number): number => (index * 7) % 11
 
-describe('what lists are sorted by', () => {
+describe('what lists are sorted by, and show of each thing', () => {
   it('is what their JSON says, for each path in it, both ways', async () => {
     const api = await ApiHarness.open()
     await declareThings(api)
@@ -38,6 +38,12 @@ describe('what lists are sorted by', () => {
       for (const column of [...new Set(whole.flatMap((json) => pathsIn(json)))]) {
         if (path === 'bindings' && column === 'name') continue
         const names = column.split('.')
+        const only = await api.json('GET', `/api/${path}?columns=${column}`)
+        assert.deepEqual(
+          only,
+          whole.map((json) => onlyAt(json, names)),
+          `${path} with ${column}`,
+        )
         const inOrder = (isReversed: boolean): unknown[] => {
           const order = [...whole].sort((a, b) => compared(valueAt(a, names) ?? null, valueAt(b, names) ?? null))
           return isReversed ? stablyReversed(whole, names) : order
@@ -50,6 +56,13 @@ describe('what lists are sorted by', () => {
     }
   })
 })
+
+/** What stands at a path, in objects with nothing else. */
+function onlyAt(json: object, [first = '', ...rest]: readonly string[]): object {
+  if (!Object.hasOwn(json, first)) return {}
+  const value: unknown = Reflect.get(json, first)
+  return { [first]: rest.length === 0 || !isObject(value) ? value : onlyAt(value, rest) }
+}
 
 function stablyReversed(whole: readonly Record<string, unknown>[], names: readonly string[]): unknown[] {
   return [...whole].sort((a, b) => compared(valueAt(b, names) ?? null, valueAt(a, names) ?? null))

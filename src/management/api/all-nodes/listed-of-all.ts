@@ -32,7 +32,7 @@ export async function listedOfAll(api: Api, request: ApiRequest, list: Connectio
     const readers = parts.map((part, index) => part.rows(0, countOf(order, index)))
     return nodes.noted({ status: 200, text: listPiecesOf(selected(inOrder(readers, order), wish)) })
   }
-  const items = (await pageItems(parts, order, page.from)).map(wish.columns)
+  const items = (await pageItems(parts, order, page.from)).map((item) => wish.columns.of(item))
   return nodes.noted(ok({ ...page.json, item_count: items.length, items }))
 }
 
@@ -88,7 +88,7 @@ async function* inOrder(readers: readonly Reader[], order: readonly number[]): A
 }
 
 async function* selected(rows: AsyncIterable<JsonObject>, { columns }: Wish): AsyncGenerator<JsonObject, void> {
-  for await (const row of rows) yield columns(row)
+  for await (const row of rows) yield columns.of(row)
 }
 
 async function gathered(rows: AsyncIterable<JsonObject>): Promise<JsonObject[]> {
