@@ -26,7 +26,7 @@ import {
 import { Histories } from './histories.ts'
 import { type Level, Series } from './series.ts'
 
-/** From the end of one look to the next, in milliseconds. */
+/** From one look to the next, in milliseconds: the smallest step of what is kept. */
 export const lookMs = 5_000
 
 /** Queues between two looks at the time. */
@@ -71,9 +71,12 @@ export class Sampler {
     this.#histories = histories
   }
 
-  /** Looks once and then again and again. */
+  /** Looks once and then again and again, until it is stopped. */
   start(): void {
-    void this.look()
+    void this.look().then(() => {
+      if (this.#isStopped) return
+      this.#timer = this.#parts.clock.after(untilNextLook(this.#parts.clock.now()), () => this.start())
+    })
   }
 
   stop(): void {
@@ -93,7 +96,7 @@ export class Sampler {
     return this.#time
   }
 
-  /** Does not reject. */
+  /** Looks once. Does not reject. */
   async look(): Promise<void> {
     const { clock, runQueue, logger } = this.#parts
     this.#timeBefore = this.#time
@@ -103,8 +106,6 @@ export class Sampler {
     } catch (error) {
       logger.error({ error }, 'what is counted could not be looked at')
     }
-    if (this.#isStopped) return
-    this.#timer = clock.after(lookMs, () => void this.look())
     for (const listener of this.#listeners) listener()
   }
 
@@ -234,6 +235,15 @@ export function trafficOf({ totals, openConnections }: ConnectionDirectory): {
     bytesWritten += connection.bytesWritten
   }
   return { bytesRead, bytesWritten }
+}
+
+/**
+ * Milliseconds until the next look, of which the first of each step of what is kept counts: to the middle of the next step.
+ * So a look that comes late by less than half a step is still one of its own step. Looks that went by the end of the one
+ * before would wander through the steps, miss one now and then, and show a moment in which nothing moved.
+ */
+export function untilNextLook(now: number): number {
+  return lookMs - (now % lookMs) + lookMs / 2
 }
 
 export const churnNames = [

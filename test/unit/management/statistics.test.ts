@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { Recent } from '../../../src/broker/statistics/recent.ts'
 import { Histories } from '../../../src/management/statistics/histories.ts'
+import { lookMs, untilNextLook } from '../../../src/management/statistics/sampler.ts'
 import { Series } from '../../../src/management/statistics/series.ts'
 import { ApiHarness } from './api-harness.ts'
 
@@ -31,7 +32,7 @@ async function publish(api: ApiHarness, count: number, key = 'q'): Promise<void>
 
 async function lookAfter(api: ApiHarness, ms: number): Promise<void> {
   api.broker.clock.advance(ms)
-  await api.broker.idle()
+  await api.sampler.look()
 }
 
 async function opened(): Promise<ApiHarness> {
@@ -102,6 +103,35 @@ describe('rates', () => {
     await publish(api, 3)
     const seen = (await api.send('GET', '/api/overview', { user: 'management' })).json as Shown
     assert.equal(seen.message_stats?.publish, 3)
+  })
+})
+
+describe('looks', () => {
+  it('miss no step of what is kept, late as they are', () => {
+    let now = 1_700_000_004_999
+    let step = Math.floor(now / lookMs)
+    for (let look = 0; look < 2_000; look++) {
+      now += untilNextLook(now) + ((look * 37) % (lookMs / 2))
+      assert.equal(Math.floor(now / lookMs), ++step)
+    }
+  })
+
+  it('go on by themselves until they are stopped', async () => {
+    const api = await opened()
+    const { clock } = api.broker
+    let looks = 0
+    api.sampler.hear(() => looks++)
+    api.sampler.start()
+    await api.broker.idle()
+    for (const expected of [2, 3, 4]) {
+      clock.advance(untilNextLook(clock.now()))
+      await api.broker.idle()
+      assert.equal(looks, expected)
+    }
+    api.sampler.stop()
+    clock.advance(10 * lookMs)
+    await api.broker.idle()
+    assert.equal(looks, 4)
   })
 })
 
