@@ -86,7 +86,7 @@ function inBrowser(): void {
       await dialog.getByRole('alert').waitFor()
       await dialog.getByLabel('Definition').fill('{"max-length": 5}')
       await dialog.getByRole('button', { name: 'Save' }).click()
-      await page.getByRole('cell', { name: '{"max-length":5}' }).waitFor()
+      await page.getByRole('cell', { name: 'max-length 5' }).waitFor()
       await fine(page, 'policies')
       await page.getByRole('button', { name: 'Edit' }).click()
       await dialog.getByLabel('Priority').fill('9')

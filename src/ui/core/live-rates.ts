@@ -1,6 +1,6 @@
 /** Rates of the moment, from exact counts and the time between two looks at them: no sampling of the server's between. */
 import { useRef } from 'preact/hooks'
-import { count, type Stats } from './samples.ts'
+import { count, rateOf, type Stats } from './samples.ts'
 
 export interface LiveRates {
   readonly rates: Readonly<Record<string, number>>
@@ -28,7 +28,8 @@ export function useLiveRates(
   const rates: Record<string, number> = { ...levels }
   for (const name of counts) {
     const grown = Math.max(0, count(stats, name) - count(last.stats, name))
-    if (last.at > 0) rates[name] = grown / seconds
+    // At the first look it is the broker that knows.
+    rates[name] = last.at > 0 ? grown / seconds : rateOf(stats, name)
   }
   const courses: Record<string, readonly number[]> = {}
   for (const [name, value] of Object.entries(rates)) {

@@ -5,6 +5,7 @@
 
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { ApiFailure, ask } from './api.ts'
+import { pace, paces, renewals } from './pace.ts'
 import { type Signal, signal } from './signal.ts'
 import { after, now } from './time.ts'
 
@@ -61,7 +62,9 @@ class Poller<T> {
   }
 
   #looked(): void {
-    if (document.visibilityState === 'visible') this.now()
+    // What is asked for once stays as it is, whoever looks away and back.
+    const isOver = this.#everyMs === 0 && this.#polled.data !== null
+    if (document.visibilityState === 'visible' && !isOver) this.now()
     else this.#cancelTimer()
   }
 
@@ -98,15 +101,19 @@ class Poller<T> {
 export interface PollOptions {
   /** Milliseconds from an answer to the next request; 0: asked once. */
   readonly everyMs?: number
+  /** However seldom the user wants the rest. */
+  readonly isUrgent?: boolean
 }
 
 /** Polls a path while the component is there; null asks for nothing. */
 export function usePoll<T>(
   path: string | null,
-  { everyMs = defaultEveryMs }: PollOptions = {},
+  { everyMs: wantedMs = defaultEveryMs, isUrgent = false }: PollOptions = {},
 ): Polled<T> & { refresh(): void } {
   const [shown, show] = useState<{ path: string | null; polled: Polled<T> }>({ path, polled: nothing })
   const poller = useRef<Poller<T> | null>(null)
+  const leastMs = isUrgent ? paces.live : paces[pace.value]
+  const everyMs = wantedMs === 0 || leastMs === 0 ? 0 : Math.max(wantedMs, leastMs)
   useEffect(() => {
     if (path === null) return
     const made = new Poller<T>(path, everyMs, (polled) => show({ path, polled }))
@@ -115,7 +122,7 @@ export function usePoll<T>(
       made.stop()
       poller.current = null
     }
-  }, [path, everyMs])
+  }, [path, everyMs, renewals.value])
   // While another page of a list is on its way the one before stays, so that nothing jumps.
   const polled = shown.polled
   return { ...polled, refresh: () => poller.current?.now() }

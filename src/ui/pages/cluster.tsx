@@ -12,9 +12,10 @@ import { Card, Chip, Head, Waiting } from '../parts/card.tsx'
 import { confirmed } from '../parts/dialog.tsx'
 import { DurabilityCard, type NodeReport, StoreChip } from '../parts/durability.tsx'
 import { Name } from '../parts/name.tsx'
+import { NodeCard, NodeCourse, type NodeData } from '../parts/node.tsx'
 import { State } from '../parts/state.tsx'
 import { type Column, Table } from '../parts/table.tsx'
-import { NodeCard, type NodeData } from './overview.tsx'
+import { useRange } from './overview.tsx'
 
 interface ClusterNode {
   readonly name: string
@@ -56,6 +57,7 @@ interface ClusterData {
 export function Cluster(): JSX.Element {
   const nodes = usePoll<readonly NodeData[]>('/nodes')
   const { data, failure, refresh } = usePoll<ClusterData>('/warren/cluster')
+  const { range, choice } = useRange()
   return (
     <>
       <Head title={t('cluster')} plain={t('cluster')}>
@@ -70,6 +72,12 @@ export function Cluster(): JSX.Element {
         ))}
         {data?.is_cluster === false && <DurabilityCard />}
       </div>
+      {choice}
+      {(nodes.data ?? []).map((node) => (
+        <div class="cols" key={node.name}>
+          <NodeCourse node={node} range={range} />
+        </div>
+      ))}
       {data?.is_cluster === false && <p class="muted">{t('alone')}</p>}
     </>
   )

@@ -10,10 +10,12 @@ import { type Details, rateOf, type Stats } from '../core/samples.ts'
 import { now } from '../core/time.ts'
 import { vhost } from '../core/vhost.ts'
 import { Card, Chip, type Fact, Facts, Head, Waiting } from '../parts/card.tsx'
+import { type Count, RatesChart } from '../parts/chart.tsx'
 import { confirmed } from '../parts/dialog.tsx'
 import { Name, NameLink } from '../parts/name.tsx'
 import { State } from '../parts/state.tsx'
 import { type Column, PagedList, Table } from '../parts/table.tsx'
+import { tenMinutes } from './overview.tsx'
 
 interface ConnectionRow {
   readonly name: string
@@ -22,6 +24,9 @@ interface ConnectionRow {
   readonly state: string
   readonly protocol: string
   readonly ssl: boolean
+  readonly ssl_protocol: string | null
+  readonly ssl_cipher: string | null
+  readonly auth_mechanism: string
   readonly channels: number
   readonly connected_at: number
   readonly timeout: number
@@ -95,6 +100,12 @@ const connectionColumns: readonly Column<ConnectionRow>[] = [
     cell: ({ send_oct_details: details }) => bytes(details?.rate ?? 0),
   },
   {
+    head: 'protocol',
+    isExtra: true,
+    cell: ({ protocol, ssl }) => `${visible(protocol)}${ssl ? ' (TLS)' : ''}`,
+  },
+  { head: 'node', sort: 'node', isExtra: true, cell: ({ node }) => visible(node) },
+  {
     head: 'connectedFor',
     sort: 'connected_at',
     kind: 'n',
@@ -126,6 +137,8 @@ const channelColumns: readonly Column<ChannelRow>[] = [
     cell: ({ name, connection_details: connection }) => <NameLink of={name} to={['connection', connection.name]} />,
   },
   { head: 'user', sort: 'user', priority: 3, cell: ({ user }) => <Name of={user} /> },
+  { head: 'vhost', sort: 'vhost', isExtra: true, cell: ({ vhost: home }) => <Name of={home} /> },
+  { head: 'state', sort: 'state', isExtra: true, cell: ({ state }) => <State of={state} /> },
   {
     head: 'mode',
     priority: 2,
@@ -154,6 +167,13 @@ const channelColumns: readonly Column<ChannelRow>[] = [
     sort: 'messages_unacknowledged',
     kind: 'n',
     cell: ({ messages_unacknowledged: count }) => whole(count),
+  },
+  {
+    head: 'unconfirmed',
+    sort: 'messages_unconfirmed',
+    kind: 'n',
+    isExtra: true,
+    cell: ({ messages_unconfirmed: count }) => whole(count),
   },
   {
     head: 'inRate',
@@ -187,9 +207,15 @@ export function Channels(): JSX.Element {
 
 // ---------------------------------------------------------------- one
 
+const traffic: readonly Count[] = [
+  ['recv_oct', 'received', 'in'],
+  ['send_oct', 'sentBytes', 'out'],
+]
+
 export function Connection({ name }: { name: string }): JSX.Element {
   const at = `/connections${path(name)}`
-  const { data, failure } = usePoll<ConnectionRow>(at)
+  const { age, incr } = tenMinutes
+  const { data, failure } = usePoll<ConnectionRow>(`${at}?data_rates_age=${age}&data_rates_incr=${incr}`)
   const channels = usePoll<readonly ChannelRow[]>(`${at}/channels`)
   const own = data === null ? '' : ownName(data)
   const end = async (): Promise<void> => {
@@ -222,6 +248,7 @@ export function Connection({ name }: { name: string }): JSX.Element {
             <Card title="facts">
               <Facts of={factsOf(data)} />
             </Card>
+            <RatesChart title="bytesTitle" stats={data as unknown as Stats} age={age} counts={traffic} show={bytes} />
             <Card title="client">
               <Facts
                 of={Object.entries(data.client_properties).map(([key, json]) => [
@@ -244,11 +271,16 @@ function factsOf(data: ConnectionRow): readonly Fact[] {
   return [
     [t('user'), <Name of={data.user} />],
     [t('vhost'), <Name of={data.vhost} />],
-    [t('protocol'), `${visible(data.protocol)}${data.ssl ? ' (TLS)' : ''}`],
+    [
+      t('protocol'),
+      `${visible(data.protocol)}${data.ssl ? ` (${visible(data.ssl_protocol ?? 'TLS')} ${visible(data.ssl_cipher ?? '')})` : ''}`,
+    ],
+    [t('mechanism'), visible(data.auth_mechanism)],
     [t('since'), moment(data.connected_at)],
     [t('received'), `${bytes(data.recv_oct)} · ${bytes(data.recv_oct_details?.rate ?? 0)}${t('perSecond')}`],
     [t('sentBytes'), `${bytes(data.send_oct)} · ${bytes(data.send_oct_details?.rate ?? 0)}${t('perSecond')}`],
     [t('pending'), bytes(data.send_pend)],
+    [t('frameMax'), bytes(data.frame_max)],
     [t('heartbeat'), data.timeout === 0 ? '–' : duration(data.timeout * 1_000)],
     [t('node'), visible(data.node)],
   ]

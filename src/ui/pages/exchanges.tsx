@@ -6,17 +6,19 @@ import { rate, value, visible } from '../core/format.ts'
 import { t } from '../core/language.ts'
 import { attempt, say } from '../core/notices.ts'
 import { usePoll } from '../core/poll.ts'
-import { goTo, linkTo } from '../core/route.ts'
-import { rateOf, type Stats } from '../core/samples.ts'
+import { goTo, linkTo, queryText } from '../core/route.ts'
+import { rangeQuery, rateOf, type Stats } from '../core/samples.ts'
 import { listPath, vhost } from '../core/vhost.ts'
 import { BindForm, BindingTable } from '../parts/bindings.tsx'
 import { Card, Chip, Drawer, Facts, Head, Waiting } from '../parts/card.tsx'
+import { type Count, RatesChart } from '../parts/chart.tsx'
 import { confirmed, Dialog } from '../parts/dialog.tsx'
 import { Area, Check, Choice, Field, type Fields, Form } from '../parts/form.tsx'
 import { Name, NameLink } from '../parts/name.tsx'
 import { PublishForm } from '../parts/publish-form.tsx'
 import { type Box, RouteGraph, type Wire } from '../parts/route-graph.tsx'
 import { type Column, PagedList } from '../parts/table.tsx'
+import { tenMinutes } from './overview.tsx'
 import type { BindingData } from './queue.tsx'
 
 interface ExchangeRow {
@@ -44,6 +46,7 @@ const columns: readonly Column<ExchangeRow>[] = [
     ),
   },
   { head: 'type', sort: 'type', cell: ({ type }) => visible(type) },
+  { head: 'policy', sort: 'policy', isExtra: true, cell: ({ policy }) => visible(policy ?? '–') },
   {
     head: 'inRate',
     sort: 'message_stats.publish_in_details.rate',
@@ -96,6 +99,8 @@ export function Exchanges(): JSX.Element {
   )
 }
 
+const exchangeKeys = { 'alternate-exchange': '', 'x-delayed-type': 'direct' }
+
 function NewExchange({ close }: { close: () => void }): JSX.Element {
   const types = usePoll<{ exchange_types: readonly { name: string }[] }>('/overview?columns=exchange_types', {
     everyMs: 0,
@@ -127,7 +132,12 @@ function NewExchange({ close }: { close: () => void }): JSX.Element {
         <Check name="durable" label="durable" isOn />
         <Check name="autoDelete" label="autoDelete" />
         <Check name="internal" label="internal" />
-        <Area name="arguments" label="arguments" placeholder={'{"alternate-exchange": "unrouted"}'} />
+        <Area
+          name="arguments"
+          label="arguments"
+          placeholder={'{"alternate-exchange": "unrouted"}'}
+          keys={exchangeKeys}
+        />
       </Form>
     </Dialog>
   )
@@ -142,7 +152,7 @@ interface ExchangeProps {
 
 export function Exchange({ home, name }: ExchangeProps): JSX.Element {
   const at = `/exchanges${path(home, exchangeSegment(name))}`
-  const { data, failure } = usePoll<ExchangeRow>(at)
+  const { data, failure } = usePoll<ExchangeRow>(`${at}?${queryText(rangeQuery(tenMinutes))}`)
   const out = usePoll<readonly BindingData[]>(`${at}/bindings/source`, { everyMs: 10_000 })
   const into = usePoll<readonly BindingData[]>(`${at}/bindings/destination`, { everyMs: 10_000 })
   const isOurs = name === '' || name.startsWith('amq.')
@@ -186,6 +196,12 @@ export function Exchange({ home, name }: ExchangeProps): JSX.Element {
   )
 }
 
+/** A message may go to none, or to several. */
+const counts: readonly Count[] = [
+  ['publish_in', 'published', 'in'],
+  ['publish_out', 'routed', 'out'],
+]
+
 interface WaysProps {
   readonly of: ExchangeRow
   readonly into: Bindings
@@ -201,6 +217,20 @@ function Ways({ of: data, into, out }: WaysProps): JSX.Element {
   const { name, vhost: home } = data
   return (
     <>
+      <div class="cols">
+        <RatesChart stats={data.message_stats} age={tenMinutes.age} counts={counts} />
+        <Card title="facts">
+          <Facts
+            of={[
+              [t('type'), visible(data.type)],
+              [t('policy'), data.policy === null ? '–' : <NameLink of={data.policy} to={['policies']} />],
+              ...Object.entries(data.arguments).map(
+                ([key, json]) => [<span class="mono">{visible(key)}</span>, value(json)] as const,
+              ),
+            ]}
+          />
+        </Card>
+      </div>
       <Card title="wayThrough">
         <RouteGraph title="wayThrough" {...graphOf(data, into.data ?? [], out.data ?? [])} />
       </Card>
@@ -224,16 +254,6 @@ function Ways({ of: data, into, out }: WaysProps): JSX.Element {
           <PublishForm vhost={home} exchange={name} />
         </Drawer>
       )}
-      <Drawer title="arguments">
-        <Facts
-          of={[
-            [t('policy'), visible(data.policy ?? '–')],
-            ...Object.entries(data.arguments).map(
-              ([key, json]) => [<span class="mono">{visible(key)}</span>, value(json)] as const,
-            ),
-          ]}
-        />
-      </Drawer>
     </>
   )
 }

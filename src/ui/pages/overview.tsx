@@ -1,21 +1,22 @@
 /** The broker at a glance: how fast messages come and go, how many wait, and whether anything is wrong. */
 import type { JSX } from 'preact'
 import { useState } from 'preact/hooks'
-import { bytes, duration, rate, short, visible, whole } from '../core/format.ts'
+import { rate, short, whole } from '../core/format.ts'
 import { type Key, t } from '../core/language.ts'
 import { useLiveRates } from '../core/live-rates.ts'
 import { type Polled, usePoll } from '../core/poll.ts'
 import { isWell, publishing } from '../core/publishing.ts'
 import { linkTo, queryText } from '../core/route.ts'
-import { type Details, details, levelsOf, type Range, rangeQuery, ratesOf, type Stats } from '../core/samples.ts'
+import { type Details, type Range, rangeQuery, rateOf, type Stats } from '../core/samples.ts'
 import { mayBe } from '../core/session.ts'
 import { listPath } from '../core/vhost.ts'
-import type { AlarmedNode } from '../parts/alarms.tsx'
 import { Card, Chip, Facts, Head, Waiting } from '../parts/card.tsx'
-import { Chart } from '../parts/chart.tsx'
+import { DepthChart, messageCounts, RatesChart } from '../parts/chart.tsx'
 import { DurabilityCard } from '../parts/durability.tsx'
 import { NameLink } from '../parts/name.tsx'
+import { NodeCard, type NodeData } from '../parts/node.tsx'
 import { Sparkline } from '../parts/sparkline.tsx'
+import { type Column, Table } from '../parts/table.tsx'
 
 interface Totals extends Record<string, number | Details | undefined> {
   readonly messages?: number
@@ -32,14 +33,6 @@ interface OverviewData {
   readonly queue_totals: Totals
   readonly object_totals: Readonly<Record<string, number>>
   readonly listeners: readonly { protocol: string; ip_address: string; port: number }[]
-}
-
-export interface NodeData extends AlarmedNode {
-  /** False: there is nothing but its name. */
-  readonly running: boolean
-  readonly uptime: number
-  readonly sockets_total: number
-  readonly os_pid: string
 }
 
 const liveColumns =
@@ -113,60 +106,48 @@ function Tiles({ polled: { data, at } }: { polled: Polled<OverviewData> }): JSX.
   )
 }
 
-export const ranges: Readonly<Record<string, Range & { readonly name: Key }>> = {
+/** In the steps in which the broker keeps them: shorter ones would show the same sample twice, and then a leap. */
+const ranges: Readonly<Record<string, Range & { readonly name: Key }>> = {
   '10m': { name: 'tenMinutes', age: 600, incr: 5 },
-  '1h': { name: 'oneHour', age: 3_600, incr: 30 },
-  '8h': { name: 'eightHours', age: 28_800, incr: 300 },
-  '1d': { name: 'oneDay', age: 86_400, incr: 900 },
+  '1h': { name: 'oneHour', age: 3_600, incr: 60 },
+  '8h': { name: 'eightHours', age: 28_800, incr: 600 },
+  '1d': { name: 'oneDay', age: 86_400, incr: 1_800 },
 }
+/** All that is kept of queues, exchanges and connections. */
+export const tenMinutes: Range = { age: 600, incr: 5 }
 
 const historyColumns = [
-  ...counted.map((name) => `message_stats.${name}_details.samples`),
+  ...messageCounts.map(([name]) => `message_stats.${name}_details.samples`),
   ...['messages_ready', 'messages_unacknowledged'].map((name) => `queue_totals.${name}_details.samples`),
 ].join()
 
 function Courses(): JSX.Element {
-  const [chosen, choose] = useState('10m')
-  const range = ranges[chosen] ?? { age: 600, incr: 5 }
+  const { range, choice } = useRange()
   const query = queryText({ columns: historyColumns, ...rangeQuery(range) })
   const { data } = usePoll<OverviewData>(`/overview?${query}`, { everyMs: range.incr * 1_000 })
-  const stats = data?.message_stats
-  const [published, delivered, acked] = counted.map((name) => ratesOf(details(stats, name)))
-  const ready = levelsOf(details(data?.queue_totals, 'messages_ready'))
-  const unacked = levelsOf(details(data?.queue_totals, 'messages_unacknowledged'))
   return (
     <>
-      <div class="row">
-        <RangeChoice chosen={chosen} choose={choose} />
-      </div>
+      {choice}
       <div class="cols">
-        <Chart
-          title="ratesTitle"
-          show={rate}
-          age={range.age}
-          times={published?.times ?? []}
-          lines={[
-            { name: 'published', colour: 'in', values: published?.values ?? [] },
-            { name: 'delivered', colour: 'out', values: delivered?.values ?? [] },
-            { name: 'acknowledged', colour: 'ack', values: acked?.values ?? [] },
-          ]}
-        />
-        <Chart
-          title="depthTitle"
-          show={short}
-          age={range.age}
-          times={ready.times}
-          lines={[
-            { name: 'ready', colour: 'ready', values: ready.values },
-            { name: 'unacked', colour: 'unacked', values: unacked.values },
-          ]}
-        />
+        <RatesChart stats={data?.message_stats} age={range.age} />
+        <DepthChart of={data?.queue_totals} age={range.age} />
       </div>
     </>
   )
 }
 
-export function RangeChoice({ chosen, choose }: { chosen: string; choose: (range: string) => void }): JSX.Element {
+/** How far charts reach back, and the choice of it. */
+export function useRange(): { readonly range: Range; readonly choice: JSX.Element } {
+  const [chosen, choose] = useState('10m')
+  const choice = (
+    <div class="row">
+      <RangeChoice chosen={chosen} choose={choose} />
+    </div>
+  )
+  return { range: ranges[chosen] ?? tenMinutes, choice }
+}
+
+function RangeChoice({ chosen, choose }: { chosen: string; choose: (range: string) => void }): JSX.Element {
   return (
     <label class="row muted">
       {t('lookBack')}
@@ -189,11 +170,26 @@ interface BusyQueue {
   readonly messages: number
   readonly type: string
   readonly consumers: number
+  readonly message_stats?: Stats
 }
+
+const busyColumns: readonly Column<BusyQueue>[] = [
+  { head: 'queue', kind: 'name', cell: ({ vhost, name }) => <NameLink of={name} to={['queue', vhost, name]} /> },
+  { head: 'messages', kind: 'n', cell: ({ messages }) => short(messages) },
+  { head: 'inRate', kind: 'n', priority: 2, cell: ({ message_stats: stats }) => rate(rateOf(stats, 'publish')) },
+  { head: 'outRate', kind: 'n', priority: 2, cell: ({ message_stats: stats }) => rate(rateOf(stats, 'deliver_get')) },
+  {
+    head: 'consumers',
+    kind: 'n',
+    cell: ({ type, consumers }) =>
+      consumers === 0 && type !== 'stream' ? <Chip kind="warn">{t('nobody')}</Chip> : whole(consumers),
+  },
+]
 
 /** To sort very many queues takes the broker a while; the longest change slowly. */
 function Busiest({ queues }: { queues: number }): JSX.Element | null {
-  const columns = 'name,vhost,type,messages,consumers'
+  const rates = 'message_stats.publish_details.rate,message_stats.deliver_get_details.rate'
+  const columns = `name,vhost,type,messages,consumers,${rates}`
   const query = queryText({ page: 1, page_size: 5, sort: 'messages', sort_reverse: true, columns })
   const { data } = usePoll<{ items: readonly BusyQueue[] }>(queues === 0 ? null : `${listPath('/queues')}?${query}`, {
     everyMs: 5_000,
@@ -203,33 +199,12 @@ function Busiest({ queues }: { queues: number }): JSX.Element | null {
     <Card title="longest" more={<a href={linkTo(['queues'], { sort: 'messages', sort_reverse: true })}>{t('all')}</a>}>
       {waiting.length === 0 && <p class="muted">{t('nothingWaits')}</p>}
       {waiting.length > 0 && (
-        <table class="list">
-          <caption class="hidden">{t('longest')}</caption>
-          <thead>
-            <tr>
-              <th scope="col">{t('queue')}</th>
-              <th scope="col" class="n">
-                {t('messages')}
-              </th>
-              <th scope="col" class="n">
-                {t('consumers')}
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {waiting.map(({ name, vhost, type, messages, consumers }) => (
-              <tr key={`${vhost} ${name}`}>
-                <th scope="row" class="name">
-                  <NameLink of={name} to={['queue', vhost, name]} />
-                </th>
-                <td class="n">{short(messages)}</td>
-                <td class="n">
-                  {consumers === 0 && type !== 'stream' ? <Chip kind="warn">{t('nobody')}</Chip> : whole(consumers)}
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
+        <Table
+          caption="longest"
+          columns={busyColumns}
+          rows={waiting}
+          rowKey={({ vhost, name }) => `${vhost} ${name}`}
+        />
       )}
     </Card>
   )
@@ -266,50 +241,6 @@ function Things({ data }: { data: OverviewData | null }): JSX.Element {
               </div>
             )),
           ],
-        ]}
-      />
-    </Card>
-  )
-}
-
-export function NodeCard({ node }: { node: NodeData }): JSX.Element {
-  if (!node.running) {
-    return (
-      <Card title="node" more={<Chip kind="bad">{t('noAnswerShort')}</Chip>}>
-        <Facts of={[[t('name'), visible(node.name)]]} />
-      </Card>
-    )
-  }
-  const share = Math.min(1, node.mem_used / Math.max(1, node.mem_limit))
-  return (
-    <Card
-      title="node"
-      more={
-        <Chip kind={node.mem_alarm || node.disk_free_alarm ? 'bad' : 'good'}>
-          {t(node.mem_alarm || node.disk_free_alarm ? 'alarm' : 'running')}
-        </Chip>
-      }
-    >
-      <Facts
-        of={[
-          [t('name'), visible(node.name)],
-          [t('uptime'), duration(node.uptime)],
-          [
-            t('memory'),
-            <>
-              {t('ofLimit', { used: bytes(node.mem_used), limit: bytes(node.mem_limit) })}
-              <div class={`meter ${node.mem_alarm ? 'bad' : ''}`} aria-hidden="true">
-                <div style={{ width: `${share * 100}%` }} />
-              </div>
-            </>,
-          ],
-          [
-            t('disk'),
-            node.disk_free === undefined
-              ? t('diskLimit', { limit: bytes(node.disk_free_limit) })
-              : t('diskFree', { free: bytes(node.disk_free), limit: bytes(node.disk_free_limit) }),
-          ],
-          [t('processId'), node.os_pid],
         ]}
       />
     </Card>

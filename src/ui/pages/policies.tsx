@@ -2,7 +2,7 @@
 import type { JSX } from 'preact'
 import { useState } from 'preact/hooks'
 import { ask, path } from '../core/api.ts'
-import { value, visible } from '../core/format.ts'
+import { visible } from '../core/format.ts'
 import { t } from '../core/language.ts'
 import { attempt, say } from '../core/notices.ts'
 import { usePoll } from '../core/poll.ts'
@@ -12,6 +12,7 @@ import { Card, Head, Waiting } from '../parts/card.tsx'
 import { confirmed, Dialog } from '../parts/dialog.tsx'
 import { Area, Choice, Field, type Fields, Form } from '../parts/form.tsx'
 import { Name } from '../parts/name.tsx'
+import { operatorKeys, policyKeys, settingOf } from '../parts/settings.ts'
 import { type Column, Table } from '../parts/table.tsx'
 
 interface Policy {
@@ -99,8 +100,23 @@ const columns: readonly Column<Policy>[] = [
   { head: 'pattern', cell: ({ pattern }) => <span class="mono clip">{visible(pattern)}</span> },
   { head: 'applyTo', priority: 2, cell: (policy) => visible(policy['apply-to']) },
   { head: 'priority', kind: 'n', priority: 2, cell: ({ priority }) => priority },
-  { head: 'definition', priority: 2, cell: ({ definition }) => <span class="mono clip">{value(definition)}</span> },
+  { head: 'applied', priority: 2, cell: ({ definition }) => <Definition of={definition} /> },
 ]
+
+/** A line for each key. */
+function Definition({ of }: { of: Policy['definition'] }): JSX.Element {
+  return (
+    <>
+      {Object.entries(of).map(([key, json]) => (
+        <div key={key}>
+          <span class="clip">
+            <span class="mono">{visible(key)}</span> {settingOf(key, json)}
+          </span>
+        </div>
+      ))}
+    </>
+  )
+}
 
 interface PolicyFormProps {
   readonly kind: Kind
@@ -135,6 +151,7 @@ function PolicyForm({ kind, of, close, changed }: PolicyFormProps): JSX.Element 
           label="definition"
           value={of.definition === undefined ? '' : JSON.stringify(of.definition, null, 2)}
           placeholder={'{"max-length": 100000}'}
+          keys={kind === 'policies' ? policyKeys : operatorKeys}
         />
       </Form>
     </Dialog>

@@ -1,23 +1,23 @@
 /** One queue: how it does, where its messages come from and go to, what is in it, and what can be done with it. */
 import type { JSX } from 'preact'
-import { useState } from 'preact/hooks'
 import { ask, path } from '../core/api.ts'
-import { rate, short, value, visible, whole } from '../core/format.ts'
+import { bytes, rate, short, visible, whole } from '../core/format.ts'
 import { t } from '../core/language.ts'
 import { attempt } from '../core/notices.ts'
 import { usePoll } from '../core/poll.ts'
 import { goTo, linkTo, queryText } from '../core/route.ts'
-import { details, levelsOf, rangeQuery, rateOf, ratesOf } from '../core/samples.ts'
+import { rangeQuery, rateOf, type Stats } from '../core/samples.ts'
 import { BindForm, BindingTable } from '../parts/bindings.tsx'
 import { Browse } from '../parts/browse.tsx'
 import { Card, Drawer, Facts, Head, Waiting } from '../parts/card.tsx'
-import { Chart } from '../parts/chart.tsx'
+import { DepthChart, RatesChart } from '../parts/chart.tsx'
 import { confirmed } from '../parts/dialog.tsx'
 import { Name, NameLink } from '../parts/name.tsx'
 import { PublishForm } from '../parts/publish-form.tsx'
 import { type Box, RouteGraph, type Wire } from '../parts/route-graph.tsx'
+import { settingOf } from '../parts/settings.ts'
 import { type Column, Table } from '../parts/table.tsx'
-import { RangeChoice, ranges } from './overview.tsx'
+import { tenMinutes } from './overview.tsx'
 import { WebhooksOfQueue } from './parameters.tsx'
 import { QueueChips, QueueState } from './queues.tsx'
 import { StreamCard, type StreamRow } from './streams.tsx'
@@ -38,6 +38,8 @@ export interface QueueData extends StreamRow {
   readonly operator_policy: string | null
   readonly effective_policy_definition: Readonly<Record<string, unknown>>
   readonly node: string
+  /** Of those that are ready; left out where it is not known. */
+  readonly message_bytes_ready?: number
 }
 
 export interface BindingData {
@@ -56,10 +58,8 @@ interface QueueProps {
 }
 
 export function Queue({ home, name }: QueueProps): JSX.Element {
-  const [chosen, choose] = useState('10m')
-  const range = ranges[chosen] ?? { age: 600, incr: 5 }
   const at = path(home, name)
-  const { data, failure, refresh } = usePoll<QueueData>(`/queues${at}?${queryText(rangeQuery(range))}`)
+  const { data, failure, refresh } = usePoll<QueueData>(`/queues${at}?${queryText(rangeQuery(tenMinutes))}`)
   const bindings = usePoll<readonly BindingData[]>(`/queues${at}/bindings`, { everyMs: 10_000 })
   return (
     <>
@@ -91,9 +91,7 @@ export function Queue({ home, name }: QueueProps): JSX.Element {
       {data === null || failure?.status === 404 ? (
         <Waiting failure={failure} />
       ) : (
-        <Shown data={data} age={range.age} bindings={bindings.data ?? []} refresh={bindings.refresh}>
-          <RangeChoice chosen={chosen} choose={choose} />
-        </Shown>
+        <Shown data={data} bindings={bindings.data ?? []} refresh={bindings.refresh} />
       )}
     </>
   )
@@ -144,43 +142,50 @@ function Actions({ home, name, count, isStream, refresh }: ActionsProps): JSX.El
 
 interface ShownProps {
   readonly data: QueueData
-  readonly age: number
   readonly bindings: readonly BindingData[]
   readonly refresh: () => void
-  readonly children: JSX.Element
 }
 
-function Shown({ data, age, bindings, refresh, children }: ShownProps): JSX.Element {
+/** Consumers shown at once. */
+const consumersMax = 100
+
+function Shown({ data, bindings, refresh }: ShownProps): JSX.Element {
   const { name, vhost: home, consumer_details: consumers } = data
   return (
     <>
       <Numbers data={data} />
-      <div class="row">{children}</div>
-      <Courses data={data} age={age} />
+      <div class="cols">
+        <DepthChart of={data as unknown as Stats} age={tenMinutes.age} />
+        <RatesChart stats={data.message_stats} age={tenMinutes.age} />
+      </div>
       <Card title="wayThrough">
         <RouteGraph title="wayThrough" {...graphOf(data, bindings)} />
       </Card>
       {data.type === 'stream' ? <StreamCard of={data} /> : <WebhooksOfQueue home={home} name={name} />}
       <div class="cols">
-        <Card title="consumers">
-          {consumers.length === 0 ? (
-            <p class="muted">{t('noConsumers')}</p>
-          ) : (
-            <Table
-              caption="consumers"
-              columns={consumerColumns}
-              rows={consumers}
-              rowKey={({ consumer_tag: tag, channel_details: { connection_name: connection, number } }) =>
-                `${connection} ${number} ${tag}`
-              }
-            />
-          )}
-        </Card>
+        <FactsCard of={data} />
         <Card title="bindings">
           <BindingTable of={bindings.filter(({ source }) => source !== '')} shows="source" changed={refresh} />
           <BindForm home={home} to={{ kind: 'q', name }} changed={refresh} />
         </Card>
       </div>
+      <Card title="consumers" more={<span class="muted">{whole(consumers.length)}</span>}>
+        {consumers.length === 0 ? (
+          <p class="muted">{t('noConsumers')}</p>
+        ) : (
+          <Table
+            caption="consumers"
+            columns={consumerColumns}
+            rows={consumers.slice(0, consumersMax)}
+            rowKey={({ consumer_tag: tag, channel_details: { connection_name: connection, number } }) =>
+              `${connection} ${number} ${tag}`
+            }
+          />
+        )}
+        {consumers.length > consumersMax && (
+          <p class="muted">{t('andMore', { count: consumers.length - consumersMax })}</p>
+        )}
+      </Card>
       {data.type !== 'stream' && (
         <Drawer title="lookInside">
           <Browse home={home} queue={name} />
@@ -188,19 +193,6 @@ function Shown({ data, age, bindings, refresh, children }: ShownProps): JSX.Elem
       )}
       <Drawer title="publishHere">
         <PublishForm vhost={home} exchange="" queue={name} />
-      </Drawer>
-      <Drawer title="arguments">
-        <Facts
-          of={[
-            [t('type'), visible(data.type)],
-            [t('node'), visible(data.node)],
-            [t('policy'), visible(data.policy ?? '–')],
-            [t('operatorPolicy'), visible(data.operator_policy ?? '–')],
-            ...Object.entries({ ...data.effective_policy_definition, ...data.arguments }).map(
-              ([key, json]) => [<span class="mono">{visible(key)}</span>, value(json)] as const,
-            ),
-          ]}
-        />
       </Drawer>
     </>
   )
@@ -233,35 +225,26 @@ function Numbers({ data }: { data: QueueData }): JSX.Element {
   )
 }
 
-function Courses({ data, age }: { data: QueueData; age: number }): JSX.Element {
-  const levels = ['messages_ready', 'messages_unacknowledged'].map((name) =>
-    levelsOf(details(data as unknown as NonNullable<QueueData['message_stats']>, name)),
-  )
-  const rates = ['publish', 'deliver_get', 'ack'].map((name) => ratesOf(details(data.message_stats, name)))
+/** What it is, and what applies to it: its own arguments stand behind what policies say. */
+function FactsCard({ of: data }: { of: QueueData }): JSX.Element {
+  const { message_bytes_ready: size, effective_policy_definition: policies, arguments: own } = data
+  const policy = (name: string | null): JSX.Element | string =>
+    name === null ? '–' : <NameLink of={name} to={['policies']} />
   return (
-    <div class="cols">
-      <Chart
-        title="depthTitle"
-        show={short}
-        age={age}
-        times={levels[0]?.times ?? []}
-        lines={[
-          { name: 'ready', colour: 'ready', values: levels[0]?.values ?? [] },
-          { name: 'unacked', colour: 'unacked', values: levels[1]?.values ?? [] },
+    <Card title="facts">
+      <Facts
+        of={[
+          [t('type'), visible(data.type)],
+          [t('node'), visible(data.node)],
+          ...(size === undefined ? [] : [[t('bytesReady'), bytes(size)] as const]),
+          [t('policy'), policy(data.policy)],
+          [t('operatorPolicy'), policy(data.operator_policy)],
+          ...Object.entries({ ...policies, ...own }).map(
+            ([key, json]) => [<span class="mono">{visible(key)}</span>, settingOf(key, json)] as const,
+          ),
         ]}
       />
-      <Chart
-        title="ratesTitle"
-        show={rate}
-        age={age}
-        times={rates.find(({ times }) => times.length > 0)?.times ?? []}
-        lines={[
-          { name: 'published', colour: 'in', values: rates[0]?.values ?? [] },
-          { name: 'delivered', colour: 'out', values: rates[1]?.values ?? [] },
-          { name: 'acknowledged', colour: 'ack', values: rates[2]?.values ?? [] },
-        ]}
-      />
-    </div>
+    </Card>
   )
 }
 
@@ -283,7 +266,8 @@ function graphOf(
   }
   const right = [...takers].map(([connection, count]) => ({
     id: `c ${connection}`,
-    label: connection,
+    // Where it comes from; where to is this broker.
+    label: connection.replace(/ -> .*/, ''),
     kind: count === 1 ? t('consumer') : t('countConsumers', { count }),
     to: ['connection', connection],
   }))

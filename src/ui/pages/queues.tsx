@@ -2,7 +2,7 @@
 import type { JSX } from 'preact'
 import { useState } from 'preact/hooks'
 import { ask, path } from '../core/api.ts'
-import { rate, short, visible, whole } from '../core/format.ts'
+import { bytes, rate, short, visible, whole } from '../core/format.ts'
 import { type Key, t } from '../core/language.ts'
 import { say } from '../core/notices.ts'
 import { goTo } from '../core/route.ts'
@@ -12,6 +12,7 @@ import { Chip, Head } from '../parts/card.tsx'
 import { Dialog } from '../parts/dialog.tsx'
 import { Area, Check, Choice, Field, type Fields, Form } from '../parts/form.tsx'
 import { Name, NameLink } from '../parts/name.tsx'
+import { queueKeys, streamKeys } from '../parts/settings.ts'
 import { Sparkline } from '../parts/sparkline.tsx'
 import { type Column, PagedList } from '../parts/table.tsx'
 
@@ -29,12 +30,16 @@ export interface QueueRow {
   readonly exclusive: boolean
   readonly durable: boolean
   readonly auto_delete: boolean
+  readonly policy?: string | null
+  readonly node?: string | null
+  readonly message_bytes_ready?: number
 }
 
 const rowFields = [
   ...['name', 'vhost', 'type', 'messages', 'messages_ready', 'messages_unacknowledged', 'consumers'],
   ...['exclusive', 'durable', 'auto_delete', 'state', 'messages_details.samples'],
-  ...['message_stats.publish_details.rate', 'message_stats.deliver_get_details.rate'],
+  ...['policy', 'node', 'message_bytes_ready'],
+  ...['publish', 'deliver_get', 'ack', 'redeliver'].map((name) => `message_stats.${name}_details.rate`),
 ].join()
 
 const columns: readonly Column<QueueRow>[] = [
@@ -82,6 +87,27 @@ const columns: readonly Column<QueueRow>[] = [
     cell: ({ message_stats: stats }) => rate(rateOf(stats, 'deliver_get')),
   },
   { head: 'consumers', sort: 'consumers', kind: 'n', priority: 3, cell: ({ consumers = 0 }) => whole(consumers) },
+  { head: 'vhost', sort: 'vhost', isExtra: true, cell: ({ vhost: home }) => <Name of={home} /> },
+  { head: 'type', sort: 'type', isExtra: true, cell: ({ type }) => visible(type) },
+  { head: 'messages', sort: 'messages', kind: 'n', isExtra: true, cell: ({ messages = 0 }) => short(messages) },
+  {
+    head: 'bytesReady',
+    sort: 'message_bytes_ready',
+    kind: 'n',
+    isExtra: true,
+    cell: ({ message_bytes_ready: size }) => (size === undefined ? '–' : bytes(size)),
+  },
+  ...(['ack', 'redeliver'] as const).map(
+    (name): Column<QueueRow> => ({
+      head: `${name}Rate`,
+      sort: `message_stats.${name}_details.rate`,
+      kind: 'n',
+      isExtra: true,
+      cell: ({ message_stats: stats }) => rate(rateOf(stats, name)),
+    }),
+  ),
+  { head: 'policy', sort: 'policy', isExtra: true, cell: ({ policy }) => visible(policy ?? '–') },
+  { head: 'node', sort: 'node', isExtra: true, cell: ({ node }) => visible(node ?? '–') },
 ]
 
 export function Queues(): JSX.Element {
@@ -139,11 +165,15 @@ function stateOf(queue: QueueRow): readonly [kind: string, word: Key] {
   return goesOut ? ['good', 'flows'] : ['', 'idle']
 }
 
+/** Without a type it has that of its vhost. */
+const types = ['–', 'classic', 'quorum', 'stream']
+
 function NewQueue({ close }: { close: () => void }): JSX.Element {
+  const [chosen, choose] = useState('')
   const submit = async (fields: Fields): Promise<void> => {
     const [home, name] = [fields.text('vhost'), fields.text('name')]
     const type = fields.text('type')
-    const args = { ...fields.object('arguments'), ...(type === 'classic' ? {} : { 'x-queue-type': type }) }
+    const args = { ...fields.object('arguments'), ...(type === '–' ? {} : { 'x-queue-type': type }) }
     const body = { durable: fields.has('durable'), auto_delete: fields.has('autoDelete'), arguments: args }
     await ask('PUT', `/queues${path(home, name)}`, { body })
     say({ kind: 'done', text: t('queueMade') })
@@ -155,10 +185,15 @@ function NewQueue({ close }: { close: () => void }): JSX.Element {
       <Form doIt="make" submit={submit} cancel={close}>
         <Field name="name" label="name" isNeeded />
         <Field name="vhost" label="vhost" value={vhost.value ?? '/'} isNeeded />
-        <Choice name="type" label="type" of={['classic', 'quorum', 'stream']} />
+        <Choice name="type" label="type" of={types} chosen={choose} />
         <Check name="durable" label="durable" isOn />
         <Check name="autoDelete" label="autoDelete" />
-        <Area name="arguments" label="arguments" placeholder={'{"x-message-ttl": 60000}'} />
+        <Area
+          name="arguments"
+          label="arguments"
+          placeholder={'{"x-message-ttl": 60000}'}
+          keys={chosen === 'stream' ? streamKeys : queueKeys}
+        />
       </Form>
     </Dialog>
   )

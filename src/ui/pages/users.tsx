@@ -31,12 +31,36 @@ const columns: readonly Column<UserRow>[] = [
   { head: 'name', sort: 'name', kind: 'name', cell: ({ name }) => <NameLink of={name} to={['user', name]} /> },
   {
     head: 'tags',
-    cell: ({ tags }) => tags.map((tag) => <Chip key={tag}>{visible(tag)}</Chip>),
+    cell: ({ tags }) => <Chips of={tags} />,
   },
 ]
 
+function Chips({ of }: { of: readonly string[] }): JSX.Element {
+  return (
+    <span class="chips">
+      {of.map((text) => (
+        <Chip key={text}>{visible(text)}</Chip>
+      ))}
+    </span>
+  )
+}
+
+/** Where each may do something. */
+function vhostsColumn(rights: readonly Permission[] | null): Column<UserRow> {
+  return {
+    head: 'vhosts',
+    priority: 2,
+    cell: ({ name }) => {
+      if (rights === null) return ''
+      const homes = rights.filter(({ user }) => user === name).map(({ vhost }) => vhost)
+      return homes.length === 0 ? <Chip kind="warn">{t('nobody')}</Chip> : <Chips of={homes} />
+    },
+  }
+}
+
 export function Users(): JSX.Element {
   const [isMaking, setMaking] = useState(false)
+  const rights = usePoll<readonly Permission[]>('/permissions', { everyMs: 15_000 })
   return (
     <>
       <Head title={t('users')} plain={t('users')}>
@@ -44,17 +68,29 @@ export function Users(): JSX.Element {
           {t('newUser')}
         </button>
       </Head>
-      <PagedList caption="users" path="/users" columns={columns} rowKey={({ name }) => name} empty="nothingFound" />
+      <PagedList
+        caption="users"
+        path="/users"
+        columns={[...columns, vhostsColumn(rights.data)]}
+        rowKey={({ name }) => name}
+        empty="nothingFound"
+      />
       {isMaking && <UserForm close={() => setMaking(false)} />}
     </>
   )
 }
 
-/** Makes a user, or gives one another password and tags. */
+/** Makes a user, or gives one other tags, and another password if there is one. */
 function UserForm({ of, close }: { of?: UserRow; close: () => void }): JSX.Element {
   const submit = async (fields: Fields): Promise<void> => {
     const name = of?.name ?? fields.text('name')
-    await ask('PUT', `/users${path(name)}`, { body: { password: fields.text('password'), tags: fields.text('tags') } })
+    const [password, tags] = [fields.text('password'), fields.text('tags')]
+    if (of === undefined || password !== '') await ask('PUT', `/users${path(name)}`, { body: { password, tags } })
+    else {
+      // A user that is put without a password has none; definitions hold its hash.
+      const user = await ask<object>('GET', `/users${path(name)}`)
+      await ask('POST', '/definitions', { body: { users: [{ ...user, tags }] } })
+    }
     say({ kind: 'done', text: t('saved') })
     close()
     goTo(['user', name])
@@ -63,7 +99,13 @@ function UserForm({ of, close }: { of?: UserRow; close: () => void }): JSX.Eleme
     <Dialog title={t(of === undefined ? 'newUser' : 'edit')} close={close}>
       <Form doIt="save" submit={submit} cancel={close}>
         {of === undefined && <Field name="name" label="name" isNeeded />}
-        <Field name="password" label="password" type="password" isNeeded />
+        <Field
+          name="password"
+          label="password"
+          type="password"
+          placeholder={of === undefined ? '' : t('unchanged')}
+          isNeeded={of === undefined}
+        />
         <Field name="tags" label="tags" value={of?.tags.join(', ') ?? ''} placeholder="management, monitoring" />
         <p class="muted">{t('tagsText')}</p>
       </Form>
@@ -88,6 +130,8 @@ export function OneUser({ name }: { name: string }): JSX.Element {
     rights.refresh()
   }
   const take = async ({ vhost }: Permission): Promise<void> => {
+    const text = t('takeRightsText', { name: visible(name), vhost: visible(vhost) })
+    if (!(await confirmed({ title: t('takeAway'), text, doIt: 'takeAway' }))) return
     await attempt(() => ask('DELETE', `/permissions${path(vhost, name)}`), t('saved'))
     rights.refresh()
   }
@@ -97,7 +141,7 @@ export function OneUser({ name }: { name: string }): JSX.Element {
         plain={visible(name)}
         title={<Name of={name} />}
         crumbs={<a href={linkTo(['users'])}>{t('users')}</a>}
-        chips={user.data?.tags.map((tag) => <Chip key={tag}>{visible(tag)}</Chip>)}
+        chips={user.data !== null && <Chips of={user.data.tags} />}
       >
         <button type="button" onClick={() => setEditing(true)}>
           {t('edit')}
@@ -108,6 +152,7 @@ export function OneUser({ name }: { name: string }): JSX.Element {
       </Head>
       <Card title="rights">
         <p class="muted">{t('rightsText')}</p>
+        {rights.data?.length === 0 && <p class="warn">{t('noRights')}</p>}
         <Table
           caption="rights"
           columns={[

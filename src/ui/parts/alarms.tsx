@@ -26,7 +26,7 @@ const texts = {
 type Kind = keyof typeof texts
 
 export function Alarms(): JSX.Element | null {
-  const { data } = usePoll<Publishing>('/warren/publishing')
+  const { data } = usePoll<Publishing>('/warren/publishing', { isUrgent: true })
   // Compared by what is in it: an answer that says the same draws nothing anew, and is not read out again.
   const said = JSON.stringify(data)
   useEffect(() => {

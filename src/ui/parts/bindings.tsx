@@ -44,7 +44,7 @@ export function BindingTable({ of, shows, changed }: BindingTableProps): JSX.Ele
     {
       head: 'action',
       cell: (binding) => (
-        <button type="button" class="quiet" onClick={() => void unbind(binding).then(changed)}>
+        <button type="button" class="danger" onClick={() => void unbind(binding).then(changed)}>
           {t('unbind')}
         </button>
       ),

@@ -2,8 +2,9 @@
 import type { JSX } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
 import uPlot from 'uplot'
-import { clock } from '../core/format.ts'
+import { bytes, clock, rate, short } from '../core/format.ts'
 import { type Key, t } from '../core/language.ts'
+import { details, levelsOf, ratesOf, type Stats } from '../core/samples.ts'
 import { isDark } from '../core/theme.ts'
 import { now } from '../core/time.ts'
 
@@ -27,6 +28,7 @@ interface ChartProps {
 const heightPx = 180
 /** Of the axis: 1, 2, 5, 10, … */
 const steps = Array.from({ length: 36 }, (_, index) => ([1, 2, 5][index % 3] ?? 1) * 10 ** Math.floor(index / 3))
+const byteSteps = Array.from({ length: 50 }, (_, index) => 2 ** index)
 
 /** Of the axis of time, in seconds: what clocks count by. */
 const timeSteps = [60, 120, 300, 600, 1_200, 3_600, 7_200, 14_400, 21_600, 43_200, 86_400]
@@ -60,7 +62,7 @@ export function Chart({ title, times, age, lines, show }: ChartProps): JSX.Eleme
     <section class="card" aria-label={t(title)}>
       <header>
         <h2>{t(title)}</h2>
-        <span class="muted mono">{times.length === 0 ? '' : clock(times[shownAt] ?? 0)}</span>
+        <span class="muted mono">{times.length === 0 ? t('noHistory') : clock(times[shownAt] ?? 0)}</span>
       </header>
       <ul class="legend">
         {lines.map(({ name, colour, values }) => (
@@ -73,6 +75,54 @@ export function Chart({ title, times, age, lines, show }: ChartProps): JSX.Eleme
       <div class="chart" ref={place} aria-hidden="true" />
     </section>
   )
+}
+
+/** What is counted, and how its line looks. Rare ones are left out where there are none. */
+export type Count = readonly [count: string, name: Key, colour: string, isRare?: boolean]
+
+/** Of messages that come and go. */
+export const messageCounts: readonly Count[] = [
+  ['publish', 'published', 'in'],
+  ['deliver_get', 'delivered', 'out'],
+  ['ack', 'acknowledged', 'ack'],
+  ['redeliver', 'again', 'unacked', true],
+  ['return_unroutable', 'returned', 'ready', true],
+  ['drop_unroutable', 'unroutable', 'bad', true],
+]
+
+interface RatesChartProps {
+  readonly stats: Stats | undefined
+  readonly age: number
+  readonly counts?: readonly Count[]
+  readonly title?: Key
+  readonly show?: (value: number) => string
+}
+
+/** How fast counts grew. */
+export function RatesChart({ stats, age, ...props }: RatesChartProps): JSX.Element {
+  const { counts = messageCounts, title = 'ratesTitle', show = rate } = props
+  const courses = counts.map(([count]) => ratesOf(details(stats, count)))
+  const lines = counts.flatMap(([, name, colour, isRare], index) => {
+    const values = courses[index]?.values ?? []
+    return isRare && !values.some((value) => value > 0) ? [] : [{ name, colour, values }]
+  })
+  return <Chart title={title} show={show} age={age} times={courses[0]?.times ?? []} lines={lines} />
+}
+
+const depths: readonly Count[] = [
+  ['messages_ready', 'ready', 'ready'],
+  ['messages_unacknowledged', 'unacked', 'unacked'],
+]
+
+/** How many messages wait, and how many are with consumers. */
+export function DepthChart({ of, age }: { of: Stats | undefined; age: number }): JSX.Element {
+  return <LevelsChart title="depthTitle" stats={of} age={age} counts={depths} show={short} />
+}
+
+export function LevelsChart({ title, stats, age, counts, show }: Required<RatesChartProps>): JSX.Element {
+  const courses = counts.map(([count]) => levelsOf(details(stats, count)))
+  const lines = counts.map(([, name, colour], index) => ({ name, colour, values: courses[index]?.values ?? [] }))
+  return <Chart title={title} show={show} age={age} times={courses[0]?.times ?? []} lines={lines} />
 }
 
 function dataOf(times: readonly number[], lines: readonly Line[]): uPlot.AlignedData {
@@ -112,7 +162,7 @@ function optionsOf({ lines, show, age, width, setAt }: Look): uPlot.Options {
         grid: { show: false },
         values: (_plot, ticks) => ticks.map((at) => clock(at * 1000).slice(0, 5)),
       },
-      { ...axis, size: 58, incrs: steps, values: (_plot, ticks) => ticks.map(show) },
+      { ...axis, size: 58, incrs: show === bytes ? byteSteps : steps, values: (_plot, ticks) => ticks.map(show) },
     ],
     series: [
       {},

@@ -1,8 +1,9 @@
 /** Fields of forms, and what is read from them. */
 import type { ComponentChildren, JSX } from 'preact'
-import { useState } from 'preact/hooks'
+import { useRef, useState } from 'preact/hooks'
 import { type Key, t } from '../core/language.ts'
 import { sentenceOf } from '../core/notices.ts'
+import { unitOf } from './settings.ts'
 
 export interface FieldProps {
   readonly name: string
@@ -26,18 +27,49 @@ export function Field({ name, label, value = '', type = 'text', placeholder = ''
         required={isNeeded ?? false}
         spellcheck={false}
         autoComplete="off"
+        {...(name === 'vhost' ? { list: 'vhosts' } : {})}
       />
     </label>
   )
 }
 
-export function Area({ name, label, value = '', placeholder = '' }: FieldProps): JSX.Element {
+interface AreaProps extends FieldProps {
+  /** Of an object: those that it may have, with values to begin with. */
+  readonly keys?: Readonly<Record<string, unknown>>
+}
+
+export function Area({ name, label, value = '', placeholder = '', keys }: AreaProps): JSX.Element {
+  const area = useRef<HTMLTextAreaElement>(null)
   return (
-    <label class="field">
-      {t(label)}
-      <textarea name={name} defaultValue={value} placeholder={placeholder} spellcheck={false} />
-    </label>
+    <>
+      <label class="field">
+        {t(label)}
+        <textarea name={name} ref={area} defaultValue={value} placeholder={placeholder} spellcheck={false} />
+      </label>
+      {keys !== undefined && (
+        // biome-ignore lint/a11y/useSemanticElements: a fieldset would be a frame around a few buttons.
+        <div class="keys" role="group" aria-label={t('addKey')}>
+          {Object.entries(keys).map(([key, first]) => (
+            <button type="button" key={key} onClick={() => area.current !== null && put(area.current, key, first)}>
+              {key}
+              {unitOf(key) !== '' && <span class="muted">{unitOf(key)}</span>}
+            </button>
+          ))}
+        </div>
+      )}
+    </>
   )
+}
+
+/** Puts a key into the object that is written there; what is no object stays as it is, and its form says so. */
+function put(area: HTMLTextAreaElement, key: string, first: unknown): void {
+  try {
+    const json = JSON.parse(area.value || '{}') as Record<string, unknown>
+    area.value = JSON.stringify({ [key]: first, ...json }, null, 2)
+  } catch {
+    // Half written: the user goes on with it.
+  }
+  area.focus()
 }
 
 export function Check({ name, label, isOn = false }: { name: string; label: Key; isOn?: boolean }): JSX.Element {
@@ -54,13 +86,18 @@ interface ChoiceProps {
   readonly label: Key
   readonly of: readonly string[]
   readonly value?: string
+  readonly chosen?: (value: string) => void
 }
 
-export function Choice({ name, label, of, value }: ChoiceProps): JSX.Element {
+export function Choice({ name, label, of, value, chosen }: ChoiceProps): JSX.Element {
   return (
     <label class="field">
       {t(label)}
-      <select name={name} defaultValue={value ?? of[0] ?? ''}>
+      <select
+        name={name}
+        defaultValue={value ?? of[0] ?? ''}
+        onChange={({ currentTarget }) => chosen?.(currentTarget.value)}
+      >
         {of.map((one) => (
           <option key={one} value={one} selected={one === value}>
             {one}

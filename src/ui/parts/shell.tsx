@@ -5,6 +5,7 @@ import { logOut } from '../core/api.ts'
 import { visible } from '../core/format.ts'
 import { choose as chooseLanguage, type Key, language, t } from '../core/language.ts'
 import { close, notice } from '../core/notices.ts'
+import { choosePace, pace, paceOf, renewals } from '../core/pace.ts'
 import { unanswered, usePoll } from '../core/poll.ts'
 import { linkTo, place } from '../core/route.ts'
 import { mayBe, user } from '../core/session.ts'
@@ -163,6 +164,7 @@ function Bar(): JSX.Element {
       <div class="grow">
         <VhostChoice />
       </div>
+      <PaceChoice />
       <label>
         <span class="hidden">{t('language')}</span>
         <select
@@ -195,12 +197,32 @@ function Bar(): JSX.Element {
   )
 }
 
+function PaceChoice(): JSX.Element {
+  return (
+    <>
+      {pace.value !== 'live' && (
+        <button type="button" onClick={() => renewals.value++}>
+          {t('refresh')}
+        </button>
+      )}
+      <label>
+        <span class="hidden">{t('refreshes')}</span>
+        <select value={pace.value} onChange={({ currentTarget }) => choosePace(paceOf(currentTarget.value))}>
+          <option value="live">{t('paceLive')}</option>
+          <option value="slow">{t('paceSlow')}</option>
+          <option value="paused">{t('pacePaused')}</option>
+        </select>
+      </label>
+    </>
+  )
+}
+
 function VhostChoice(): JSX.Element | null {
   const { data } = usePoll<readonly { name: string }[]>('/vhosts?columns=name', { everyMs: 30_000 })
   if (data === null || data.length < 2) return null
   return (
     <label>
-      {t('vhost')}
+      <span class="whole">{t('vhost')}</span>
       <select
         value={vhost.value ?? ''}
         onChange={({ currentTarget }) => {
@@ -215,6 +237,12 @@ function VhostChoice(): JSX.Element | null {
           </option>
         ))}
       </select>
+      {/* What fields for the name of one propose. */}
+      <datalist id="vhosts">
+        {data.map(({ name }) => (
+          <option key={name} value={name} />
+        ))}
+      </datalist>
     </label>
   )
 }

@@ -1,11 +1,12 @@
 /** Tables, and lists that the broker sorts, searches and cuts into pages. What they show is in the address. */
 import type { ComponentChildren, JSX } from 'preact'
-import { useEffect, useRef } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import type { ApiFailure } from '../core/api.ts'
 import { whole } from '../core/format.ts'
 import { type Key, t } from '../core/language.ts'
 import { usePoll } from '../core/poll.ts'
 import { place, type Query, queryText, setQuery } from '../core/route.ts'
+import { signal } from '../core/signal.ts'
 import { after } from '../core/time.ts'
 import { Waiting } from './card.tsx'
 
@@ -16,6 +17,8 @@ export interface Column<T> {
   readonly kind?: 'name' | 'n'
   /** 2 is left out on phones, 3 on small windows too. */
   readonly priority?: 2 | 3
+  /** Shown only to those who want it. */
+  readonly isExtra?: true
   readonly cell: (row: T) => ComponentChildren
 }
 
@@ -63,8 +66,9 @@ export function Table<T>({ caption, columns, rows, rowKey, sorted }: TableProps<
   )
 }
 
-function classOf({ kind, priority }: Column<never>): string {
-  return `${kind ?? ''} ${priority === undefined ? '' : `p${priority}`}`
+/** What can be done with a row stands at its end. */
+function classOf({ head, kind, priority }: Column<never>): string {
+  return `${head === 'action' ? 'n' : (kind ?? '')} ${priority === undefined ? '' : `p${priority}`}`
 }
 
 interface HeadCellProps {
@@ -87,7 +91,7 @@ function HeadCell({ column, sorted }: HeadCellProps): JSX.Element {
     <th scope="col" class={classOf(column)} {...(isIt ? { 'aria-sort': order } : {})}>
       <button type="button" onClick={() => sorted.sort(sort)}>
         {t(head)}
-        <span aria-hidden="true">{isIt ? (sorted.isReversed ? '↓' : '↑') : ''}</span>
+        <span aria-hidden="true">{isIt ? (sorted.isReversed ? '↓' : '↑') : '↕'}</span>
       </button>
     </th>
   )
@@ -116,10 +120,28 @@ interface PagedListProps<T> {
 
 const pageSize = 50
 
+/** The columns that a user turned on or off, as `queues.policy`. */
+const storageKey = 'warren.columns'
+const turned = signal<ReadonlySet<string>>(new Set((localStorage.getItem(storageKey) ?? '').split(' ')))
+
+function turn(column: string): void {
+  const columns = new Set(turned.value)
+  if (!columns.delete(column)) columns.add(column)
+  localStorage.setItem(storageKey, [...columns].join(' '))
+  turned.value = columns
+}
+
+function isShown(list: Key, { head, kind, isExtra }: Column<never>): boolean {
+  return kind === 'name' || turned.value.has(`${list}.${head}`) === (isExtra === true)
+}
+
+/** What lists are sorted by when nothing else is asked for. */
+const firstSort = 'name'
+
 /** By how much there is most of first; by name from the start of the alphabet. */
 function sortBy(by: string): void {
   const { query } = place.value
-  const isIt = query.get('sort') === by
+  const isIt = (query.get('sort') ?? firstSort) === by
   const isReversed = isIt ? query.get('sort_reverse') !== 'true' : by !== 'name' && by !== 'vhost'
   setQuery({ sort: by, sort_reverse: isReversed, page: null }, { replace: true })
 }
@@ -132,7 +154,7 @@ export function PagedList<T>(props: PagedListProps<T>): JSX.Element {
     page_size: pageSize,
     name: wish.get('name'),
     use_regex: wish.get('use_regex'),
-    sort: wish.get('sort'),
+    sort: wish.get('sort') ?? firstSort,
     sort_reverse: wish.get('sort_reverse'),
     pagination: true,
     ...query,
@@ -142,22 +164,61 @@ export function PagedList<T>(props: PagedListProps<T>): JSX.Element {
   useEffect(() => {
     if (isPastEnd) setQuery({ page: null }, { replace: true })
   }, [isPastEnd])
-  const sorted = { by: wish.get('sort') ?? '', isReversed: wish.get('sort_reverse') === 'true', sort: sortBy }
+  const sorted = { by: wish.get('sort') ?? firstSort, isReversed: wish.get('sort_reverse') === 'true', sort: sortBy }
   return (
     <section class="card" aria-label={t(caption)}>
-      <Toolbar page={data} failure={failure} />
+      <Toolbar page={data} failure={failure}>
+        <ColumnChoice list={caption} of={columns as readonly Column<never>[]} />
+      </Toolbar>
       {data === null && failure === null && <Waiting failure={null} />}
       {data?.items.length === 0 && <p class="muted">{t(wish.has('name') ? 'nothingFound' : empty)}</p>}
       {data !== null && data.items.length > 0 && (
-        <Table caption={caption} columns={columns} rows={data.items} rowKey={rowKey} sorted={sorted} />
+        <Table
+          caption={caption}
+          columns={columns.filter((column) => isShown(caption, column as Column<never>))}
+          rows={data.items}
+          rowKey={rowKey}
+          sorted={sorted}
+        />
       )}
     </section>
   )
 }
 
+function ColumnChoice({ list, of }: { list: Key; of: readonly Column<never>[] }): JSX.Element {
+  const [isOpen, setOpen] = useState(false)
+  return (
+    <details class="menu" onToggle={({ currentTarget }) => setOpen(currentTarget.open)}>
+      <summary>{t('columns')}</summary>
+      {isOpen && (
+        <div class="card">
+          {of
+            .filter(({ kind }) => kind !== 'name')
+            .map((column) => (
+              <label class="check" key={column.head}>
+                <input
+                  type="checkbox"
+                  checked={isShown(list, column)}
+                  onChange={() => turn(`${list}.${column.head}`)}
+                />
+                {t(column.head)}
+              </label>
+            ))}
+        </div>
+      )}
+    </details>
+  )
+}
+
 const typingMs = 250
 
-function Toolbar({ page, failure }: { page: Page<unknown> | null; failure: ApiFailure | null }): JSX.Element {
+interface ToolbarProps {
+  readonly page: Page<unknown> | null
+  readonly failure: ApiFailure | null
+  readonly children: ComponentChildren
+}
+
+function Toolbar({ page, failure, children }: ToolbarProps): JSX.Element {
   const cancel = useRef<() => void>(() => {})
   const { query } = place.value
   const search = (text: string): void => {
@@ -188,6 +249,7 @@ function Toolbar({ page, failure }: { page: Page<unknown> | null; failure: ApiFa
           {failure.message}
         </span>
       )}
+      {children}
       {page !== null && <Pager page={page} />}
     </div>
   )
