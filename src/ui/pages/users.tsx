@@ -117,23 +117,10 @@ export function OneUser({ name }: { name: string }): JSX.Element {
   const at = `/users${path(name)}`
   const [isEditing, setEditing] = useState(false)
   const user = usePoll<UserRow>(at, { everyMs: 15_000 })
-  const rights = usePoll<readonly Permission[]>(`${at}/permissions`, { everyMs: 15_000 })
   const remove = async (): Promise<void> => {
     const text = t('deleteUserText', { name: visible(name) })
     if (!(await confirmed({ title: t('delete'), text, doIt: 'delete' }))) return
     if (await attempt(() => ask('DELETE', at), t('deleted', { name: visible(name) }))) goTo(['users'])
-  }
-  const give = async (fields: Fields): Promise<void> => {
-    const body = { configure: fields.text('configure'), write: fields.text('write'), read: fields.text('read') }
-    await ask('PUT', `/permissions${path(fields.text('vhost'), name)}`, { body })
-    say({ kind: 'done', text: t('saved') })
-    rights.refresh()
-  }
-  const take = async ({ vhost }: Permission): Promise<void> => {
-    const text = t('takeRightsText', { name: visible(name), vhost: visible(vhost) })
-    if (!(await confirmed({ title: t('takeAway'), text, doIt: 'takeAway' }))) return
-    await attempt(() => ask('DELETE', `/permissions${path(vhost, name)}`), t('saved'))
-    rights.refresh()
   }
   return (
     <>
@@ -150,38 +137,58 @@ export function OneUser({ name }: { name: string }): JSX.Element {
           {t('delete')}
         </button>
       </Head>
-      <Card title="rights">
-        <p class="muted">{t('rightsText')}</p>
-        {rights.data?.length === 0 && <p class="warn">{t('noRights')}</p>}
-        <Table
-          caption="rights"
-          columns={[
-            ...rightColumns,
-            {
-              head: 'action',
-              cell: (right) => (
-                <button type="button" class="danger" onClick={() => void take(right)}>
-                  {t('takeAway')}
-                </button>
-              ),
-            },
-          ]}
-          rows={rights.data ?? []}
-          rowKey={({ vhost }) => vhost}
-        />
-        <Form doIt="save" submit={give}>
-          <div class="row end">
-            <Field name="vhost" label="vhost" value="/" isNeeded />
-            <Field name="configure" label="configure" value=".*" />
-            <Field name="write" label="write" value=".*" />
-            <Field name="read" label="read" value=".*" />
-          </div>
-        </Form>
-      </Card>
+      <Rights name={name} />
       <TopicRights name={name} />
       <LimitsCard list="user-limits" of={name} names={['max-connections', 'max-channels']} />
       {isEditing && user.data !== null && <UserForm of={user.data} close={() => setEditing(false)} />}
     </>
+  )
+}
+
+/** What a user may do, in each vhost. */
+function Rights({ name }: { name: string }): JSX.Element {
+  const rights = usePoll<readonly Permission[]>(`/users${path(name)}/permissions`, { everyMs: 15_000 })
+  const give = async (fields: Fields): Promise<void> => {
+    const body = { configure: fields.text('configure'), write: fields.text('write'), read: fields.text('read') }
+    await ask('PUT', `/permissions${path(fields.text('vhost'), name)}`, { body })
+    say({ kind: 'done', text: t('saved') })
+    rights.refresh()
+  }
+  const take = async ({ vhost }: Permission): Promise<void> => {
+    const text = t('takeRightsText', { name: visible(name), vhost: visible(vhost) })
+    if (!(await confirmed({ title: t('takeAway'), text, doIt: 'takeAway' }))) return
+    await attempt(() => ask('DELETE', `/permissions${path(vhost, name)}`), t('saved'))
+    rights.refresh()
+  }
+  return (
+    <Card title="rights">
+      <p class="muted">{t('rightsText')}</p>
+      {rights.data?.length === 0 && <p class="warn">{t('noRights')}</p>}
+      <Table
+        caption="rights"
+        columns={[
+          ...rightColumns,
+          {
+            head: 'action',
+            cell: (right) => (
+              <button type="button" class="danger" onClick={() => void take(right)}>
+                {t('takeAway')}
+              </button>
+            ),
+          },
+        ]}
+        rows={rights.data ?? []}
+        rowKey={({ vhost }) => vhost}
+      />
+      <Form doIt="save" submit={give}>
+        <div class="row end">
+          <Field name="vhost" label="vhost" value="/" isNeeded />
+          <Field name="configure" label="configure" value=".*" />
+          <Field name="write" label="write" value=".*" />
+          <Field name="read" label="read" value=".*" />
+        </div>
+      </Form>
+    </Card>
   )
 }
 
