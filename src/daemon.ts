@@ -18,7 +18,8 @@ import type { Resolver } from './base/resolver.ts'
 import { RunQueue } from './base/run-queue.ts'
 import { SystemFiles } from './base/system-files.ts'
 import { SystemNetwork } from './base/system-network.ts'
-import { type AccessParts, Broker } from './broker/broker.ts'
+import { Broker } from './broker/broker.ts'
+import type { AccessParts } from './broker/broker-parts.ts'
 import type { ReplyRelay } from './broker/reply-relay.ts'
 import { LocalShards, type LocalShardsOptions } from './broker/shard/local-shards.ts'
 import { Streams } from './broker/stream/streams.ts'
@@ -31,6 +32,7 @@ import { loadDefinitions } from './load-definitions.ts'
 import { scratchSegmentBytes } from './log/file/scratch-log.ts'
 import type { BackupNode } from './management/backup.ts'
 import type { ClusterFacts } from './management/cluster-facts.ts'
+import { shownClusterName } from './management/cluster-name.ts'
 import type { ReloadNode } from './management/reload.ts'
 import { accessParts, throttleOf } from './node-access.ts'
 import { type Closer, closeAll, Failure } from './node-end.ts'
@@ -196,7 +198,7 @@ async function openToClients(
     runQueue,
     broker,
     limits: serverLimits(config),
-    identity: { version: config.toldVersion },
+    identity: { version: config.toldVersion, clusterName: () => shownClusterName(broker.topology, core.cluster) },
     userFrom: config.tlsUserFrom,
     audit: { logger: logOf(world.logger, 'audit'), changes: config.auditedChanges },
     version,

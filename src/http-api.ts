@@ -19,6 +19,7 @@ import type { ApiHandler } from './management/api/api.ts'
 import type { ApiParts, ListenerFacts, TraceCounts } from './management/api/route.ts'
 import type { BackupNode } from './management/backup.ts'
 import type { ClusterFacts } from './management/cluster-facts.ts'
+import { nodeNameAlone } from './management/cluster-name.ts'
 import type { MetricsPath } from './management/metrics/metrics.ts'
 import type { ReloadNode } from './management/reload.ts'
 import { Sampler } from './management/statistics/sampler.ts'
@@ -99,9 +100,6 @@ export function httpApi(node: ApiNode): HttpApi {
   return { answer, metrics, stop }
 }
 
-/** Of a node on its own. */
-const nodeName = 'warren@localhost'
-
 function partsOf(node: ApiNode, sampler: Sampler, process: ProcessFacts): ApiParts {
   const { broker, connections, clock, random, memory, files, logger, runQueue, addresses } = node
   return {
@@ -119,7 +117,7 @@ function partsOf(node: ApiNode, sampler: Sampler, process: ProcessFacts): ApiPar
     sampler,
     names: { rabbitVersion: node.config().toldVersion, productVersion: version },
     node: {
-      name: node.cluster === undefined ? nodeName : `warren@${node.cluster.node}`,
+      name: node.cluster === undefined ? nodeNameAlone : `warren@${node.cluster.node}`,
       startedAt: clock.now(),
       listeners: () => addresses.map(listenerOf),
       get memoryBytesMax() {

@@ -3,7 +3,7 @@ import type { Clock } from './base/clock.ts'
 import type { Files } from './base/files.ts'
 import { type Logger, logOf } from './base/logger.ts'
 import type { ThrottleLimits } from './broker/access/login-throttle.ts'
-import type { AccessParts } from './broker/broker.ts'
+import type { AccessParts } from './broker/broker-parts.ts'
 import type { Config } from './config.ts'
 
 interface AccessWorld {

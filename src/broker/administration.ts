@@ -4,6 +4,7 @@ import { isPasswordHash } from './access/password-hash.ts'
 import { Pattern } from './access/pattern.ts'
 import type { User } from './access/user.ts'
 import { BrokerError } from './errors.ts'
+import { deleteGlobalParameter, putGlobalParameter } from './global-parameters.ts'
 import { checkedLimits, userLimitNames, vhostLimitNames } from './limits.ts'
 import { deletePolicy, putPolicy } from './policies.ts'
 import { checkNameForm } from './topology/names.ts'
@@ -16,8 +17,8 @@ import { deleteWebhook, disableWebhook, putWebhook } from './webhooks.ts'
 export type PromptAdminChange = Exclude<AdminChange, { kind: 'delete-vhost' | 'import-definitions' }>
 
 /**
- * Vhosts, users, rights, policies, webhooks and limits, made and unmade where the topology is written. Who may is checked by whoever
- * asks. The result is what must be settled before anyone is told; what does not fit throws a `BrokerError`.
+ * Vhosts, users, rights, policies, webhooks, limits and global parameters, made and unmade where the topology is written.
+ * Who may is checked by whoever asks. The result is what must be settled before anyone is told; what does not fit throws a `BrokerError`.
  */
 export class Administration {
   readonly #topology: Topology
@@ -64,6 +65,10 @@ export class Administration {
         return this.#putUserLimits(change.username, change.limits)
       case 'clear-user-limits':
         return this.#removeRow(this.#user(change.username).limits)
+      case 'put-global-parameter':
+        return putGlobalParameter(this.#topology, change.name, change.value)
+      case 'delete-global-parameter':
+        return deleteGlobalParameter(this.#topology, change.name)
       default:
         return assertNever(change)
     }

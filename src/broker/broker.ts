@@ -1,14 +1,11 @@
-import type { Clock } from '../base/clock.ts'
-import type { Logger } from '../base/logger.ts'
-import type { Random } from '../base/random.ts'
 import { inSlices } from '../base/sliced.ts'
 import type { Position } from '../log/log.ts'
 import { mayEnter } from './access/authorise.ts'
 import type { LoginAttemptRows } from './access/login-attempts.ts'
 import { LoginDesk } from './access/login-desk.ts'
-import { type LoginThrottle, type ThrottleLimits, throttleDefaults } from './access/login-throttle.ts'
-import { hashPassword, type PasswordVerifier, ThreadedPasswordVerifier } from './access/password-hash.ts'
-import type { TokenVerifier } from './access/tokens.ts'
+import { type LoginThrottle, throttleDefaults } from './access/login-throttle.ts'
+import { hashPassword, ThreadedPasswordVerifier } from './access/password-hash.ts'
+import type { BrokerParts } from './broker-parts.ts'
 import { TopologyChanges } from './changes.ts'
 import type {
   AlarmReason,
@@ -23,6 +20,7 @@ import { DefinitionsError, type JsonObject } from './definitions/entry.ts'
 import { type ExportWish, exportDefinitions, exportVhost } from './definitions/export-definitions.ts'
 import type { Imported } from './definitions/import-definitions.ts'
 import { BrokerError } from './errors.ts'
+import { checkedParameter } from './global-parameters.ts'
 import { type GivenPolicy, listPolicies, type ShownPolicy } from './policies.ts'
 import { BrokerSession } from './session.ts'
 import { SessionCounts } from './session-counts.ts'
@@ -352,6 +350,17 @@ export class Broker implements BrokerCommands {
     return this.#change({ kind: 'clear-user-limits', username })
   }
 
+  /** Makes a global parameter, or gives the one of that name a new value, anything that JSON has. */
+  async putGlobalParameter(name: string, value: unknown): Promise<Position> {
+    checkedParameter(name, value) // here too: what is nested too deep cannot be sent to another node
+    return await this.#change({ kind: 'put-global-parameter', name, value })
+  }
+
+  /** `not-found` when there is none of that name. */
+  deleteGlobalParameter(name: string): Promise<Position> {
+    return this.#change({ kind: 'delete-global-parameter', name })
+  }
+
   async #change(change: AdminChange): Promise<Position> {
     return (await this.#ask(change)).position
   }
@@ -367,29 +376,4 @@ export class Broker implements BrokerCommands {
     if (state === undefined || state.isClosed) throw new BrokerError('not-found', `no vhost '${name}'`)
     return state
   }
-}
-
-/** Who is let in, and what is written down of it. */
-export interface AccessParts {
-  /** Where logins are written down; default: `logger`. */
-  readonly audit?: Logger
-  /** Default: tokens are not taken. */
-  readonly tokens?: TokenVerifier | null
-  /** Default: 20 failures in a minute of one address, 100 of one user. */
-  readonly throttle?: ThrottleLimits
-}
-
-export interface BrokerParts extends AccessParts {
-  readonly topology: Topology
-  readonly clock: Clock
-  readonly random: Random
-  readonly logger: Logger
-  /** Default: scrypt on the thread pool. */
-  readonly verifier?: PasswordVerifier
-  /** Users who may log in from this machine only; default `guest`. */
-  readonly loopbackUsers?: readonly string[]
-  /** Who makes changes; default: this node, at once. */
-  readonly authority?: TopologyAuthority
-  /** Sessions are numbered from here on; default 1. In a cluster no two nodes give out the same numbers. */
-  readonly firstSessionId?: number
 }

@@ -131,6 +131,9 @@ export type AdminChange =
   | { readonly kind: 'clear-vhost-limits'; readonly vhost: string }
   | { readonly kind: 'put-user-limits'; readonly username: string; readonly limits: GivenLimits }
   | { readonly kind: 'clear-user-limits'; readonly username: string }
+  /** `value` as in JSON. */
+  | { readonly kind: 'put-global-parameter'; readonly name: string; readonly value: unknown }
+  | { readonly kind: 'delete-global-parameter'; readonly name: string }
   | { readonly kind: 'import-definitions'; readonly document: unknown; readonly vhost: string }
 
 /** Anything may stand in it, as it may in JSON. */

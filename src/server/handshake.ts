@@ -24,7 +24,8 @@ export interface ServerIdentity {
   readonly version: string
   readonly platform: string
   readonly information: string
-  readonly clusterName: string
+  /** As it is now. */
+  readonly clusterName: () => string
 }
 
 export const defaultIdentity: ServerIdentity = {
@@ -32,7 +33,7 @@ export const defaultIdentity: ServerIdentity = {
   version: '4.1.0',
   platform: 'Node.js',
   information: 'Apache License 2.0',
-  clusterName: 'warren',
+  clusterName: () => 'warren',
 }
 
 /** What both sides have agreed on. */
@@ -211,7 +212,7 @@ function startMethod(identity: ServerIdentity, mechanisms: readonly Mechanism[])
       per_consumer_qos: true,
       direct_reply_to: true,
     },
-    cluster_name: identity.clusterName,
+    cluster_name: identity.clusterName(),
     copyright: 'The Warren authors',
     information: identity.information,
     platform: identity.platform,

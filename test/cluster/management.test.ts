@@ -205,6 +205,37 @@ void describe('a cluster through any of its nodes', () => {
     await second.close()
   })
 
+  it('has its name and what is set for all at every node', async () => {
+    assert.equal((await got<Json>(n3(), 'cluster-name'))['name'], 'warren')
+    await put(n2(), 'cluster-name', { name: 'three hares' })
+    await put(n3(), 'global-parameters/set', { value: { by: [null, { arguments: 1 }] } })
+    const all = [
+      { name: 'cluster_name', value: 'three hares' },
+      { name: 'set', value: { by: [null, { arguments: 1 }] } },
+    ]
+    for (const node of cluster.nodes) {
+      const isThere = async (): Promise<boolean> =>
+        JSON.stringify(await got(node, 'global-parameters')) === JSON.stringify(all)
+      await eventually(`${node.name} has them`, isThere)
+      assert.equal((await got<Json>(node, 'overview'))['cluster_name'], 'three hares')
+      const client = await RawClient.dial(addressOf(node))
+      const { start } = await client.logIn(addressOf(node))
+      assert.equal((start.args['serverProperties'] as Json)['cluster_name'], 'three hares')
+      client.destroy()
+    }
+    const definitions = await got<Json>(n1(), 'definitions')
+    assert.deepEqual(definitions['global_parameters'], all)
+    for (const name of ['cluster_name', 'set']) {
+      assert.equal((await api(n1(), `global-parameters/${name}`, 'DELETE')).status, 204)
+    }
+    const imported = await api(n3(), 'definitions?report=true', 'POST', { global_parameters: all })
+    assert.deepEqual(await imported.json(), { warnings: [] })
+    for (const node of cluster.nodes) {
+      await eventually(`${node.name} has them again`, async () => (await got(node, 'global-parameters')).length === 2)
+    }
+    assert.equal((await api(n2(), 'global-parameters/cluster_name', 'DELETE')).status, 204)
+  })
+
   it('leaves out a node that does not answer, says so, and waits no longer than it must', async () => {
     const stays = await RawClient.withChannel(addressOf(n1()))
     n3().freeze('broker')

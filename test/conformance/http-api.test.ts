@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
 import amqplib from 'amqplib'
 import { Broker } from '../../src/index.ts'
+import { RawClient } from '../support/amqp/raw-client.ts'
 
 const broker = await Broker.start({ storage: 'memory', port: 0, httpPort: 0 })
 after(() => broker.stop({ drainMs: 100 }))
@@ -37,6 +38,16 @@ async function sendTo(
   })
   const text = await response.text()
   return { status: response.status, json: text === '' ? null : JSON.parse(text), headers: response.headers }
+}
+
+/** What a client is told when it connects. */
+async function clusterNameTo({ url }: Broker): Promise<unknown> {
+  const { hostname: host, port: amqpPort } = new URL(url)
+  const address = { host, port: Number(amqpPort), user: 'guest', password: 'guest' }
+  const client = await RawClient.dial(address)
+  const { start } = await client.logIn(address)
+  client.destroy()
+  return (start.args['serverProperties'] as Readonly<Record<string, unknown>>)['cluster_name']
 }
 
 async function list(path: string): Promise<Record<string, unknown>[]> {
@@ -368,9 +379,11 @@ describe('what exists', () => {
     await send('PUT', '/permissions/round/trip', { configure: 'a', write: 'b', read: 'c' })
     await send('PUT', '/topic-permissions/round/trip', { exchange: 'e', write: 'b', read: 'c' })
     await send('PUT', '/user-limits/trip/max-channels', { value: 3 })
+    await send('PUT', '/global-parameters/trip', { value: { a: [1, null, { arguments: {} }] } })
     const before = (await send('GET', '/definitions')).json
     assert.equal((await send('DELETE', '/vhosts/round')).status, 204)
     assert.equal((await send('DELETE', '/users/trip')).status, 204)
+    assert.equal((await send('DELETE', '/global-parameters/trip')).status, 204)
     assert.equal((await send('POST', '/definitions', before)).status, 204)
     const sorted = (json: unknown): unknown =>
       JSON.parse(JSON.stringify(json), (_, value) =>
@@ -391,6 +404,8 @@ describe('what exists', () => {
       ['PUT', '/vhosts/kept', {}],
       ['PUT', '/queues/kept/q', { durable: true }],
       ['POST', '/bindings/kept/e/amq.topic/q/q', { routing_key: 'k' }],
+      ['PUT', '/global-parameters/kept', { value: { a: [1] } }],
+      ['PUT', '/cluster-name', { name: 'kept shop' }],
       ['PUT', '/users/kept', { password: 'secret', tags: 'management' }],
       ['PUT', '/permissions/kept/kept', { configure: '', write: '', read: '.*' }],
       [
@@ -401,12 +416,21 @@ describe('what exists', () => {
     ] as const) {
       done.push((await sendTo(first.httpUrl, method, path, { body })).status)
     }
-    assert.deepEqual(done, [201, 201, 201, 201, 201, 200])
+    assert.deepEqual(done, [201, 201, 201, 201, 204, 201, 201, 200])
     await first.stop()
-    const second = await Broker.start({ storage: { dir: directory }, httpPort: 0 })
+    const second = await Broker.start({ storage: { dir: directory }, port: 0, httpPort: 0 })
+    after(() => second.stop())
     const body = { count: 1, ackmode: 'ack_requeue_false', encoding: 'auto' }
     const got = await sendTo(second.httpUrl, 'POST', '/queues/kept/q/get', { body, login: 'kept:secret' })
     assert.equal((got.json as { payload: string }[])[0]?.payload, 'p')
+    const parameters = await sendTo(second.httpUrl, 'GET', '/global-parameters')
+    assert.deepEqual(parameters.json, [
+      { name: 'cluster_name', value: 'kept shop' },
+      { name: 'kept', value: { a: [1] } },
+    ])
+    assert.equal(await clusterNameTo(second), 'kept shop')
+    await sendTo(second.httpUrl, 'DELETE', '/global-parameters/cluster_name')
+    assert.equal(await clusterNameTo(second), 'warren@localhost')
     await second.stop()
   })
 

@@ -70,6 +70,7 @@ async function setScene(target: Target): Promise<Scene> {
   await put('/operator-policies/shapes/o', { pattern: '^q$', definition: { expires: 3_600_000 }, 'apply-to': 'queues' })
   await put('/vhost-limits/shapes/max-queues', { value: 100 })
   await put('/user-limits/shaped/max-channels', { value: 100 })
+  await put('/global-parameters/shaped', { value: 'shaped' })
   await put('/exchanges/shapes/x', { type: 'topic', durable: true })
   await put('/queues/shapes/q', { durable: true })
   const bind = { routing_key: 'k', arguments: {} }
@@ -89,6 +90,7 @@ async function setScene(target: Target): Promise<Scene> {
       await connection.close()
       await ask(target, 'DELETE', '/vhosts/shapes')
       await ask(target, 'DELETE', '/users/shaped')
+      await ask(target, 'DELETE', '/global-parameters/shaped')
     },
   }
 }
@@ -127,7 +129,7 @@ async function pathsOf(target: Target): Promise<Record<string, string>> {
     ...['/health/checks/virtual-hosts', '/health/checks/node-is-mirror-sync-critical'],
     ...['/health/checks/node-is-quorum-critical', '/health/checks/protocol-listener/amqp'],
     ...['/health/checks/certificate-expiration/1/weeks', '/users/shaped', '/users/shaped/permissions'],
-    ...['/users/shaped/topic-permissions', '/user-limits/shaped'],
+    ...['/users/shaped/topic-permissions', '/user-limits/shaped', '/global-parameters/shaped'],
   ]
   const inVhost = [
     ...[

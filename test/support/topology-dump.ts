@@ -11,6 +11,7 @@ export function durableDump(topology: Topology): string[] {
     lines.push(lineOf(recordOf(user)))
     if (user.limits !== null) lines.push(lineOf(recordOf(user.limits)))
   }
+  for (const parameter of topology.globalParameters.values()) lines.push(lineOf(recordOf(parameter)))
   for (const vhost of topology.vhosts.values()) lines.push(...vhostDump(vhost))
   return lines.sort()
 }

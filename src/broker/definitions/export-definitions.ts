@@ -1,3 +1,4 @@
+import { listGlobalParameters } from '../global-parameters.ts'
 import type { Binding } from '../topology/binding.ts'
 import type { DeclaredQueue } from '../topology/declared-queue.ts'
 import type { Exchange } from '../topology/exchange.ts'
@@ -28,7 +29,7 @@ export function* exportDefinitions(topology: Topology, wish: ExportWish): Genera
     permissions: vhosts.flatMap(permissionsJson),
     topic_permissions: vhosts.flatMap(topicPermissionsJson),
     parameters: vhosts.flatMap((vhost) => [...parametersJson(vhost, { vhost: vhost.name }, wish)]),
-    global_parameters: [],
+    global_parameters: [...listGlobalParameters(topology)],
     ...contents,
   }
 }

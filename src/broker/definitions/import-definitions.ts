@@ -38,8 +38,8 @@ export interface ImportParts {
 }
 
 /**
- * Makes what a definitions file says and is not there yet, in slices. Users, rights, policies and limits become what the
- * file says; vhosts, exchanges, queues and bindings are made if they are missing and never changed. So it may be done
+ * Makes what a definitions file says and is not there yet, in slices. Users, rights, policies, parameters and limits become what
+ * the file says; vhosts, exchanges, queues and bindings are made if they are missing and never changed. So it may be done
  * again and again. Entries that are no definitions at all are found before anything is done; one that cannot be made
  * ends the import with a `DefinitionsError`, and what stood before it has been made.
  */
@@ -83,7 +83,7 @@ class Import {
   /** What others need comes first. */
   *steps(): Generator<void, void> {
     const { users, vhosts, permissions, topicPermissions, exchanges } = this.#definitions
-    const { policies, vhostLimits, webhooks, queues, bindings } = this.#definitions
+    const { policies, vhostLimits, webhooks, globalParameters, queues, bindings } = this.#definitions
     yield* this.#each(users, (user) => this.#user(user))
     yield* this.#each(vhosts, (vhost) => this.#vhost(vhost))
     yield* this.#each(permissions, (rights) => this.#rights(rights))
@@ -96,6 +96,9 @@ class Import {
       this.#administration.execute({ kind: 'put-vhost-limits', vhost, limits }),
     )
     yield* this.#each(webhooks, (webhook) => this.#webhook(webhook))
+    yield* this.#each(globalParameters, ({ name, value }) =>
+      this.#administration.execute({ kind: 'put-global-parameter', name, value }),
+    )
     yield* this.#each(queues, (queue) => this.#queue(queue))
     yield* this.#each(bindings, (binding) => this.#binding(binding))
   }

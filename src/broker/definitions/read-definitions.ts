@@ -18,6 +18,7 @@ export interface Definitions {
   readonly policies: readonly PolicyEntry[]
   readonly vhostLimits: readonly LimitsEntry[]
   readonly webhooks: readonly WebhookEntry[]
+  readonly globalParameters: readonly GlobalParameterEntry[]
   readonly exchanges: readonly ExchangeEntry[]
   readonly queues: readonly QueueEntry[]
   readonly bindings: readonly BindingEntry[]
@@ -36,6 +37,13 @@ export interface LimitsEntry extends OfVhost {
 export interface WebhookEntry extends OfVhost {
   readonly name: string
   readonly given: JsonObject
+}
+
+export interface GlobalParameterEntry {
+  readonly entry: Entry
+  readonly name: string
+  /** As in JSON; undefined: missing. */
+  readonly value: unknown
 }
 
 export interface VhostEntry {
@@ -114,7 +122,6 @@ class Reader {
     const webhooks: WebhookEntry[] = []
     yield* this.#each('policies', (entry) => this.#policy(entry, policies))
     yield* this.#each('parameters', (entry) => this.#parameter(entry, { policies, vhostLimits, webhooks }))
-    yield* this.#each('global_parameters', (entry) => this.#leaveOut(entry, 'global parameters are not kept'))
     return {
       users: yield* this.#map('users', (entry) => readUser(entry, String(version))),
       vhosts: yield* this.#map('vhosts', readVhost),
@@ -123,6 +130,7 @@ class Reader {
       policies,
       vhostLimits,
       webhooks,
+      globalParameters: yield* this.#map('global_parameters', readGlobalParameter),
       exchanges: yield* this.#map('exchanges', (entry) => this.#exchange(entry)),
       queues: yield* this.#map('queues', (entry) => this.#queue(entry)),
       bindings: yield* this.#map('bindings', (entry) => this.#binding(entry)),
@@ -295,6 +303,10 @@ const knownKeys: ReadonlySet<string> = new Set([
   'exchanges',
   'bindings',
 ])
+
+function readGlobalParameter(entry: Entry): GlobalParameterEntry {
+  return { entry, name: entry.text('name'), value: entry.value('value') }
+}
 
 function readVhost(entry: Entry): VhostEntry {
   const metadata = new Entry('metadata', 0, entry.object('metadata'))

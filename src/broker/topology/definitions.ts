@@ -12,6 +12,8 @@ import { Binding, type Destination, removeBinding } from './binding.ts'
 import { DeclaredQueue } from './declared-queue.ts'
 import { Detaching, detachedAtOnceMax } from './detaching.ts'
 import { Exchange } from './exchange.ts'
+import { GlobalDefinitions } from './global-definitions.ts'
+import type { GlobalParameter } from './global-parameter.ts'
 import { LiveRecords, StoredRecord } from './live-records.ts'
 import type { ClusterNode } from './node-row.ts'
 import { OwnedQueues } from './owned-queues.ts'
@@ -22,7 +24,6 @@ import type {
   BindingRecord,
   DefinitionRecord,
   ExchangeRecord,
-  NodeRecord,
   QueueRecord,
   TopologyRecord,
   VhostRecord,
@@ -43,8 +44,7 @@ export class Definitions {
   readonly vhosts = new Map<string, VhostState>()
   readonly former = new FormerCounts()
   readonly ownedQueues = new OwnedQueues()
-  /** The nodes that count, by incarnation. */
-  readonly nodes = new Map<number, ClusterNode>()
+  readonly global = new GlobalDefinitions()
   readonly live = new LiveRecords()
   /** Called when a user or a vhost is gone, not in a replay. */
   onGone: GoneListener = () => {}
@@ -160,7 +160,9 @@ export class Definitions {
       case 'webhook':
         return this.#ofVhosts.make(record)
       case 'node':
-        return this.#makeNode(record)
+        return this.global.makeNode(record)
+      case 'global-parameter':
+        return this.global.makeParameter(record)
       default:
         return assertNever(record)
     }
@@ -169,12 +171,6 @@ export class Definitions {
   #makeTerm(id: number, term: number): Term {
     this.#term = { kind: 'term', id, term, stored: null }
     return this.#term
-  }
-
-  #makeNode({ id, incarnation, name }: NodeRecord): ClusterNode {
-    const node: ClusterNode = { kind: 'node', id, incarnation, name, stored: null }
-    this.nodes.set(incarnation, node)
-    return node
   }
 
   #makeVhost(record: VhostRecord): VhostState {
@@ -298,7 +294,8 @@ export class Definitions {
         this.#ofVhosts.remove(definition)
         break
       case 'node':
-        this.nodes.delete(definition.incarnation)
+      case 'global-parameter':
+        this.global.remove(definition)
         break
       default:
         assertNever(definition)
@@ -380,6 +377,7 @@ export type Definition =
   | UserLimits
   | VhostRow
   | ClusterNode
+  | GlobalParameter
 
 interface Term {
   readonly kind: 'term'

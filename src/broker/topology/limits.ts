@@ -6,6 +6,11 @@ export const topologyLimits = {
   /** Of either kind; each name is matched with all of them. */
   policiesPerVhostMax: 1_000,
   webhooksPerVhostMax: 1_000,
+  globalParametersMax: 1_000,
+  /** The value of one, as JSON in UTF-8. */
+  globalParameterBytesMax: 64 * 1024,
+  /** Lists and objects in one another in such a value. */
+  globalParameterDepthMax: 64,
   /** To one queue or exchange. */
   bindingsPerDestinationMax: 200_000,
   /** Arguments of one binding, which a headers exchange compares with each message. */

@@ -27,7 +27,7 @@ export function checkNewName(kind: NameKind, name: string): void {
 }
 
 /** Throws unless anything may be called this: bounded, and nothing in it that breaks a line, a log or a terminal. */
-export function checkNameForm(kind: NameKind | 'user' | 'policy' | 'webhook', name: string): void {
+export function checkNameForm(kind: NameKind | 'user' | 'policy' | 'webhook' | 'global parameter', name: string): void {
   if (encodedBytes(name) > shortStringBytesMax) {
     throw new BrokerError('precondition-failed', `${kind} name is longer than ${shortStringBytesMax} bytes`)
   }

@@ -64,6 +64,8 @@ export function recordOf(definition: Definition): DefinitionRecord {
       return webhookRecord(definition.id, definition.home.id, definition)
     case 'node':
       return { kind: 'node', id: definition.id, incarnation: definition.incarnation, name: definition.name }
+    case 'global-parameter':
+      return { kind: 'global-parameter', id: definition.id, name: definition.name, json: definition.json }
     default:
       return assertNever(definition)
   }

@@ -1,5 +1,6 @@
 import { decodeFieldTable, type FieldTable } from '../../amqp/field-table.ts'
 import { type ExchangeType, isExchangeType } from './exchange.ts'
+import type { GlobalParameterRecord } from './global-parameter.ts'
 import type { ApplyTo } from './policy.ts'
 import type { PolicyKind, PolicyValue } from './policy-keys.ts'
 import type { QueueType } from './queue-arguments.ts'
@@ -35,6 +36,16 @@ export type DefinitionRecord =
   | UserLimitsRecord
   | WebhookRecord
   | NodeRecord
+  | GlobalParameterRecord
+
+/** Of what stands beside vhosts and users, or by itself: said again with the same id, it is as it says then. */
+export type RowRecord =
+  | PolicyRecord
+  | VhostLimitsRecord
+  | VhostMetadataRecord
+  | UserLimitsRecord
+  | WebhookRecord
+  | GlobalParameterRecord
 
 /** The log has been opened for the `term`-th time. */
 export interface TermRecord {
@@ -171,6 +182,7 @@ export function needsOf(record: DefinitionRecord): readonly number[] {
     case 'vhost':
     case 'user':
     case 'node':
+    case 'global-parameter':
       return []
     case 'exchange':
     case 'queue':
@@ -247,6 +259,7 @@ const kinds = [
   'user-limits',
   'webhook',
   'node',
+  'global-parameter',
   'removed',
 ]
 

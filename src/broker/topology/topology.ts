@@ -13,6 +13,7 @@ import type { Binding, BindingEnds } from './binding.ts'
 import type { DeclaredQueue, QueueProperties } from './declared-queue.ts'
 import { type Definition, Definitions } from './definitions.ts'
 import type { Exchange, ExchangeProperties } from './exchange.ts'
+import type { GlobalParameter } from './global-parameter.ts'
 import type { Journal } from './journal.ts'
 import type { ClusterNode } from './node-row.ts'
 import type { PolicyProperties } from './policy.ts'
@@ -20,13 +21,13 @@ import type { PolicyKind } from './policy-keys.ts'
 import { vhostIds } from './predeclared.ts'
 import type { QueueDefinition } from './queue-definition.ts'
 import { recordOf } from './record-of.ts'
-import type { PolicyRecord, UserLimitsRecord, VhostLimitsRecord, VhostMetadataRecord } from './records.ts'
+import type { RowRecord } from './records.ts'
 import { removalOf } from './removal.ts'
 import { Router } from './router.ts'
 import { type PositionListener, TopologyLog } from './topology-log.ts'
 import type { VhostLimits, VhostProperties } from './vhost-rows.ts'
 import type { VhostState } from './vhost-state.ts'
-import { type WebhookProperties, type WebhookRecord, webhookRecord } from './webhook.ts'
+import { type WebhookProperties, webhookRecord } from './webhook.ts'
 
 /**
  * What exists, as a state machine over its own log: vhosts, exchanges, queue definitions, bindings, users and rights.
@@ -102,7 +103,16 @@ export class Topology implements ShardTopology {
 
   /** The nodes of a cluster that count, by incarnation. */
   get nodes(): ReadonlyMap<number, ClusterNode> {
-    return this.#definitions.nodes
+    return this.#definitions.global.nodes
+  }
+
+  get globalParameters(): ReadonlyMap<string, GlobalParameter> {
+    return this.#definitions.global.parameters
+  }
+
+  /** What the broker has been named; null: nothing. */
+  get clusterName(): string | null {
+    return this.#definitions.global.clusterName
   }
 
   /** Whatever has this id. */
@@ -290,7 +300,7 @@ export class Topology implements ShardTopology {
     return this.removeRow(permission)
   }
 
-  /** What stands beside a vhost or a user: a policy, limits, metadata. */
+  /** What stands beside a vhost or a user, or by itself: a policy, limits, metadata, a global parameter. */
   removeRow(row: { readonly id: number }): Position {
     return this.#journal.removeIds([row.id])
   }
@@ -327,6 +337,12 @@ export class Topology implements ShardTopology {
     return this.#putRow({ kind: 'user-limits', id, user: user.id, maxConnections, maxChannels })
   }
 
+  /** Makes a global parameter, or gives the one of that name a new value: `json` is what `JSON.stringify` makes of it. */
+  putGlobalParameter(name: string, json: string): Position {
+    const id = this.globalParameters.get(name)?.id ?? this.#journal.nextId()
+    return this.#putRow({ kind: 'global-parameter', id, name, json })
+  }
+
   /** Saying again what is known changes nothing, and is not written. */
   #putRow(record: RowRecord): Position {
     const known = this.#definitions.byId(record.id)
@@ -360,8 +376,6 @@ export class Topology implements ShardTopology {
     return user.id
   }
 }
-
-type RowRecord = WebhookRecord | PolicyRecord | VhostLimitsRecord | VhostMetadataRecord | UserLimitsRecord
 
 export interface TopologyParts {
   readonly directory: ShardDirectory

@@ -7,7 +7,8 @@ export const summaries: Readonly<Record<string, string>> = {
   'POST /session': 'Begins a session of the dashboard, whose cookie stands for the login',
   'DELETE /session': 'Ends it',
   'GET /overview': 'The whole broker: messages, rates, totals, listeners',
-  'GET /cluster-name': 'The name of the cluster',
+  'GET /cluster-name': 'The name of the broker or cluster',
+  'PUT /cluster-name': 'Gives it another',
   'GET /extensions': 'Parts of RabbitMQ’s page; there are none',
   'GET /auth': 'How its page may log in',
   'GET /nodes': 'All nodes',
@@ -105,6 +106,16 @@ export const summaries: Readonly<Record<string, string>> = {
   'GET /operator-policies/{vhost}/{name}': 'One operator policy',
   'PUT /operator-policies/{vhost}/{name}': 'Makes an operator policy, or changes it',
   'DELETE /operator-policies/{vhost}/{name}': 'Deletes an operator policy',
+  'GET /parameters': 'Limits of vhosts, operator policies and webhooks, as RabbitMQ lists parameters',
+  'GET /parameters/{component}': 'Those of one component: vhost-limits, operator_policy, webhook or policy',
+  'GET /parameters/{component}/{vhost}': 'Those in a vhost',
+  'GET /parameters/{component}/{vhost}/{name}': 'One of them',
+  'PUT /parameters/{component}/{vhost}/{name}': 'Sets the limits of a vhost, or an operator policy',
+  'DELETE /parameters/{component}/{vhost}/{name}': 'Takes them away',
+  'GET /global-parameters': 'All global parameters',
+  'GET /global-parameters/{name}': 'One global parameter',
+  'PUT /global-parameters/{name}': 'Makes a global parameter, or gives it another value',
+  'DELETE /global-parameters/{name}': 'Deletes a global parameter',
   'GET /webhooks': 'All webhooks',
   'GET /webhooks/{vhost}': 'Webhooks of a vhost',
   'GET /webhooks/{vhost}/{name}': 'One webhook, and how it is doing',
@@ -147,6 +158,7 @@ const text = { type: 'string' } as const
 const flag = { type: 'boolean' } as const
 const whole = { type: 'integer' } as const
 const map = { type: 'object' } as const
+const anything = {} as const
 
 const tokens = { type: 'array', items: text } as const
 const policy = { pattern: text, definition: map, priority: whole, 'apply-to': text }
@@ -212,6 +224,9 @@ export const bodies: Readonly<Record<string, { readonly fields: JsonObject; read
     'PUT /policies/{vhost}/{name}': { fields: policy, required: ['pattern', 'definition'] },
     'PUT /operator-policies/{vhost}/{name}': { fields: policy, required: ['pattern', 'definition'] },
     'PUT /webhooks/{vhost}/{name}': { fields: webhook, required: ['queue', 'url'] },
+    'PUT /cluster-name': { fields: { name: text }, required: ['name'] },
+    'PUT /parameters/{component}/{vhost}/{name}': { fields: { value: map }, required: ['value'] },
+    'PUT /global-parameters/{name}': { fields: { value: anything }, required: ['value'] },
     'PUT /vhost-limits/{vhost}/{name}': { fields: { value: whole }, required: ['value'] },
     'PUT /user-limits/{user}/{name}': { fields: { value: whole }, required: ['value'] },
   }

@@ -4,6 +4,7 @@ import type { MessageCounts } from '../../broker/statistics/message-counts.ts'
 import type { Counted } from '../../broker/statistics/recent.ts'
 import { exchangeTypes } from '../../broker/topology/exchange.ts'
 import type { VhostState } from '../../broker/topology/vhost-state.ts'
+import { clusterTags, shownClusterName } from '../cluster-name.ts'
 import { nodeColumns } from '../statistics/columns.ts'
 import { churnNames, churnOf } from '../statistics/sampler.ts'
 import { addedUp } from './all-nodes/add-up.ts'
@@ -24,7 +25,6 @@ export const overviewRoutes: readonly Route[] = [
     const nodes = new NodesAsked(api)
     return nodes.noted(one(request, await overviewJson(api, request, nodes)))
   }),
-  route('GET', '/cluster-name', (api) => ok({ name: api.cluster?.name ?? api.node.name })),
   route('GET', '/extensions', () => ok([])),
   route('GET', '/auth', () => ok({ enable_uaa: false, uaa_client_id: '', uaa_location: '' })),
 ]
@@ -50,7 +50,8 @@ export async function overviewJson(
     rabbitmq_version: rabbitVersion,
     product_name: 'Warren',
     product_version: productVersion,
-    cluster_name: api.cluster?.name ?? api.node.name,
+    cluster_name: shownClusterName(api.broker.topology, api.cluster, api.node.name),
+    cluster_tags: clusterTags(api.broker.topology),
     node: api.node.name,
     rates_mode: 'basic',
     disable_stats: false,

@@ -1,57 +1,18 @@
 import type { JsonObject } from '../../broker/definitions/entry.ts'
-import { limitsJson } from '../../broker/definitions/user-entry.ts'
 import { listPolicies, type ShownPolicy } from '../../broker/policies.ts'
 import type { PolicyKind } from '../../broker/topology/policy-keys.ts'
 import type { VhostState } from '../../broker/topology/vhost-state.ts'
-import { type Answer, badRequest, created, noContent, notFound, ok } from './answer.ts'
+import { type Answer, created, noContent, notFound } from './answer.ts'
 import type { Level } from './caller.ts'
 import { listed, one } from './list.ts'
 import { type ApiRequest, param, vhostOf } from './request.ts'
 import { type Api, type Route, route } from './route.ts'
 import { type Row, rowsOf } from './view.ts'
-import { webhookParameter } from './webhooks.ts'
 
-/** Policies, operator policies, and what RabbitMQ calls parameters. */
+/** Policies and operator policies. */
 export const policyRoutes: readonly Route[] = [
   ...routesOf('/policies', 'policy', 'policymaker'),
   ...routesOf('/operator-policies', 'operator-policy', 'administrator'),
-  route('GET', '/parameters', (api, request) => listed(api, request, parameterRows(request.caller.visibleVhosts())), {
-    level: 'policymaker',
-  }),
-  route(
-    'GET',
-    '/parameters/{component}',
-    (api, request) => listed(api, request, parameterRows(request.caller.visibleVhosts(), param(request, 'component'))),
-    { level: 'policymaker' },
-  ),
-  route(
-    'GET',
-    '/parameters/{component}/{vhost}',
-    (api, request) => listed(api, request, parameterRows([vhostOf(request)], param(request, 'component'))),
-    { level: 'policymaker' },
-  ),
-  // Shovels and federation are what parameters are for in RabbitMQ; policies and limits have routes of their own.
-  route(
-    'PUT',
-    '/parameters/{component}/{vhost}/{name}',
-    (_api, request) => {
-      throw badRequest(`Validation failed\n\ncomponent ${param(request, 'component')} not found\n`)
-    },
-    { level: 'policymaker' },
-  ),
-  route('GET', '/parameters/{component}/{vhost}/{name}', (_api, request) => one(request, parameterOf(request).json()), {
-    level: 'policymaker',
-  }),
-  route(
-    'DELETE',
-    '/parameters/{component}/{vhost}/{name}',
-    (_api, request) => {
-      const { name } = parameterOf(request)
-      throw badRequest(`'${name}' of component ${param(request, 'component')} is deleted by the path of its own`)
-    },
-    { level: 'policymaker' },
-  ),
-  route('GET', '/global-parameters', () => ok([]), { level: 'policymaker' }),
 ]
 
 /** Who may see them may see those of the vhosts they can enter. */
@@ -87,7 +48,17 @@ function policyOf(request: ApiRequest, kind: PolicyKind): ShownPolicy {
   throw notFound()
 }
 
-function policyJson({ vhost, name, pattern, applyTo, definition, priority }: ShownPolicy): JsonObject {
+/** All of one vhost, as they are shown. */
+export function* shownPolicies(vhost: VhostState, kind: PolicyKind): Generator<PolicyJson> {
+  for (const policy of listPolicies(vhost, kind)) yield policyJson(policy)
+}
+
+interface PolicyJson extends JsonObject {
+  readonly vhost: string
+  readonly name: string
+}
+
+function policyJson({ vhost, name, pattern, applyTo, definition, priority }: ShownPolicy): PolicyJson {
   return { vhost, name, pattern, 'apply-to': applyTo, definition, priority }
 }
 
@@ -110,21 +81,4 @@ async function put(api: Api, request: ApiRequest, kind: PolicyKind): Promise<Ans
 /** Some tools write numbers as texts; what is none is the broker's to refuse. */
 function numberOf(value: unknown): unknown {
   return typeof value === 'string' && /^-?\d{1,15}$/.test(value) ? Number(value) : value
-}
-
-function parameterOf(request: ApiRequest): Row {
-  for (const row of parameterRows([vhostOf(request)], param(request, 'component'))) {
-    if (row.name === param(request, 'name')) return row
-  }
-  throw notFound()
-}
-
-function* parameterRows(vhosts: Iterable<VhostState>, component: string | null = null): Generator<Row> {
-  const isWanted = (one: string): boolean => component === null || component === one
-  for (const { name: vhost, limits, webhooks } of vhosts) {
-    if (isWanted('webhook')) yield* rowsOf(webhooks.values(), ({ name }) => name, webhookParameter)
-    if (limits === null || !isWanted('vhost-limits')) continue
-    const value = limitsJson({ 'max-connections': limits.maxConnections, 'max-queues': limits.maxQueues })
-    yield { name: 'limits', json: () => ({ value, vhost, component: 'vhost-limits', name: 'limits' }) }
-  }
 }

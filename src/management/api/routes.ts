@@ -6,6 +6,7 @@ import { connectionRoutes } from './connections.ts'
 import { deadLetterRoutes } from './dead-letters.ts'
 import { definitionRoutes } from './definitions.ts'
 import { exchangeRoutes } from './exchanges.ts'
+import { globalParameterRoutes } from './global-parameters.ts'
 import { healthRoutes } from './health.ts'
 import { leaseRoutes } from './lease-routes.ts'
 import { limitRoutes } from './limits.ts'
@@ -15,6 +16,7 @@ import { nodeReportRoutes } from './node-reports.ts'
 import { nodeRoutes } from './nodes.ts'
 import { openApiRoutes } from './openapi.ts'
 import { overviewRoutes } from './overview.ts'
+import { parameterRoutes } from './parameters.ts'
 import { permissionRoutes } from './permissions.ts'
 import { policyRoutes } from './policies.ts'
 import { queueRoutes } from './queues.ts'
@@ -45,6 +47,8 @@ export const routes: readonly Route[] = [
   ...leaseRoutes,
   ...bindingRoutes,
   ...policyRoutes,
+  ...parameterRoutes,
+  ...globalParameterRoutes,
   ...webhookRoutes,
   ...limitRoutes,
   ...definitionRoutes,

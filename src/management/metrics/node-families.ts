@@ -3,6 +3,7 @@ import type { LoginAttemptRows } from '../../broker/access/login-attempts.ts'
 import type { MessageCounts } from '../../broker/statistics/message-counts.ts'
 import { queueTypes } from '../../broker/topology/queue-arguments.ts'
 import type { ApiParts } from '../api/route.ts'
+import { permanentClusterId, shownClusterName } from '../cluster-name.ts'
 import { churnOf, trafficOf } from '../statistics/sampler.ts'
 import { bucketSamples, type Family, type Labels, type Sample, single } from './family.ts'
 import { channelCounters } from './object-families.ts'
@@ -12,7 +13,7 @@ import { deliveredOf, type NodeTotals } from './totals.ts'
 /** Which of the pages a scrape asked for; dashboards choose by it. */
 export type Endpoint = 'aggregated' | 'per-object' | 'detailed'
 
-export function* identityFamilies({ names, node, cluster }: ApiParts, endpoint: Endpoint): Generator<Family> {
+export function* identityFamilies({ names, node, cluster, broker }: ApiParts, endpoint: Endpoint): Generator<Family> {
   const build = {
     rabbitmq_version: names.rabbitVersion,
     prometheus_plugin_version: names.rabbitVersion,
@@ -23,8 +24,8 @@ export function* identityFamilies({ names, node, cluster }: ApiParts, endpoint: 
   }
   const identity = {
     rabbitmq_node: node.name,
-    rabbitmq_cluster: cluster?.name ?? node.name,
-    rabbitmq_cluster_permanent_id: cluster?.name ?? node.name,
+    rabbitmq_cluster: shownClusterName(broker.topology, cluster, node.name),
+    rabbitmq_cluster_permanent_id: permanentClusterId(broker.topology, cluster, node.name),
     rabbitmq_endpoint: endpoint,
   }
   yield { name: 'rabbitmq_build_info', type: 'untyped', help: 'Versions of the broker', samples: [[build, 1]] }

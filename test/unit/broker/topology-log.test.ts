@@ -170,6 +170,16 @@ describe('a start', () => {
     assert.equal(harness.topology.vhosts.size, 0)
   })
 
+  it('reads the records of global parameters as they were written when they were new', async () => {
+    const { topology } = await openSaved('topology-records-global-parameter.jsonl')
+    const values = [...topology.globalParameters.values()].map(({ name, json }) => [name, JSON.parse(json)])
+    assert.deepEqual(values, [
+      ['cluster_name', 'shop'],
+      ['tags', { arguments: 'x', list: [1, 1.5, null, true] }],
+    ])
+    assert.equal(topology.clusterName, 'shop')
+  })
+
   it('refuses a record of another version or kind, with a sentence', async () => {
     const records = [
       'not JSON',

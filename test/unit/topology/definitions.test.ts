@@ -50,7 +50,12 @@ function rabbitsDefinitions(): Record<string, unknown> {
       },
       { vhost: 'shop', component: 'vhost-limits', name: 'limits', value: { 'max-queues': 10 } },
     ],
-    global_parameters: [],
+    global_parameters: [
+      { name: 'cluster_name', value: 'rabbit@box' },
+      { name: 'internal_cluster_id', value: 'rabbitmq-cluster-id-8B3NWUZMJxxhzWutr03cTA' },
+      { name: 'cluster_tags', value: [] },
+      { name: 'mqtt_port_to_vhost_mapping', value: { 1883: 'shop', arguments: { deep: [1, 1.5, null, true, {}] } } },
+    ],
     policies: [
       {
         vhost: 'shop',
@@ -127,6 +132,7 @@ describe('RabbitMQ’s definitions', () => {
     await harness.broker.putPermission('guest', 'shop', { configure: '.*', write: '.*', read: '.*' })
     assert.deepEqual(routed(harness.session('guest', 'shop'), 'events', 'order.7'), ['orders'])
     assert.deepEqual(routed(harness.session('guest', 'shop'), 'amq.fanout', 'order.7'), ['orders'])
+    assert.equal(harness.topology.clusterName, 'rabbit@box')
   })
 
   it('change nothing when they are made again, and are written no second time', async () => {
@@ -142,6 +148,7 @@ describe('RabbitMQ’s definitions', () => {
   it('come back as they are written here, into another node and in the same words', async () => {
     const { harness } = await importing(rabbitsDefinitions())
     const exported = await harness.broker.exportDefinitions(names)
+    assert.deepEqual(exported['global_parameters'], rabbitsDefinitions()['global_parameters'])
     const other = await importing(JSON.parse(JSON.stringify(exported)))
     assert.deepEqual(other.warnings, [])
     assert.deepEqual(await other.harness.broker.exportDefinitions(names), exported)
@@ -177,7 +184,6 @@ describe('RabbitMQ’s definitions', () => {
 
   it('leave out what there is not here, by name', async () => {
     const { warnings, harness } = await importing({
-      global_parameters: [{ name: 'cluster_name', value: 'rabbit@box' }],
       parameters: [{ vhost: '/', component: 'shovel', name: 's', value: {} }],
       policies: [
         { vhost: '/', name: 'ha', pattern: '', definition: { 'ha-mode': 'all' } },
@@ -193,7 +199,6 @@ describe('RabbitMQ’s definitions', () => {
       "policies[0] ('ha') is left out: ha-mode mean nothing here",
       "policies[1] ('mixed'): ha-mode mean nothing here and are left out",
       "parameters[0] ('s') is left out: there is no shovel here",
-      "global_parameters[0] ('cluster_name') is left out: global parameters are not kept",
       "exchanges[0] ('amq.topic') is left out: what begins with 'amq.' is not made by a file",
       "queues[0] ('amq.gen-x') is left out: what begins with 'amq.' is not made by a file",
     ])
@@ -243,6 +248,11 @@ describe('definitions are refused', () => {
       { policies: [{ name: 'p', pattern: '', definition: { expires: 0 } }] },
       "policies[0] ('p'): Validation failed: 0 is not a valid queue expiry",
     ],
+    [
+      { global_parameters: [{ name: 'g' }] },
+      "global_parameters[0] ('g'): Validation failed: global parameter 'g': its value is missing",
+    ],
+    [{ global_parameters: [{ value: 1 }] }, 'global_parameters[0]: name has to be a text'],
     [{ permissions: [{ user: 'u', configure: '', write: '', read: '' }] }, "permissions[0] ('u'): no user 'u'"],
     [
       { permissions: [{ user: 'guest', configure: '(', write: '', read: '' }] },

@@ -138,6 +138,8 @@ for (const entry of ['a', 'b'] as const) {
       await told(broker.putOperatorPolicy('v', 'o', { pattern: '', definition: { 'message-ttl': 9 } }))
       await told(broker.putVhostLimits('v', { 'max-queues': 3 }))
       await told(broker.putUserLimits('u', { 'max-channels': 4 }))
+      await told(broker.putGlobalParameter('cluster_name', 'shop'))
+      await told(broker.putGlobalParameter('any', { by: { arguments: [null] } }))
       const imported = await during(
         cluster,
         broker.importDefinitions({
@@ -149,6 +151,12 @@ for (const entry of ['a', 'b'] as const) {
       assert.equal(topology.vhosts.get('v')?.queues.get('q\ud800')?.settings.maxLength, 5)
       assert.deepEqual(dumps(cluster)[2], dumps(cluster)[0])
       assert.deepEqual(dumps(cluster)[1], dumps(cluster)[0])
+      for (const node of cluster.all) {
+        assert.equal(node.topology.clusterName, 'shop')
+        assert.equal(node.topology.globalParameters.get('any')?.json, '{"by":{"arguments":[null]}}')
+      }
+      await told(broker.deleteGlobalParameter('any'))
+      await told(broker.deleteGlobalParameter('cluster_name'))
       await told(broker.clearTopicPermissions('u', 'v'))
       await told(broker.clearVhostLimits('v'))
       await told(broker.clearUserLimits('u'))
@@ -159,6 +167,7 @@ for (const entry of ['a', 'b'] as const) {
       for (const node of cluster.all) {
         assert.deepEqual([...node.topology.users.keys()], ['guest'])
         assert.deepEqual([...node.topology.vhosts.keys()], ['/'])
+        assert.equal(node.topology.globalParameters.size, 0)
       }
     })
 
