@@ -1,6 +1,6 @@
 /**
- * The HTTP API as a part of a node: what it is told of it. Loaded and made when the first request comes, so that a start
- * pays nothing for it.
+ * The HTTP API as a part of a node: what it is told of it. Loaded and made a while after the start, or when the first request
+ * comes, so that a start pays nothing for it.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock } from './base/clock.ts'
@@ -16,6 +16,7 @@ import type { ConnectionDirectory } from './broker/connection-directory.ts'
 import type { Config } from './config.ts'
 import type { OwnAnswers } from './management/api/all-nodes/answers.ts'
 import type { ApiHandler } from './management/api/api.ts'
+import { EarlyLoading } from './management/api/early-loading.ts'
 import type { ApiParts, ListenerFacts, TraceCounts } from './management/api/route.ts'
 import type { BackupNode } from './management/backup.ts'
 import type { ClusterFacts } from './management/cluster-facts.ts'
@@ -56,6 +57,8 @@ export type AnswerRequest = (incoming: IncomingMessage, outgoing: ServerResponse
 
 export interface HttpApi {
   readonly answer: AnswerRequest
+  /** Requests may come: what they need is loaded soon, a piece at a time. */
+  loadSoon(): void
   /** A page for Prometheus, for whoever may see it. */
   metrics(path: MetricsPath, query: URLSearchParams): Promise<AsyncIterable<string>>
   /** Ends what goes on without requests. */
@@ -80,10 +83,15 @@ export function httpApi(node: ApiNode): HttpApi {
     const { createApi } = await import('./management/api/api.ts')
     return await createApi(parts)
   }
-  const answer: AnswerRequest = (incoming, outgoing) => {
+  const made = (): Promise<ApiHandler> => {
     handler ??= load()
-    handler
-      .then((made) => made.handle(incoming, outgoing))
+    return handler
+  }
+  const early = new EarlyLoading(clock)
+  const loadSoon = (): void => early.begin([() => import('./management/api/api.ts'), made])
+  const answer: AnswerRequest = (incoming, outgoing) => {
+    made()
+      .then((one) => one.handle(incoming, outgoing))
       .catch((error: unknown) => {
         logger.error({ error }, 'a request of the HTTP API could not be answered')
         outgoing.destroy()
@@ -94,10 +102,11 @@ export function httpApi(node: ApiNode): HttpApi {
     return await metricsText(parts, path, query)
   }
   const stop = (): void => {
+    early.stop()
     sampler.stop()
     process.stop()
   }
-  return { answer, metrics, stop }
+  return { answer, loadSoon, metrics, stop }
 }
 
 function partsOf(node: ApiNode, sampler: Sampler, process: ProcessFacts): ApiParts {

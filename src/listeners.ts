@@ -216,6 +216,7 @@ export class NodePorts {
     if (this.#http !== null) return this.#http
     const { server, world } = this.#parts
     const api = this.#httpApi()
+    api.loadSoon()
     const { HttpServer: Made } = await import('./management/http-server.ts')
     this.#http = new Made({
       clock: world.machineClock,

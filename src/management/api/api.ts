@@ -28,7 +28,7 @@ export interface Peer {
   readonly certificate?: () => PeerCertificate | null
 }
 
-/** RabbitMQ's management HTTP API. What it needs is loaded when it is made, which costs some 30 ms. */
+/** RabbitMQ's management HTTP API. What it needs of others is loaded when it is made, if it was not before. */
 export interface ApiHandler {
   fetch(request: Request, peer: Peer): Promise<Response>
   /** The same for a request of `node:http`. Does not reject. */
@@ -67,6 +67,8 @@ export async function createApi(parts: ApiParts): Promise<ApiHandler> {
     if (origin !== null) letRead(origin, request.method === 'OPTIONS', response.headers)
     return response
   }
+  // What is made by the first request, such as the table of routes, is made by one that is of nobody.
+  await app.fetch(new Request('http://localhost/'), { target: '/', remoteAddress: '' })
   const listener = getRequestListener(
     (request, { incoming }) =>
       fetch(request, {
