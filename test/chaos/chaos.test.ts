@@ -4,7 +4,8 @@
  * the kill loop judges: nothing confirmed is lost, nothing invented, altered or doubled, order and `redelivered` hold; and
  * the nodes' own journals show that no two served a shard at once.
  *
- *   WARREN_CHAOS_SECONDS=3600 node scripts/test.mjs chaos     longer than the test command's
+ *   WARREN_CHAOS_SECONDS=3600 node scripts/test.mjs chaos     longer than the test command's: many chapters on one cluster,
+ *                                                              each judged and forgotten before the next begins
  *   WARREN_CHAOS_SEED=12345                                    the random choices of an earlier run
  *   WARREN_CHAOS_FAULTS=killed                                 only the faults of such names
  *   WARREN_CHAOS_SESSION=20                                    `cluster-session` of the nodes, in seconds
@@ -14,7 +15,7 @@
  */
 import assert from 'node:assert/strict'
 import { randomInt } from 'node:crypto'
-import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -37,6 +38,8 @@ import { faults as allFaults } from './faults.ts'
 import { addressOf, ServiceTimes } from './service-times.ts'
 
 const seconds = Number(process.env['WARREN_CHAOS_SECONDS'] ?? 240)
+/** The checker keeps all that was published in a chapter in memory. */
+const chapterSecondsMax = 300
 const seed = Number(process.env['WARREN_CHAOS_SEED'] ?? randomInt(1_000_000_000))
 /** After the last fault is healed, a message must get through within this time, in milliseconds of having a processor. */
 const progressMsMax = 30_000
@@ -49,6 +52,8 @@ const electionsMax = 2
 const takeOverMsMax = sessionMs + 5_000 + (electionMsMax > sessionMs / 2 ? electionsMax * electionMsMax : 0)
 /** A fault that the cluster need not get over by itself is healed after so long, in milliseconds. */
 const outageMsMax = 15_000
+/** After so long without a fault all copies are level again, and the cluster can do without one, in milliseconds. */
+const peaceMs = 10_000
 const logLevel = process.env['WARREN_LOG_LEVEL'] ?? 'info'
 /** Only those whose name this matches. */
 const wanted = new RegExp(process.env['WARREN_CHAOS_FAULTS'] ?? '')
@@ -62,82 +67,142 @@ else
     const env = { WARREN_CLUSTER_SHARDS: '4', WARREN_CLUSTER_SESSION: `${sessionMs}ms`, WARREN_LOG_LEVEL: logLevel }
     const networks = await ownNetworks(t.diagnostic.bind(t))
     const cluster = await ClusterProcesses.start({ env, outputFolder: folder, networks })
-    const workers: WorkerProcess[] = []
     const times = new ServiceTimes(folder)
+    const isKept = process.env['WARREN_CHAOS_KEEP'] !== undefined
+    const torment = new Torment(cluster, times)
     try {
       await prepare(cluster)
-      const start = (role: Task['role'], name: string): WorkerProcess => {
-        const common = { actors: 2, folder, isLying: false, isTolerant: true, seed: seed + workers.length * 100 }
-        const worker = new WorkerProcess({ ...common, role, name, addresses: cluster.nodes.map(addressOf) })
-        workers.push(worker)
-        return worker
+      const chapters = Math.ceil(seconds / chapterSecondsMax)
+      const verdicts: Verdict[] = []
+      for (let number = 1; number <= chapters; number++) {
+        const chapter = new Chapter(cluster, join(folder, `chapter-${number}`), number)
+        verdicts.push(await chapter.run(torment, times, (seconds * 1_000) / chapters))
+        if (!isKept) chapter.forget()
       }
-      const publishers = [start('publish', 'p'), start('publish', 'q')]
-      const consumers = [start('consume', 'c'), start('consume', 'd')]
-      const counts = await torment(cluster, workers, times)
-      for (const worker of publishers) await worker.finish()
-      times.note('publishers have finished')
-      for (const worker of consumers) await worker.finish()
-      times.note('consumers have finished')
-      await start('drain', 'z').end()
-      times.note('all is drained')
       keepJournals(cluster, folder)
       const lines = cluster.nodes.flatMap(journalOf)
       const overlaps = judgeOwnership(lines, lastWords(lines), { areSetBack: true })
       await cluster.stop()
-      const verdict = await judgeFolder(folder, { ownersMove: true })
       for (const line of times.lines) t.diagnostic(line)
-      report(verdict, counts, t.diagnostic.bind(t))
+      report(verdicts, torment.counts, t.diagnostic.bind(t))
       assert.deepEqual(overlaps.slice(0, faultsShown), [], 'two nodes served a shard at once')
-      assert.deepEqual(times.lateOnes, [], `not served by others in time, with WARREN_CHAOS_SEED=${seed}`)
-      if (process.env['WARREN_CHAOS_KEEP'] === undefined) rmSync(folder, { recursive: true, force: true })
-      else console.error(`chaos: histories and logs are in ${folder}`)
+      const late = times.lateOnes.join('; ')
+      assert.equal(late, '', `not served by others in time, with WARREN_CHAOS_SEED=${seed}: ${late}`)
+      if (isKept) console.error(`chaos: histories and logs are in ${folder}`)
+      else rmSync(folder, { recursive: true, force: true })
     } catch (error) {
       console.error(`chaos: histories, logs of the nodes and what was done to them are in ${folder}`)
       keepJournals(cluster, folder)
       throw error
     } finally {
       times.end()
-      for (const worker of workers) worker.kill()
       await cluster.kill()
     }
   })
 
-/**
- * One fault after the other, now and then two at once; after each the cluster must get on. Gives how often each was. All
- * kinds come before one comes again.
- */
-async function torment(
-  cluster: ClusterProcesses,
-  workers: readonly WorkerProcess[],
-  times: ServiceTimes,
-): Promise<Map<string, number>> {
-  const dice = new Dice(seed)
-  const faults = allFaults.filter((one) => wanted.test(one.name) && !(one.needsNetworks && cluster.networks === null))
-  const counts = new Map<string, number>()
-  const end = Date.now() + seconds * 1_000
-  const deck: Fault[] = []
-  const next = (): Fault => {
-    if (deck.length === 0) deck.push(...faults)
-    return deck.splice(dice.between(0, deck.length - 1), 1)[0] as Fault
+/** Publishers and consumers for a while, until the queues are empty and what they saw is judged. */
+class Chapter {
+  readonly #cluster: ClusterProcesses
+  readonly #folder: string
+  readonly #number: number
+  readonly #workers: WorkerProcess[] = []
+
+  constructor(cluster: ClusterProcesses, folder: string, number: number) {
+    this.#cluster = cluster
+    this.#folder = folder
+    this.#number = number
+    mkdirSync(folder)
   }
-  while (Date.now() < end) {
-    const chosen = [next()]
-    if (dice.chance(0.25)) chosen.push(next())
-    for (const { name } of chosen) counts.set(name, (counts.get(name) ?? 0) + 1)
-    await suffer(cluster, chosen, dice, times)
-    await untilProgress(cluster, times)
-    for (const worker of workers) worker.mustRun()
+
+  async run(torment: Torment, times: ServiceTimes, ms: number): Promise<Verdict> {
+    try {
+      const publishers = [this.#start('publish', 'p'), this.#start('publish', 'q')]
+      const consumers = [this.#start('consume', 'c'), this.#start('consume', 'd')]
+      await torment.run(this.#workers, ms)
+      for (const worker of publishers) await worker.finish()
+      times.note('publishers have finished')
+      for (const worker of consumers) await worker.finish()
+      times.note('consumers have finished')
+      await this.#start('drain', 'z').end()
+      times.note(`chapter ${this.#number} is over`)
+    } finally {
+      for (const worker of this.#workers) worker.kill()
+    }
+    const ofThis = new RegExp(`^[pq]${this.#number}\\.`)
+    const verdict = await judgeFolder(this.#folder, { ownersMove: true, isOurs: (publisher) => ofThis.test(publisher) })
+    const shown = verdict.faults.slice(0, faultsShown).map(({ rule, text }) => `${rule}: ${text}`)
+    assert.equal(
+      verdict.faults.length,
+      0,
+      `${verdict.faults.length} faults with WARREN_CHAOS_SEED=${seed}:\n${shown.join('\n')}`,
+    )
+    return verdict
   }
-  return counts
+
+  forget(): void {
+    rmSync(this.#folder, { recursive: true, force: true })
+  }
+
+  #start(role: Task['role'], letter: string): WorkerProcess {
+    const workers = this.#workers
+    const name = `${letter}${this.#number}.`
+    const common = { actors: 2, folder: this.#folder, isLying: false, isTolerant: true }
+    const dice = { seed: seed + this.#number * 10_000 + workers.length * 100 }
+    const worker = new WorkerProcess({ ...common, ...dice, role, name, addresses: this.#cluster.nodes.map(addressOf) })
+    workers.push(worker)
+    return worker
+  }
+}
+
+/** One fault after the other, now and then two at once; after each the cluster must get on. */
+class Torment {
+  /** How often each was. */
+  readonly counts = new Map<string, number>()
+  readonly #cluster: ClusterProcesses
+  readonly #times: ServiceTimes
+  readonly #dice = new Dice(seed)
+  readonly #faults: readonly Fault[]
+  #deck: Fault[] = []
+
+  constructor(cluster: ClusterProcesses, times: ServiceTimes) {
+    this.#cluster = cluster
+    this.#times = times
+    this.#faults = allFaults.filter((one) => wanted.test(one.name) && !(one.needsNetworks && cluster.networks === null))
+  }
+
+  async run(workers: readonly WorkerProcess[], ms: number): Promise<void> {
+    const end = Date.now() + ms
+    while (Date.now() < end) {
+      const chosen = [this.#next()]
+      if (this.#dice.chance(0.25)) chosen.push(this.#next())
+      for (const { name } of chosen) this.counts.set(name, (this.counts.get(name) ?? 0) + 1)
+      const isPeaceful = chosen.length === 1 && this.#dice.chance(0.4)
+      if (isPeaceful) await pause(peaceMs)
+      await suffer(this.#cluster, chosen, { dice: this.#dice, times: this.#times, isPeaceful })
+      await untilProgress(this.#cluster, this.#times)
+      for (const worker of workers) worker.mustRun()
+    }
+  }
+
+  /** All kinds come before one comes again. */
+  #next(): Fault {
+    if (this.#deck.length === 0) this.#deck = [...this.#faults]
+    return this.#deck.splice(this.#dice.between(0, this.#deck.length - 1), 1)[0] as Fault
+  }
+}
+
+interface Scene {
+  readonly dice: Dice
+  readonly times: ServiceTimes
+  /** All copies were level before. */
+  readonly isPeaceful: boolean
 }
 
 /** Some faults at once, until they are healed: after some time, or as soon as the cluster gets on without. */
 async function suffer(
   cluster: ClusterProcesses,
   chosen: readonly Fault[],
-  dice: Dice,
-  times: ServiceTimes,
+  { dice, times, isPeaceful }: Scene,
 ): Promise<void> {
   const name = chosen.map((fault) => fault.name).join(' + ')
   times.note(`begins: ${name}`)
@@ -148,11 +213,11 @@ async function suffer(
   const isHit = (node: ClusterNode): boolean => hits.some(({ isOut, nodes }) => isOut && nodes.includes(node))
   const others = cluster.nodes.filter((node) => !isHit(node))
   const service = times.watch(name, others.length > 0 ? others : cluster.nodes, () => isHealed)
-  // Two faults at once may leave no majority, and then nothing is promised.
-  const isTakenOver = hits.length === 1 && hits[0]?.isTakenOver === true
-  if (dice.chance(0.5)) await pause(dice.between(1_000, 8_000))
-  else if (!isTakenOver) await Promise.race([service, pause(outageMsMax)])
-  else if (!(await times.comesWithin(takeOverMsMax, service))) times.late(name, takeOverMsMax)
+  // Two faults at once, or one before all is copied again, may leave no majority, and then nothing is promised.
+  if (isPeaceful && hits.every(({ isTakenOver }) => isTakenOver)) {
+    if (!(await times.comesWithin(takeOverMsMax, service))) times.late(name, takeOverMsMax)
+  } else if (dice.chance(0.5)) await pause(dice.between(1_000, 8_000))
+  else await Promise.race([service, pause(outageMsMax)])
   isHealed = true
   times.note(`heals: ${name}`)
   // Together: a node that is started again may wait for what another fault has taken away.
@@ -194,12 +259,13 @@ async function prepare(cluster: ClusterProcesses): Promise<void> {
   await client.close()
 }
 
-function report({ faults: found, ...counts }: Verdict, chosen: Map<string, number>, say: (text: string) => void): void {
-  say(`${JSON.stringify(Object.fromEntries(chosen))}: ${JSON.stringify(counts)}`)
-  const shown = found.slice(0, faultsShown).map(({ rule, text }) => `${rule}: ${text}`)
-  assert.equal(found.length, 0, `${found.length} faults with WARREN_CHAOS_SEED=${seed}:\n${shown.join('\n')}`)
+function report(verdicts: readonly Verdict[], chosen: Map<string, number>, say: (text: string) => void): void {
+  const sum = (name: Exclude<keyof Verdict, 'faults'>): number => verdicts.reduce((all, one) => all + one[name], 0)
+  const counts = { published: sum('published'), confirmed: sum('confirmed'), promised: sum('promised') }
+  const deliveries = { delivered: sum('delivered'), redelivered: sum('redelivered'), strangers: sum('strangers') }
+  say(`${JSON.stringify(Object.fromEntries(chosen))}: ${JSON.stringify({ ...counts, ...deliveries })}`)
   assert.ok(counts.promised > 10 * seconds, 'too little was published to mean anything')
-  assert.ok(queues.length > 0 && counts.redelivered > 0, 'no fault ever met an unacknowledged message')
+  assert.ok(queues.length > 0 && deliveries.redelivered > 0, 'no fault ever met an unacknowledged message')
 }
 
 function keepJournals(cluster: ClusterProcesses, folder: string): void {

@@ -322,3 +322,24 @@ void test('a history that makes no sense is an error, not a verdict', () => {
   )
   assert.throws(() => judge(['{"event":"publish","publisher":"p","seq":1,"attempt":1}'], []), /without 'sha256'/)
 })
+
+void test('what was published by others is counted, and judged by nobody', () => {
+  const lines = (all: readonly Line[]): string[] => all.map((line) => JSON.stringify(line))
+  const history = new History()
+    .done(1)
+    .session('c.1')
+    .deliver('c.1', 7, 1, { publisher: 'before' })
+    .settle('acked', 'c.1', 1)
+    .deliver('c.1', 1, 2)
+    .settle('acked', 'c.1', 2)
+    .synced('c.1', 2)
+    .session('c.2')
+    .deliver('c.2', 7, 1, { publisher: 'before', ...again })
+    .settle('requeued', 'c.2', 1)
+  const { faults, delivered, strangers } = judge(lines(history.publishers), lines(history.consumers), {
+    isOurs: (publisher) => publisher === 'p',
+  })
+  assert.deepEqual(faults, [])
+  assert.deepEqual({ delivered, strangers }, { delivered: 1, strangers: 2 })
+  assert.deepEqual(new History().session('c.1').deliver('c.1', 7, 1, { publisher: 'before' }).faults(), ['phantom'])
+})

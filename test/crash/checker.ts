@@ -46,6 +46,11 @@ export interface CheckerOptions {
    * come to it again, marked as redelivered. Default: false.
    */
   readonly ownersMove?: boolean
+  /**
+   * Whether the histories of a publisher are among those that are read. What others have published, and nobody confirmed, may
+   * still come: it is counted as a stranger and not judged. Default: all are.
+   */
+  readonly isOurs?: (publisher: string) => boolean
 }
 
 export interface Verdict {
@@ -56,6 +61,8 @@ export interface Verdict {
   readonly promised: number
   readonly delivered: number
   readonly redelivered: number
+  /** Deliveries of what was published by others. */
+  readonly strangers: number
 }
 
 interface Published {
@@ -93,12 +100,16 @@ interface Session {
   readonly name: string
   sentAfter: number
   readonly byTag: Map<number, { copy: Copy; delivery: Delivery }>
+  /** Tags of what was published by others. */
+  readonly strangers: Set<number>
   /** What was acked, in order, until it is known to be synced. */
   readonly acks: Copy[]
   synced: number
   /** The last order number of a first delivery, per queue and publisher's channel. */
   readonly lastFirst: Map<string, number>
 }
+
+const stranger: Copy = { name: 'a stranger', queue: '', deliveries: [], ackSyncedAt: Number.POSITIVE_INFINITY }
 
 type Fields = Readonly<Record<string, unknown>>
 
@@ -110,9 +121,11 @@ export class Checker {
   readonly #sessions = new Map<string, Session>()
   readonly #faults: Fault[] = []
   readonly #ownersMove: boolean
+  readonly #isOurs: (publisher: string) => boolean
   #confirmed = 0
   #delivered = 0
   #redelivered = 0
+  #strangers = 0
 
   readonly #takers: Readonly<Record<string, (fields: Fields) => void>> = {
     connected: (fields) => this.#connect(fields),
@@ -127,8 +140,9 @@ export class Checker {
     synced: (fields) => this.#sync(fields),
   }
 
-  constructor({ ownersMove = false }: CheckerOptions = {}) {
+  constructor({ ownersMove = false, isOurs = () => true }: CheckerOptions = {}) {
     this.#ownersMove = ownersMove
+    this.#isOurs = isOurs
   }
 
   /** Takes one line. All lines of the publishers come before those of the consumers; each history in its own order. */
@@ -155,6 +169,7 @@ export class Checker {
       promised,
       delivered: this.#delivered,
       redelivered: this.#redelivered,
+      strangers: this.#strangers,
     }
   }
 
@@ -202,6 +217,7 @@ export class Checker {
       name,
       sentAfter: number(fields, 'at'),
       byTag: new Map(),
+      strangers: new Set(),
       acks: [],
       synced: 0,
       lastFirst: new Map(),
@@ -213,6 +229,11 @@ export class Checker {
     const queue = text(fields, 'queue')
     const session = this.#sessionOf(fields)
     const where = `${name} from ${queue} to ${session.name}`
+    if (!this.#isOurs(text(fields, 'publisher'))) {
+      this.#strangers += 1
+      session.strangers.add(number(fields, 'tag'))
+      return
+    }
     this.#delivered += 1
     const redelivered = fields['redelivered'] === true
     if (redelivered) this.#redelivered += 1
@@ -243,6 +264,11 @@ export class Checker {
     const session = this.#sessionOf(fields)
     const tag = number(fields, 'tag')
     const held = session.byTag.get(tag)
+    if (session.strangers.has(tag)) {
+      // Counted among the acks of which the later ones are known to be synced.
+      if (how === 'acked') session.acks.push(stranger)
+      return
+    }
     if (held === undefined) {
       this.#fault('unasked', `${session.name} ${how} tag ${tag}, which it did not get`)
       return

@@ -6,6 +6,7 @@
  * confirmed too, all acks sent before the first have been stored.
  */
 import { createHash } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
 import type { Address, Arrival, RawClient } from '../support/amqp/raw-client.ts'
 import type { Dice } from './dice.ts'
 import { type History, sharedNow } from './history.ts'
@@ -14,6 +15,10 @@ import { markerExchange, queues } from './stage.ts'
 import type { Task } from './worker.ts'
 
 const prefetchCount = 100
+/** Queues are drained when they have been empty at so many looks in a row: what a lost connection held comes back in its own time. */
+const emptyLooksWanted = 4
+/** Between two of them, in milliseconds. */
+const emptyLookMs = 500
 
 interface Marker {
   readonly sent: number
@@ -84,11 +89,16 @@ export class Consumer {
     if (this.#isDraining) client.send(2, 'channel.open')
     this.#sendMarker(client)
     const endsAfter = this.#dice.chance(0.3) ? this.#dice.between(1, 200) : Number.POSITIVE_INFINITY
+    let emptyLooks = 0
     for (let batch = 0; batch < endsAfter || this.#isDraining; batch += 1) {
       const first = await nextOrEnd(client, this.#isTolerant)
       const arrived = [first, ...client.takeWaiting(1)]
       if (this.#take(client, arrived)) return false
-      if (this.#isDraining && (await isEmpty(client, this.#held.size, arrived))) return true
+      if (!this.#isDraining) continue
+      emptyLooks = (await isEmpty(client, this.#held.size, arrived)) ? emptyLooks + 1 : 0
+      if (emptyLooks === emptyLooksWanted) return true
+      // The answer to the next marker brings the next look.
+      if (emptyLooks > 0) await pause(emptyLookMs)
     }
     return false
   }
