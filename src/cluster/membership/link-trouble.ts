@@ -100,5 +100,5 @@ export class LinkTrouble {
 
 function sentenceOf([one, other]: readonly [string, string], live: ReadonlyMap<string, Member>): string {
   const { host, port } = live.get(other) ?? { host: '?', port: 0 }
-  return `nodes '${one}' and '${other}' have had no link for ${unlinkedMsMax / 1000} s: '${one}' must reach TCP ${host}:${port}, look at firewalls; they count as linked again ${relinkedMsMin / 1000} s after the link is back`
+  return `nodes '${one}' and '${other}' have had no link for ${unlinkedMsMax / 1000} s: '${one}' must reach TCP ${host}:${port}, look at firewalls; they count as linked again ${relinkedMsMin / 1000} s after the link is back, later if it keeps breaking`
 }

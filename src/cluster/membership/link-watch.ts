@@ -1,6 +1,13 @@
 /**
  * Looks which live nodes this one has a link to, and says in its session to which it has none: only what lasts counts, so
  * that shards do not move to and fro with a link that comes and goes.
+ *
+ *     linked ── unlinkedMsMax without ──► missed ── relinkedMsMin with ──► on trial ── relinkedMsMax with ──► linked
+ *                                           ▲ └─ a break: twice as long  ─┐   │
+ *                                           └──── a break: at once, and ──┴───┘
+ *
+ * On trial the node counts as reached. So one that comes back for good is waited for no longer than `relinkedMsMin`, and a
+ * link that keeps breaking must last longer each time, up to `relinkedMsMax`.
  */
 import type { Clock, Timer } from '../../base/clock.ts'
 import type { Member } from '../members.ts'
@@ -8,8 +15,10 @@ import type { NodeIdentity } from '../node-identity.ts'
 
 /** Without a link to a live node for so long, it counts as not reached, in milliseconds. */
 export const unlinkedMsMax = 5_000
-/** A link that was missing must be there again for so long without a break, in milliseconds. */
-export const relinkedMsMin = 30_000
+/** A link that was missing must be there again for so long without a break, in milliseconds; after each break twice as long. */
+export const relinkedMsMin = 3_000
+/** The longest time that is asked of a link, and how long one that counts again is on trial, in milliseconds. */
+export const relinkedMsMax = 30_000
 const lookMs = 500
 
 export interface LinkWatchParts {
@@ -32,6 +41,10 @@ interface Seen {
   /** By the own monotonic clock: since when that is so. */
   since: number
   isReached: boolean
+  /** It has not been linked for long since it was missed. */
+  isOnTrial: boolean
+  /** How long the link must last to count. */
+  askedMs: number
 }
 
 export class LinkWatch {
@@ -96,14 +109,20 @@ export class LinkWatch {
   #note(incarnation: number, isLinked: boolean, now: number): void {
     const seen = this.#seen.get(incarnation)
     if (seen === undefined) {
-      this.#seen.set(incarnation, { isLinked, since: now, isReached: true })
+      this.#seen.set(incarnation, { isLinked, since: now, isReached: true, isOnTrial: false, askedMs: relinkedMsMin })
       return
     }
     if (seen.isLinked !== isLinked) {
       seen.isLinked = isLinked
       seen.since = now
+      if (!isLinked && seen.isOnTrial) brokeOnTrial(seen)
     }
-    if (now - seen.since >= (isLinked ? relinkedMsMin : unlinkedMsMax)) seen.isReached = isLinked
+    const lastedMs = now - seen.since
+    if (isLinked) lasts(seen, lastedMs)
+    else if (lastedMs >= unlinkedMsMax) {
+      seen.isReached = false
+      seen.isOnTrial = true
+    }
   }
 
   #tellWaiting(): void {
@@ -121,4 +140,16 @@ export class LinkWatch {
     this.#told = text
     members.setUnreached(unreached).catch(() => {})
   }
+}
+
+function brokeOnTrial(seen: Seen): void {
+  seen.isReached = false
+  seen.askedMs = Math.min(2 * seen.askedMs, relinkedMsMax)
+}
+
+function lasts(seen: Seen, lastedMs: number): void {
+  if (lastedMs >= seen.askedMs) seen.isReached = true
+  if (lastedMs < seen.askedMs + relinkedMsMax) return
+  seen.isOnTrial = false
+  seen.askedMs = relinkedMsMin
 }

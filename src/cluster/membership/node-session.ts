@@ -218,7 +218,7 @@ export class NodeSession {
     const reason =
       successor !== null && successor.incarnation !== this.#entry.incarnation
         ? `another process has taken the name of node '${this.#entry.name}' (incarnation ${successor.incarnation})`
-        : `the session of node '${this.#entry.name}' is gone: the others have ended it after a long silence, or what the nodes agree on was lost`
+        : `the session of node '${this.#entry.name}' is gone: the others have ended it after a long silence or since its link port refused one of them (as by a firewall that rejects), or what the nodes agree on was lost`
     this.#stop(reason)
     this.#listener.sessionLost(reason)
   }

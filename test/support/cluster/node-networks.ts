@@ -6,8 +6,10 @@
  *                  ── 10.B.2.2 n2 10.B.102.2 ── router        10.B.(100+I).1 is the router's side,
  *                  ── 10.B.3.2 n3 10.B.103.2 ──┘              10.B.I.1 is ours
  *
- * A cut is a rule of the router that drops packets from one node to another, all of them or those of some ports, without a
- * word to the sender: as a switch that fails, or a firewall. Each direction is a rule of its own.
+ * A cut is a rule of the router about packets from one node to another, all of them or those of some ports. It drops them
+ * without a word to the sender, as a switch that fails or a firewall; or it answers, as firewalls do that reject: that the
+ * host cannot be reached (ICMP), or, in the name of the other node, that nothing listens there (a reset). Each direction is a
+ * rule of its own.
  *
  * The namespaces have no names. Each is held by a process that ends with its standard input, so nothing stays behind,
  * however this process ends; with a namespace its links go.
@@ -23,6 +25,9 @@ export const routePort = linkPort + 1
 /** What of the traffic between two nodes is cut: everything, what brokers say to each other, or what NATS servers do. */
 export type CutPorts = 'all' | 'links' | 'routes'
 
+/** What the sender hears of it. */
+export type CutAnswer = 'nothing' | 'unreachable' | 'reset'
+
 /** From one node to another, by their indices. */
 export interface Direction {
   readonly from: number
@@ -33,27 +38,33 @@ export class NodeNetworks {
   readonly #base: string
   readonly #router: Namespace
   readonly #nodes: readonly Namespace[]
+  readonly #doubles: readonly Namespace[]
   /** Names of rules in use; the router asks them in this order. */
   #nextRule = 100
 
-  private constructor(base: string, router: Namespace, nodes: readonly Namespace[]) {
+  private constructor(base: string, router: Namespace, nodes: readonly Namespace[], doubles: readonly Namespace[]) {
+    this.#doubles = doubles
     this.#base = base
     this.#router = router
     this.#nodes = nodes
   }
 
-  /** Throws with a sentence where this process may not make namespaces: it takes Linux, root and Debian's iproute2. */
-  static async open(count: number): Promise<NodeNetworks> {
+  /**
+   * `resets`: cuts may answer so. Throws with a sentence where this process may not make namespaces: it takes Linux, root and
+   * Debian's iproute2.
+   */
+  static async open(count: number, options: { readonly resets?: boolean } = {}): Promise<NodeNetworks> {
     const base = freeBase()
     const held: Namespace[] = []
     try {
-      for (let index = 0; index <= count; index++) held.push(await Namespace.hold())
-      const [router, ...nodes] = held as [Namespace, ...Namespace[]]
-      nodes.forEach((node, index) => {
-        connect({ base, router, node, index })
-      })
+      const all = 1 + (options.resets === true ? 2 : 1) * count
+      while (held.length < all) held.push(await Namespace.hold())
+      const [router, ...others] = held as [Namespace, ...Namespace[]]
+      const [nodes, doubles] = [others.slice(0, count), others.slice(count)]
+      for (const [index, node] of nodes.entries()) connect({ base, router, node, index })
+      for (const [index, node] of doubles.entries()) connectDouble({ base, router, node, index })
       router.run('sh', ['-c', 'echo 1 > /proc/sys/net/ipv4/ip_forward'])
-      return new NodeNetworks(base, router, nodes)
+      return new NodeNetworks(base, router, nodes, doubles)
     } catch (error) {
       for (const namespace of held) namespace.close()
       throw error
@@ -78,23 +89,33 @@ export class NodeNetworks {
   }
 
   /** Resolves with what mends it. */
-  cut(directions: readonly Direction[], ports: CutPorts = 'all'): () => void {
+  cut(directions: readonly Direction[], ports: CutPorts = 'all', answer: CutAnswer = 'nothing'): () => void {
     const rules: string[] = []
     for (const { from, to } of directions) {
       for (const port of selectorsOf(ports)) {
         const number = this.#nextRule++
-        const addresses = `from ${this.peerHost(from)} to ${this.peerHost(to)}`
-        this.#router.ip([`rule add pref ${number} ${addresses} ${port} blackhole`])
+        // Answers in the name of a node come in by another interface than its own.
+        const packets = `from ${this.peerHost(from)} to ${this.peerHost(to)} iif n${from + 1} ${port}`
+        this.#router.ip([`rule add pref ${number} ${packets} ${this.#actionOf(answer, to)}`])
         rules.push(`rule del pref ${number}`)
       }
     }
     return () => this.#router.ip(rules.splice(0))
   }
 
+  #actionOf(answer: CutAnswer, to: number): string {
+    if (answer !== 'reset') return answer === 'nothing' ? 'blackhole' : 'prohibit'
+    if (this.#doubles.length === 0) throw new Error('these networks were opened without `resets`')
+    return `lookup ${doubleTable(to)}`
+  }
+
   close(): void {
-    for (const namespace of [...this.#nodes, this.#router]) namespace.close()
+    for (const namespace of [...this.#nodes, ...this.#doubles, this.#router]) namespace.close()
   }
 }
+
+/** The routing table of the router that leads to a node's double. */
+const doubleTable = (index: number): number => 100 + index
 
 /** A connection is made by either of two nodes, so the port is that of the sender or that of the receiver. */
 function selectorsOf(ports: CutPorts): readonly string[] {
@@ -169,6 +190,24 @@ function connect({ base, router, node, index }: Connecting): void {
     `addr add ${base}.${number + 100}.2/24 dev peers`,
     'link set peers up',
     `route add default via ${base}.${number + 100}.1`,
+  ])
+}
+
+/** A network with a node's address, in which nothing listens: what goes there is reset in the node's name. */
+function connectDouble({ base, router, node, index }: Connecting): void {
+  const number = index + 1
+  router.ip([
+    `link add d${number} type veth peer name router netns ${node.pid}`,
+    `addr add ${base}.${number + 200}.1/24 dev d${number}`,
+    `link set d${number} up`,
+    `route add default via ${base}.${number + 200}.2 table ${doubleTable(index)}`,
+  ])
+  node.ip([
+    'link set lo up',
+    `addr add ${base}.${number + 100}.2/32 dev lo`,
+    `addr add ${base}.${number + 200}.2/24 dev router`,
+    'link set router up',
+    `route add default via ${base}.${number + 200}.1`,
   ])
 }
 
