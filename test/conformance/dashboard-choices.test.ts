@@ -81,6 +81,22 @@ function inBrowser(): void {
       await page.close()
     })
 
+    it('a message is published with the properties that are given, from base64 too', async () => {
+      const page = await browser.page('/queue/%2F/orders')
+      await page.getByText('Publish a message').click()
+      await page.getByLabel('Payload').fill(btoa('from base64'))
+      await page.getByLabel('is base64').check()
+      await page.getByRole('button', { name: 'correlation_id' }).click()
+      await page.getByLabel('Other properties').fill('{"correlation_id": "c 7"}')
+      await page.getByRole('button', { name: 'Publish', exact: true }).click()
+      await page.getByText('Published.').waitFor()
+      await page.getByText('Look inside').click()
+      await page.getByText('from base64').waitFor()
+      await page.getByText('c 7', { exact: true }).waitFor()
+      await fine(page, 'queue-published')
+      await page.close()
+    })
+
     it('a new queue has the type of its virtual host, unless another is chosen', async () => {
       const page = await browser.page('/queues')
       for (const [name, type, expected] of [
@@ -118,6 +134,9 @@ function inBrowser(): void {
       await page.getByRole('row', { name: 'anna' }).getByText('none').waitFor()
       await page.getByRole('row', { name: 'guest' }).getByText('/', { exact: true }).waitFor()
       await fine(page, 'users-vhosts')
+      await visit(page, '/vhosts')
+      await page.getByRole('row', { name: longVhost }).getByText('guest').waitFor()
+      await fine(page, 'vhosts-users')
       await page.close()
     })
 

@@ -190,6 +190,12 @@ const channelColumns: readonly Column<ChannelRow>[] = [
   },
 ]
 
+/** On the page of their connection, which says the rest. */
+const ownColumns: readonly Column<ChannelRow>[] = [
+  { head: 'channel', kind: 'name', cell: ({ number }) => number },
+  ...channelColumns.filter(({ head }) => !['name', 'user', 'vhost'].includes(head)),
+]
+
 export function Channels(): JSX.Element {
   return (
     <>
@@ -248,7 +254,6 @@ export function Connection({ name }: { name: string }): JSX.Element {
             <Card title="facts">
               <Facts of={factsOf(data)} />
             </Card>
-            <RatesChart title="bytesTitle" stats={data as unknown as Stats} age={age} counts={traffic} show={bytes} />
             <Card title="client">
               <Facts
                 of={Object.entries(data.client_properties).map(([key, json]) => [
@@ -258,8 +263,9 @@ export function Connection({ name }: { name: string }): JSX.Element {
               />
             </Card>
           </div>
+          <RatesChart title="bytesTitle" stats={data as unknown as Stats} age={age} counts={traffic} show={bytes} />
           <Card title="channels">
-            <Table caption="channels" columns={channelColumns} rows={channels.data ?? []} rowKey={(row) => row.name} />
+            <Table caption="channels" columns={ownColumns} rows={channels.data ?? []} rowKey={(row) => row.name} />
           </Card>
         </>
       )}

@@ -35,7 +35,7 @@ const columns: readonly Column<UserRow>[] = [
   },
 ]
 
-function Chips({ of }: { of: readonly string[] }): JSX.Element {
+export function Chips({ of }: { of: readonly string[] }): JSX.Element {
   return (
     <span class="chips">
       {of.map((text) => (

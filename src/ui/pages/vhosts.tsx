@@ -2,24 +2,26 @@
 import type { JSX } from 'preact'
 import { useState } from 'preact/hooks'
 import { ask, path } from '../core/api.ts'
-import { short, visible } from '../core/format.ts'
+import { rate, short, visible } from '../core/format.ts'
 import { t } from '../core/language.ts'
 import { attempt, say } from '../core/notices.ts'
 import { usePoll } from '../core/poll.ts'
 import { goTo, linkTo } from '../core/route.ts'
+import { rateOf, type Stats } from '../core/samples.ts'
 import { Card, Facts, Head, Waiting } from '../parts/card.tsx'
 import { confirmed, Dialog } from '../parts/dialog.tsx'
 import { Choice, Field, type Fields, Form } from '../parts/form.tsx'
 import { LimitsCard } from '../parts/limits.tsx'
 import { Name, NameLink } from '../parts/name.tsx'
 import { type Column, PagedList, Table } from '../parts/table.tsx'
-import { type Permission, rightColumns } from './users.tsx'
+import { Chips, type Permission, rightColumns } from './users.tsx'
 
 interface VhostRow {
   readonly name: string
   readonly description?: string
   readonly default_queue_type?: string
   readonly messages?: number
+  readonly message_stats?: Stats
 }
 
 const columns: readonly Column<VhostRow>[] = [
@@ -30,10 +32,22 @@ const columns: readonly Column<VhostRow>[] = [
     cell: ({ description = '' }) => <span class="clip">{visible(description)}</span>,
   },
   { head: 'messages', sort: 'messages', kind: 'n', cell: ({ messages = 0 }) => short(messages) },
+  { head: 'inRate', kind: 'n', priority: 3, cell: ({ message_stats: stats }) => rate(rateOf(stats, 'publish')) },
+  { head: 'outRate', kind: 'n', priority: 3, cell: ({ message_stats: stats }) => rate(rateOf(stats, 'deliver_get')) },
 ]
+
+/** Who may do something there. */
+function usersColumn(rights: readonly Permission[] | null): Column<VhostRow> {
+  return {
+    head: 'user',
+    priority: 2,
+    cell: ({ name }) => <Chips of={(rights ?? []).filter(({ vhost }) => vhost === name).map(({ user }) => user)} />,
+  }
+}
 
 export function Vhosts(): JSX.Element {
   const [isMaking, setMaking] = useState(false)
+  const rights = usePoll<readonly Permission[]>('/permissions', { everyMs: 15_000 })
   return (
     <>
       <Head title={t('vhosts')} plain={t('vhosts')}>
@@ -41,7 +55,13 @@ export function Vhosts(): JSX.Element {
           {t('newVhost')}
         </button>
       </Head>
-      <PagedList caption="vhosts" path="/vhosts" columns={columns} rowKey={({ name }) => name} empty="nothingFound" />
+      <PagedList
+        caption="vhosts"
+        path="/vhosts"
+        columns={[...columns, usersColumn(rights.data)]}
+        rowKey={({ name }) => name}
+        empty="nothingFound"
+      />
       {isMaking && <NewVhost close={() => setMaking(false)} />}
     </>
   )

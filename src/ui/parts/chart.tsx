@@ -129,6 +129,12 @@ function dataOf(times: readonly number[], lines: readonly Line[]): uPlot.Aligned
   return [times.map((ms) => ms / 1000), ...lines.map(({ values }) => [...values])] as uPlot.AlignedData
 }
 
+/** Up to the newest sample; uPlot would make a range of its own of a single one. */
+function reachOf(times: ArrayLike<number>, age: number): [number, number] {
+  const last = times[times.length - 1] ?? now() / 1000
+  return [last - age, last]
+}
+
 interface Look extends Pick<ChartProps, 'lines' | 'show' | 'age'> {
   readonly width: number
   /** Says which value the pointer is at. */
@@ -151,7 +157,7 @@ function optionsOf({ lines, show, age, width, setAt }: Look): uPlot.Options {
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
     padding: [8, 18, 0, 0],
     scales: {
-      x: { time: false, range: (_plot, _first, last) => [(last || now() / 1000) - age, last || now() / 1000] },
+      x: { time: false, range: ({ data: [times] }) => reachOf(times, age) },
       y: { range: (_plot, _least, most) => [0, Math.max(1, (most ?? 0) * 1.1)] },
     },
     axes: [

@@ -26,6 +26,9 @@ export async function publish(vhost: string, exchange: string, body: Publishing)
   if (!routed) throw new Error(t('notRouted'))
 }
 
+/** Those that have no field of their own. */
+const properties = { priority: 5, expiration: '60000', correlation_id: '', reply_to: '', type: '' }
+
 export function PublishForm({ vhost, exchange, queue }: PublishFormProps): JSX.Element {
   const submit = async (fields: Fields): Promise<void> => {
     const headers = fields.object('headers')
@@ -35,9 +38,10 @@ export function PublishForm({ vhost, exchange, queue }: PublishFormProps): JSX.E
     await publish(vhost, exchange, {
       routing_key: queue ?? fields.text('key'),
       payload: fields.text('payload'),
-      payload_encoding: 'string',
+      payload_encoding: fields.has('base64') ? 'base64' : 'string',
       properties: {
         delivery_mode: fields.has('persistent') ? 2 : 1,
+        ...fields.object('properties'),
         ...Object.fromEntries(Object.entries(optional).filter(([, text]) => text !== '')),
         ...(Object.keys(headers).length === 0 ? {} : { headers }),
       },
@@ -53,8 +57,10 @@ export function PublishForm({ vhost, exchange, queue }: PublishFormProps): JSX.E
         <Field name="id" label="messageId" />
         <Field name="delay" label="delaySeconds" type="number" />
         <Check name="persistent" label="persistent" isOn />
+        <Check name="base64" label="isBase64" />
       </div>
       <Area name="headers" label="headers" placeholder={'{"x-group": "a"}'} />
+      <Area name="properties" label="properties" keys={properties} />
     </Form>
   )
 }
