@@ -37,7 +37,7 @@ const nodeLevels: readonly Level[] = [
   { stepMs: 5_000, count: 122 },
   { stepMs: 60_000, count: 62 },
   { stepMs: 600_000, count: 50 },
-  { stepMs: 1_800_000, count: 49 },
+  { stepMs: 1_800_000, count: 50 },
 ]
 
 export interface SamplerParts {
@@ -238,7 +238,7 @@ export function trafficOf({ totals, openConnections }: ConnectionDirectory): {
 }
 
 /**
- * Milliseconds until the next look, of which the first of each step of what is kept counts: to the middle of the next step.
+ * Milliseconds until the next look, of which each step of what is kept needs one: to the middle of the next step.
  * So a look that comes late by less than half a step is still one of its own step. Looks that went by the end of the one
  * before would wander through the steps, miss one now and then, and show a moment in which nothing moved.
  */

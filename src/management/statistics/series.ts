@@ -49,11 +49,15 @@ class Ring {
     this.#values = new Float64Array(level.count * width)
   }
 
-  /** The first one of each step counts. */
+  /**
+   * The last one of each step counts: at the end of a step all rings then know the same. Of the first ones a larger ring
+   * would know nearly a step less than a smaller, and rates would leap where one takes over from the other.
+   */
   add(time: number, values: Float64Array): void {
     const { stepMs, count } = this.#level
-    if (this.#added > 0 && Math.floor(time / stepMs) <= Math.floor(this.lastTime / stepMs)) return
-    const index = this.#added++ % count
+    if (this.#added > 0 && time <= this.lastTime) return
+    if (this.#added === 0 || Math.floor(time / stepMs) > Math.floor(this.lastTime / stepMs)) this.#added++
+    const index = (this.#added - 1) % count
     this.lastTime = time
     this.#times[index] = time
     this.#values.set(values.subarray(0, this.#width), index * this.#width)

@@ -177,9 +177,28 @@ describe('a series', () => {
     for (let time = 10; time <= 500; time += 10) series.add(time, Float64Array.of(time))
     assert.deepEqual(
       [505, 500, 495, 470, 469, 415, 110, 109, 10].map((time) => series.at(time)?.[0] ?? null),
-      [500, 500, 490, 470, 400, 400, 100, 100, 10],
+      [500, 500, 490, 470, 390, 390, 90, 90, null],
     )
     assert.equal(series.at(9), null)
+  })
+})
+
+describe('a steady rate', () => {
+  it('is steady in all steps that are asked for, and where a larger one takes over', () => {
+    const levels = [
+      { stepMs: 5_000, count: 122 },
+      { stepMs: 60_000, count: 62 },
+      { stepMs: 600_000, count: 50 },
+    ]
+    const series = new Series(1, levels)
+    const hours = 3_600_000
+    const end = 1_700_000_400_000
+    for (let time = end - 9 * hours + 2_500; time < end; time += 5_000) series.add(time, Float64Array.of(time))
+    for (const { stepMs, count } of levels) {
+      const at = (step: number): number => series.at(end - step * stepMs)?.[0] ?? Number.NaN
+      const grown = Array.from({ length: count - 2 }, (_, step) => at(step) - at(step + 1))
+      assert.deepEqual([...new Set(grown)], [stepMs])
+    }
   })
 })
 
