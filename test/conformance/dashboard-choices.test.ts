@@ -156,6 +156,26 @@ function inBrowser(): void {
       await page.close()
     })
 
+    it('global parameters are set and taken away', async () => {
+      const page = await browser.page('/parameters')
+      const card = page.getByRole('region', { name: 'Global parameters' })
+      for (const [name, text, value] of [
+        ['cluster_name', 'orders <b>', 'orders <b>'],
+        ['shape', '{"sides": 3}', { sides: 3 }],
+      ] as const) {
+        await card.getByLabel('Name').fill(name)
+        await card.getByLabel('Value').fill(text)
+        await card.getByRole('button', { name: 'Save' }).click()
+        await card.getByRole('row', { name }).waitFor()
+        assert.deepEqual((await get(`/global-parameters/${name}`))['value'], value)
+      }
+      await fine(page, 'global-parameters')
+      await card.getByRole('row', { name: 'shape' }).getByRole('button').click()
+      await page.getByRole('dialog').getByRole('button', { name: 'Take away' }).click()
+      await card.getByRole('row', { name: 'shape' }).waitFor({ state: 'detached' })
+      await page.close()
+    })
+
     it('long names of virtual hosts fit on a phone', async () => {
       const page = await browser.page('/exchanges', { width: 360, height: 740 })
       await page.getByText('amq.direct').first().waitFor()

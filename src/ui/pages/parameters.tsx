@@ -1,4 +1,4 @@
-/** Parameters: webhooks, and the limits of all vhosts and users. */
+/** Parameters: webhooks, the limits of all vhosts and users, and what holds for the whole broker. */
 import type { JSX } from 'preact'
 import { useState } from 'preact/hooks'
 import { ask, path } from '../core/api.ts'
@@ -11,6 +11,7 @@ import { listPath, vhost } from '../core/vhost.ts'
 import { Card, Head, Waiting } from '../parts/card.tsx'
 import { confirmed, Dialog } from '../parts/dialog.tsx'
 import { Area, Choice, Field, type Fields, Form } from '../parts/form.tsx'
+import { GlobalParameters } from '../parts/global-parameters.tsx'
 import { Name, NameLink } from '../parts/name.tsx'
 import { State } from '../parts/state.tsx'
 import { type Column, Table } from '../parts/table.tsx'
@@ -21,9 +22,7 @@ export function Parameters(): JSX.Element {
       <Head title={t('parameters')} plain={t('parameters')} />
       <Webhooks />
       <Limits />
-      <Card title="globalParameters">
-        <p class="muted">{t('noGlobals')}</p>
-      </Card>
+      <GlobalParameters />
     </>
   )
 }
