@@ -23,7 +23,7 @@ export const clientCommands = {
   reload: 'let a running broker read its configuration again',
   backup: 'copy all that a running broker has stored into a file',
   restore: 'make a data directory of a backup',
-  cluster: 'look at the nodes of a cluster, drain one, remove one',
+  cluster: 'look at the nodes of a cluster, drain one, remove one, name it',
   migrate: 'move what a single node has stored into a cluster',
   top: 'watch the queues',
   bench: 'measure a broker, or two side by side',

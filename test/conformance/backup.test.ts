@@ -36,6 +36,14 @@ after(async () => {
   rmSync(scratch, { recursive: true, force: true })
 })
 
+/** A global parameter, which clients are told when they connect. */
+async function nameCluster(name: string): Promise<void> {
+  const { origin, username, password } = new URL(http)
+  const authorization = `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`
+  const wish = { method: 'PUT', headers: { authorization }, body: JSON.stringify({ name }) }
+  assert.equal((await fetch(`${origin}/api/cluster-name`, wish)).status, 204)
+}
+
 describe('a backup', () => {
   it('taken under load holds all that was confirmed before it began, up to one moment, and nothing half', async () => {
     await channel.assertQueue('kept', { durable: true })
@@ -46,6 +54,7 @@ describe('a backup', () => {
     await channel.waitForConfirms()
     const load = new Load()
     await load.start()
+    await nameCluster('backed up')
     await load.reached(1_000)
     const confirmed = load.confirmed
     const file = join(scratch, 'load.tar')
@@ -63,6 +72,7 @@ describe('a backup', () => {
     const other = await BrokerProcess.start({ dataDirectory: directory })
     const theirs = await amqplib.connect(other.url)
     try {
+      assert.equal(Reflect.get(theirs.connection.serverProperties, 'cluster_name'), 'backed up')
       const kept = await idsIn(theirs, 'kept')
       assertRun(kept, 0)
       assert(kept.length >= confirmed, `${kept.length} of ${confirmed} that were confirmed`)

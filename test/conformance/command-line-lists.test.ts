@@ -47,6 +47,21 @@ after(async () => {
   rmSync(scratch, { recursive: true, force: true })
 })
 
+describe('the name of the broker', () => {
+  it('is printed, and changed', async () => {
+    const before = await runWarren(['cluster', 'name', '--http', http])
+    assert.equal(before.code, 0, before.stderr)
+    const given = await runWarren(['cluster', 'name', 'three hares', '--http', http])
+    assert.deepEqual([given.code, given.stdout], [0, 'three hares\n'], given.stderr)
+    assert.equal((await runWarren(['cluster', 'name', '--http', http])).stdout, 'three hares\n')
+    assert.equal((await runWarren(['cluster', 'name', before.stdout.trim(), '--http', http])).code, 0)
+    if (broker.isExternal) return
+    const refused = await runWarren(['cluster', 'name', 'x'.repeat(256), '--http', http])
+    assert.equal(refused.code, 9)
+    assert.match(refused.stderr, /its value is longer than 255 bytes/)
+  })
+})
+
 describe('the lists', { concurrency: 3 }, () => {
   it('show queues as an aligned table, and what is asked for', async () => {
     const columns = ['--columns', 'name,ready,consumers', '--sort', '-ready', '--vhost', '/']

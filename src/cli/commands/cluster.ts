@@ -1,4 +1,4 @@
-/** `warren cluster status | drain | remove`: the cluster as one of its nodes sees it, by the management API. */
+/** `warren cluster status | drain | remove | name`: the cluster as one of its nodes sees it, by the management API. */
 import type { Command } from 'commander'
 import { CommandFailure, misuse } from '../client/command-failure.ts'
 import { addHttpOptions, type HttpFlags } from '../client/connection-options.ts'
@@ -6,7 +6,7 @@ import { HttpApi, isObject, type JsonObject } from '../client/http-api.ts'
 import { seconds } from '../client/numbers.ts'
 import { plural } from '../client/readable.ts'
 import { type Run, run } from '../client/run.ts'
-import { type Cell, tableLines } from '../client/table.ts'
+import { type Cell, safe, tableLines } from '../client/table.ts'
 import { ExitCode } from '../exit-code.ts'
 
 interface StatusFlags extends HttpFlags {
@@ -40,7 +40,12 @@ export function configure(command: Command): void {
     .description('forget a node that was stopped for good')
     .argument('<node>', 'its name')
     .action((node: string, flags: HttpFlags) => run((context) => removeNode(node, flags, context)))
-  for (const one of [status, drain, remove]) addHttpOptions(one).addHelpText('after', examples)
+  const name = command
+    .command('name')
+    .description('print what the broker is called, or call it otherwise; a node on its own has a name too')
+    .argument('[name]', 'the new name, 1 to 255 bytes; only shown: the option cluster-name stays')
+    .action((given: string | undefined, flags: HttpFlags) => run((context) => nameCluster(given, flags, context)))
+  for (const one of [status, drain, remove, name]) addHttpOptions(one).addHelpText('after', examples)
   command.addHelpText('after', examples)
 }
 
@@ -49,8 +54,9 @@ Examples:
   warren cluster status --http http://n1:15672
   warren cluster drain --http http://admin:secret@n2:15672
   warren cluster remove n4 --http http://admin:secret@n1:15672
+  warren cluster name 'three hares' --http http://admin:secret@n1:15672
 
-status needs the tag monitoring and ends with 1 when something is wrong; the others need administrator.`
+status needs the tag monitoring and ends with 1 when something is wrong; the others need administrator, name only to change it.`
 
 // ---------------------------------------------------------------- status
 
@@ -83,7 +89,7 @@ function statusLines(report: JsonObject, { printer }: Run): string[] {
   )
   const found = troubles(report)
   return [
-    `cluster ${text(report['name'])}, as ${text(report['node'])} sees it`,
+    `cluster ${text(report['name'])}${calledOf(report)}, as ${text(report['node'])} sees it`,
     '',
     printer.bold(nodeHead),
     ...nodeRows,
@@ -93,6 +99,11 @@ function statusLines(report: JsonObject, { printer }: Run): string[] {
     '',
     ...(found.length === 0 ? [`all is well; last write to NATS ${ageOf(report)}`] : found),
   ]
+}
+
+/** The name it is shown by, where that is another than it is configured with. */
+function calledOf({ name, cluster_name: shown }: JsonObject): string {
+  return shown === undefined || shown === name ? '' : `, called '${safe(text(shown))}'`
 }
 
 function nodeCells(node: JsonObject, servers: readonly JsonObject[]): Cell[] {
@@ -178,6 +189,14 @@ async function drained(flags: DrainFlags, context: Run): Promise<{ name: string;
 async function removeNode(node: string, flags: HttpFlags, context: Run): Promise<ExitCode> {
   await new HttpApi(flags, context).delete(`${path}/nodes/${encodeURIComponent(node)}`)
   context.printer.line(`${node} does not count for a majority any more; its copies are made on the other nodes`)
+  return ExitCode.done
+}
+
+async function nameCluster(given: string | undefined, flags: HttpFlags, context: Run): Promise<ExitCode> {
+  const api = new HttpApi(flags, context)
+  if (given !== undefined) await api.put('cluster-name', { name: given })
+  const answer = object(await api.get('cluster-name'))
+  context.printer.line(safe(text(answer['name'])))
   return ExitCode.done
 }
 

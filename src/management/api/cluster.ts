@@ -1,6 +1,7 @@
 import type { JsonObject } from '../../broker/definitions/entry.ts'
 import type { ClusterStatus } from '../../cluster/membership/cluster-status.ts'
 import type { ClusterFacts, ClusterReport, NatsReport } from '../cluster-facts.ts'
+import { shownClusterName } from '../cluster-name.ts'
 import { type Answer, ApiError, badRequest, noContent, ok } from './answer.ts'
 import { type ApiRequest, param } from './request.ts'
 import { type Api, type Route, route } from './route.ts'
@@ -12,9 +13,10 @@ export const clusterRoutes: readonly Route[] = [
   route('DELETE', '/warren/cluster/nodes/{node}', remove, { level: 'administrator' }),
 ]
 
-async function status({ cluster, node }: Api): Promise<Answer> {
-  if (cluster === null) return ok({ is_cluster: false, node: node.name })
-  return ok(reportJson(await cluster.report()))
+async function status({ cluster, node, broker }: Api): Promise<Answer> {
+  const shownName = shownClusterName(broker.topology, cluster, node.name)
+  if (cluster === null) return ok({ is_cluster: false, node: node.name, cluster_name: shownName })
+  return ok({ ...reportJson(await cluster.report()), cluster_name: shownName })
 }
 
 /** `{"draining": false}` takes it back. */

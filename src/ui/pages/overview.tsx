@@ -1,7 +1,7 @@
 /** The broker at a glance: how fast messages come and go, how many wait, and whether anything is wrong. */
 import type { JSX } from 'preact'
 import { useState } from 'preact/hooks'
-import { rate, short, whole } from '../core/format.ts'
+import { rate, short, visible, whole } from '../core/format.ts'
 import { type Key, t } from '../core/language.ts'
 import { useLiveRates } from '../core/live-rates.ts'
 import { type Polled, usePoll } from '../core/poll.ts'
@@ -46,7 +46,7 @@ export function Overview(): JSX.Element {
       <Head title={t('overview')} plain={t('overview')}>
         {live.data === null ? undefined : (
           <span class="muted">
-            {live.data.cluster_name} · Warren {live.data.product_version}
+            {visible(live.data.cluster_name)} · Warren {live.data.product_version}
           </span>
         )}
       </Head>

@@ -97,7 +97,11 @@ class Facts implements ClusterFacts {
 describe('the HTTP API of a single node', () => {
   it('says that it is one, and has nobody to give shards to', async () => {
     const api = await ApiHarness.open()
-    assert.deepEqual((await api.send('GET', path)).json, { is_cluster: false, node: 'warren@test' })
+    assert.deepEqual((await api.send('GET', path)).json, {
+      is_cluster: false,
+      node: 'warren@test',
+      cluster_name: 'warren@test',
+    })
     const { status, json } = await api.send('PUT', `${path}/drain`)
     assert.equal(status, 400)
     assert.match(JSON.stringify(json), /is a single node and belongs to no cluster/)
@@ -110,7 +114,8 @@ describe('the HTTP API of a node of a cluster', () => {
     const { status, json } = await api.send('GET', path, { user: 'monitoring' })
     assert.equal(status, 200)
     const { nodes, shards, nats, missing_links: missingLinks, ...rest } = json as Record<string, unknown>
-    assert.deepEqual(rest, { is_cluster: true, name: 'warren', cluster_id: 'c1', node: 'n1', is_current: true })
+    const named = { name: 'warren', cluster_name: 'warren' }
+    assert.deepEqual(rest, { is_cluster: true, ...named, cluster_id: 'c1', node: 'n1', is_current: true })
     assert.deepEqual(missingLinks, [{ from: 'n1', to: 'n2', host: '10.0.0.2', port: 25_672 }])
     assert.match(JSON.stringify(nodes), /"state":"running","started_at":1000,"owns":\["shard-0"\]/)
     assert.match(JSON.stringify(shards), /"owner":"n1","incarnation":4,"epoch":7.*"positions":\{"n1":12\}/)
