@@ -209,6 +209,7 @@ export class NodePorts {
       handshakeMsMax: Math.min(tlsHandshakeMsMax, config.handshakeMsMax),
       secured,
       refused: (address, reason) => logger.warn({ address }, `TLS connection refused: ${reason}`),
+      left: (address) => logger.debug({ address }, 'a TLS connection was closed before it said anything'),
     })
   }
 

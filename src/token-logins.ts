@@ -30,7 +30,11 @@ async function keysOf(
   { oauthKeysUrl: url, oauthKeyFile: path }: Config,
   { clock, files, logger }: TokenWorld,
 ): Promise<KeySource> {
-  if (url !== 'none') return new RemoteKeys({ url, clock, logger, fetchText })
+  if (url !== 'none') {
+    const keys = new RemoteKeys({ url, clock, logger, fetchText })
+    keys.begin()
+    return keys
+  }
   try {
     return await fixedKeys(await readText(files, path, keyFileBytesMax))
   } catch (error) {

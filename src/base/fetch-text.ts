@@ -7,6 +7,25 @@ const answerMsMax = 5_000
 
 /** Rejects with a sentence unless the answer is 200, whole, in time and no longer than 256 KiB. */
 export async function fetchText(url: string): Promise<string> {
+  try {
+    return await fetched(url)
+  } catch (error) {
+    throw new Error(whyNot(error), { cause: error })
+  }
+}
+
+/** What `fetch` rejects with says that it has failed; why stands in its cause. */
+function whyNot(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  if (error.name === 'TimeoutError') return `no whole answer in ${answerMsMax} ms`
+  const { cause } = error
+  if (!(cause instanceof Error)) return error.message
+  // That of several addresses has a code and no message.
+  const why = cause.message !== '' ? cause.message : 'code' in cause ? String(cause.code) : cause.name
+  return why === 'unexpected redirect' ? 'the answer is a redirect, which is not followed' : why
+}
+
+async function fetched(url: string): Promise<string> {
   const response = await fetch(url, {
     redirect: 'error',
     headers: { accept: 'application/json' },

@@ -34,13 +34,15 @@ export interface TlsAcceptorParts {
   secured(socket: tls.TLSSocket, facts: TlsFacts): void
   /** A socket was closed; `reason` is for the log. */
   refused(address: string, reason: string): void
+  /** The peer has gone without a word, as those do who only look whether a port is there. */
+  left(address: string): void
 }
 
 export class TlsAcceptor {
   readonly #parts: TlsAcceptorParts
   #server: tls.Server
   /** Sockets in the handshake by peer, and what is to be done when it is over. */
-  readonly #handshakes = new Map<string, { readonly socket: net.Socket; readonly over: () => void }>()
+  readonly #handshakes = new Map<string, { readonly socket: net.Socket; readonly over: () => boolean }>()
   /** Handshakes by address; only those with some. */
   readonly #byAddress = new Map<string, number>()
 
@@ -71,10 +73,16 @@ export class TlsAcceptor {
       return
     }
     const peer = peerOf(socket)
-    const over = (): void => this.#over(peer, address)
+    const over = (): boolean => this.#over(peer, address)
     this.#handshakes.set(peer, { socket, over })
     this.#byAddress.set(address, (this.#byAddress.get(address) ?? 0) + 1)
-    socket.once('close', over)
+    socket.once('close', () => {
+      if (!over()) return
+      if (socket.bytesRead === 0) this.#parts.left(address)
+      else this.#parts.refused(address, 'the client has gone in the handshake; it may not trust the certificate')
+    })
+    // Who ends its side in the handshake has gone, and is not to be waited for until the handshake's time is over.
+    socket.allowHalfOpen = false
     // Documented as the way to give a TLS server a stream that it has not accepted itself.
     this.#server.emit('connection', socket)
   }
@@ -91,11 +99,13 @@ export class TlsAcceptor {
     return `limit of ${handshakesPerAddressMax} TLS handshakes from one address is reached`
   }
 
-  #over(peer: string, address: string): void {
-    if (!this.#handshakes.delete(peer)) return
+  /** False: it was over before. */
+  #over(peer: string, address: string): boolean {
+    if (!this.#handshakes.delete(peer)) return false
     const left = (this.#byAddress.get(address) ?? 1) - 1
     if (left > 0) this.#byAddress.set(address, left)
     else this.#byAddress.delete(address)
+    return true
   }
 
   #makeServer(settings: TlsServerSettings): tls.Server {
@@ -107,19 +117,25 @@ export class TlsAcceptor {
       handshakeTimeout: this.#parts.handshakeMsMax,
       allowHalfOpen: true,
     })
-    server.on('tlsClientError', (error, socket) => this.#fail(socket, error.message))
+    server.on('tlsClientError', (error, socket) => {
+      // Told of when the socket below is closed.
+      if ('code' in error && error.code === 'ECONNRESET') socket.destroy()
+      else this.#fail(socket, error.message)
+    })
     server.on('secureConnection', (socket) => {
       // From here on whoever takes it over listens for errors; until then they end it and nothing else.
       socket.on('error', () => {})
       const reason = whyNot(socket, settings.verify)
       if (reason !== null) return this.#fail(socket, reason)
       this.#handshakes.get(peerOf(socket))?.over()
+      socket.allowHalfOpen = true
       this.#parts.secured(socket, factsOf(socket))
     })
     return server
   }
 
   #fail(socket: tls.TLSSocket, reason: string): void {
+    this.#handshakes.get(peerOf(socket))?.over()
     this.#parts.refused(plainAddress(socket.remoteAddress ?? ''), reason)
     socket.destroy()
   }

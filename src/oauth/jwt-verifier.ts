@@ -34,6 +34,9 @@ const checksMax = 1_000
 export const leewaySeconds = 10
 const nameBytesMax = 255
 
+const noKeys: TokenRefused = { refused: 'there are no keys to check tokens with', isUndecided: true }
+const tooMany: TokenRefused = { refused: 'too many tokens are being checked', isUndecided: true }
+
 export class JwtVerifier implements TokenVerifier {
   readonly #options: JwtVerifierOptions
   #checks = 0
@@ -45,7 +48,7 @@ export class JwtVerifier implements TokenVerifier {
   verify(token: string, done: (verified: VerifiedToken | TokenRefused) => void): void {
     const { clock } = this.#options
     if (token.length > tokenLengthMax) return clock.soon(() => done({ refused: 'the token is too long' }))
-    if (this.#checks >= checksMax) return clock.soon(() => done({ refused: 'too many tokens are being checked' }))
+    if (this.#checks >= checksMax) return clock.soon(() => done(tooMany))
     this.#checks++
     this.#verified(token)
       .catch((error: unknown) => ({ refused: reasonOf(error) }))
@@ -59,7 +62,7 @@ export class JwtVerifier implements TokenVerifier {
   async #verified(token: string): Promise<VerifiedToken | TokenRefused> {
     const { keys } = this.#options
     const first = await keys.current()
-    if (first === null) return { refused: 'there are no keys to check tokens with' }
+    if (first === null) return noKeys
     try {
       return await this.#checked(token, first)
     } catch (error) {

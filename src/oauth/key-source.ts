@@ -19,7 +19,16 @@ export const keysMax = 64
 /** Throws a sentence when the text holds no public keys. */
 export async function readKeySet(text: string): Promise<GetKey> {
   const { createLocalJWKSet } = await import('jose')
-  return createLocalJWKSet(publicKeysOf(JSON.parse(text)))
+  return createLocalJWKSet(publicKeysOf(documentOf(text)))
+}
+
+/** The sentence of the parser would quote what it read. */
+function documentOf(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw new Error(text === '' ? 'it is empty' : 'it is no JSON', { cause: error })
+  }
 }
 
 /** A key that both sides know is no key here, and where a private one is published nothing of it is to be trusted. */

@@ -6,9 +6,9 @@ import * as net from 'node:net'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import * as tls from 'node:tls'
+import { type AMQPBaseClient, AMQPWebSocketClient } from '@cloudamqp/amqp-client'
 import amqplib from 'amqplib'
 import WebSocket from 'ws'
-import { certificateCheckMs } from '../../src/certificates.ts'
 import type { Config } from '../../src/config.ts'
 import { type Issued, TestAuthority } from '../support/certificates.ts'
 import { eventually, rejection } from '../support/eventually.ts'
@@ -328,25 +328,39 @@ if (hasCommands('openssl')) {
       const node = await start({ tlsCertificate: certPath, tlsKey: keyPath })
       const connection = await connect(node)
       const channel = await connection.createChannel()
+      const webSocket = await connectByWebSocket(node, authority)
+      const [channelThere, foreignIssued] = [await webSocket.channel(), await foreign.issue(localhost)]
 
       writeFileSync(certPath, 'nonsense')
       await eventually(
         'the log says that the old one stays',
         () => node.said(/the old TLS certificate stays/).length > 0,
-        3 * certificateCheckMs,
       )
       await (await connect(node)).close()
+      await (await connectByWebSocket(node, authority)).close()
 
       const next = await authority.issue({ subject: '/CN=the next one', names: 'DNS:localhost' })
       copyFileSync(next.certPath, certPath)
       copyFileSync(next.keyPath, keyPath)
-      await eventually(
-        'new connections see it',
-        async () => (await subjectOf(node)) === 'the next one',
-        3 * certificateCheckMs,
-      )
+      await eventually('new connections see it', async () => (await subjectOf(node)) === 'the next one')
       assert.equal((await channel.assertQueue('still')).queue, 'still')
+      assert.equal((await channelThere.queueDeclare('still by WebSocket')).name, 'still by WebSocket')
+
+      copyFileSync(foreignIssued.certPath, certPath)
+      copyFileSync(foreignIssued.keyPath, keyPath)
+      const isForeign = (): Promise<boolean> =>
+        connectByWebSocket(node, foreign).then(
+          async (one) => [await one.close()].length === 1,
+          () => false,
+        )
+      await eventually('new WebSockets see one of another authority', isForeign)
+      // What the library rejects with is an event of its socket.
+      await assert.rejects(connectByWebSocket(node, authority))
+      await eventually('the log says what that client may think', () => node.said(/may not trust/).length > 0)
+      assert.equal((await channel.checkQueue('still by WebSocket')).queue, 'still by WebSocket')
+      assert.equal((await channelThere.queueDeclare('still', { passive: true })).name, 'still')
       await connection.close()
+      await webSocket.close()
     })
 
     it('that are bad end the start with a sentence', async () => {
@@ -380,6 +394,24 @@ if (hasCommands('openssl')) {
       for (let round = 0; round < 6; round++) await (await connect(node)).close()
     })
 
+    it('and only looks whether a port is there, keeps no place and is no line of the log', async () => {
+      const node = await start({ unauthenticatedPerAddressMax: 1, handshakeMsMax: 60_000 })
+      for (const scheme of ['amqps', 'https', 'amqps', 'https']) {
+        const socket = net.connect(node.port(scheme), '127.0.0.1')
+        socket.on('error', () => {})
+        socket.resume()
+        socket.end()
+        await new Promise<void>((resolve) => socket.on('close', () => resolve()))
+      }
+      await eventually('one comes in', () =>
+        connect(node).then(
+          async (one) => [await one.close()].length === 1,
+          () => false,
+        ),
+      )
+      assert.deepEqual(node.said(/refused: .*(timeout|hang up|gone)/), [])
+    })
+
     it('and sends nonsense, or goes away, harms nobody', async () => {
       const node = await start()
       const hello = Buffer.from('16030100', 'hex')
@@ -404,6 +436,20 @@ if (hasCommands('openssl')) {
     })
   })
 } else leftOut('TLS listeners', 'openssl')
+
+const localhost = { subject: '/CN=localhost', names: 'DNS:localhost,IP:127.0.0.1' }
+
+/** AMQP over WebSocket over TLS, by a client that trusts this authority alone. */
+async function connectByWebSocket(node: NodeInProcess, { cert: ca }: TestAuthority): Promise<AMQPBaseClient> {
+  class Trusting extends WebSocket {
+    constructor(url: string, protocol: string) {
+      super(url, protocol, { ca })
+    }
+  }
+  Object.assign(globalThis, { WebSocket: Trusting })
+  const url = `wss://127.0.0.1:${node.port('https')}/ws`
+  return await new AMQPWebSocketClient({ url, username: 'anna', password: 'secret', logger: null }).connect()
+}
 
 async function subjectOf(node: NodeInProcess): Promise<string> {
   const socket = tls.connect({

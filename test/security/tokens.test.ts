@@ -10,9 +10,10 @@ import { AMQPClient } from '@cloudamqp/amqp-client'
 import amqplib from 'amqplib'
 import { type CryptoKey, exportJWK, exportSPKI, generateKeyPair, importPKCS8, SignJWT } from 'jose'
 import { ManualClock } from '../../src/base/clock.ts'
+import { fetchText } from '../../src/base/fetch-text.ts'
 import { silentLogger } from '../../src/base/logger.ts'
 import type { Config } from '../../src/config.ts'
-import { cooldownMs, RemoteKeys, refreshMs, staleMsMax } from '../../src/oauth/remote-keys.ts'
+import { cooldownMs, emptyCooldownMs, quietMs, RemoteKeys, refreshMs, staleMsMax } from '../../src/oauth/remote-keys.ts'
 import { eventually, rejection } from '../support/eventually.ts'
 import { NodeInProcess } from '../support/node-in-process.ts'
 
@@ -65,6 +66,13 @@ async function isTaken(secret: string, to = node): Promise<boolean> {
 async function whoami(authorization: string): Promise<{ status: number; body: string }> {
   const response = await fetch(`http://127.0.0.1:${node.port('http')}/api/whoami`, { headers: { authorization } })
   return { status: response.status, body: await response.text() }
+}
+
+/** Answers that were held back because somebody may be guessing. */
+async function delays(of: NodeInProcess): Promise<number> {
+  const headers = { authorization: `Basic ${Buffer.from('anna:secret').toString('base64')}` }
+  const response = await fetch(`http://127.0.0.1:${of.port('http')}/metrics`, { headers })
+  return Number(/^\w*login_answers_delayed_total(?:\{[^}]*\})? (\d+)$/m.exec(await response.text())?.[1])
 }
 
 before(async () => {
@@ -282,6 +290,95 @@ describe('Keys of a server', () => {
     assert.ok(asked - before <= 1)
     clock.advance(staleMsMax + 1)
     assert.equal(await keys.current(), null)
+  })
+
+  it('are asked for soon after the start; who comes while there are none has not guessed', async () => {
+    const server = http.createServer((_request, response) => void response.writeHead(302, { location: '/else' }).end())
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const { port } = server.address() as { port: number }
+    const options = { oauthKeysUrl: `http://127.0.0.1:${port}/keys`, failuresPerAddressMax: 2 }
+    const remote = await start(options)
+    try {
+      await eventually(
+        'the log says why there are none',
+        () => remote.said(/could not be fetched; nobody can log in by token.*the answer is a redirect/).length === 1,
+      )
+      for (let round = 0; round < 3; round++) assert.equal(await isTaken(await token(), remote), false)
+      assert.equal(remote.said(/there are no keys to check tokens with/).length, 3)
+      assert.equal(await delays(remote), 0)
+      for (let round = 0; round < 3; round++) await rejection(connect('wrong', remote, 'anna'))
+      assert.ok((await delays(remote)) > 0, 'who guesses is slowed down')
+    } finally {
+      server.close()
+    }
+  })
+
+  it('that cannot be had are asked for again soon, with a line of the log for each reason', async () => {
+    const clock = new ManualClock()
+    const jwk = { ...(await exportJWK(pair.publicKey)), kid: 'a' }
+    const lines: string[] = []
+    const note = (fields: { readonly reason?: string }): void => void lines.push(fields.reason ?? 'well')
+    let answer: () => Promise<string> = () => Promise.reject(new Error('down'))
+    const logger = { ...silentLogger, error: note, info: note }
+    const keys = new RemoteKeys({ url: 'https://x/', clock, logger, fetchText: () => answer() })
+    for (let seconds = 0; seconds < 30; seconds += 3) {
+      assert.equal(await keys.current(), null)
+      clock.advance(3_000)
+    }
+    answer = () => Promise.resolve('<html>')
+    assert.equal(await keys.current(), null)
+    clock.advance(emptyCooldownMs)
+    answer = () => Promise.resolve(JSON.stringify({ keys: [jwk] }))
+    assert.ok((await keys.current()) !== null)
+    assert.deepEqual(lines, ['down', 'it is no JSON', 'well'])
+  })
+
+  it('that nobody asked for a while are fetched before they are used: one may have been taken back', async () => {
+    const clock = new ManualClock()
+    const names = ['a', 'b']
+    const [a, b] = await Promise.all(
+      names.map(async (kid) => ({ ...(await exportJWK((await generateKeyPair('ES256')).publicKey)), kid })),
+    )
+    let keys = [a]
+    const fetchText = (): Promise<string> => Promise.resolve(JSON.stringify({ keys }))
+    const remote = new RemoteKeys({ url: 'https://x/', clock, logger: silentLogger, fetchText })
+    const knows = async (kid: string): Promise<boolean> => {
+      const getKey = await remote.current()
+      const token = { payload: '', signature: '' }
+      return await Promise.resolve(getKey?.({ alg: 'ES256', kid }, token)).then(
+        (key) => key !== undefined,
+        () => false,
+      )
+    }
+    assert.ok(await knows('a'))
+    keys = [b]
+    clock.advance(quietMs + 1)
+    assert.deepEqual([await knows('a'), await knows('b')], [false, true])
+  })
+
+  it('are waited for no longer than they may take, and read no further than they may be long', async () => {
+    const answers: [(response: http.ServerResponse) => void, RegExp][] = [
+      [(response) => response.writeHead(500).end(), /^the answer is 500$/],
+      [
+        (response) => response.writeHead(200).end(Buffer.alloc(300_000, 0x20)),
+        /^the answer is longer than 262144 bytes$/,
+      ],
+      [(response) => response.writeHead(301, { location: '/' }).end(), /^the answer is a redirect/],
+      [(response) => response.destroy(), /other side closed|socket hang up|ECONNRESET/],
+      [(response) => response.writeHead(200).write('{'), /^no whole answer in 5000 ms$/],
+    ]
+    let answer = answers[0]?.[0]
+    const server = http.createServer((_request, response) => answer?.(response))
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const { port } = server.address() as { port: number }
+    for (const [next, why] of answers) {
+      answer = next
+      assert.match((await rejection(fetchText(`http://127.0.0.1:${port}/`))).message, why)
+    }
+    server.closeAllConnections()
+    server.close()
+    await new Promise<void>((resolve) => server.on('close', resolve))
+    assert.match((await rejection(fetchText(`http://127.0.0.1:${port}/`))).message, /ECONNREFUSED/)
   })
 
   it('must come by https or from this machine; the options must fit together', async () => {

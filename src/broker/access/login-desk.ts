@@ -8,7 +8,7 @@ import { LoginAttempts } from './login-attempts.ts'
 import { LoginThrottle, type ThrottleLimits } from './login-throttle.ts'
 import { Logins } from './logins.ts'
 import { hashPassword, isWeak, type PasswordVerifier } from './password-hash.ts'
-import { looksLikeToken, type TokenVerifier, type VerifiedToken } from './tokens.ts'
+import { looksLikeToken, type TokenRefused, type TokenVerifier, type VerifiedToken } from './tokens.ts'
 import type { User } from './user.ts'
 
 type Done = (principal: Principal | null) => void
@@ -58,7 +58,8 @@ export class LoginDesk {
       }
       this.attempts.failed(origin)
       this.#refused(named, proof, origin, outcome.refused)
-      const delayMs = this.#throttle.failed(origin.address, named)
+      // Else who comes again and again while keys cannot be had would be kept out when they are there.
+      const delayMs = outcome.isUndecided === true ? 0 : this.#throttle.failed(origin.address, named)
       if (delayMs === 0) done(null)
       else this.#parts.clock.after(delayMs, () => done(null))
     })
@@ -159,7 +160,7 @@ export interface LoginDeskParts {
 }
 
 /** Why not is for the log only. */
-export type Outcome = { readonly principal: Principal } | { readonly refused: string }
+export type Outcome = { readonly principal: Principal } | TokenRefused
 
 function principalOf({ username, tags, rights: token }: VerifiedToken): Principal {
   return { username, tags, token }

@@ -15,6 +15,8 @@ export interface VerifiedToken {
 /** Why a token counts for nothing: for the log, never for whoever showed it; holds nothing of the token. */
 export interface TokenRefused {
   readonly refused: string
+  /** It was not looked at, for want of keys or time: nobody has guessed. */
+  readonly isUndecided?: true
 }
 
 /** Three parts of base64url with a JSON object in front: what no password should look like. */
