@@ -12,7 +12,7 @@ import { Card, Chip, Head, Waiting } from '../parts/card.tsx'
 import { confirmed } from '../parts/dialog.tsx'
 import { DurabilityCard, type NodeReport, StoreChip } from '../parts/durability.tsx'
 import { Name } from '../parts/name.tsx'
-import { NodeCard, NodeCourse, type NodeData } from '../parts/node.tsx'
+import { NodeCourse, type NodeData } from '../parts/node.tsx'
 import { State } from '../parts/state.tsx'
 import { type Column, Table } from '../parts/table.tsx'
 import { useRange } from './overview.tsx'
@@ -66,18 +66,11 @@ export function Cluster(): JSX.Element {
       {isWell(publishing.value) && <p class="banner good">{t('noAlarms')}</p>}
       {data === null && <Waiting failure={failure} />}
       {data?.is_cluster === true && <Members of={data} />}
-      <div class="cols">
-        {(nodes.data ?? []).map((node) => (
-          <NodeCard key={node.name} node={node} />
-        ))}
-        {data?.is_cluster === false && <DurabilityCard />}
-      </div>
       {choice}
       {(nodes.data ?? []).map((node) => (
-        <div class="cols" key={node.name}>
-          <NodeCourse node={node} range={range} />
-        </div>
+        <NodeCourse key={node.name} node={node} range={range} />
       ))}
+      {data?.is_cluster === false && <DurabilityCard />}
       {data?.is_cluster === false && <p class="muted">{t('alone')}</p>}
     </>
   )

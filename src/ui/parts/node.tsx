@@ -25,7 +25,8 @@ export interface NodeData extends AlarmedNode {
   readonly io_write_avg_time?: number
 }
 
-export function NodeCard({ node }: { node: NodeData }): JSX.Element {
+/** `more` stands below what every such card says. */
+export function NodeCard({ node, more = [] }: { node: NodeData; more?: readonly Fact[] }): JSX.Element {
   if (!node.running) {
     return (
       <Card title="node" more={<Chip kind="bad">{t('noAnswerShort')}</Chip>}>
@@ -50,6 +51,7 @@ export function NodeCard({ node }: { node: NodeData }): JSX.Element {
           used('descriptors', { used: node.fd_used, limit: node.fd_total, show: whole }),
           used('connections', { used: node.sockets_used, limit: node.sockets_total, show: whole }),
           [t('processId'), node.os_pid],
+          ...more,
         ]}
       />
     </Card>
@@ -94,45 +96,47 @@ const churns: readonly (readonly [things: Key, name: string])[] = [
   ['channels', 'channel'],
 ]
 
-/** What its memory is made of, how that went, what it did on its disk, and how many came and went. */
-export function NodeCourse({ node, range }: { node: NodeData; range: Range }): JSX.Element | null {
+/** One node with what its memory is made of and how that went, what it did on its disk, and how many came and went. */
+export function NodeCourse({ node, range }: { node: NodeData; range: Range }): JSX.Element {
   const { age, incr } = range
   const at = `/nodes${path(node.name)}`
   const query = `?node_stats_age=${age}&node_stats_incr=${incr}`
   const { data } = usePoll<NodeData & Stats>(node.running ? at + query : null)
   const parts = usePoll<MemoryData>(node.running ? `${at}/memory` : null).data?.memory
-  if (!node.running) return null
+  const more: readonly Fact[] = [
+    [t('processors'), whole(node.processors)],
+    ...(parts === undefined ? [] : partsOf(parts)),
+    ...diskOf(node),
+    ...churns.map(([things, name]): Fact => [t('sinceStart', { things: t(things) }), churnOf(data ?? {}, name)]),
+  ]
   return (
-    <>
-      <LevelsChart
-        title="memory"
-        stats={data ?? undefined}
-        age={age}
-        counts={[['mem_used', 'memory', 'ack']]}
-        show={bytes}
-      />
-      <Card title="resources" more={<span class="muted">{visible(node.name)}</span>}>
-        <Facts
-          of={[
-            [t('processors'), whole(node.processors)],
-            ...(parts === undefined
-              ? []
-              : [
-                  [t('memoryHeap'), bytes(parts.heap)] as const,
-                  [t('memoryBuffers'), bytes(parts.binary)] as const,
-                  [t('memoryRest'), bytes(Math.max(0, parts.total.rss - parts.heap - parts.binary))] as const,
-                ]),
-            ...(['read', 'write'] as const).flatMap((what): Fact[] => {
-              const [count, ms] = [node[`io_${what}_count`], node[`io_${what}_avg_time`] ?? 0]
-              const name = t(what === 'read' ? 'diskReads' : 'diskWrites')
-              return count === undefined ? [] : [[name, `${whole(count)} · ${ms.toFixed(2)} ms`]]
-            }),
-            ...churns.map(([things, name]): Fact => [t(things), churnOf(data ?? {}, name)]),
-          ]}
-        />
-      </Card>
-    </>
+    <div class="cols">
+      <NodeCard node={node} more={more} />
+      {node.running && (
+        <LevelsChart title="memory" stats={data ?? undefined} age={age} counts={memoryLine} show={bytes} />
+      )}
+    </div>
   )
+}
+
+const memoryLine = [['mem_used', 'memory', 'ack']] as const
+
+function partsOf({ heap, binary, total }: MemoryData['memory']): readonly Fact[] {
+  return [
+    [t('memoryHeap'), bytes(heap)],
+    [t('memoryBuffers'), bytes(binary)],
+    [t('memoryRest'), bytes(Math.max(0, total.rss - heap - binary))],
+  ]
+}
+
+/** How often, and how long one took on average. */
+function diskOf(node: NodeData): readonly Fact[] {
+  const fact = (name: Key, count: number | undefined, ms = 0): readonly Fact[] =>
+    count === undefined ? [] : [[t(name), `${whole(count)} · ${ms.toFixed(2)} ms`]]
+  return [
+    ...fact('diskReads', node.io_read_count, node.io_read_avg_time),
+    ...fact('diskWrites', node.io_write_count, node.io_write_avg_time),
+  ]
 }
 
 function churnOf(stats: Stats, name: string): string {
