@@ -85,8 +85,21 @@ async function restartAll({ nodes }: ClusterProcesses): Promise<void> {
   }
 }
 
-/** Another fault of the same moment may have done it already. */
+/** Another fault of the same moment may have done it already, and a rolling restart may end it again while it starts. */
 async function startAgain({ broker }: ClusterNode): Promise<void> {
-  if (broker.pid === undefined) broker.spawn()
-  await broker.untilListening(readyMsMax)
+  const end = Date.now() + readyMsMax
+  for (;;) {
+    if (broker.pid === undefined) broker.spawn()
+    try {
+      return await broker.untilListening(readyMsMax)
+    } catch (error) {
+      if (Date.now() >= end || !wasTold(error)) throw error
+      await pause(200)
+    }
+  }
+}
+
+/** It did not end by itself. */
+function wasTold(error: unknown): boolean {
+  return error instanceof Error && /^the broker ended \((0|SIGKILL|SIGTERM)\)/.test(error.message)
 }

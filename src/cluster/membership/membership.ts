@@ -51,6 +51,7 @@ export class Membership implements Members, NodeSessionListener {
   /** Why the session was lost. */
   #lost: string | null = null
   #timer: Timer | null = null
+  #steadyTimer: Timer | null = null
 
   /**
    * Resolves when this node is a member. As long as the store does not answer it goes on trying, until `signal` ends it.
@@ -62,10 +63,11 @@ export class Membership implements Members, NodeSessionListener {
     const times = timesOf(options)
     const { predecessor, incarnationSeen = 0 } = options
     const seen = Math.max(incarnationSeen, predecessor ?? 0)
-    const incarnation = await takeIncarnation({ ...options, ...times, incarnationSeen: seen }, node.name)
+    const taken = await takeIncarnation({ ...options, ...times, incarnationSeen: seen }, node.name)
+    const { incarnation, unsteadyMs } = taken
     await remember(incarnation)
     const startedAt = clock.now()
-    const state = { isDraining: false, isReady: false, unreached: [], renewal: 0 }
+    const state = { isDraining: false, isReady: false, isSteady: unsteadyMs === 0, unreached: [], renewal: 0 }
     const entry: SessionEntry = { ...node, incarnation, startedAt, ...state }
     const claim = await claimSession({ ...options, ...times, entry })
     const view = new ClusterView(clock, logger)
@@ -79,6 +81,7 @@ export class Membership implements Members, NodeSessionListener {
       await membership.stop()
       throw error
     }
+    membership.#steadyAfter(unsteadyMs)
     return membership
   }
 
@@ -183,6 +186,12 @@ export class Membership implements Members, NodeSessionListener {
     if (isChanged) for (const listener of this.#listeners) listener.membersChanged()
   }
 
+  /** In vain when the session ends before. */
+  #steadyAfter(ms: number): void {
+    if (ms === 0) return
+    this.#steadyTimer = this.#clock.after(ms, () => void this.#change({ isSteady: true }).catch(() => {}))
+  }
+
   #armJudge(): void {
     this.#timer = this.#clock.after(this.#renewMs, () => {
       this.#armJudge()
@@ -192,6 +201,7 @@ export class Membership implements Members, NodeSessionListener {
 
   #end(): void {
     this.#timer?.cancel()
+    this.#steadyTimer?.cancel()
     this.view.close()
   }
 }
@@ -207,6 +217,7 @@ function areAlike(some: ReadonlyMap<string, SessionEntry>, others: ReadonlyMap<s
     const other = others.get(name)
     if (other === undefined || other.incarnation !== entry.incarnation) return false
     if (other.isDraining !== entry.isDraining || other.isReady !== entry.isReady) return false
+    if (other.isSteady !== entry.isSteady) return false
     if (other.unreached.join() !== entry.unreached.join()) return false
   }
   return true

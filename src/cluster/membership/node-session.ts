@@ -39,7 +39,7 @@ export interface NodeSessionOptions {
 }
 
 /** What a node may say anew about itself while its session lasts. */
-export type SessionChange = Partial<Pick<SessionEntry, 'isDraining' | 'isReady' | 'unreached'>>
+export type SessionChange = Partial<Pick<SessionEntry, 'isDraining' | 'isReady' | 'isSteady' | 'unreached'>>
 
 /** How often `end` tries to remove the key. What is left is ended by the others after `sessionMs`. */
 const endTriesMax = 3

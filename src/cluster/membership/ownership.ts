@@ -239,7 +239,9 @@ export class Ownership implements MembersListener, ShardHostListener {
     const { sessions } = this.#options.membership
     this.#reach = this.#reachSettling.look(sessions, now)
     const here = [...sessions.values()].filter((entry) => this.#settled.isSettled(entry, now) && !entry.isDraining)
-    const ready = this.#reachable(here.filter(({ isReady }) => isReady))
+    const able = here.filter(({ isReady }) => isReady)
+    const steady = able.filter(({ isSteady }) => isSteady)
+    const ready = this.#reachable(steady.length > 0 ? steady : able)
     // Only where nobody is ready yet, as when all are started, is the topology taken by one that may not be reached.
     const settled = ready.length > 0 ? ready : this.#reachable(here)
     const avoid = this.#avoided()

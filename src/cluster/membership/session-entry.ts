@@ -5,6 +5,8 @@ import { fieldsOf, isCount } from './entry-fields.ts'
 export interface SessionEntry extends Member {
   /** Its topology has caught up: it can take data shards. Stays true. */
   readonly isReady: boolean
+  /** It has not come lately and gone again, or has stayed for long enough since. Shards are placed on others first. */
+  readonly isSteady: boolean
   /** Incarnations of live nodes to which it has had no link for a while (`link-watch.ts`). */
   readonly unreached: readonly number[]
   /** Counts up with each write, so that no two writes are alike. */
@@ -31,10 +33,11 @@ export function decodeSession(key: string, value: string): SessionEntry | null {
   if (typeof host !== 'string' || typeof version !== 'string' || typeof startedAt !== 'number') return null
   if (typeof isDraining !== 'boolean' || typeof isReady !== 'boolean') return null
   const name = key.slice(sessionPrefix.length)
-  // A node of an earlier version does not say it.
-  const { unreached = [] } = fields
+  // A node of an earlier version does not say these.
+  const { unreached = [], isSteady = true } = fields
+  if (typeof isSteady !== 'boolean') return null
   if (!Array.isArray(unreached) || !unreached.every(isCount)) return null
-  return { name, incarnation, host, port, version, isDraining, isReady, startedAt, unreached, renewal }
+  return { name, incarnation, host, port, version, isDraining, isReady, isSteady, startedAt, unreached, renewal }
 }
 
 const namePattern = /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/

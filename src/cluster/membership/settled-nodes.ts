@@ -1,21 +1,16 @@
 /**
- * Which nodes have been here long enough to be given shards. A node that comes and goes must be here longer each time,
- * so that shards do not move to and fro with it.
+ * Which nodes have been here long enough to be given shards, so that those that are started together are all seen before
+ * anything is placed. What a node has done before is not judged here, since each node would know something else of it: that
+ * a node says itself (`SessionEntry.isSteady`).
  */
 import type { NodeIdentity } from '../node-identity.ts'
 
-/** How far back a node's comings count against it. */
-const memoryMs = 60_000
-/** Each coming within that time doubles what is asked, so many times at most: 2 s become 32 s. */
-const doublingsMax = 4
 /** Names remembered; beyond that those that came first are forgotten. */
 const namesMax = 1_000
 
 interface Coming {
-  incarnation: number
-  at: number
-  /** Comings shortly before this one. */
-  earlier: number
+  readonly incarnation: number
+  readonly at: number
 }
 
 export class SettledNodes {
@@ -27,25 +22,18 @@ export class SettledNodes {
   }
 
   /** True when this node, which is live, has been so for long enough. `now` by the own monotonic clock. */
-  isSettled({ name, incarnation }: NodeIdentity, now: number): boolean {
-    const { at, earlier } = this.#comingOf(name, incarnation, now)
-    return now - at >= this.#settleMs * 2 ** Math.min(earlier, doublingsMax)
+  isSettled(node: NodeIdentity, now: number): boolean {
+    return this.ageOf(node, now) >= this.#settleMs
   }
 
   /** For how long this node, which is live, has been so. */
   ageOf({ name, incarnation }: NodeIdentity, now: number): number {
-    return now - this.#comingOf(name, incarnation, now).at
-  }
-
-  #comingOf(name: string, incarnation: number, now: number): Coming {
     const known = this.#comings.get(name)
-    if (known?.incarnation === incarnation) return known
-    const earlier = known !== undefined && now - known.at < memoryMs ? known.earlier + 1 : 0
-    const coming = { incarnation, at: now, earlier }
+    if (known?.incarnation === incarnation) return now - known.at
     this.#comings.delete(name)
-    this.#comings.set(name, coming)
+    this.#comings.set(name, { incarnation, at: now })
     if (this.#comings.size > namesMax) this.#forgetFirst()
-    return coming
+    return 0
   }
 
   #forgetFirst(): void {

@@ -22,7 +22,7 @@ class World {
     const member = { name, incarnation, host: 'h', port: 1, version: '1', startedAt: 0 }
     store.write(
       `node.${name}`,
-      encodeSession({ ...member, isDraining: false, isReady: true, unreached: [], renewal: 0 }),
+      encodeSession({ ...member, isDraining: false, isReady: true, isSteady: true, unreached: [], renewal: 0 }),
       0,
     )
     await this.settle()
@@ -185,7 +185,7 @@ test('entries come back as they were written, and crooked ones are none', () => 
     assert.equal(decodeLease(bad), null)
   }
   const member = { name: 'n1', incarnation: 1, host: 'h', port: 1, version: '1', startedAt: 0 }
-  const session = { ...member, isDraining: true, isReady: false, unreached: [3, 4], renewal: 9 }
+  const session = { ...member, isDraining: true, isReady: false, isSteady: false, unreached: [3, 4], renewal: 9 }
   assert.deepEqual(decodeSession('node.n1', encodeSession(session)), session)
   assert.equal(decodeSession('node.n1', encodeSession(session).replace('true', '1')), null)
   assert.equal(decodeSession('node.n1', encodeSession(session).replace('[3,4]', '["3"]')), null)

@@ -431,3 +431,29 @@ for (const [how, part] of [
     assert.ok(Math.min(...incarnations) > Math.max(...before))
   })
 }
+
+test('a node that is new and one that remembers who has come and gone place shards alike', async () => {
+  const cluster = await started(['n1', 'n2', 'n3'], 15)
+  const restart = async (name: string, witness: string): Promise<void> => {
+    const { incarnation } = cluster.node(name)
+    cluster.node(name).kill()
+    cluster.node(witness).process?.membership?.provedDead(name, incarnation)
+    await cluster.run(500)
+    cluster.node(name).start()
+    await cluster.run(3_000)
+  }
+  for (let times = 0; times < 4; times++) await restart('n3', 'n2')
+  await restart('n1', 'n2')
+  let unservedSteps = 0
+  for (let step = 0; step < 40; step++) {
+    await cluster.run(1_000)
+    const isUnserved = [...cluster.ownership().values()].includes('-')
+    unservedSteps = isUnserved ? unservedSteps + 1 : 0
+    assert.ok(unservedSteps < 3, `second ${step}: ${JSON.stringify([...cluster.ownership()])}`)
+  }
+  assert.deepEqual(
+    ['n1', 'n2', 'n3'].map((name) => owned(cluster, name)),
+    [5, 5, 5],
+    'and all are trusted again in the end',
+  )
+})
