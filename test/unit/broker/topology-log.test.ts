@@ -400,6 +400,26 @@ describe('reclaim', () => {
     assert.deepEqual(routed(again.session(), 'amq.topic', 'key.7'), ['standing.7'])
   })
 
+  it('says global parameters again, as they are by then', async () => {
+    const log = new TestLog({ segmentRecordsMax: 20 })
+    const harness = await BrokerHarness.open(log)
+    const session = harness.session()
+    for (let index = 0; index < 30; index++)
+      await harness.broker.putGlobalParameter(`p${index}`, { arguments: [index] })
+    await harness.broker.putGlobalParameter('p7', 'other')
+    await harness.broker.deleteGlobalParameter('p8')
+    for (let index = 0; index < 1_000; index++) {
+      declareQueue(session, 'passing')
+      deleteQueue(session, 'passing')
+      if (index % 10 === 0) await harness.idle()
+    }
+    assert.ok(log.freed > 10, `only ${log.freed} segments were freed`)
+    const again = await BrokerHarness.open(log.afterCrash())
+    assert.deepEqual(durableDump(again.topology), durableDump(harness.topology))
+    const { globalParameters } = again.topology
+    assert.deepEqual([globalParameters.size, globalParameters.get('p7')?.json], [29, '"other"'])
+  })
+
   it('leaves a log that opens wherever it is cut off', async () => {
     const log = new TestLog({ segmentRecordsMax: 40, isCommittedAtOnce: false })
     const harness = await openUncommitted(log)
