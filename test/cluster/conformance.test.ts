@@ -32,7 +32,8 @@ after(async () => {
 const url = `amqp://guest:guest@127.0.0.1:${spread.port}/%2f`
 const broker = { host: '127.0.0.1', port: spread.port, user: 'guest', password: 'guest', isExternal: false }
 
-void describe('with clients spread over three nodes', () => {
+// Most of what takes time is waiting: parts run side by side.
+void describe('with clients spread over three nodes', { concurrency: 2 }, () => {
   protocol(broker, { timed: 'left-out' })
   extensions(broker)
   void describe('own features', { concurrency: 8 }, () => {

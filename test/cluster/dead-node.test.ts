@@ -1,24 +1,30 @@
-/** What goes with a node that is killed, besides its connections: the queues that nobody else uses. */
+/**
+ * What goes with a node that is killed, besides its connections: the queues that nobody else uses. Also where their owners are
+ * killed at the same time: those that are left delete them all the same.
+ */
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { RawClient } from '../support/amqp/raw-client.ts'
-import { api, isWhole, reportOf } from '../support/cluster/cluster-api.ts'
+import { api, untilWhole } from '../support/cluster/cluster-api.ts'
 import { type ClusterNode, ClusterProcesses } from '../support/cluster/cluster-processes.ts'
 import { eventually } from '../support/eventually.ts'
+import { natsProgram } from '../support/nats/nats-program.ts'
+import { leftOut } from '../support/run-program.ts'
 
 const readyMsMax = 60_000
 /** Enough that each node owns the shard of some. */
 const queuesOfAKind = 12
 
-void describe('when a node is killed', () => {
+if ((await natsProgram()) === null) leftOut('queues of nodes that are killed', 'nats-server')
+else describe('when a node is killed', withDeadNodes)
+
+function withDeadNodes(): void {
   let cluster: ClusterProcesses
 
   before(async () => {
-    cluster = await ClusterProcesses.start({ env: { WARREN_CLUSTER_SHARDS: '6' }, hasHttp: true })
-    for (const node of cluster.nodes) {
-      const seesAll = async (): Promise<boolean> => isWhole(await reportOf(node), cluster.nodes.length)
-      await eventually(`${node.name} sees all`, () => seesAll().catch(() => false), readyMsMax)
-    }
+    const env = { WARREN_CLUSTER_SHARDS: '6', WARREN_CLUSTER_SESSION: '5s' }
+    cluster = await ClusterProcesses.start({ env, hasHttp: true })
+    await untilWhole(cluster)
   })
   after(async () => cluster.kill())
 
@@ -49,8 +55,6 @@ void describe('when a node is killed', () => {
     await there.call(1, 'basic.consume', { queue: 'transient', consumerTag: 'transient' })
     await declare(there, 'exclusive', { exclusive: true })
     const stays = Array.from({ length: queuesOfAKind }, (_, index) => [`shared-${index}`, `unused-${index}`]).flat()
-    // Each owner tells the others that there are consumers, every two seconds.
-    await new Promise((resolve) => setTimeout(resolve, 5_000))
     assert.equal((await namesOn(kept)).length, queuesOfAKind * 4 + 2)
     await killed.broker.kill()
     let left: string[] = []
@@ -66,5 +70,22 @@ void describe('when a node is killed', () => {
     })
     assert.deepEqual(left, stays.sort())
     await here.close()
+    killed.broker.spawn()
+    await killed.broker.untilListening(readyMsMax)
   })
-})
+
+  // Last: two nodes are gone afterwards.
+  it('auto-delete queues go whose consumers have just come when their node and the owners are killed', async () => {
+    await untilWhole(cluster)
+    const [one, two, three] = cluster.nodes as [ClusterNode, ClusterNode, ClusterNode]
+    const passing = async (): Promise<number> =>
+      (await namesOn(three)).filter((name) => name.startsWith('passing-')).length
+    const client = await clientOf(one)
+    const queues = Array.from({ length: 8 }, (_, index) => `passing-${index}`)
+    for (const queue of queues) await client.call(1, 'queue.declare', { queue, durable: true, autoDelete: true })
+    assert.equal(await passing(), queues.length)
+    for (const queue of queues) await client.call(1, 'basic.consume', { queue, consumerTag: queue })
+    await Promise.all([one.broker.kill(), two.broker.kill()])
+    await eventually('none is left', async () => (await passing()) === 0, readyMsMax)
+  })
+}

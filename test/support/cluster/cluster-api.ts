@@ -1,5 +1,6 @@
 /** The management API of one node, as its administrator uses it. */
-import type { ClusterNode } from './cluster-processes.ts'
+import { eventually } from '../eventually.ts'
+import type { ClusterNode, ClusterProcesses } from './cluster-processes.ts'
 
 export interface ReportedShard {
   readonly name: string
@@ -40,4 +41,12 @@ export function isWhole({ nodes, shards }: ReportedCluster, count: number): bool
   const running = nodes.filter(({ state }) => state === 'running')
   const isPlaced = ({ owner, placed_owner: placed }: ReportedShard): boolean => owner !== null && owner === placed
   return running.length === count && shards.every(isPlaced)
+}
+
+/** Waits until every node sees all of them so. */
+export async function untilWhole({ nodes }: ClusterProcesses, msMax = 60_000): Promise<void> {
+  for (const node of nodes) {
+    const seesAll = async (): Promise<boolean> => isWhole(await reportOf(node), nodes.length)
+    await eventually(`${node.name} sees all`, () => seesAll().catch(() => false), msMax)
+  }
 }

@@ -3,20 +3,20 @@
  * and when it comes back; what ends a login ends it on all of them.
  */
 import assert from 'node:assert/strict'
-import { after, before, describe, it } from 'node:test'
-import { api, isWhole, reportOf } from '../support/cluster/cluster-api.ts'
-import { type ClusterNode, ClusterProcesses } from '../support/cluster/cluster-processes.ts'
-import { eventually } from '../support/eventually.ts'
+import { before, describe, it } from 'node:test'
+import { api, untilWhole } from '../support/cluster/cluster-api.ts'
+import type { ClusterNode, ClusterProcesses } from '../support/cluster/cluster-processes.ts'
 
 const readyMsMax = 60_000
 
-void describe('a login to the dashboard of a cluster', () => {
-  let cluster: ClusterProcesses
+/** At its end all nodes are there again. */
+export function dashboardLogins(cluster: ClusterProcesses): void {
+  void describe('a login to the dashboard of a cluster', () => ofLogins(cluster))
+}
 
+function ofLogins(cluster: ClusterProcesses): void {
   before(async () => {
-    const env = { WARREN_CLUSTER_SHARDS: '3', WARREN_CLUSTER_SESSION: '6s' }
-    cluster = await ClusterProcesses.start({ env, hasHttp: true })
-    await untilWhole()
+    await untilWhole(cluster)
     for (const [name, tags] of [
       ['anna', 'management'],
       ['ben', 'monitoring'],
@@ -26,16 +26,8 @@ void describe('a login to the dashboard of a cluster', () => {
       assert.ok(made.ok, await made.text())
     }
   })
-  after(async () => cluster.kill())
 
   const n = (index: number): ClusterNode => cluster.node(index)
-
-  async function untilWhole(): Promise<void> {
-    for (const node of cluster.nodes) {
-      const isThere = async (): Promise<boolean> => isWhole(await reportOf(node), cluster.nodes.length)
-      await eventually(`${node.name} sees all`, () => isThere().catch(() => false), readyMsMax)
-    }
-  }
 
   /** As a browser says it behind a load balancer: the port in `host`, and so the name of the cookie, is that of the balancer. */
   function cookieAt(node: ClusterNode, cookie: string): string {
@@ -97,8 +89,8 @@ void describe('a login to the dashboard of a cluster', () => {
     assert.equal((await asked(n(1), 'whoami', ended)).status, 401)
     n(0).broker.spawn()
     await n(0).broker.untilListening(readyMsMax)
-    await untilWhole()
+    await untilWhole(cluster)
     assert.deepEqual(await statuses(kept), [200, 200, 200])
     assert.deepEqual(await statuses(ended), [401, 401, 401])
   })
-})
+}

@@ -2,37 +2,28 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import amqplib, { type ChannelModel } from 'amqplib'
-import { api, isWhole, reportOf } from '../support/cluster/cluster-api.ts'
-import { type ClusterNode, ClusterProcesses } from '../support/cluster/cluster-processes.ts'
+import { api, untilWhole } from '../support/cluster/cluster-api.ts'
+import type { ClusterNode, ClusterProcesses } from '../support/cluster/cluster-processes.ts'
 import { eventually } from '../support/eventually.ts'
-import { attribute, TraceCollector, traced } from '../support/trace-collector.ts'
+import { attribute, type TraceCollector, traced } from '../support/trace-collector.ts'
 
-const readyMsMax = 60_000
 /** Spans wait for others up to a second; so long after the last nothing more comes. */
 const quietMs = 3_000
 
-void describe('traces in a cluster of three nodes', () => {
-  let cluster: ClusterProcesses
-  let collector: TraceCollector
+/** The nodes send their spans to this collector, with `x-key: of the nodes`. At its end a node is gone. */
+export function tracing(cluster: ClusterProcesses, collector: TraceCollector): void {
+  void describe('traces in a cluster of three nodes', () => ofTraces(cluster, collector))
+}
+
+function ofTraces(cluster: ClusterProcesses, collector: TraceCollector): void {
   const connections: ChannelModel[] = []
 
   before(async () => {
-    collector = await TraceCollector.start()
-    const env = {
-      ...{ WARREN_CLUSTER_SHARDS: '3', WARREN_CLUSTER_SESSION: '6s' },
-      ...{ WARREN_TRACE_ENDPOINT: collector.url, WARREN_TRACE_HEADERS: 'x-key=of%20the%20nodes' },
-    }
-    cluster = await ClusterProcesses.start({ env, hasHttp: true })
-    for (const node of cluster.nodes) {
-      const isThere = async (): Promise<boolean> => isWhole(await reportOf(node), cluster.nodes.length)
-      await eventually(`${node.name} sees all`, () => isThere().catch(() => false), readyMsMax)
-    }
+    await untilWhole(cluster)
     for (const { broker } of cluster.nodes) connections.push(await amqplib.connect(broker.url))
   })
   after(async () => {
     for (const connection of connections) await connection.close()
-    await cluster.kill()
-    collector.close()
   })
 
   /** The node that serves a queue, and two connections to the others. */
@@ -83,16 +74,21 @@ void describe('traces in a cluster of three nodes', () => {
   }
 
   it('have one span of a queue, from the node that serves it', async () => {
-    for (let number = 0; number < 4; number++) {
-      await declare(`traced-${number}`)
-      const place = await around(`traced-${number}`)
-      const traceId = await pass(`traced-${number}`, place)
-      await collector.spansOf(traceId)
-      await new Promise((resolve) => setTimeout(resolve, quietMs / 4))
+    const queues = [0, 1, 2, 3].map((number) => `traced-${number}`)
+    const passed = await Promise.all(
+      queues.map(async (queue) => {
+        await declare(queue)
+        const place = await around(queue)
+        return { queue, place, traceId: await pass(queue, place) }
+      }),
+    )
+    for (const { traceId } of passed) await collector.spansOf(traceId)
+    await new Promise((resolve) => setTimeout(resolve, quietMs))
+    for (const { queue, place, traceId } of passed) {
       const spans = await collector.spansOf(traceId)
       assert.deepEqual(
         spans.map((span) => [span.name, attribute(span, 'warren.outcome'), span.parentSpanId]),
-        [[`queue traced-${number}`, 'acknowledged', '00000000000000ab']],
+        [[`queue ${queue}`, 'acknowledged', '00000000000000ab']],
       )
       assert.deepEqual(instanceOf(traceId), [place.owner])
     }
@@ -156,4 +152,4 @@ void describe('traces in a cluster of three nodes', () => {
     assert.deepEqual([span.name, attribute(span, 'warren.outcome')], ['queue inherited', 'acknowledged'])
     assert.notEqual(instanceOf(traceId)[0], owner)
   })
-})
+}

@@ -4,10 +4,10 @@
  * Last, the dashboard's page of the cluster, with a node that is killed and comes back.
  */
 import assert from 'node:assert/strict'
-import { after, before, describe, it } from 'node:test'
+import { before, describe, it } from 'node:test'
 import { type Address, RawClient } from '../support/amqp/raw-client.ts'
-import { api, isWhole, reportOf } from '../support/cluster/cluster-api.ts'
-import { type ClusterNode, ClusterProcesses } from '../support/cluster/cluster-processes.ts'
+import { api, reportOf, untilWhole } from '../support/cluster/cluster-api.ts'
+import type { ClusterNode, ClusterProcesses } from '../support/cluster/cluster-processes.ts'
 import { DashboardBrowser, fine, visit } from '../support/dashboard-browser.ts'
 import { eventually } from '../support/eventually.ts'
 
@@ -18,22 +18,13 @@ const unansweredHeader = 'warren-unanswered-nodes'
 
 type Json = Readonly<Record<string, unknown>>
 
-void describe('a cluster through any of its nodes', () => {
-  let cluster: ClusterProcesses
+/** The first of all on this cluster: it counts what is there. At its end all nodes are there again. */
+export function management(cluster: ClusterProcesses): void {
+  void describe('a cluster through any of its nodes', () => throughAnyNode(cluster))
+}
 
-  before(async () => {
-    const env = { WARREN_CLUSTER_SHARDS: '3', WARREN_CLUSTER_SESSION: '6s' }
-    cluster = await ClusterProcesses.start({ env, hasHttp: true })
-    await untilWhole()
-  })
-  after(async () => cluster.kill())
-
-  async function untilWhole(): Promise<void> {
-    for (const node of cluster.nodes) {
-      const isThere = async (): Promise<boolean> => isWhole(await reportOf(node), cluster.nodes.length)
-      await eventually(`${node.name} sees all`, () => isThere().catch(() => false), readyMsMax)
-    }
-  }
+function throughAnyNode(cluster: ClusterProcesses): void {
+  before(() => untilWhole(cluster))
 
   /** What this node answers, as JSON. */
   async function got<T = Json[]>(node: ClusterNode, path: string): Promise<T> {
@@ -252,7 +243,7 @@ void describe('a cluster through any of its nodes', () => {
       [true, true, false],
     )
     n3().thaw()
-    await untilWhole()
+    await untilWhole(cluster)
     await eventually('it answers again', async () => !(await api(n1(), 'connections')).headers.has(unansweredHeader))
     await stays.close()
   })
@@ -293,7 +284,7 @@ void describe('a cluster through any of its nodes', () => {
     await visit(page, '/cluster')
     n3().broker.spawn()
     await n3().broker.untilListening(readyMsMax)
-    await untilWhole()
+    await untilWhole(cluster)
     await cell('n3 127.0.0.1').getByText('running').waitFor({ timeout: readyMsMax })
     await banner.waitFor({ state: 'detached', timeout: readyMsMax })
     await fine(page, 'cluster-again')
@@ -303,7 +294,7 @@ void describe('a cluster through any of its nodes', () => {
     await put(n1(), `users/${name}`, { password: name, tags: '' })
     await put(n1(), `permissions/%2f/${name}`, { configure: '.*', write: '.*', read: '.*' })
   }
-})
+}
 
 type Get = () => ClusterNode
 
