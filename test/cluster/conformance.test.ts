@@ -40,8 +40,8 @@ void describe('with clients spread over three nodes', { concurrency: 2 }, () => 
     const sentences = new Sentences(broker)
     for (const prove of [delays, retries, groups, deduplication, leases]) prove(sentences)
   })
-  nodeClients(url)
 })
+void describe('with libraries spread over three nodes', () => nodeClients(url))
 
 // What these files prove of any broker they prove of this one: streams, and clients of other languages.
 process.env['WARREN_TEST_URL'] = url

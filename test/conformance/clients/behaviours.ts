@@ -143,9 +143,12 @@ function behaviours(library: Library, url: string): void {
     await first.publish('', durable, Buffer.from('kept'), { persistent: true })
     await first.close()
     const second = await library.connect(url)
-    assert.equal(await second.declareQueue(mine, { exclusive: true }), 0)
-    assert.equal(await second.deleteQueue(durable), 1)
-    await second.close()
+    try {
+      assert.equal(await second.declareQueue(mine, { exclusive: true }), 0)
+      assert.equal(await second.deleteQueue(durable), 1)
+    } finally {
+      await second.close()
+    }
   })
 
   const errors: readonly { title: string; text: RegExp; act: (client: Client, queue: string) => Promise<unknown> }[] = [
