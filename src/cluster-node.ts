@@ -265,8 +265,7 @@ class Composition implements MembersListener {
   }
 
   #dataShard(name: string, shardId: number): DataShard {
-    const { config } = this.#parts
-    const logger = logOf(this.#parts.logger, 'log')
+    const { config, logger } = this.#parts
     return new DataShard({
       ...this.#world,
       shardId,
@@ -280,9 +279,10 @@ class Composition implements MembersListener {
       topologyCaughtUp: () => this.#topologyHost.caughtUp(),
       knownMark: () => this.#gossip.highest(name),
       toldOf: (id) => this.#shards.toldOf(id),
+      servedLast: (id, status) => this.#shards.told(id, status),
       congestionChanged: (isCongested) => this.#congested.set(shardId, isCongested),
       roomChanged: (isFull) => this.#full.set(shardId, isFull),
-      alarm: (error) => logger.error({ error, shard: name }, 'the log of a shard must be looked at'),
+      alarm: (error) => logOf(logger, 'log').error({ error, shard: name }, 'the log of a shard must be looked at'),
     })
   }
 

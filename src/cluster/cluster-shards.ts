@@ -24,7 +24,7 @@ const nobody: QueueStatus = { ready: 0, unacked: 0, consumers: 0 }
 export class ClusterShards implements ShardDirectory, ReportedQueues {
   readonly #shards = new Map<number, ShardQueues>()
   readonly #make: (shardId: number) => ShardQueues
-  /** What other nodes have said of the queues that they serve, by id. */
+  /** What other nodes have said of the queues that they serve, and what was in streams that this one served, by id. */
   readonly #told = new Map<number, QueueStatus>()
   readonly #ids = new Set<number>()
 

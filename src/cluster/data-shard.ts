@@ -6,6 +6,7 @@ import type { Timer } from '../base/clock.ts'
 import type { Queue, QueueStatus, ShardTopology } from '../broker/ports.ts'
 import type { ShardOptions } from '../broker/shard/shard-options.ts'
 import type { StreamLogs } from '../broker/stream/streams.ts'
+import { isStream } from '../broker/topology/queue-arguments.ts'
 import type { QueueDefinition } from '../broker/topology/queue-definition.ts'
 import type { FrameMark, Replica, ReplicaListener, ReplicatedLog } from '../log/jetstream/replica.ts'
 import { LogDeposed } from '../log/log.ts'
@@ -32,6 +33,8 @@ export interface DataShardParts extends ShardWorld {
   knownMark(): LogMark | null
   /** What earlier owners have told of a queue; null: nothing. */
   toldOf(id: number): QueueStatus | null
+  /** What is in a stream that this node served until now. */
+  servedLast(id: number, status: QueueStatus): void
   congestionChanged(isCongested: boolean): void
   roomChanged(isFull: boolean): void
   /** The log went back, or is damaged: nobody may serve it before somebody has looked. */
@@ -268,6 +271,7 @@ export class DataShard implements ShardHost, ShardQueues {
     if (this.#state.kind !== 'serving') return
     const { served } = this.#state
     this.#opening++
+    this.#noteStreams(served)
     this.#parts.placed.servedByNobody()
     this.#state = { kind: 'closing' }
     const closing = served.close()
@@ -290,6 +294,7 @@ export class DataShard implements ShardHost, ShardQueues {
     if (this.#state.kind !== 'serving') return
     const { log, served } = this.#state
     this.#opening++
+    this.#noteStreams(served)
     this.#parts.placed.servedByNobody()
     this.#state = { kind: 'closing' }
     log.abandon(reason)
@@ -297,6 +302,15 @@ export class DataShard implements ShardHost, ShardQueues {
     void this.#released.then(() => {
       if (this.#state.kind === 'closing') this.#becomeIdle()
     })
+  }
+
+  /** Whoever serves them next, perhaps this node again, knows it only when it has looked at them. */
+  #noteStreams(served: ServedShard): void {
+    for (const definition of this.#definitions.values()) {
+      if (definition.queue === null || !isStream(definition)) continue
+      const { ready } = served.statusNow(definition.queue)
+      this.#parts.servedLast(definition.id, { ready, unacked: 0, consumers: 0 })
+    }
   }
 
   #becomeIdle(): void {
