@@ -82,6 +82,8 @@ export class MemorySocket implements Socket {
   /** The peer has said `end`; told to the reader after the last chunk. */
   #isEnded = false
   #toldEnded = false
+  /** Both ends have said it: the socket is closed, as one of the system is. */
+  #hasSaidEnd = false
   /** Bytes on their way to this end, taken over from the writer. */
   #incoming: Uint8Array[] = []
   #incomingBytes = 0
@@ -132,8 +134,10 @@ export class MemorySocket implements Socket {
   end(): void {
     const peer = this.#peer
     if (peer === null || peer.#isClosed) return
+    this.#hasSaidEnd = true
     peer.#isEnded = true
     peer.#schedule()
+    if (this.#toldEnded) this.#close(null)
   }
 
   destroy(): void {
@@ -191,7 +195,7 @@ export class MemorySocket implements Socket {
     this.#toldEnded = true
     this.#reader?.ended()
     const peer = this.#peer
-    if (peer?.isClosed === true) this.#close(null)
+    if (peer?.isClosed === true || this.#hasSaidEnd) this.#close(null)
   }
 
   #close(error: Error | null): void {

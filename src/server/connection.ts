@@ -67,6 +67,8 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
   #isSessionOver = false
   /** The frames cannot be told apart any more. */
   #isOutOfSync = false
+  /** Nothing is said any more. */
+  #hasHungUp = false
   #waitsForReplies = false
 
   constructor(socket: Socket, parts: ConnectionParts, owner: ConnectionOwner) {
@@ -130,7 +132,8 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
 
   #peerEnded(): false {
     if (this.#state.name === 'running') this.#abort('client closed the socket without closing the connection')
-    else this.#socket.destroy()
+    // It has closed the connection and still listens: the end of its socket tells it that all it held is gone.
+    else if (this.#state.name !== 'ending' || this.#hasHungUp) this.#socket.destroy()
     return false
   }
 
@@ -360,6 +363,7 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
   hangUp(): void {
     if (this.#state.name === 'closed') return
     this.#state = { name: 'ending' }
+    this.#hasHungUp = true
     this.#deadline.set(this.limits.closeMsMax, 'the socket was not closed')
     this.#input.drain()
     this.output.whenEmpty(() => this.#socket.end())

@@ -53,9 +53,11 @@ export class FakeBroker implements BrokerCommands {
   /** While true, logins wait for `releaseLogins`. */
   holdsLogins = false
   /** While true, sessions that end wait for `releaseSessions`. */
+  holdsSessions = false
   readonly closedSessions: number[] = []
   #results: (() => void)[] = []
   #logins: (() => void)[] = []
+  #sessionEnds: (() => void)[] = []
   #sessions = 0
 
   login(proof: LoginProof, { address }: LoginOrigin, done: (principal: Principal | null) => void): void {
@@ -92,11 +94,16 @@ export class FakeBroker implements BrokerCommands {
     this.closedSessions.push(session.id)
     this.vhost.calls.push(`closeSession ${session.id}`)
     this.vhost.dropExclusive(session.id)
-    done()
+    if (this.holdsSessions) this.#sessionEnds.push(done)
+    else done()
   }
 
   releaseLogins(): void {
     for (const login of this.#logins.splice(0)) login()
+  }
+
+  releaseSessions(): void {
+    for (const end of this.#sessionEnds.splice(0)) end()
   }
 
   later(step: () => void): void {

@@ -358,6 +358,21 @@ describe('settling', () => {
     }
   })
 
+  it('says close-ok when all is over also to a client that has ended its side of the socket', async () => {
+    const harness = fakeHarness()
+    const client = await harness.channel()
+    harness.broker.holdsSessions = true
+    client.methods(0, connectionClose)
+    client.socket.end()
+    await turns()
+    assert.equal(client.isClosed, false)
+    harness.broker.releaseSessions()
+    await client.next('connection.close-ok')
+    await client.closedByServer()
+    await turns()
+    assert.equal(harness.server.connections.size, 0)
+  })
+
   it('deletes exclusive queues before it says close-ok', async () => {
     const harness = fakeHarness()
     const client = await harness.channel()
