@@ -67,8 +67,6 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
   #isSessionOver = false
   /** The frames cannot be told apart any more. */
   #isOutOfSync = false
-  /** Nothing is said any more. */
-  #hasHungUp = false
   #waitsForReplies = false
 
   constructor(socket: Socket, parts: ConnectionParts, owner: ConnectionOwner) {
@@ -132,8 +130,7 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
 
   #peerEnded(): false {
     if (this.#state.name === 'running') this.#abort('client closed the socket without closing the connection')
-    // It has closed the connection and still listens: the end of its socket tells it that all it held is gone.
-    else if (this.#state.name !== 'ending' || this.#hasHungUp) this.#socket.destroy()
+    else if (this.#state.name !== 'ending' || this.#state.isAllSaid) this.#socket.destroy()
     return false
   }
 
@@ -343,7 +340,7 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
   /** The peer closes: all it asked for is answered and all it held goes back before it gets its close-ok. */
   closeByPeer(): void {
     if (this.#state.name === 'handshake') this.#state.handshake.stop()
-    this.#state = { name: 'ending' }
+    this.#state = { name: 'ending', isAllSaid: false }
     this.#deadline.set(this.limits.closeMsMax, 'the socket was not closed')
     this.#input.drain()
     if (this.channels.hasHeldReplies) this.#waitsForReplies = true
@@ -362,8 +359,7 @@ export class Connection implements SocketReader, OutputOwner, TurnMember, InputO
   /** Nothing is left to say: the socket is closed once what was written is out. */
   hangUp(): void {
     if (this.#state.name === 'closed') return
-    this.#state = { name: 'ending' }
-    this.#hasHungUp = true
+    this.#state = { name: 'ending', isAllSaid: true }
     this.#deadline.set(this.limits.closeMsMax, 'the socket was not closed')
     this.#input.drain()
     this.output.whenEmpty(() => this.#socket.end())
