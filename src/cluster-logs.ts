@@ -34,7 +34,7 @@ const shardSizes = {
    * Storing a frame costs the servers as much as some hundred messages, whatever is in it: under load small ones wait so
    * long for more, in milliseconds. A publisher that is alone and waits for each confirm does not meet it.
    */
-  gatherMs: 4,
+  gatherMs: 5,
   /**
    * Who follows a shard need not be level with it at once: a frame that is told alone costs both sides as much as many. When
    * it takes over, it reads what it has not been told.
