@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { LogOutrun } from '../../../../src/log/jetstream/outrun.ts'
-import type { ReplicaListener } from '../../../../src/log/jetstream/replica.ts'
+import type { ReplicaListener, ReplicatedLog } from '../../../../src/log/jetstream/replica.ts'
 import { LogDamaged, LogFailed, LogWentBack, type Position } from '../../../../src/log/log.ts'
-import { load, recordBytes, replayedAll, until } from '../../../support/log-driver.ts'
+import { type LogDriver, load, recordBytes, replayedAll, until } from '../../../support/log-driver.ts'
 import { fillSegments, ReplicaStage } from '../../../support/replica-stage.ts'
 
 interface Heard extends ReplicaListener {
@@ -179,10 +179,7 @@ describe('a replica', () => {
     const replica = await stage.open(stage.newDisk(), heard)
     await replica.caughtUp()
     stage.model.isTelling = false
-    await fillSegments(driver, 6)
-    for (const segment of driver.seals.slice(0, 5)) log.free(segment)
-    await fillSegments(driver, 7)
-    await until(() => stage.model.at(3) === null)
+    await goOnAndTrim(stage, driver, log)
     stage.model.isTelling = true
     driver.append(recordBytes(1, 10))
     await driver.settle()
@@ -200,10 +197,7 @@ describe('a replica', () => {
     const replica = await stage.open(disk)
     await replica.caughtUp()
     stage.model.isTelling = false
-    await fillSegments(driver, 6)
-    for (const segment of driver.seals.slice(0, 5)) log.free(segment)
-    await fillSegments(driver, 7)
-    await until(() => stage.model.at(stage.model.first - 1) === null && stage.model.first > 30)
+    await goOnAndTrim(stage, driver, log)
     await log.close()
     await assert.rejects(replica.takeOver(2), LogOutrun)
     const next = await stage.open(disk)
@@ -222,12 +216,7 @@ describe('a replica', () => {
     const disk = stage.newDisk()
     const replica = await stage.open(disk)
     await replica.caughtUp()
-    stage.model.beforeAppend = async () => {
-      await fillSegments(driver, 6)
-      for (const segment of driver.seals.slice(0, 5)) log.free(segment)
-      await fillSegments(driver, 7)
-      await until(() => stage.model.first > 30)
-    }
+    stage.model.beforeAppend = () => goOnAndTrim(stage, driver, log)
     const outcome = assert.rejects(replica.takeOver(2), LogOutrun)
     await stage.pass(1_000)
     await outcome
@@ -353,6 +342,15 @@ describe('a replica', () => {
     await replica.close()
   })
 })
+
+/** From two segments to seven, of which the first five go: whoever has read two is outrun. */
+async function goOnAndTrim(stage: ReplicaStage, driver: LogDriver, log: ReplicatedLog): Promise<void> {
+  const before = stage.model.last
+  await fillSegments(driver, 6)
+  for (const segment of driver.seals.slice(0, 5)) log.free(segment)
+  await fillSegments(driver, 7)
+  await until(() => stage.model.first > before + 1)
+}
 
 function stageChain(stage: ReplicaStage, sequence: number): number {
   const bytes = stage.model.at(sequence)?.bytes ?? new Uint8Array(80)
