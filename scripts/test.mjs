@@ -1,7 +1,7 @@
 /**
  * The test command. Builds, sees to the foreign AMQP clients that the tests use, then hands all test files of the
- * chosen kinds to Node's own test runner: first those that measure time, alone, then all others. The last lines printed
- * name what failed and add up the runner's counts.
+ * chosen kinds to Node's own test runner: first those that measure time, alone, then those that mostly wait, more of them at
+ * once, then all others. The last lines printed name what failed and add up the runner's counts.
  *
  *   node scripts/test.mjs                      everything
  *   node scripts/test.mjs --fast               what should follow every change: unit and tidy, without foreign clients
@@ -25,12 +25,18 @@ const fastKinds = ['unit', 'tidy']
 /** Kinds that drive foreign clients, or a nats-server. */
 const foreignKinds = ['conformance', 'contract', 'crash', 'chaos', 'cluster']
 /** Kinds that measure time, or take the whole machine: their files run before the others, one at a time. */
-const aloneKinds = ['fairness', 'chaos']
+const aloneKinds = ['fairness']
+/** Kinds that wait for elections and sessions to end more than they compute: less than half a processor for each of their files. */
+const waitingKinds = ['chaos', 'cluster']
 
 /** Each test file is a process of its own, and many of them start a broker besides. */
 const filesAtOnce = 2
-/** A file or test that takes longer hangs. */
-const timeoutMs = 900_000
+const waitingFilesAtOnce = 3
+/** Who asks for more rounds, seeds or seconds than the test command's own says it with one of these. */
+const amountOptions = /^WARREN_(SEEDS|[A-Z]+_(SECONDS|CYCLES|CASES|SESSIONS|MESSAGES|RESTARTS))$/
+const isLong = Object.keys(process.env).some((name) => amountOptions.test(name))
+/** A file or test that takes longer hangs. What somebody asked more of may take days. */
+const timeoutMs = isLong ? 7 * 86_400_000 : 900_000
 
 const started = Date.now()
 process.chdir(root)
@@ -51,14 +57,13 @@ function main(args) {
   if (files.length === 0) fail(`no test files in ${wanted.join(', ')}`)
   console.log(`tests: ${files.length} files of ${wanted.join(', ')}; made ready in ${secondsSince(started)}`)
 
-  const isAlone = (file) => aloneKinds.some((kind) => file.startsWith(join('dist', 'test', kind)))
+  const ofKinds = (kinds) => (file) => kinds.some((kind) => file.startsWith(join('dist', 'test', kind)))
+  const [isAlone, isWaiting] = [ofKinds(aloneKinds), ofKinds(waitingKinds)]
+  const others = files.filter((file) => !isAlone(file) && !isWaiting(file))
   const runs = [
     run(files.filter(isAlone), 1, only),
-    run(
-      files.filter((file) => !isAlone(file)),
-      filesAtOnce,
-      only,
-    ),
+    run(files.filter(isWaiting), waitingFilesAtOnce, only),
+    run(others, filesAtOnce, only),
   ]
   finish(runs.filter((result) => result !== null))
 }

@@ -217,13 +217,18 @@ async function suffer(
   if (isPeaceful && hits.every(({ isTakenOver }) => isTakenOver)) {
     if (!(await times.comesWithin(takeOverMsMax, service))) times.late(name, takeOverMsMax)
   } else if (dice.chance(0.5)) await pause(dice.between(1_000, 8_000))
-  else await Promise.race([service, pause(outageMsMax)])
+  else await Promise.race([service, atMost(outageMsMax)])
   isHealed = true
   times.note(`heals: ${name}`)
   // Together: a node that is started again may wait for what another fault has taken away.
   await Promise.all(hits.map(({ heal }) => heal()))
   times.note(`healed: ${name}`)
-  await Promise.race([service, pause(progressMsMax)])
+  await Promise.race([service, atMost(progressMsMax)])
+}
+
+/** The test does not go on for it. */
+function atMost(ms: number): Promise<void> {
+  return pause(ms, undefined, { ref: false })
 }
 
 function toldOf({ nodes, detail }: Hit): string {

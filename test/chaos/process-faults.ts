@@ -54,7 +54,7 @@ function outOf(name: string, end: (node: ClusterNode) => Promise<void>): Fault {
       const node = dice.pick(cluster.nodes)
       // One that is frozen meanwhile ends when it is thawed.
       const ended = end(node)
-      await Promise.race([ended, pause(endMsMax)])
+      await Promise.race([ended, pause(endMsMax, undefined, { ref: false })])
       const heal = async (): Promise<void> => {
         await ended
         await startAgain(node)

@@ -168,6 +168,8 @@ async function nextOf(client: RawClient, name: string | null, isWanted: () => bo
       return null
     })
     if (one === null) {
+      // A node that stops waits for this answer.
+      if (client.waiting(0).includes('connection.close')) await client.expectConnectionClose(320, /CONNECTION_FORCED/)
       if (!isWanted()) return null
       continue
     }
