@@ -23,8 +23,10 @@ export interface QueueReportsParts {
 export interface ReportedQueues {
   /** The queues that are served here, by id. */
   served(): Iterable<readonly [number, QueueStatus]>
-  /** Another node has said how much is in a queue that it serves. */
+  /** Some node has said how much is in a queue that it serves, another one or this. */
   told(id: number, status: QueueStatus): void
+  /** What was said last; null: nothing, or that there is nothing. */
+  toldOf(id: number): QueueStatus | null
   /** Another node has said that a consumer has come to this auto-delete queue. */
   consumerCame(id: number): void
 }
@@ -88,15 +90,25 @@ export class QueueReports implements ToldHandler {
     for (const [id, status] of queues().served()) {
       const { ready, unacked, consumers } = status
       const text = `${ready} ${unacked} ${consumers}`
-      if (text !== nothing) said.set(id, text)
-      if (text !== (this.#said.get(id) ?? nothing)) this.#add(changed, id, status, others)
-      if (all !== null && text !== nothing) this.#add(all, id, status, news)
+      // Who comes later, or again, may know a number that is old: it is told of what is empty by now, too.
+      const isKnown = text !== nothing || this.#said.has(id)
+      if (isKnown) said.set(id, text)
+      if (text !== (this.#said.get(id) ?? this.#saidBefore(id))) {
+        this.#add(changed, id, status, others)
+        queues().told(id, status)
+      }
+      if (all !== null && isKnown) this.#add(all, id, status, news)
       yield
     }
     this.#send(changed, others)
     if (all !== null) this.#send(all, news)
     for (const peer of news) this.#new.delete(peer)
     this.#said = said
+  }
+
+  /** Of a queue that has just come here, or is empty: what its last owner has said may be true no more. */
+  #saidBefore(id: number): string {
+    return this.#parts.queues().toldOf(id) === null ? nothing : 'by another'
   }
 
   #add(writer: ByteWriter, id: number, { ready, unacked, consumers }: QueueStatus, peers: readonly Peer[]): void {
