@@ -97,6 +97,7 @@ function statusLines(report: JsonObject, { printer }: Run): string[] {
     printer.bold(shardHead),
     ...shardRows,
     '',
+    ...notes(nodes),
     ...(found.length === 0 ? [`all is well; last write to NATS ${ageOf(report)}`] : found),
   ]
 }
@@ -122,6 +123,14 @@ function shardCells(shard: JsonObject, names: readonly string[]): Cell[] {
     return typeof position === 'number' ? position : null
   })
   return [text(name), text(owner ?? 'nobody'), text(standby ?? ''), Number(epoch), ...logs]
+}
+
+/** What is not wrong and may surprise. */
+function notes(nodes: readonly JsonObject[]): string[] {
+  const unsteady = nodes.filter((node) => node['is_steady'] === false)
+  return unsteady.map(
+    ({ name }) => `${text(name)} has come and gone lately; it is given its part when it stays, in 32 s at most`,
+  )
 }
 
 /** What is wrong, as sentences. */

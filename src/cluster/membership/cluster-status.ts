@@ -34,6 +34,8 @@ export interface NodeStatus {
   readonly isDraining: boolean
   /** Its topology has caught up. */
   readonly isReady: boolean
+  /** False: it has come and gone lately, and is given its part of the shards when it has stayed for a while. */
+  readonly isSteady: boolean
   /** Wall time in milliseconds. */
   readonly startedAt: number
   /** Names of shards. */

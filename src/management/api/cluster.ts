@@ -71,9 +71,10 @@ function reportJson({ name, status: seen, positions, nats }: ClusterReport): Jso
 }
 
 function nodeJson(node: ClusterStatus['nodes'][number]): JsonObject {
-  const { name, incarnation, host, port, version, isDraining, isReady, startedAt, owns } = node
+  const { name, incarnation, host, port, version, isDraining, isReady, isSteady, startedAt, owns } = node
   const state = isDraining ? 'draining' : isReady ? 'running' : 'starting'
-  return { name, incarnation, host, port, version, state, started_at: startedAt, owns: [...owns] }
+  const facts = { name, incarnation, host, port, version, state, is_steady: isSteady, started_at: startedAt }
+  return { ...facts, owns: [...owns] }
 }
 
 function shardJson(shard: ClusterStatus['shards'][number], positions: ClusterReport['positions']): JsonObject {

@@ -24,6 +24,7 @@ const report: ClusterReport = {
         version: '0.1.0',
         isDraining: false,
         isReady: true,
+        isSteady: false,
         startedAt: 1_000,
         owns: ['shard-0'],
       },
@@ -117,7 +118,7 @@ describe('the HTTP API of a node of a cluster', () => {
     const named = { name: 'warren', cluster_name: 'warren' }
     assert.deepEqual(rest, { is_cluster: true, ...named, cluster_id: 'c1', node: 'n1', is_current: true })
     assert.deepEqual(missingLinks, [{ from: 'n1', to: 'n2', host: '10.0.0.2', port: 25_672 }])
-    assert.match(JSON.stringify(nodes), /"state":"running","started_at":1000,"owns":\["shard-0"\]/)
+    assert.match(JSON.stringify(nodes), /"state":"running","is_steady":false,"started_at":1000,"owns":\["shard-0"\]/)
     assert.match(JSON.stringify(shards), /"owner":"n1","incarnation":4,"epoch":7.*"positions":\{"n1":12\}/)
     assert.deepEqual(nats, {
       is_healthy: true,
