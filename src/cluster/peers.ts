@@ -5,7 +5,7 @@
  */
 import type { NodeIdentity } from './node-identity.ts'
 
-/** Who a message is for. Gossip and topology go ahead of shards, replies and management, and those ahead of bodies. */
+/** Who a message is for. Gossip, topology and witnesses go ahead of shards, replies and management, and those ahead of bodies. */
 export const services = {
   /** Liveness, gossip of log positions and alarms. */
   gossip: 1,
@@ -19,6 +19,8 @@ export const services = {
   replies: 5,
   /** Questions of the management interface. */
   management: 6,
+  /** Who is linked to a member that one of them cannot reach. */
+  witnesses: 7,
 } as const
 export type Service = (typeof services)[keyof typeof services]
 

@@ -20,7 +20,7 @@ import { messageBytesMax } from '../peers.ts'
 
 /** What was said before the first release is refused: nodes that spoke 1 did not all know the same commands. */
 export const formatVersionLowest = 3
-export const formatVersionHighest = 3
+export const formatVersionHighest = 4
 
 export const frameHeaderBytes = 5
 

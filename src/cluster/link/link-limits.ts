@@ -28,6 +28,8 @@ export interface LinkLimits {
   readonly verifyMsMax: number
   /** Between the two refusals that prove a process gone, in milliseconds. */
   readonly refusedAgainMs: number
+  /** How long other nodes may take to say whether they are linked to who refuses, in milliseconds. */
+  readonly witnessMsMax: number
 
   /** What waits when the links are closed has so long to go out, in milliseconds. */
   readonly closeMsMax: number
@@ -48,5 +50,6 @@ export const defaultLinkLimits: LinkLimits = Object.freeze({
   redialMsMax: 1_000,
   verifyMsMax: 60_000,
   refusedAgainMs: 100,
+  witnessMsMax: 500,
   closeMsMax: 1_000,
 })

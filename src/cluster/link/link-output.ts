@@ -203,6 +203,7 @@ type LaneIndex = 0 | 1 | 2
 const laneOf: Readonly<Record<Service, LaneIndex>> = {
   [services.gossip]: 0,
   [services.topology]: 0,
+  [services.witnesses]: 0,
   [services.shards]: 1,
   [services.replies]: 1,
   [services.management]: 1,

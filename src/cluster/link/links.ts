@@ -14,6 +14,7 @@ import { defaultLinkLimits, type LinkLimits } from './link-limits.ts'
 import { type DialerOwner, MemberDialer } from './member-dialer.ts'
 import { RefusalLog } from './refusal-log.ts'
 import { ServiceHandlers } from './service-handlers.ts'
+import { Witnesses } from './witnesses.ts'
 
 /** Shortest cluster secret, in bytes of UTF-8. */
 export const secretBytesMin = 16
@@ -58,6 +59,7 @@ export class Links implements Peers, LinkOwner, DialerOwner, MembersListener {
   readonly #clusterMark: Uint8Array
   readonly #handlers: ServiceHandlers
   readonly #refusals: RefusalLog
+  readonly #witnesses: Witnesses
   readonly #links = new Map<string, Link>()
   readonly #dialers = new Map<string, MemberDialer>()
   /** The last incarnation of each name that was proved gone: said once, however often it is proved. */
@@ -81,6 +83,9 @@ export class Links implements Peers, LinkOwner, DialerOwner, MembersListener {
     this.#handlers = new ServiceHandlers(options.logger)
     this.#refusals = new RefusalLog(options.clock, options.logger)
     checkOptions(options, this.#secret)
+    const waitMsMax = this.#limits.witnessMsMax
+    const isLinked = (member: NodeIdentity): boolean => this.isLinked(member)
+    this.#witnesses = new Witnesses({ peers: this, clock: options.clock, isLinked, waitMsMax })
   }
 
   // ---------------------------------------------------------------- start
@@ -248,12 +253,16 @@ export class Links implements Peers, LinkOwner, DialerOwner, MembersListener {
     return { self: members.self, clusterMark: this.#clusterMark, secret: this.#secret, nonce }
   }
 
-  isLinked(member: Member): boolean {
+  isLinked(member: NodeIdentity): boolean {
     return this.#links.get(member.name)?.incarnation === member.incarnation
   }
 
   dialed(member: Member, socket: Socket): SocketReader | null {
     return this.isLinked(member) ? null : this.#open(member, socket)
+  }
+
+  witnessOf(member: Member): Promise<string | null> {
+    return this.#witnesses.find(member)
   }
 
   provedDead(member: Member, how: string): void {

@@ -16,6 +16,8 @@ export interface DialerOwner {
   isLinked(member: Member): boolean
   /** The member has accepted; returns who reads from now on. */
   dialed(member: Member, socket: Socket): SocketReader | null
+  /** The name of a node that is linked to the member; null when none says so in time. */
+  witnessOf(member: Member): Promise<string | null>
   /** The process of the dialer's member is gone. */
   provedDead(member: Member, how: string): void
 }
@@ -37,8 +39,9 @@ export interface DialerParts {
  * A process is proved gone by
  * - another, later incarnation that proves itself at the member's address (or anywhere else, see `Links`);
  * - two refusals (`ECONNREFUSED`) in a row, `refusedAgainMs` apart, while there is no link, by the very address at which
- *   this incarnation has proved itself to us before. An address that has never led to the member proves nothing:
- *   it may be wrong, and lead to a machine on which nothing listens. Silence proves nothing either.
+ *   this incarnation has proved itself to us before, and no other node is linked to it: else a firewall has refused. An
+ *   address that has never led to the member proves nothing: it may be wrong, and lead to a machine on which nothing
+ *   listens. Silence proves nothing either.
  */
 export class MemberDialer {
   readonly member: Member
@@ -198,17 +201,28 @@ export class MemberDialer {
     if (this.#isStopped) return
     const { clock, limits } = this.#parts
     const now = clock.monotonic()
+    const provesNothing = this.#verifiedAddress === null || this.#owner.isLinked(this.member)
+    if (!provesNothing && this.#refusedAt !== null && now - this.#refusedAt >= limits.refusedAgainMs) {
+      void this.#askOthers()
+      return
+    }
     this.#say('its address refuses connections')
-    if (this.#verifiedAddress === null || this.#owner.isLinked(this.member)) {
-      this.#tryAgain()
-    } else if (this.#refusedAt === null || now - this.#refusedAt < limits.refusedAgainMs) {
+    if (provesNothing) this.#tryAgain()
+    else {
       this.#refusedAt ??= now
       this.#isTrying = false
       this.#after(limits.refusedAgainMs)
-    } else {
-      this.#tryAgain()
-      this.#owner.provedDead(this.member, 'its address refuses connections')
     }
+  }
+
+  async #askOthers(): Promise<void> {
+    const witness = await this.#owner.witnessOf(this.member)
+    if (this.#isStopped) return
+    this.#tryAgain()
+    if (this.#owner.isLinked(this.member)) return
+    if (witness === null) this.#owner.provedDead(this.member, 'its address refuses connections')
+    else
+      this.#say(`its address refuses connections, and node '${witness}' is linked to it: a firewall in between rejects`)
   }
 
   /** Once for each reason, until there is another. */

@@ -114,6 +114,8 @@ export class FrailNetwork implements Network {
   isSilent = false
   /** Connections are neither made nor refused. */
   isUnreachable = false
+  /** Ports at which connections are refused, as by a firewall. */
+  refuses: readonly number[] = []
   writes = 0
   readonly sockets: Socket[] = []
 
@@ -133,7 +135,7 @@ export class FrailNetwork implements Network {
     if (this.isUnreachable) {
       return new Promise((_resolve, reject) => signal?.addEventListener('abort', () => reject(signal.reason)))
     }
-    return this.#frail(await this.#network.connect(host, port, signal))
+    return this.#frail(await this.#network.connect(host, this.refuses.includes(port) ? nobodysPort : port, signal))
   }
 
   #frail(socket: Socket): Socket {
@@ -183,6 +185,9 @@ export class FrailNetwork implements Network {
     return frail
   }
 }
+
+/** Nobody listens there. */
+const nobodysPort = 1
 
 export interface NodeOptions {
   readonly network: Network

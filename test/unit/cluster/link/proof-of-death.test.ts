@@ -84,6 +84,44 @@ describe('a process is not proved gone', () => {
     assert.equal(a.log.count(/refuses connections/), 1)
   })
 
+  it('by an address that refuses while another node is linked to it', async () => {
+    const frail = new FrailNetwork(world.network)
+    const a = await world.node('a', 1, { network: frail })
+    const [b, c] = [await world.node('b', 2), await world.node('c', 3)]
+    introduce(a, b, c)
+    await world.pass(500)
+
+    frail.refuses = [b.port]
+    for (const link of a.links.all) if (link.name === 'b') link.cut('a test says so')
+    await world.pass(30_000)
+
+    assert.deepEqual([...a.members.proofs, ...b.members.proofs], [])
+    assert.equal(a.log.count(/node 'c' is linked to it: a firewall in between rejects/), 1)
+    assert.equal(a.log.count(/its address refuses connections$/), 1)
+    assert.equal(a.links.find('b'), null)
+
+    void b.links.close()
+    await world.pass(3_000)
+    assert.deepEqual(a.members.proofs, ['b#2'], 'when that node has no link to it any more either, it is')
+  })
+
+  it('by an address that refuses before another node has had time to say whether it is linked to it', async () => {
+    const [inner, outer] = [new FrailNetwork(world.network), new FrailNetwork(world.network)]
+    const a = await world.node('a', 1, { network: outer })
+    const b = await world.node('b', 2)
+    const c = await world.node('c', 3, { network: inner })
+    introduce(a, b, c)
+    await world.pass(500)
+
+    // c stands still: it says nothing, and nothing of it can be told.
+    inner.isSilent = true
+    void b.links.close()
+    await world.pass(500)
+    assert.deepEqual(a.members.proofs, [])
+    await world.pass(500)
+    assert.deepEqual(a.members.proofs, ['b#2'])
+  })
+
   it('by silence', async () => {
     const frail = new FrailNetwork(world.network)
     const [a, b] = await world.pair({ network: frail })
