@@ -137,6 +137,8 @@ export class LinkOutput {
     this.#arena.give(piece.block)
     if (this.#isClosed) return
     if (error !== null) {
+      // Nothing waits any more: whoever closes the link before its owner cuts it has nothing to wait for.
+      this.close()
       this.#owner.outputFailed(`the connection broke while it was written to: ${error.message}`)
       return
     }
