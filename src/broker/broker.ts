@@ -24,6 +24,7 @@ import { checkedParameter } from './global-parameters.ts'
 import { type GivenPolicy, listPolicies, type ShownPolicy } from './policies.ts'
 import { BrokerSession } from './session.ts'
 import { SessionCounts } from './session-counts.ts'
+import { CaughtUp } from './topology/caught-up.ts'
 import { checkNameForm } from './topology/names.ts'
 import type { PolicyKind } from './topology/policy-keys.ts'
 import type { Patterns, Topology } from './topology/topology.ts'
@@ -54,6 +55,8 @@ export class Broker implements BrokerCommands {
   #remoteAlarms: readonly AlarmReason[] = []
   #isCongested = false
   readonly #sessions: SessionCounts
+  /** Ends of sessions that some node may not know of yet. */
+  readonly #ends = new CaughtUp()
   #nextSessionId: number
   #consumerCount = 0
 
@@ -73,7 +76,10 @@ export class Broker implements BrokerCommands {
       loopbackUsers: parts.loopbackUsers ?? ['guest'],
       upgrade: (name, from, passwordHash) => this.#change({ kind: 'upgrade-password', name, from, passwordHash }),
     })
-    topology.hearSettled((position) => this.listener?.topologyCommitted(position))
+    topology.hearSettled((position) => {
+      this.listener?.topologyCommitted(position)
+      this.#ends.release(position)
+    })
     topology.hearGone((kind, name) => this.listener?.gone(kind, name, goneTexts[kind](name)))
   }
 
@@ -134,7 +140,11 @@ export class Broker implements BrokerCommands {
     if (session instanceof BrokerSession) this.#sessions.remove(session, session.state)
     // Nobody is waited for who has nothing: most sessions own no queue.
     if (session instanceof BrokerSession && !session.mayOwnQueues) return this.#parts.clock.soon(done)
-    this.#authority.ask({ kind: 'close-session', session: session.id }, { done, failed: done })
+    const removed = (_result: ChangeResult, position: Position): void => {
+      if (position <= this.#topology.settled) done()
+      else this.#ends.add(position, done)
+    }
+    this.#authority.ask({ kind: 'close-session', session: session.id }, { done: removed, failed: done })
   }
 
   #channelLimitReached(username: string): number | null {

@@ -91,7 +91,7 @@ export interface BrokerCommands {
    * connections that a vhost or a user may have. A session counts until `closeSession`.
    */
   openSession(principal: Principal, vhost: string): Session
-  /** Deletes the session's exclusive queues (its consumers are cancelled by the server before); `done` when they are gone. */
+  /** Deletes the session's exclusive queues (its consumers are cancelled by the server before); `done` when they are gone, for every node. */
   closeSession(session: Session, done: () => void): void
   /** Topology records up to here are on stable storage. */
   readonly topologyCommitted: Position

@@ -5,7 +5,16 @@ import { type FieldTable, readFieldTable, writeFieldTable } from '../../amqp/fie
 import { encodeLongString } from '../../amqp/short-string.ts'
 import type { PlacedConsumer } from './placed-consumer.ts'
 
-const Flag = { noAck: 1, exclusive: 2, member: 4, mayTake: 8, paused: 16, sharing: 32, timeout: 64 } as const
+const Flag = {
+  noAck: 1,
+  exclusive: 2,
+  member: 4,
+  mayTake: 8,
+  paused: 16,
+  sharing: 32,
+  timeout: 64,
+  taken: 128,
+} as const
 
 export interface Member {
   readonly id: number
@@ -16,6 +25,8 @@ export interface Member {
   readonly isMember: boolean
   /** It has been activated. */
   readonly mayTake: boolean
+  /** It has been given something. */
+  readonly hasTaken: boolean
   readonly isPaused: boolean
   readonly isSharing: boolean
   readonly timeoutMs: number | null
@@ -39,7 +50,8 @@ export function writeMember(writer: ByteWriter, consumer: PlacedConsumer): void 
       (consumer.mayTake ? Flag.mayTake : 0) |
       (consumer.isPaused ? Flag.paused : 0) |
       (consumer.isSharing ? Flag.sharing : 0) |
-      (near.timeoutMs === null ? 0 : Flag.timeout),
+      (near.timeoutMs === null ? 0 : Flag.timeout) |
+      (consumer.hasTaken ? Flag.taken : 0),
   )
   writer.float64(near.timeoutMs ?? 0)
   // Any whole number that AMQP knows.
@@ -61,6 +73,7 @@ export function readMember(reader: ByteReader): Member {
     isExclusive: (flags & Flag.exclusive) !== 0,
     isMember: (flags & Flag.member) !== 0,
     mayTake: (flags & Flag.mayTake) !== 0,
+    hasTaken: (flags & Flag.taken) !== 0,
     isPaused: (flags & Flag.paused) !== 0,
     isSharing: (flags & Flag.sharing) !== 0,
     timeoutMs: (flags & Flag.timeout) === 0 ? null : timeoutMs,

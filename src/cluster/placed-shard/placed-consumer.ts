@@ -31,6 +31,8 @@ export class PlacedConsumer implements Consumer, DeliverySink {
   isMember = false
   /** `activate` has been called. */
   mayTake = false
+  /** It has been given something, by whatever owner. */
+  hasTaken = false
   /** Its owner has been told that it takes nothing for now. */
   isPaused = false
   /** Whether its owner has been told that it shares credit with others. */
@@ -112,6 +114,7 @@ export class PlacedConsumer implements Consumer, DeliverySink {
   /** Its shard, here or elsewhere, gives it a message. */
   deliver(_consumer: Consumer, message: Message, sequence: number, isRedelivered: boolean): void {
     const { near } = this
+    this.hasTaken = true
     if (!near.isNoAck) {
       this.held.add(sequence)
       near.unacked++

@@ -35,6 +35,8 @@ export class RemoteConsumer implements Consumer, DeliverySink {
   /** What it was given and has not settled. */
   readonly held = new HeldSequences()
   isMember: boolean
+  /** It has been given something before. */
+  readonly hasTaken: boolean
   /** The shard has it. */
   isRegistered = false
   readonly isNoAck: boolean
@@ -71,6 +73,7 @@ export class RemoteConsumer implements Consumer, DeliverySink {
     this.queue = queue
     this.link = link
     this.isMember = member.isMember
+    this.hasTaken = member.hasTaken
     this.isNoAck = member.isNoAck
     this.isExclusive = member.isExclusive
     this.priority = member.priority

@@ -5,7 +5,8 @@
  *     claiming ──all live nodes have claimed, or 3 s passed──► serving
  *
  * While it is claiming nobody gets or publishes anything. Then consumers are registered, those that hold something first,
- * so that a single active one stays it; what they hold is taken out of what is ready; and all begin at once.
+ * then those that have been given something before, so that a single active one stays it; what they hold is taken out of
+ * what is ready; and all begin at once.
  */
 import type { ByteReader } from '../../amqp/byte-reader.ts'
 import { ByteWriter } from '../../amqp/byte-writer.ts'
@@ -156,8 +157,9 @@ export class ShardService implements EntryHost {
     for (const node of nodes) all.push(...node.consumers.values())
     const consumers = all.filter(({ placed }) => !placed.isDropped)
     for (const consumer of consumers) consumer.queue = consumer.placed.handleIn(this.local)
-    for (const consumer of consumers) if (holding.has(consumer)) consumer.register()
-    for (const consumer of consumers) if (!holding.has(consumer)) consumer.register()
+    const rankOf = (consumer: PlacedConsumer | RemoteConsumer): number =>
+      holding.has(consumer) ? 0 : consumer.hasTaken ? 1 : 2
+    for (const consumer of consumers.sort((a, b) => rankOf(a) - rankOf(b))) consumer.register()
     // Who was given it last has it.
     for (const { queue, consumer, first, last } of [...claims.filter(isFirst), ...claims.filter(isSecond)]) {
       if (queue.isDropped) continue

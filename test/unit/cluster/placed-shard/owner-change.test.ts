@@ -283,6 +283,26 @@ describe('when a shard’s owner changes', () => {
     await cluster.until('and on', () => active.received.length === 3)
   })
 
+  for (const isNoAck of [false, true]) {
+    it(`keeps a single active consumer that holds nothing${isNoAck ? ', without acknowledgements' : ''}`, async () => {
+      const settings = { isSingleActive: true }
+      const cluster = await PlacedCluster.start(['a', 'b', 'c'], [definitionOf(1, 'q', true, settings)])
+      await cluster.own('a')
+      const active = cluster.node('b').consume('q', { isNoAck })
+      await cluster.settle()
+      const waiting = ['a', 'c'].map((name) => cluster.node(name).consume('q', { isNoAck }))
+      cluster.node('c').publish('m0', 'q')
+      await cluster.until('it has one', () => active.received.length === 1)
+      active.settle('ack')
+      await cluster.settle()
+      await cluster.giveUp()
+      await cluster.own('c')
+      for (const text of names(2, 1)) cluster.node('a').publish(text, 'q')
+      await cluster.until('it goes on', () => active.received.length === 3)
+      for (const { received } of waiting) assert.equal(received.length, 0)
+    })
+  }
+
   it('resolves what was refused, and not what was stored, again', async () => {
     const settings = { maxLength: 2, overflow: 'reject-publish' } as const
     const cluster = await PlacedCluster.start(['a', 'b', 'c'], [definitionOf(1, 'q', true, settings)])

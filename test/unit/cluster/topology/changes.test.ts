@@ -90,12 +90,12 @@ for (const entry of ['a', 'b'] as const) {
       const other = clientOf(cluster, 'c')
       await assert.rejects(other.deleteQueue(name), /cannot obtain exclusive access to locked queue/)
       await assert.rejects(other.declareQueue(name, { isExclusive: true }), /cannot obtain exclusive access/)
+      cluster.log.followMs = (name) => (name === 'c' ? 40 : 1)
       let isClosed = false
       client.node.broker.closeSession(client.session, () => {
         isClosed = true
       })
       await cluster.until(() => isClosed)
-      await cluster.settled()
       for (const { topology } of cluster.all) {
         assert.deepEqual([...(topology.vhosts.get('/')?.queues.keys() ?? [])].sort(), ['durable', 'transient'])
       }

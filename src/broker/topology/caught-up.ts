@@ -1,6 +1,6 @@
 import type { Position } from '../../log/log.ts'
 
-/** Those who wait until this node has applied the topology up to a position. */
+/** Those who wait until the topology has come as far as a position: until it is applied here, or settled. */
 export class CaughtUp {
   #waiting: { readonly position: Position; readonly done: () => void }[] = []
 
@@ -15,9 +15,9 @@ export class CaughtUp {
     this.#waiting.splice(at, 0, { position, done })
   }
 
-  release(applied: Position): void {
+  release(reached: Position): void {
     while (this.#waiting.length > 0) {
-      const count = this.#waiting.findIndex(({ position }) => position > applied)
+      const count = this.#waiting.findIndex(({ position }) => position > reached)
       const released = this.#waiting.splice(0, count === -1 ? this.#waiting.length : count)
       if (released.length === 0) return
       for (const { done } of released) done()
