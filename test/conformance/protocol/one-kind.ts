@@ -64,10 +64,10 @@ export function oneKind(sentences: Sentences): void {
   })
 
   sentences.prove('x-expires: to declare a queue of type quorum again is a use', async (stage) => {
-    const { client, queue } = await scene(stage, { 'x-expires': int(2_000) }, 'quorum')
-    const args = { 'x-expires': int(2_000), 'x-queue-type': 'quorum' }
+    const { client, queue } = await scene(stage, { 'x-expires': int(4_000) }, 'quorum')
+    const args = { 'x-expires': int(4_000), 'x-queue-type': 'quorum' }
     for (let times = 0; times < 3; times += 1) {
-      await pass(900)
+      await pass(1_500)
       await client.call(1, 'queue.declare', { queue, durable: true, arguments: args })
       await fill(client, queue, 'kept')
     }
