@@ -11,6 +11,7 @@ import type { Socket } from './base/network.ts'
 import type { Random } from './base/random.ts'
 import { SystemChildProcesses } from './base/system-child-processes.ts'
 import { type Nats, startNats } from './cluster/nats/start-nats.ts'
+import { checkClusterDirectory } from './cluster-directory.ts'
 import type { ClusterSettings } from './config.ts'
 import type { Daemon } from './daemon.ts'
 import { DataDirectoryLocked, lockDataDirectory } from './log/file/data-directory-lock.ts'
@@ -143,15 +144,17 @@ export class ClusterDaemon implements Daemon {
   }
 }
 
-/** Starts or joins NATS, then the node. Rejects with `StartError`. */
+/** Starts or joins NATS, then the node, in a data directory of its own. Rejects with `StartError`. */
 export async function startClusterDaemon(
   settings: ClusterSettings,
+  dataDirectory: string,
   world: ClusterWorld,
   startNode: (nats: Nats) => Promise<Daemon>,
 ): Promise<Daemon> {
   const { machineClock: clock, random, files, stopAsked } = world
   const logger = logOf(world.logger, 'cluster')
   const processes = world.processes ?? new SystemChildProcesses()
+  await checkClusterDirectory(files, dataDirectory, settings.nodeName)
   const nats = await startNats(settings.nats, { clock, random, files, logger, processes, lock: lockNats, stopAsked })
   logger.info({ node: settings.nodeName, cluster: settings.clusterName }, nats.described)
   return await ClusterDaemon.start({ nats, clock, logger, startNode })

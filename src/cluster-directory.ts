@@ -14,10 +14,11 @@ import { join, resolve } from 'node:path'
 import type { Files } from './base/files.ts'
 import { type Fields, isCount } from './cluster/membership/entry-fields.ts'
 import { readSmallFile, writeSmallFile } from './cluster/nats/small-file.ts'
+import { clusterFile, makeRoot } from './data-directory.ts'
 import { StartError } from './start-error.ts'
+import { asStartError } from './start-failure.ts'
 
 export const clusterDirectoryFormat = 1
-const fileName = 'cluster.json'
 /** What may stand in a directory in which a node begins. */
 const harmlessNames = new Set([
   'lock',
@@ -27,7 +28,7 @@ const harmlessNames = new Set([
   'ownership.jsonl',
   'marks.json',
   'marks.json.new',
-  `${fileName}.new`,
+  `${clusterFile}.new`,
   'lost+found',
 ])
 
@@ -74,15 +75,15 @@ export class ClusterDirectory {
   /** It has been made and is locked. Null when a node begins in it. Throws `StartError` when it is of somebody else. */
   async open(node: string): Promise<ClusterDirectoryFacts | null> {
     const names = await this.#files.list(this.root)
-    if (!names.includes(fileName)) {
+    if (!names.includes(clusterFile)) {
       const found = names.find((name) => !harmlessNames.has(name))
       if (found !== undefined) throw new StartError('data-directory', foreignSentence(this.root, found))
       return null
     }
-    const facts = factsOf(await readSmallFile(this.#files, join(this.root, fileName)))
+    const facts = factsOf(await readSmallFile(this.#files, join(this.root, clusterFile)))
     if (facts === null) {
       const mend = 'put it back from a copy, or begin with an empty directory: the messages are in the streams of NATS'
-      throw new StartError('data-directory', `${join(this.root, fileName)} cannot be read; ${mend}`)
+      throw new StartError('data-directory', `${join(this.root, clusterFile)} cannot be read; ${mend}`)
     }
     if (facts.node !== node) {
       const sentence = `the data directory ${this.root} is of node '${facts.node}', not of '${node}'`
@@ -109,10 +110,24 @@ export class ClusterDirectory {
   async #write(facts: ClusterDirectoryFacts): Promise<void> {
     this.#facts = facts
     const text = JSON.stringify({ format: clusterDirectoryFormat, ...facts })
-    const write = () => writeSmallFile(this.#files, join(this.root, fileName), `${text}\n`)
+    const write = () => writeSmallFile(this.#files, join(this.root, clusterFile), `${text}\n`)
     const writing = this.#writing.then(write, write)
     this.#writing = writing.catch(() => {})
     await writing
+  }
+}
+
+/**
+ * Refuses, with `StartError`, a directory that is not this node's. Before anything else is done in it: a NATS server that is
+ * begun under another name writes into the store that it finds.
+ */
+export async function checkClusterDirectory(files: Files, directory: string, node: string): Promise<void> {
+  const root = resolve(directory)
+  try {
+    await makeRoot(files, root)
+    await new ClusterDirectory(files, root).open(node)
+  } catch (error) {
+    throw asStartError(error, root)
   }
 }
 

@@ -7,10 +7,18 @@ import type { LogMark } from './cluster/membership/log-mark.ts'
 import type { Membership } from './cluster/membership/membership.ts'
 import type { Ownership } from './cluster/membership/ownership.ts'
 import type { ClusterSettings } from './cluster/membership/settings.ts'
+import { ServerStays } from './cluster/nats/nats-check.ts'
 import type { Nats } from './cluster/nats/start-nats.ts'
 import { incarnationOf } from './cluster/node-identity.ts'
 import type { NodeTelling } from './cluster/node-telling.ts'
-import type { ClusterFacts, ClusterReport, LogPosition, NatsReport, OtherNode } from './management/cluster-facts.ts'
+import {
+  type ClusterFacts,
+  type ClusterReport,
+  type LogPosition,
+  type NatsReport,
+  type OtherNode,
+  RemovalRefused,
+} from './management/cluster-facts.ts'
 
 /** What the operator has said of it. */
 export interface ConfiguredCluster {
@@ -128,8 +136,10 @@ export class ClusterReports implements ClusterFacts {
 
   async removeNode(name: string): Promise<void> {
     const { membership, nats } = this.#parts
-    if (membership.live.has(name)) throw new Error(`node '${name}' is running; stop it first, then remove it`)
-    await nats.removeServer(name)
+    if (membership.live.has(name)) throw new RemovalRefused(`node '${name}' is running; stop it first, then remove it`)
+    await nats.removeServer(name).catch((error: unknown) => {
+      throw error instanceof ServerStays ? new RemovalRefused(error.message) : error
+    })
     this.#seen.delete(name)
   }
 }

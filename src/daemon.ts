@@ -132,7 +132,7 @@ export async function startDaemon(config: Config, given: World, parts: NodeParts
   if (settings === null) return await startNode(config, world, { ...parts, adopted })
   // Loaded by nodes of clusters only.
   const { startClusterDaemon } = await import('./cluster-daemon.ts')
-  return await startClusterDaemon(settings, world, (nats) =>
+  return await startClusterDaemon(settings, config.dataDirectory, world, (nats) =>
     startNode(latest, world, { ...parts, adopted }, { settings, nats }),
   )
 }

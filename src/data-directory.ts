@@ -36,6 +36,9 @@ export function dataPaths(directory: string): DataPaths {
   }
 }
 
+/** In its place, in the directory of a node of a cluster (`cluster-directory.ts`). */
+export const clusterFile = 'cluster.json'
+
 const formatFile = 'format'
 const formatLine = `warren data directory, format ${dataFormat}\n`
 const newFormatFile = 'format.new'
@@ -56,7 +59,7 @@ export type Standing = { readonly kind: 'new' | 'ours' } | { readonly kind: 'for
 export async function standingOf(files: Files, root: string): Promise<Standing> {
   const names = await files.list(root)
   if (!names.includes(formatFile)) {
-    const found = names.find((name) => !harmlessNames.has(name))
+    const found = names.find((name) => name === clusterFile) ?? names.find((name) => !harmlessNames.has(name))
     return found === undefined ? { kind: 'new' } : { kind: 'foreign', found }
   }
   const text = await readText(files, join(root, formatFile))
@@ -79,6 +82,10 @@ export async function prepareDataDirectory(files: Files, root: string): Promise<
   await makeRoot(files, root)
   const standing = await standingOf(files, root)
   if (standing.kind !== 'foreign') return standing.kind === 'new'
+  if (standing.found === clusterFile) {
+    const mend = 'start it with --node-name and --peers or --cluster, or give another --data'
+    throw new StartError('data-directory', `the data directory ${root} is of a node of a cluster; ${mend}`)
+  }
   const what = `not empty (there is ${standing.found}) and not Warren's`
   throw new StartError('data-directory', `the directory ${root} is ${what}; give --data an empty or a new one`)
 }

@@ -18,7 +18,7 @@ export function asStartError(error: unknown, root: string | null): unknown {
   }
   // Those for clients have had their sentences; the lock of the directory listens on a path.
   if (error instanceof Error && 'syscall' in error && error.syscall === 'listen' && 'port' in error) {
-    const mend = 'stop what listens there, or give this node another address in --peers of all nodes'
+    const mend = 'stop what listens there, or give this node another port, in --peers of all nodes or by cluster-port'
     return new StartError('address', `cannot listen for the other nodes (${error.message}); ${mend}`, error)
   }
   if (error instanceof Error && 'syscall' in error) {

@@ -140,7 +140,8 @@ class Checks {
     const peers = this.#peers()
     const own = peers.find(({ name }) => name === nodeName)
     if (own === undefined) {
-      if (peers.length > 0 && nodeName !== 'none') {
+      // One that does not fit may be the one that is missed.
+      if (peers.length === this.#config.peers.split(',').length && nodeName !== 'none') {
         const names = peers.map(({ name }) => name).join(', ')
         this.#problem(`peers has no node '${nodeName}'; it has ${names}: add this one, or give another node-name`)
       }
@@ -256,12 +257,11 @@ class Checks {
       const why = `each node takes its port and the two above it`
       this.#problem(`'${a.name}' and '${b.name}' in peers take the same ports of ${a.host}: ${why}; leave room between`)
     }
-    if (peers.length % 2 === 0) {
-      this.#problem(`peers has ${peers.length} nodes; give an odd number, since an even one bears no more failures`)
-    }
     if (peers.length < clusterReplicas) {
       const mend = 'give more nodes, or cluster-replicas 1 for trying out'
       this.#problem(`peers has ${peers.length} of the ${clusterReplicas} nodes that store each message; ${mend}`)
+    } else if (peers.length % 2 === 0) {
+      this.#problem(`peers has ${peers.length} nodes; give an odd number, since an even one bears no more failures`)
     }
   }
 

@@ -2,6 +2,11 @@
 import type { LoginLedger } from '../broker/access/login-ledger.ts'
 import type { ClusterStatus } from '../cluster/membership/cluster-status.ts'
 
+/** A node that is not to be removed; the message says why. */
+export class RemovalRefused extends Error {
+  readonly code = 'REMOVAL_REFUSED'
+}
+
 /** How far a node's copy of a shard's log has come. */
 export interface LogPosition {
   readonly shard: string
@@ -63,8 +68,8 @@ export interface ClusterFacts {
   /** This node gives its shards away and takes none, or takes some again. Resolves when the others have been told. */
   setDraining(isDraining: boolean): Promise<void>
   /**
-   * Forgets a node that has been stopped for good: its NATS server no longer counts for a majority. Rejects with a
-   * sentence when it may not be done.
+   * Forgets a node that has been stopped for good: its NATS server no longer counts for a majority. Rejects with
+   * `RemovalRefused` when it may not be done as things are, and with a sentence when it could not be done.
    */
   removeNode(name: string): Promise<void>
 }

@@ -5,7 +5,7 @@ import type { Config } from '../../src/config.ts'
 import { bothLogins, Joining } from '../support/nats/joining.ts'
 import { natsProgram } from '../support/nats/nats-program.ts'
 import { type OperatedOptions, OperatedServer, twoAccounts } from '../support/nats/operated-server.ts'
-import { freePort } from '../support/ports.ts'
+import { freePort, freePorts } from '../support/ports.ts'
 import { leftOut } from '../support/run-program.ts'
 
 const servers: OperatedServer[] = []
@@ -23,6 +23,18 @@ async function server(config = twoAccounts(), options: OperatedOptions = {}): Pr
   const started = await OperatedServer.start(program ?? '', config, options)
   servers.push(started)
   return started
+}
+
+/** Three that know each other. */
+async function cluster(): Promise<OperatedServer[]> {
+  const ports = await freePorts(3)
+  const routes = ports.map((port) => `nats-route://127.0.0.1:${port}`).join(', ')
+  return await Promise.all(
+    ports.map((port, index) => {
+      const block = `cluster { name: several, listen: "127.0.0.1:${port}", routes: [${routes}] }`
+      return server(`${twoAccounts()}\n${block}`, { name: `s${index}` })
+    }),
+  )
 }
 
 /** By the monitoring address alone. */
@@ -71,6 +83,21 @@ function withServers(): void {
     await joining.refused({ ...joined, natsSystemPassword: 'wrong' }, system, ['wrong'])
     const own = { natsSystemUser: 'warren', natsSystemPassword: 'w' }
     await joining.refused({ ...joined, ...own }, /(no NATS server answers to the system account|cannot be checked)/)
+  })
+
+  it('are refused when they are several that tell of each other, and refuse the login', async () => {
+    const several = await cluster()
+    const joined = { cluster: several.map(({ url }) => url).join(), ...bothLogins, clusterReplicas: 3 }
+    await joining.refused({ ...joined, natsPassword: 'wrong' }, /refuse the login; correct nats-credentials/, ['wrong'])
+  })
+
+  it('are refused when only a few of them can be asked', async () => {
+    const several = await cluster()
+    const [first] = several
+    assert.ok(first !== undefined)
+    const joined = { cluster: several.map(({ url }) => url).join(), ...bothLogins, clusterReplicas: 3 }
+    const sentence = /^no majority of the NATS servers .* \(only s0 answers\); .* give the monitoring addresses of all/
+    await joining.refused({ ...joined, clusterStartMsMax: 10_000, ...monitored(first) }, sentence)
   })
 
   it('are refused when they cannot be reached, or not be asked', async () => {

@@ -89,6 +89,18 @@ describe('the options of a cluster', () => {
   }
 })
 
+it('says once what is wrong with peers, and nothing that follows from it', () => {
+  const given: readonly (readonly [Partial<Config>, RegExp])[] = [
+    [{ nodeName: 'n1', peers: 'n1:127.0.0.1,n2=127.0.0.2,n3=127.0.0.3' }, /^'n1:127\.0\.0\.1' in peers does not fit/],
+    [{ nodeName: 'n1', peers: 'n1=127.0.0.1,n2=127.0.0.2' }, /^peers has 2 of the 3 nodes/],
+  ]
+  for (const [options, sentence] of given) {
+    const { problems } = checkCluster({ ...defaultConfig, ...options })
+    assert.equal(problems.length, 1, problems.join('\n'))
+    assert.match(problems[0] ?? '', sentence)
+  }
+})
+
 function settingsOf(given: Partial<Config>) {
   const { settings, problems } = checkCluster({ ...defaultConfig, ...given })
   assert.deepEqual(problems, [])

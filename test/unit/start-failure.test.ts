@@ -18,7 +18,7 @@ describe('a node that cannot start', () => {
     assert.equal(
       sentence(error),
       `cannot listen for the other nodes (listen EADDRINUSE: address already in use 127.0.0.1:${address.port}); ` +
-        'stop what listens there, or give this node another address in --peers of all nodes',
+        'stop what listens there, or give this node another port, in --peers of all nodes or by cluster-port',
     )
   })
 

@@ -48,7 +48,10 @@ export async function connectNats(
   const { connect } = await import('@nats-io/transport-node')
   const login = await Login.open(target.login, files)
   if (target.tls !== null) await checkTlsFiles(target.tls, files)
-  const connection = await connect(connectionOptions(target, login))
+  const options = connectionOptions(target, login)
+  // Of those that refuse it, the library learns of others, and so it would go on for ever: the first try is at these alone.
+  if (target.learnsServers) await (await connect({ ...options, ignoreClusterUpdates: true, reconnect: false })).close()
+  const connection = await connect(options)
   const watched = new WatchedConnection(connection, target, logger, problemChanged)
   void watched.follow(login)
   return watched

@@ -9,6 +9,7 @@ import { StartError } from '../../start-error.ts'
 import { inDomain } from './account-check.ts'
 import { type CheckedServer, type StoredStream, streamProblems } from './requirements.ts'
 import { type AskServers, type Check, checkServers } from './server-check.ts'
+import { nameOf, serverIdOf } from './server-id.ts'
 
 export interface NatsCheckSettings {
   /** Streams and buckets are ours whose names are it, or begin with it and a `-` or `_`. */
@@ -16,13 +17,22 @@ export interface NatsCheckSettings {
   readonly replicas: number
   /** JetStream domain; null: that of whom one is connected to. */
   readonly domain: string | null
+  /** Of servers that there are, as far as one knows without asking. */
+  readonly names: readonly string[]
 }
 
 /** How often while running, in milliseconds. */
 export const checkEveryMs = 60_000
+/** The same while something is wrong: whoever mends it, at another node perhaps, wants to see that it is mended. */
+export const checkAgainMs = 10_000
 /** From a change until it is looked at, in milliseconds: a server that ends with its node has ended by then. */
 const checkSoonMs = 2_000
 const requestMsMax = 5_000
+
+/** A server that is not to be removed as things are; says why. */
+export class ServerStays extends Error {
+  readonly code = 'SERVER_STAYS'
+}
 
 export class NatsCheck {
   servers: readonly CheckedServer[] = []
@@ -80,7 +90,8 @@ export class NatsCheck {
   }
 
   start(): void {
-    const afterMs = this.#isWanted ? checkSoonMs : checkEveryMs
+    const usualMs = this.problems.length === 0 ? checkEveryMs : checkAgainMs
+    const afterMs = this.#isWanted ? checkSoonMs : usualMs
     this.#isWanted = false
     this.#timer = this.#clock.after(afterMs, () => void this.#again())
   }
@@ -104,14 +115,20 @@ export class NatsCheck {
 
   /** `system` is a connection to the system account. */
   async removeServer(system: NatsConnection | null, name: string): Promise<void> {
-    const server = (await this.now()).servers.find((one) => one.name === name)
-    if (system === null)
-      throw new Error('only the system account of NATS may remove a server; give nats-system-credentials')
-    if (server === undefined) throw new Error(`there is no NATS server '${name}' in the group`)
-    if (server.version !== null) throw new Error(`the NATS server '${name}' still runs; stop it for good first`)
-    const silent = this.servers.filter(({ version }) => version === null && name !== server.name)
-    if (silent.length > 0) throw new Error(`${silent[0]?.name} does not answer either; remove nothing before it does`)
-    const request = JSON.stringify({ peer: name })
+    const { servers, namesTold } = await this.now()
+    const server = servers.find((one) => nameOf(one.name, [name]) === name)
+    // NATS takes out no server by a name that it does not know itself.
+    const isNamed = namesTold.has(name)
+    if (system === null) {
+      throw new ServerStays('only the system account of NATS may remove a server; give nats-system-credentials')
+    }
+    if (server === undefined) throw new ServerStays(`there is no NATS server '${name}' in the group`)
+    if (server.version !== null) throw new ServerStays(`the NATS server '${name}' still runs; stop it for good first`)
+    const [silent] = this.servers.filter((other) => other.version === null && other.name !== server.name)
+    if (silent !== undefined) {
+      throw new ServerStays(`${silent.name} does not answer either; remove nothing before it does`)
+    }
+    const request = JSON.stringify(isNamed ? { peer: name } : { peer_id: serverIdOf(name) })
     const answer = await system.request('$JS.API.SERVER.REMOVE', request, { timeout: requestMsMax })
     const { error } = answer.json<{ readonly error?: { readonly description?: string } }>()
     if (error !== undefined) throw new Error(`NATS refuses to remove '${name}' (${error.description})`)
@@ -125,14 +142,14 @@ export class NatsCheck {
   }
 
   async #asked(): Promise<Check> {
-    const { replicas } = this.#settings
+    const { replicas, names } = this.#settings
     try {
-      const check = await checkServers(this.#ask, replicas)
+      const check = await checkServers(this.#ask, replicas, names)
       if (check.servers.length > 0) return check
-      return unknown(
-        'no NATS server answers to the system account; correct nats-system-credentials, nats-system-nkey or nats-system-user',
-      )
+      return unknown(noSystemAccount)
     } catch (error) {
+      // Somebody listens there in the system account alone.
+      if (error instanceof Error && /no responders/i.test(error.message)) return unknown(noSystemAccount)
       return unknown(`the NATS servers cannot be checked (${error instanceof Error ? error.message : error})`)
     }
   }
@@ -165,8 +182,11 @@ export class NatsCheck {
   }
 }
 
+const noSystemAccount =
+  'no NATS server answers to the system account; correct nats-system-credentials, nats-system-nkey or nats-system-user'
+
 function unknown(problem: string): Check {
-  return { servers: [], problems: [problem], hasLeader: false }
+  return { servers: [], problems: [problem], hasLeader: false, hasMajority: false, namesTold: new Set() }
 }
 
 /** Streams and buckets of the cluster. */

@@ -8,8 +8,8 @@ import type { Level } from './nats-log.ts'
 
 /** Between two lines that are the same, in milliseconds. */
 const quietMs = 60_000
-/** Numbers of attempts and of connections do not make another line. */
-const counters = /\b(?:attempt |[crl]id:)\d+/g
+/** Numbers of attempts and of connections do not make another line, nor ports that whoever connects was given. */
+const counters = /\b(?:attempt |[crl]id:)\d+|:\d+(?= - [crl]id:|->)/g
 /** Lines that are remembered; the one said longest ago is forgotten, and comes anew. */
 const linesMax = 256
 

@@ -104,10 +104,25 @@ const levels: Readonly<Record<string, Level>> = {
 /** True of our own configuration, and meant so. */
 const expected = /^Plaintext passwords detected/
 
+/** What it says when the secret of another node is not ours, from which the passwords of routes are made, by either side. */
+const foreignRoute =
+  /^(\S+):\d+ - rid:\d+ - (?:Route Error 'Authorization Violation'|authentication error - User "route")/
+
+const secretMend = 'give all nodes the same, and let no other cluster have their addresses in its peers'
+
+/** What keeps a server from another one, and is no matter of waiting: its secret, or an address that nobody knows. */
+export function isRouteTrouble(message: string): boolean {
+  return (
+    message.endsWith(secretMend) || (message.startsWith('Error trying to connect to route') && /lookup/.test(message))
+  )
+}
+
 /** `[123] 2026/11/22 14:00:00.123456 [WRN] text`; anything else, such as the trace of a panic, is an error. */
 export function natsLine(text: string): { readonly level: Level; readonly message: string } {
   const [, word = '', message = ''] = /^\[\d+\] (?:\S+ \S+ )?\[([A-Z]{3})\] (.*)$/.exec(text) ?? []
   const level = levels[word]
   if (level === undefined) return { level: 'error', message: text.replace(/^nats-server: /, '').trim() }
+  const [, host] = foreignRoute.exec(message) ?? []
+  if (host !== undefined) return { level, message: `${host} has another cluster-secret; ${secretMend}` }
   return { level: expected.test(message) ? 'debug' : level, message: message.trim() }
 }

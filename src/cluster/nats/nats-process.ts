@@ -15,7 +15,7 @@ import { StartError } from '../../start-error.ts'
 import { type ChildLogins, loginsOf } from './nats-config.ts'
 import { NatsFiles, type NotedProcess, programText } from './nats-files.ts'
 import { NatsLines } from './nats-lines.ts'
-import { NatsLog, natsLine } from './nats-log.ts'
+import { isRouteTrouble, NatsLog, natsLine } from './nats-log.ts'
 import type { NatsProgram } from './nats-program.ts'
 
 export interface NatsProcessParts {
@@ -36,6 +36,8 @@ export interface NatsProcessParts {
 const waitMsMin = 250
 const waitMsMax = 15_000
 const provenMs = 60_000
+/** How long what it says of its routes is believed, in milliseconds: it tries again every second, and at length every minute or so. */
+const troubleMs = 90_000
 /** From SIGTERM to SIGKILL, in milliseconds. A server with much to close takes some seconds. */
 export const stopMsMax = 20_000
 /**
@@ -74,6 +76,7 @@ export class NatsProcess {
   #waitMs = waitMsMin
   #timer: Timer | null = null
   #lastError = ''
+  #trouble = { at: 0, message: '' }
   #isProven = false
   /** Its end is what we want. */
   #isEnding = false
@@ -123,6 +126,12 @@ export class NatsProcess {
 
   get logins(): ChildLogins {
     return this.#logins
+  }
+
+  /** What it has said lately of why it does not come to the others; null when nothing but waiting is to be done. */
+  get trouble(): string | null {
+    const { at, message } = this.#trouble
+    return message !== '' && this.#parts.clock.monotonic() - at < troubleMs ? message : null
   }
 
   /** It works: from now on it is started again when it ends. */
@@ -299,6 +308,7 @@ export class NatsProcess {
   #line(text: string): void {
     const { level, message } = natsLine(text)
     if (level === 'error') this.#lastError = message
+    if (isRouteTrouble(message)) this.#trouble = { at: this.#parts.clock.monotonic(), message }
     if (message !== '') this.#lines.say(this.#isEnding ? 'debug' : level, message)
   }
 }

@@ -4,6 +4,7 @@
  * its monitoring address; a server that cannot be asked does not pass.
  */
 import { isOlder, natsVersionMin } from './nats-program.ts'
+import { idInstead } from './server-id.ts'
 
 /** What a server says of itself (`VARZ`), as far as it matters. */
 export interface ServerReport {
@@ -69,7 +70,14 @@ export function missingServers(reports: readonly ServerReport[]): CheckedServer[
   const named = reports.flatMap((report) => report.replicas.map(({ name }) => name))
   return [...new Set(named)]
     .filter((name) => !known.has(name))
-    .map((name) => ({ name, version: null, problems: [`NATS server ${name} does not answer: start it, or remove it`] }))
+    .map((name) => ({ name, version: null, problems: [missing(name)] }))
+}
+
+function missing(name: string): string {
+  const id = idInstead(name)
+  if (id === null) return `NATS server ${name} does not answer: start it, or remove it`
+  const why = 'none of those that answer has met it since they were started'
+  return `a NATS server does not answer whose name is not known, with the id ${id} (${why}): start it, or remove it by its name`
 }
 
 /** How one of our streams is stored. */

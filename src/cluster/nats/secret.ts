@@ -19,8 +19,8 @@ export async function readClusterSecret({ secret, secretFile }: SecretSource, fi
   try {
     text = (await readSmallFile(files, secretFile)).trim()
   } catch (error) {
-    throw new StartError('cluster', `the secret in ${secretFile} cannot be read (${errorName(error)}); ${mend}`, error)
+    throw new StartError('options', `the secret in ${secretFile} cannot be read (${errorName(error)}); ${mend}`, error)
   }
   if (text.length >= lengthMin) return text
-  throw new StartError('cluster', `the secret in ${secretFile} is too short; ${mend}`)
+  throw new StartError('options', `the secret in ${secretFile} is too short; ${mend}`)
 }

@@ -8,6 +8,7 @@ import {
   readReport,
   type ServerReport,
 } from './requirements.ts'
+import { nameOf } from './server-id.ts'
 
 export interface Check {
   readonly servers: readonly CheckedServer[]
@@ -15,6 +16,10 @@ export interface Check {
   readonly problems: readonly string[]
   /** The cluster's JetStream group has a leader (or there is one server and no group). */
   readonly hasLeader: boolean
+  /** More than half of that group have said what they give. */
+  readonly hasMajority: boolean
+  /** By which names the servers themselves know those that they are with. */
+  readonly namesTold: ReadonlySet<string>
 }
 
 /** Reports of all servers that answered, and sentences on those that did not. */
@@ -31,16 +36,25 @@ const monitorMsMax = 5_000
 /** Of a report, in bytes. */
 const reportBytesMax = 1024 * 1024
 
-export async function checkServers(ask: AskServers, replicas: number): Promise<Check> {
+/** `names`: servers that there are, as far as one knows without asking. */
+export async function checkServers(ask: AskServers, copies: number, names: readonly string[] = []): Promise<Check> {
   const { reports: all, failures } = await ask()
-  const reports = storing(all)
+  const reports = storing(all).map((report) => withNames(report, names))
   const answered = reports.map((report) => {
     return { name: report.name, version: report.version, problems: problemsOf(report) }
   })
   const servers = [...answered, ...failures, ...missingServers(reports)]
-  const problems = [...servers.flatMap((server) => server.problems), ...clusterProblems(reports, replicas)]
+  const problems = [...servers.flatMap((server) => server.problems), ...clusterProblems(reports, copies)]
   const isAlone = reports.length === 1 && reports[0]?.groupSize === 0
-  return { servers, problems, hasLeader: isAlone || reports.some(({ leader }) => leader !== '') }
+  const namesTold = new Set(all.flatMap(({ replicas }) => replicas.map(({ name }) => name)))
+  const hasLeader = isAlone || reports.some(({ leader }) => leader !== '')
+  const hasMajority = reports.every(({ groupSize }) => 2 * reports.length > groupSize)
+  return { servers, problems, hasLeader, hasMajority, namesTold }
+}
+
+function withNames(report: ServerReport, names: readonly string[]): ServerReport {
+  const replicas = report.replicas.map(({ name, isOffline }) => ({ name: nameOf(name, names), isOffline }))
+  return { ...report, replicas }
 }
 
 /**

@@ -26,6 +26,7 @@ import type { CheckedServer } from './requirements.ts'
 import { readClusterSecret } from './secret.ts'
 import { type AskServers, byMonitors, bySystemAccount } from './server-check.ts'
 import type { ChildNatsSettings, JoinedNatsSettings, NatsLogin, NatsSettings } from './settings.ts'
+import { anotherServer, inBrackets, noLeader, notAnswered, notReached } from './start-sentences.ts'
 
 export interface NatsWorld {
   readonly clock: Clock
@@ -168,6 +169,8 @@ function copies(replicas: number): string {
 const retryMs = 250
 const sayMs = 5_000
 const drainMsMax = 5_000
+/** How long a child that finds its port taken may need to say so, in milliseconds. */
+const childEndMs = 3_000
 
 interface Started {
   readonly connection: NatsConnection
@@ -217,7 +220,7 @@ class Parts {
         return connected.connection
       } catch (error) {
         if (error instanceof StartError) throw error
-        if (isLoginRefused(error)) throw new StartError('cluster', loginRefusedSentence(target), error)
+        if (isLoginRefused(error)) throw await this.#refused(target, error)
         if (this.#isLate) throw notReached(target, error)
         if (this.#child === null && clock.monotonic() - saidAt >= sayMs) {
           saidAt = clock.monotonic()
@@ -228,11 +231,19 @@ class Parts {
     }
   }
 
+  /** Our own child has the passwords we gave it: whoever refuses them is another program, for which the child has no port. */
+  async #refused(target: NatsTarget, error: unknown): Promise<StartError> {
+    if (this.#child === null) return new StartError('cluster', loginRefusedSentence(target), error)
+    await this.#orBroken(new Promise<void>((resolve) => this.#world.clock.after(childEndMs, resolve)))
+    return anotherServer(target, error)
+  }
+
   /** One check of the servers, which knows what they refuse to the connections made here. */
   checker(ask: AskServers, connection: NatsConnection): NatsCheck {
     const refused = (): string[] => this.#connections.flatMap(({ problem }) => (problem === null ? [] : [problem]))
     const { domain } = this
-    this.#check = new NatsCheck(this.#world, { ...this.#settings, domain }, ask, connection, refused)
+    const names = this.#settings.kind === 'child' ? this.#settings.peers.map(({ name }) => name) : []
+    this.#check = new NatsCheck(this.#world, { ...this.#settings, domain, names }, ask, connection, refused)
     return this.#check
   }
 
@@ -258,22 +269,33 @@ class Parts {
     const { clock, logger } = this.#world
     let saidAt = clock.monotonic()
     for (;;) {
-      const { hasLeader, servers } = await this.#orBroken(check.now())
+      const { hasLeader, hasMajority, servers } = await this.#orBroken(check.now())
       const answering = servers.filter(({ version }) => version !== null)
       const [problem] = answering.flatMap(({ problems }) => problems)
       if (problem !== undefined) throw new StartError('cluster', problem)
       // Servers that nodes run come one by one, and so does the number that the group believes to have.
       const isComplete = expected.length === 0 || check.isFit
-      if (hasLeader && (isComplete || this.#isLate)) return check.throwIfUnfit()
+      if (hasLeader && hasMajority && (isComplete || this.#isLate)) return check.throwIfUnfit()
       const missing = expected.filter((name) => !answering.some((server) => server.name === name))
-      if (this.#isLate) throw noLeader(answering, missing, check.problems, this.#settings.startMsMax)
+      if (this.#isLate) throw this.#noLeader(answering, missing, check)
       if (clock.monotonic() - saidAt >= sayMs) {
         saidAt = clock.monotonic()
         const forWhom = missing.length === 0 ? 'a leader among them' : `those of ${missing.join(', ')}`
-        logger.info({ answering: answering.map(({ name }) => name) }, `waiting for the NATS servers: ${forWhom}`)
+        const fields = { answering: answering.map(({ name }) => name) }
+        logger.info(fields, `waiting for the NATS servers: ${forWhom}${inBrackets(this.#child?.trouble ?? null)}`)
       }
       await this.#pause()
     }
+  }
+
+  #noLeader(answering: readonly CheckedServer[], missing: readonly string[], { problems }: NatsCheck): StartError {
+    const [problem] = problems
+    if (answering.length === 0 && problem !== undefined) return new StartError('cluster', problem)
+    const isMonitored = this.#settings.kind === 'joined' && this.#settings.systemLogin === null
+    const all = isMonitored
+      ? 'start the others, and give the monitoring addresses of all of them in nats-monitor'
+      : null
+    return noLeader(answering, missing, this.#settings.startMsMax, this.#child?.trouble ?? all)
   }
 
   nats({ connection, control, system, check, described }: Started): Nats {
@@ -338,38 +360,4 @@ function unwanted(stopAsked: AbortSignal | undefined): Promise<never> {
   })
   asked.catch(() => undefined)
   return asked
-}
-
-// ---------------------------------------------------------------- sentences
-
-function notReached({ servers, tls }: NatsTarget, cause: unknown): StartError {
-  const why = cause instanceof Error ? cause.message : String(cause)
-  const files = 'check nats-tls-ca, nats-tls-cert and nats-tls-key, and for whom the servers have certificates'
-  // A server that is not shown the certificate it wants falls silent.
-  const others = tls === null ? '' : `, or ${files}`
-  const isTls = /tls|ssl|certificate|altname/i.test(why)
-  const mend = isTls ? files : `start them, check the addresses${others}`
-  const sentence = `none of the NATS servers ${servers.join(', ')} can be reached (${why}); ${mend}`
-  return new StartError('cluster', sentence, cause)
-}
-
-function notAnswered(domain: string | null, cause: unknown): StartError {
-  const why = cause instanceof Error ? cause.message : String(cause)
-  const where = domain === null ? '' : ` in the domain '${domain}'`
-  const mend = 'enable JetStream for the account; where it is in a domain, give nats-domain'
-  return new StartError('cluster', `JetStream${where} does not answer the NATS login (${why}); ${mend}`, cause)
-}
-
-function noLeader(
-  answering: readonly CheckedServer[],
-  missing: readonly string[],
-  problems: readonly string[],
-  msMax: number,
-): StartError {
-  const [problem] = problems
-  if (answering.length === 0 && problem !== undefined) return new StartError('cluster', problem)
-  const who = answering.length === 0 ? 'none answers' : `only ${answering.map(({ name }) => name).join(', ')} answer`
-  const whom = missing.length === 0 ? 'the others' : missing.join(', ')
-  const sentence = `no majority of the NATS servers after ${msMax / 1_000} s (${who}); start ${whom}`
-  return new StartError('cluster', `${sentence}, and see that their ports can be reached from here`)
 }

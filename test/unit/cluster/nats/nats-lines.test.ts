@@ -33,6 +33,18 @@ describe('warnings of a nats-server', () => {
     assert.equal(said.at(-1), 'warn no route (attempt 60): dial tcp 10.0.0.2:6001 {"nats":true,"unsaid":58}')
   })
 
+  it('are the same whatever port whoever connects was given', () => {
+    const { lines, said } = new World()
+    for (const port of [50_001, 50_002]) {
+      lines.say('warn', `10.0.0.2:${port} - rid:${port} - Slow Consumer Detected`)
+      lines.say(
+        'warn',
+        `10.0.0.2:6001 - rid:7 - Error flushing: writev tcp 10.0.0.1:${port}->10.0.0.2:6001: broken pipe`,
+      )
+    }
+    assert.equal(said.length, 2)
+  })
+
   it('are forgotten when there are too many others, and come anew', () => {
     const { lines, said } = new World()
     for (let key = 0; key < 257; key++) lines.say('warn', `line ${key}`)

@@ -5,7 +5,7 @@ import { ManualClock } from '../../../../src/base/clock.ts'
 import type { Logger } from '../../../../src/base/logger.ts'
 import { SeededRandom } from '../../../../src/base/random.ts'
 import type { ChildLogins } from '../../../../src/cluster/nats/nats-config.ts'
-import { natsLine } from '../../../../src/cluster/nats/nats-log.ts'
+import { isRouteTrouble, natsLine } from '../../../../src/cluster/nats/nats-log.ts'
 import {
   answerMsMax,
   farewell,
@@ -341,6 +341,23 @@ async function appendText(world: World, path: string, text: string): Promise<voi
 }
 
 describe('what a nats-server says', () => {
+  it('is of the secret, not of routes, where another node has another one', () => {
+    const lines = [
+      "[12] [ERR] 10.0.0.2:25673 - rid:79 - Route Error 'Authorization Violation'",
+      '[12] [ERR] 10.0.0.2:50126 - rid:80 - authentication error - User "route"',
+    ]
+    const told = /^10\.0\.0\.2 has another cluster-secret; give all nodes the same/
+    for (const line of lines) {
+      const { level, message } = natsLine(line)
+      assert.equal(level, 'warn')
+      assert.match(message, told)
+      assert.ok(isRouteTrouble(message))
+    }
+    const refused = 'Error trying to connect to route (attempt 1): dial tcp 10.0.0.2:25673: connect: connection refused'
+    const unknown = 'Error trying to connect to route (attempt 1): lookup for host "n2": no such host'
+    assert.deepEqual([isRouteTrouble(refused), isRouteTrouble(unknown)], [false, true])
+  })
+
   it('has the level that it means for us', () => {
     const lines = {
       '[12] [INF] Server is ready': { level: 'debug', message: 'Server is ready' },

@@ -50,6 +50,27 @@ describe('the requirements on NATS servers', () => {
     assert.match(problems[0] ?? '', /^NATS server n3 does not answer: start it, or remove it$/)
   })
 
+  it('are said of a majority by a majority', async () => {
+    for (const [answered, hasMajority] of [
+      [1, false],
+      [2, true],
+    ] as const) {
+      assert.equal((await checkServers(answering(all.slice(0, answered)), 3)).hasMajority, hasMajority)
+    }
+  })
+
+  it('name a server that nobody has met since they were started, where its name is known here', async () => {
+    const replicas = [{ name: 'Server name unknown at this time (peerID: BXScrY9i)', isOffline: true }]
+    const reports = all.slice(0, 2).map((report) => ({ ...report, replicas }))
+    const { servers } = await checkServers(answering(reports), 3, ['n1', 'n2', 'n3'])
+    assert.deepEqual([servers.at(-1)?.name, servers.length], ['n3', 3])
+    const [unknown] = (await checkServers(answering(reports), 3)).problems
+    assert.match(
+      unknown ?? '',
+      /^a NATS server does not answer .* with the id BXScrY9i .*: start it, or remove it by its/,
+    )
+  })
+
   it('are not for servers that store nothing, unless the group counts on them', async () => {
     const leaf = { ...good, name: 'leaf', hasJetStream: false, isSyncAlways: false, leader: '', replicas: [] }
     const check = await checkServers(answering([...all, leaf]), 3)
