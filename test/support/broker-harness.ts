@@ -102,6 +102,8 @@ export class NotedShards implements ShardDirectory {
   readonly dropped: string[] = []
   readonly changed: string[] = []
   readonly statuses = new Map<number, { ready: number; unacked: number; consumers: number }>()
+  /** What statuses are thought to be, where that is something else: told of another node some time ago. */
+  readonly told = new Map<number, { ready: number; unacked: number; consumers: number }>()
   /** Chooses the shard of a queue. */
   place: (definition: QueueDefinition) => number = () => 0
 
@@ -121,7 +123,8 @@ export class NotedShards implements ShardDirectory {
   }
 
   statusNow(queue: Queue): QueueStatus {
-    return this.statuses.get(queue.definition.id) ?? { ready: 0, unacked: 0, consumers: 0 }
+    const { id } = queue.definition
+    return this.told.get(id) ?? this.statuses.get(id) ?? { ready: 0, unacked: 0, consumers: 0 }
   }
 
   settingsChanged(queue: Queue): void {

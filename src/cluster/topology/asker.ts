@@ -62,6 +62,7 @@ export class Asker {
     const number = ++this.#lastNumber
     const asked: Asked = { number, change, reply, since, isAgain: false, askedOf: null }
     this.#asked.set(number, asked)
+    asked.askedOf = this.#owner
     this.#send(asked)
     if (this.#asked.size > 0) this.#startLooking()
   }
@@ -69,7 +70,12 @@ export class Asker {
   /** Asks the new one whatever is not answered. */
   ownerIs(owner: Owner): void {
     this.#owner = owner
-    for (const asked of [...this.#asked.values()]) if (this.#asked.has(asked.number)) this.#send(asked)
+    for (const asked of [...this.#asked.values()]) {
+      if (!this.#asked.has(asked.number)) continue
+      asked.askedOf = owner
+      if (owner !== null && isOwed(asked.change)) this.#sendIfDue(asked, asked.change.id)
+      else this.#send(asked)
+    }
   }
 
   /** What somebody says who is asked no more is passed over: it will be asked again, or has been. */
@@ -86,14 +92,19 @@ export class Asker {
     this.#timer = null
   }
 
-  #send(asked: Asked): void {
+  /** Whoever owes it has looked before; while it waited that may have become otherwise. */
+  #sendIfDue(asked: Asked, id: number): void {
     const owner = this.#owner
-    asked.askedOf = owner
+    this.#parts.whetherDue(id, (isDue) => {
+      if (asked.askedOf !== owner || this.#owner !== owner) return
+      if (isDue) this.#send(asked)
+      else this.#take(asked)?.done(nothingNew, 0)
+    })
+  }
+
+  #send(asked: Asked): void {
+    const owner = asked.askedOf
     if (owner === null) return
-    if (isOwed(asked.change) && !this.#parts.isDue(asked.change.id)) {
-      this.#take(asked)?.done(nothingNew, 0)
-      return
-    }
     const { isAgain } = asked
     asked.isAgain = true
     if (owner.kind === 'self') this.#makeHere(asked, owner, isAgain)
@@ -160,8 +171,8 @@ export interface AskerParts {
   /** Makes changes while this node is the owner; `isAgain`: perhaps for the second time. */
   maker(isAgain: boolean): TopologyAuthority
   caughtUpTo(position: Position, done: () => void): void
-  /** Whether a removal that is owed still is, as far as is known here; looked at each time before somebody is asked. */
-  isDue(id: number): boolean
+  /** Answers, once, whether a removal that is owed still is, when that is known for sure. */
+  whetherDue(id: number, answer: (isDue: boolean) => void): void
   /** While nobody is asked: for the sentence that says so. */
   whoIsAwaited(): string
 }

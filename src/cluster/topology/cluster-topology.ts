@@ -20,6 +20,9 @@ import type { ClusterTopologyCommands, FollowedRecords } from './ports.ts'
 import { Settling } from './settling.ts'
 import { answerIn, type MessageKind, messageKinds, noteMessage, numberOf, readAsk } from './topology-message.ts'
 
+/** How soon a shard is asked again that nobody serves, in milliseconds. */
+const lookAgainMs = 1_000
+
 /**
  * The topology on one node of a cluster. One node owns it: it makes all changes and writes them to the log. All others
  * apply what is committed, ask the owner for changes, and tell it how far they have come.
@@ -71,7 +74,7 @@ export class ClusterTopology implements ClusterTopologyCommands, ServiceHandler,
       clock,
       maker: (isAgain) => this.#answering.maker(isAgain),
       caughtUpTo: (position, done) => this.caughtUpTo(position, done),
-      isDue: (id) => this.#isUnused(id),
+      whetherDue: (id, answer) => this.#whetherUnused(id, answer),
       whoIsAwaited: () => this.#whoIsAwaited(),
     })
     topology.hearCommits(() => this.#schedule())
@@ -101,10 +104,15 @@ export class ClusterTopology implements ClusterTopologyCommands, ServiceHandler,
     this.ask({ kind: 'remove', id, ifUnused: false, isOwed: true }, nobody)
   }
 
-  /** While its end was waited for, somebody may have come to use a queue that lives here. */
-  #isUnused(id: number): boolean {
+  /** While its end was waited for, somebody may have come to use the queue: its shard knows, wherever that is served. */
+  #whetherUnused(id: number, answer: (isUnused: boolean) => void): void {
     const definition = this.#topology.definition(id)
-    return definition?.kind === 'queue' && this.#topology.statusNow(definition).consumers === 0
+    const queue = definition?.kind === 'queue' ? definition.queue : null
+    if (queue === null) return answer(false)
+    queue.shard.status(queue, {
+      done: ({ consumers }) => answer(consumers === 0),
+      failed: () => void this.#parts.clock.after(lookAgainMs, () => this.#whetherUnused(id, answer)),
+    })
   }
 
   caughtUpTo(position: Position, done: () => void): void {

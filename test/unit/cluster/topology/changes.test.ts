@@ -198,6 +198,9 @@ for (const entry of ['a', 'b'] as const) {
       const consumer = await node.answered<Parameters<typeof session.vhost.cancel>[0]>((reply) =>
         session.vhost.consume(session, consumeArguments('auto', 'tag'), reply),
       )
+      // It is served elsewhere, and the last that was told of it is that somebody uses it.
+      const id = node.topology.vhosts.get('/')?.queues.get('auto')?.id ?? 0
+      node.shards.told.set(id, { ready: 0, unacked: 0, consumers: 1 })
       await during(
         cluster,
         node.answered<void>((reply) => session.vhost.cancel(consumer, reply)),

@@ -287,6 +287,7 @@ describe('a queue that nobody uses', () => {
       node.cluster.expireQueue(queue)
     }
     node.shards.statuses.set(queues.get('used')?.id ?? 0, { ready: 0, unacked: 0, consumers: 1 })
+    node.shards.told.set(queues.get('unused')?.id ?? 0, { ready: 0, unacked: 0, consumers: 1 })
     cluster.sessionEnds('a')
     await cluster.owns('c')
     await cluster.settled()
