@@ -5,6 +5,8 @@ import { type Logger, logOf } from './base/logger.ts'
 import type { Random } from './base/random.ts'
 import type { StreamLogs } from './broker/stream/streams.ts'
 import { keepTrying, type Trying } from './cluster/keep-trying.ts'
+import { makeInTurn } from './cluster/make-in-turn.ts'
+import type { Members } from './cluster/members.ts'
 import { accountRefusal, cannotStore } from './cluster/nats/refusals.ts'
 import type { Nats } from './cluster/nats/start-nats.ts'
 import { topologyShard } from './cluster/topology-host.ts'
@@ -76,33 +78,42 @@ export class ClusterLogs {
     given: ClusterLogsParts,
     directory: ClusterDirectory,
     shards: readonly string[],
+    members: Pick<Members, 'self' | 'live'>,
   ): Promise<ClusterLogs> {
     const parts = { ...given, logger: logOf(given.logger, 'log') }
     const { upkeepClock: clock, random, logger, nats, settings } = parts
     const prefix = `warren-${settings.clusterName}`
     const { connection, domain } = nats
+    const signal = AbortSignal.timeout(parts.config.clusterStartMsMax)
     const logs = async (): Promise<ClusterLogs> => {
       const replicas = replicasOf(nats)
       const streams = await openNatsStreams({ connection, prefix, clock, random, logger, domain, replicas })
       const made = new ClusterLogs(parts, directory, streams)
-      await made.#make(shards)
+      await made.#make(shards, members, signal)
       return made
     }
     try {
-      const signal = AbortSignal.timeout(parts.config.clusterStartMsMax)
       return await keepTrying('opening the streams of the cluster', logs, tryingFor(parts, signal))
     } catch (error) {
       throw cannotStore(error, error instanceof StreamUnfit ? error.message : null)
     }
   }
 
-  /** One after the other: where there is little room, they share it. */
-  async #make(shards: readonly string[]): Promise<void> {
-    const there = new Set(await this.#streams.list(''))
+  async #make(shards: readonly string[], members: Pick<Members, 'self' | 'live'>, signal: AbortSignal): Promise<void> {
+    const { upkeepClock: clock } = this.#parts
     const wanted = [[topologyShard, streamBytesMax.topology] as const, ...shards.map(shardWanted)]
-    for (const [name, bytesMax] of wanted) {
-      if (!there.has(name)) await this.#streams.open(name, { replicas: this.#replicas, bytesMax })
-    }
+    await makeInTurn({
+      clock,
+      signal,
+      names: wanted.map(([name]) => name),
+      there: () => this.#streams.list(''),
+      isFirst: () => isFirst(members),
+      make: async (missing) => {
+        for (const [name, bytesMax] of wanted) {
+          if (missing.has(name)) await this.#streams.open(name, { replicas: this.#replicas, bytesMax })
+        }
+      },
+    })
   }
 
   /** Nothing goes without the topology: tries until `signal` ends it. */
@@ -152,6 +163,11 @@ export class ClusterLogs {
       roomBytesMin: config.diskFreeBytesMin,
     })
   }
+}
+
+/** Whether nobody who is there has come before. */
+function isFirst({ self, live }: Pick<Members, 'self' | 'live'>): boolean {
+  return [...live.values()].every(({ incarnation }) => incarnation >= self.incarnation)
 }
 
 /** Of all data shards of a cluster. */

@@ -80,7 +80,7 @@ export async function openClusterNode(parts: ClusterNodeParts): Promise<ClusterN
   }
   try {
     const joined = await join(parts, closers)
-    const logs = await ClusterLogs.open(parts, joined.directory, shardNames(joined.shared.shards))
+    const logs = await ClusterLogs.open(parts, joined.directory, shardNames(joined.shared.shards), joined.membership)
     const node = new Composition(parts, joined, logs)
     await node.open(closers)
     const { broker, replies: replyRelay, reports: cluster } = node

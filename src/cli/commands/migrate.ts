@@ -2,7 +2,7 @@
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { StartError } from '../../start-error.ts'
-import { CommandFailure, misuse } from '../client/command-failure.ts'
+import { CommandFailure, failureOf, misuse } from '../client/command-failure.ts'
 import { addTlsOptions, type ConnectionFlags, tlsOptions } from '../client/connection-options.ts'
 import { HttpApi } from '../client/http-api.ts'
 import { printingProgress } from '../client/progress.ts'
@@ -11,6 +11,7 @@ import { type Run, run } from '../client/run.ts'
 import { tableLines } from '../client/table.ts'
 import { ExitCode } from '../exit-code.ts'
 import { Migration, type MovedQueue } from '../migrate/migration.ts'
+import { newDefinitions } from '../migrate/new-definitions.ts'
 import { StoppedNode } from '../migrate/stopped-node.ts'
 
 interface Flags extends ConnectionFlags {
@@ -27,7 +28,9 @@ export function configure(command: Command): void {
     .option('--json', 'the result as JSON')
   addTlsOptions(command)
   command.addHelpText('after', examples)
-  command.action((directory: string, flags: Flags) => run((context) => migrate(directory, flags, context)))
+  command.action((directory: string, flags: Flags) =>
+    run((context) => migrate(directory, flags, context).catch(inOurWords)),
+  )
 }
 
 const examples = `
@@ -45,12 +48,19 @@ async function migrate(directory: string, flags: Flags, context: Run): Promise<E
   await api.get('whoami')
   const node = await opened(resolve(directory))
   try {
-    await api.post('definitions', Buffer.from(JSON.stringify(node.definitions)))
+    const missing = newDefinitions(node.definitions, await api.get('definitions'))
+    await api.post('definitions', Buffer.from(JSON.stringify(missing)))
     const results = await moved(node, to, flags, context)
     return report(results, flags, context)
   } finally {
     await node.close()
   }
+}
+
+/** What is `--url` to other commands is `--to` here. */
+function inOurWords(error: unknown): never {
+  const { exitCode, message } = failureOf(error)
+  throw new CommandFailure(exitCode, message.replaceAll('--url', '--to'))
 }
 
 async function opened(directory: string): Promise<StoppedNode> {
@@ -65,7 +75,7 @@ async function opened(directory: string): Promise<StoppedNode> {
 
 async function moved(node: StoppedNode, to: string, flags: Flags, context: Run): Promise<readonly MovedQueue[]> {
   const { clock, printer, stop } = context
-  const total = node.queues.reduce((sum, queue) => sum + queue.waiting(), 0)
+  const total = await totalOf(node)
   const progress = printingProgress({ clock, what: 'moved', total }, printer.isTerminal && flags.json === true)
   let count = 0
   const migration = new Migration({
@@ -86,6 +96,14 @@ async function moved(node: StoppedNode, to: string, flags: Flags, context: Run):
     progress?.end()
     await migration.close()
   }
+}
+
+/** Null: how much is in a stream is not known before it is read. */
+async function totalOf({ queues }: StoppedNode): Promise<number | null> {
+  if (queues.some(({ isStream }) => isStream)) return null
+  let total = 0
+  for (const queue of queues) total += queue.waiting() + (await queue.delayed())
+  return total
 }
 
 // ---------------------------------------------------------------- the report

@@ -18,7 +18,7 @@ import type { ChannelEvents, DriverChannel, DriverConnection } from '../../clien
 import { duplexStream } from '../../client/driver/node-dial.ts'
 import { configWith } from '../../config.ts'
 import { type Daemon, type NodeParts, startDaemon, systemWorld } from '../../daemon.ts'
-import { standingOf } from '../../data-directory.ts'
+import { clusterFile, standingOf } from '../../data-directory.ts'
 import { version } from '../../version.ts'
 import { misuse } from '../client/command-failure.ts'
 import { isObject } from '../client/http-api.ts'
@@ -64,6 +64,9 @@ export class StoppedNode {
   static async open(directory: string): Promise<StoppedNode> {
     const files = new SystemFiles()
     const standing = await standingOf(files, directory)
+    if (standing.kind === 'foreign' && standing.found === clusterFile) {
+      throw misuse(`${directory} is of a node of a cluster; give the data directory of a node that was on its own`)
+    }
     if (standing.kind !== 'ours') throw misuse(`${directory} is no data directory; give the one of --data`)
     const machineClock = new SystemClock()
     const clock = new ManualClock(machineClock.now())

@@ -280,7 +280,8 @@ class Parts {
       if (this.#isLate) throw this.#noLeader(answering, missing, check)
       if (clock.monotonic() - saidAt >= sayMs) {
         saidAt = clock.monotonic()
-        const forWhom = missing.length === 0 ? 'a leader among them' : `those of ${missing.join(', ')}`
+        const forWhom =
+          missing.length === 0 ? `a ${hasLeader ? 'majority' : 'leader'} among them` : `those of ${missing.join(', ')}`
         const fields = { answering: answering.map(({ name }) => name) }
         logger.info(fields, `waiting for the NATS servers: ${forWhom}${inBrackets(this.#child?.trouble ?? null)}`)
       }
