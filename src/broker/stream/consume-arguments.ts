@@ -61,6 +61,11 @@ function consumerName(what: string, { arguments: table, tag }: Consumer): string
   return isTracked(table) && !tag.startsWith(madeUpTag) ? tag : null
 }
 
+/** Whether its place is remembered, if it is taken at all. */
+export function keepsPlace({ arguments: table, tag }: Pick<Consumer, 'arguments' | 'tag'>): boolean {
+  return table.fields.has(nameArgument) || (isTracked(table) && !tag.startsWith(madeUpTag))
+}
+
 function isTracked(table: FieldTable): boolean {
   return table.fields.get(trackingArgument)?.value === true && !table.fields.has(offsetArgument)
 }

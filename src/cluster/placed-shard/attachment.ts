@@ -102,6 +102,7 @@ export class Attachment implements PieceSource {
       const writer = this.#outbox.begin()
       writer.uint8(Command.member)
       writeMember(writer, consumer)
+      if (consumer.keepsPlace) continue
       consumer.held.eachRun((first, last) => this.#claim(consumer.id, consumer.placed, { first, last }))
     }
     for (const queue of this.#host.queuesWithGets)

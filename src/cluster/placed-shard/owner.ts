@@ -223,8 +223,8 @@ export class Owner {
 
   #eachClaim(visit: (claim: OwnClaim) => void): void {
     for (const consumer of this.#host.consumers()) {
-      const { placed: queue } = consumer
-      consumer.held.eachRun((first, last) => visit({ queue, consumer, first, last, isGivenBack: false }))
+      const { placed: queue, held, keepsPlace } = consumer
+      if (!keepsPlace) held.eachRun((first, last) => visit({ queue, consumer, first, last, isGivenBack: false }))
     }
     for (const queue of this.#queuesWithGets)
       queue.held?.eachRun((first, last) => visit({ queue, consumer: null, first, last, isGivenBack: false }))

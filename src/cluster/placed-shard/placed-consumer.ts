@@ -6,7 +6,8 @@
  */
 import { changeFields, type FieldTable, fieldOf } from '../../amqp/field-table.ts'
 import type { Message } from '../../broker/message.ts'
-import type { Consumer, DeliverySink, Queue, SharedCredit } from '../../broker/ports.ts'
+import type { Consumer, DeliverySink, Outcome, Queue, SharedCredit } from '../../broker/ports.ts'
+import { keepsPlace } from '../../broker/stream/consume-arguments.ts'
 import { isStream } from '../../broker/topology/queue-arguments.ts'
 import { HeldSequences } from './held-sequences.ts'
 import type { PlacedQueue } from './placed-queue.ts'
@@ -27,6 +28,8 @@ export class PlacedConsumer implements Consumer, DeliverySink {
   readonly placed: PlacedQueue
   readonly held = new HeldSequences()
   readonly isStream: boolean
+  /** The stream remembers its place: each owner begins there again, and is told anew what is held or done beyond. */
+  readonly keepsPlace: boolean
   /** Its registration has been answered, and it has not ended. */
   isMember = false
   /** `activate` has been called. */
@@ -44,6 +47,8 @@ export class PlacedConsumer implements Consumer, DeliverySink {
   takenBytes = 0
   /** Offset behind the last one of a stream that it got; -1: none. */
   nextOffset = -1
+  /** The lowest offset that it gave back: its place stays there. */
+  #givenBackFrom = Number.POSITIVE_INFINITY
 
   // Of `Consumer`, for the shard that serves here.
   queue: Queue
@@ -59,6 +64,7 @@ export class PlacedConsumer implements Consumer, DeliverySink {
     this.placed = near.queue as PlacedQueue
     this.queue = near.queue
     this.isStream = isStream(this.placed.definition)
+    this.keepsPlace = this.isStream && keepsPlace(near)
     this.#host = host
   }
 
@@ -114,6 +120,7 @@ export class PlacedConsumer implements Consumer, DeliverySink {
   /** Its shard, here or elsewhere, gives it a message. */
   deliver(_consumer: Consumer, message: Message, sequence: number, isRedelivered: boolean): void {
     const { near } = this
+    if (this.keepsPlace && sequence < this.nextOffset) return this.#hadBefore(message, sequence)
     this.hasTaken = true
     if (!near.isNoAck) {
       this.held.add(sequence)
@@ -124,14 +131,25 @@ export class PlacedConsumer implements Consumer, DeliverySink {
     near.sink.deliver(near, message, sequence, isRedelivered)
   }
 
+  /** From an earlier owner: the client still holds it, or is done with it, which this owner does not know. */
+  #hadBefore(message: Message, sequence: number): void {
+    message.chunks?.release()
+    if (this.held.has(sequence)) return
+    this.held.add(sequence)
+    this.near.unacked++
+    const outcome = sequence >= this.#givenBackFrom ? 'requeue' : 'ack'
+    this.placed.shard.settle(this.placed, this.near, sequence, sequence, outcome)
+  }
+
   /** What was granted has been counted already. */
   #useCredit(shared: SharedCredit): void {
     if (this.grants > 0) this.grants--
     else shared.unacked++
   }
 
-  /** It no longer holds `first..last`; returns how many of them it held. */
-  release(first: number, last: number): number {
+  /** It no longer holds `first..last`, for this reason; returns how many of them it held. */
+  release(first: number, last: number, outcome: Outcome): number {
+    if (outcome === 'requeue' || outcome === 'fail') this.#givenBackFrom = Math.min(this.#givenBackFrom, first)
     const count = this.held.remove(first, last)
     this.near.unacked -= count
     const { shared } = this.near
@@ -161,7 +179,7 @@ export class PlacedConsumer implements Consumer, DeliverySink {
 
   leaseEnded(_consumer: Consumer, sequence: number): void {
     const { near } = this
-    if (this.release(sequence, sequence) > 0 && near.shared !== null) this.#host.sharedTurns.pump(near.shared)
+    if (this.release(sequence, sequence, 'fail') > 0 && near.shared !== null) this.#host.sharedTurns.pump(near.shared)
     near.sink.leaseEnded(near, sequence)
   }
 

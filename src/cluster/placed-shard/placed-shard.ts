@@ -298,7 +298,7 @@ export class PlacedShard implements ShardCommands, ShardPlacement, PlacedConsume
       return this.#settle(placed, null, first, last, outcome)
     }
     const holder = this.#consumers.get(consumer)
-    if (holder === undefined || holder.release(first, last) === 0) return
+    if (holder === undefined || holder.release(first, last, outcome) === 0) return
     this.#settle(placed, holder, first, last, outcome)
     if (consumer.shared !== null) this.sharedTurns.pump(consumer.shared)
     this.#forgetIfDone(holder)

@@ -145,4 +145,41 @@ describe('a stream on another node', () => {
       Array.from({ length: 100 }, (_, index) => `m${index + 1}`),
     )
   })
+
+  for (const next of ['b', 'c']) {
+    it(`gives a named consumer nothing twice, and keeps its place, when ${next} is the next owner`, async () => {
+      const cluster = await PlacedCluster.start(['a', 'b', 'c'], [stream], { seed: 5 })
+      await cluster.own('a')
+      const b = cluster.node('b')
+      const named = { 'x-stream-offset': 'first', 'x-stream-consumer-name': 'n' }
+      const consumer = b.consume('s', { limit: 3, arguments: tableOf(named) })
+      const texts = Array.from({ length: 8 }, (_, index) => `m${index + 1}`)
+      for (const text of texts) b.publish(text, 's')
+      await cluster.until('as much as it may hold', () => consumer.received.length === 3)
+      consumer.settle('ack', 1)
+      consumer.settle('requeue', 1)
+      await cluster.until('two more', () => consumer.received.length === 5)
+      // Done behind what it has given back: no place that is remembered tells of it.
+      const [first, ...others] = consumer.unsettled.splice(0)
+      consumer.unsettled.push(...others, ...(first === undefined ? [] : [first]))
+      consumer.settle('ack', 1)
+      await cluster.until('and one', () => consumer.received.length === 6)
+      await cluster.giveUp()
+      await cluster.own(next)
+      await cluster.settle()
+      assert.equal(consumer.received.length, 6)
+      consumer.settle('ack', 1)
+      await cluster.until('one more', () => consumer.received.length === 7)
+      consumer.settle('ack')
+      await cluster.until('all', () => consumer.received.length === 8)
+      consumer.settle('ack')
+      await cluster.settle()
+      assert.deepEqual(consumer.texts, texts)
+      assert.equal(consumer.consumer.unacked, 0)
+      await consumer.leave()
+      const after = b.consume('s', { limit: 10, arguments: tableOf(named) })
+      await cluster.until('from what was given back', () => after.received.length === 7)
+      assert.deepEqual(after.texts, texts.slice(1))
+    })
+  }
 })
