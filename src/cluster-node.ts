@@ -46,6 +46,7 @@ import { openMemoryLog } from './log/memory/memory-log.ts'
 import { MemoryLogs } from './log/memory/memory-logs.ts'
 import type { ClusterFacts } from './management/cluster-facts.ts'
 import { StartError } from './start-error.ts'
+import { TopologyStart } from './topology-start.ts'
 
 export interface ClusterNodeParts extends JoinParts {
   /** What messages go by. */
@@ -118,6 +119,7 @@ class Composition implements MembersListener {
   #known: ReadonlySet<number> = new Set()
   #isStopping = false
   readonly #ending = new AbortController()
+  readonly #start = new TopologyStart()
 
   constructor(parts: ClusterNodeParts, joined: Joined, logs: ClusterLogs) {
     const { clock, upkeepClock, random, runQueue } = parts
@@ -173,7 +175,7 @@ class Composition implements MembersListener {
       clock: upkeepClock,
       logger,
       hosts: [this.#topologyHost, ...this.#dataShards],
-      ready: () => this.#topologyHost.start().then(() => this.#links.linked()),
+      ready: () => this.#start.following(this.#topologyHost.start()).then(() => this.#links.linked()),
       journal: (line) => this.#journal?.write(line),
     })
     this.#owners = new LeaseOwners(membership.view, [topologyShard, ...names])
@@ -190,9 +192,7 @@ class Composition implements MembersListener {
   // ---------------------------------------------------------------- parts
 
   get #lost() {
-    return {
-      hostLost: (...args: Parameters<Ownership['hostLost']>): void => this.#ownership.hostLost(...args),
-    }
+    return { hostLost: (...args: Parameters<Ownership['hostLost']>): void => this.#ownership.hostLost(...args) }
   }
 
   #makeTopology(): Topology {
@@ -318,7 +318,7 @@ class Composition implements MembersListener {
     this.#owners.listen({ ownerChanged: (...owner) => this.#ownerChanged(...owner) })
     closers.push(() => this.#close())
     this.#ownership.start()
-    await this.#clusterTopology.ready()
+    await this.#start.until(this.#clusterTopology.ready(), this.#parts.stopAsked)
   }
 
   /** The shard of this node itself: in memory, and gone with it. */

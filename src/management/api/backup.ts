@@ -21,5 +21,5 @@ function backup(api: Api, { caller }: ApiRequest): Answer {
 }
 
 const inCluster =
-  'the messages of a cluster are in its NATS servers: back up what exists by `warren definitions export`, and the streams ' +
-  'by `nats account backup`'
+  'the messages of a cluster are in its NATS servers: take what exists by `warren definitions export`; for all of it stop ' +
+  'the nodes and copy their data directories, or the stores of your own NATS servers'
