@@ -4,7 +4,8 @@ import type { NatsTarget } from './connection.ts'
 import type { CheckedServer } from './requirements.ts'
 
 export function notReached({ servers, tls }: NatsTarget, cause: unknown): StartError {
-  const why = cause instanceof Error ? cause.message : String(cause)
+  // What OpenSSL says ends with a line feed.
+  const why = (cause instanceof Error ? cause.message : String(cause)).trim()
   const files = 'check nats-tls-ca, nats-tls-cert and nats-tls-key, and for whom the servers have certificates'
   // A server that is not shown the certificate it wants falls silent.
   const others = tls === null ? '' : `, or ${files}`
