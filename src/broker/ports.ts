@@ -189,8 +189,11 @@ export interface ShardCommands {
   /** Opens a large body: its pieces go to the log as they arrive. `isPersistent` as the publish that will name it. */
   openBody(isPersistent: boolean, bodyBytes: number): BodyWriter
   get(queue: Queue, isNoAck: boolean, sink: GetSink): void
-  /** Registers a consumer that gets nothing before `activate`. Fails for exclusive use. */
-  register(consumer: Consumer, reply: Reply<void>): void
+  /**
+   * Registers a consumer that gets nothing before `activate`. Fails for exclusive use. The result is the offset at which it
+   * begins where that depends on how far a stream has come now (`next`, `last`); else -1.
+   */
+  register(consumer: Consumer, reply: Reply<number>): void
   /** From now on it may get messages (its consume-ok has been sent). */
   activate(consumer: Consumer): void
   /** Ends a consumer; what it holds stays unacked. The reply (how many consumers are left) comes after the last delivery. */

@@ -193,10 +193,10 @@ export class NotedShard implements ShardCommands {
     sink.empty()
   }
 
-  register(consumer: Consumer, reply: Reply<void>): void {
+  register(consumer: Consumer, reply: Reply<number>): void {
     this.calls.push(`register ${consumer.tag}`)
     this.#count(consumer, 1)
-    reply.done(undefined, 0)
+    reply.done(-1, 0)
   }
 
   activate(consumer: Consumer): void {

@@ -75,7 +75,7 @@ export class DelayedShard implements ShardCommands {
     this.#commands.later(() => this.#shard.get(queue, isNoAck, late))
   }
 
-  register(consumer: Consumer, reply: Reply<void>): void {
+  register(consumer: Consumer, reply: Reply<number>): void {
     const far = new FarConsumer(consumer, this.#shard, this.#answers)
     this.#far.set(consumer, far)
     this.#commands.later(() => this.#shard.register(far, this.#replyLater(reply)))

@@ -128,7 +128,7 @@ class RemoteFace implements ShardCommands {
     })
   }
 
-  register(consumer: Consumer, reply: Reply<void>): void {
+  register(consumer: Consumer, reply: Reply<number>): void {
     const near = new NearConsumer(consumer, this.#placed(consumer.queue))
     this.#consumers.set(consumer, near)
     this.#pair.entry.register(near, reply)

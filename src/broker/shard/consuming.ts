@@ -36,7 +36,7 @@ export class Consuming {
     this.#ports.delivery.pump(queue)
   }
 
-  register(consumer: Consumer, reply: Reply<void>): void {
+  register(consumer: Consumer, reply: Reply<number>): void {
     const queue = consumer.queue as LocalQueue
     const refusal = this.#refusalOf(queue)
     if (refusal !== null) return reply.failed(refusal)
@@ -48,7 +48,7 @@ export class Consuming {
       (consumer.isExclusive && queue.turns.isSingleActive)
     if (isTaken) return reply.failed(new BrokerError('access-refused', `${nameOf(queue)} in exclusive use`))
     queue.turns.add(consumer)
-    reply.done(undefined, 0)
+    reply.done(-1, 0)
   }
 
   activate(consumer: Consumer): void {

@@ -208,7 +208,7 @@ export class Shard implements ShardCommands {
     this.#parts.consuming.get(queue as LocalQueue, isNoAck, sink)
   }
 
-  register(consumer: Consumer, reply: Reply<void>): void {
+  register(consumer: Consumer, reply: Reply<number>): void {
     this.#parts.consuming.register(consumer, reply)
   }
 

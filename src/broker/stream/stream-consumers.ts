@@ -64,7 +64,7 @@ export class StreamConsumers {
     return found
   }
 
-  register(consumer: Consumer, reply: Reply<void>): void {
+  register(consumer: Consumer, reply: Reply<number>): void {
     const refuse = (error: unknown): void => {
       if (error instanceof BrokerError) reply.failed(error)
       else {
@@ -75,7 +75,7 @@ export class StreamConsumers {
     this.#register(consumer, reply).catch(refuse)
   }
 
-  async #register(consumer: Consumer, reply: Reply<void>): Promise<void> {
+  async #register(consumer: Consumer, reply: Reply<number>): Promise<void> {
     const { places, index } = this.#ports
     const asked = checkConsume(consumer, this.#ports.clock.now())
     const { name, filter } = asked
@@ -91,20 +91,21 @@ export class StreamConsumers {
     const reader = new StreamReader(this.#readerPorts, consumer, { offset, notBeforeMs, filter, name })
     this.#members.add(consumer)
     this.#readers.set(consumer, reader)
-    if (name === null || known !== null) return this.#registered(reader, reply)
+    const begins = asked.start.at === 'next' || asked.start.at === 'last' ? offset : -1
+    if (name === null || known !== null) return this.#registered(reader, begins, reply)
     // Where it began is remembered before it gets anything: it may be gone before it has acknowledged.
     places.set(name, offset)
     places.flush()
     this.#waiting.push({
       position: this.#ports.log.appended,
-      done: () => this.#registered(reader, reply),
+      done: () => this.#registered(reader, begins, reply),
       failed: () => reply.failed(noStream(consumer.queue.definition)),
     })
   }
 
-  #registered(reader: StreamReader, reply: Reply<void>): void {
+  #registered(reader: StreamReader, begins: number, reply: Reply<number>): void {
     if (reader.name !== null) this.#keepers.set(reader.name, reader)
-    reply.done(undefined, 0)
+    reply.done(begins, 0)
   }
 
   async #offsetOf({ start }: StreamConsume): Promise<number> {

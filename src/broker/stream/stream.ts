@@ -218,7 +218,7 @@ export class Stream implements ShardCommands {
     sink.failed(noGet(this.#definition))
   }
 
-  register(consumer: Consumer, reply: Reply<void>): void {
+  register(consumer: Consumer, reply: Reply<number>): void {
     this.#soon(() => {
       if (this.#open !== null) this.#open.consumers.register(consumer, reply)
       else reply.failed(this.#refusal())

@@ -19,7 +19,7 @@ import type { NodeIdentity } from '../node-identity.ts'
 import { messageBytesMax } from '../peers.ts'
 
 /** What was said before the first release is refused: nodes that spoke 1 did not all know the same commands. */
-export const formatVersionLowest = 3
+export const formatVersionLowest = 4
 export const formatVersionHighest = 4
 
 export const frameHeaderBytes = 5

@@ -259,7 +259,7 @@ export class EntryCommands {
     consumer.isMember = true
     consumer.isRegistered = true
     consumer.placed.commands.register(consumer, {
-      done: () => this.#answer(request, () => {}),
+      done: (begins) => this.#answer(request, (writer) => writeNumber(writer, begins + 1)),
       failed: (error) => {
         consumer.isRegistered = false
         this.#node.consumers.delete(member.id)

@@ -45,7 +45,7 @@ export class PlacedConsumer implements Consumer, DeliverySink {
   /** Deliveries of the message at hand of the link that its owner is to hear of. */
   taken = 0
   takenBytes = 0
-  /** Offset behind the last one of a stream that it got; -1: none. */
+  /** Offset behind the last one of a stream that it got, or at which it begins in any case; -1: not known. */
   nextOffset = -1
   /** The lowest offset that it gave back: its place stays there. */
   #givenBackFrom = Number.POSITIVE_INFINITY
@@ -162,11 +162,17 @@ export class PlacedConsumer implements Consumer, DeliverySink {
     if (!this.isMember || this.placed.isDropped) return
     this.placed.commands.register(this, {
       // Streams open their logs first, and answer later.
-      done: () => {
+      done: (begins) => {
+        this.begins(begins)
         if (this.isStream) this.activate()
       },
       failed: () => this.cancelled(),
     })
+  }
+
+  /** It begins at this offset of a stream because that ended there (-1: not so); with any other owner too, then. */
+  begins(offset: number): void {
+    if (this.nextOffset < 0 && !this.keepsPlace) this.nextOffset = offset
   }
 
   activate(): void {

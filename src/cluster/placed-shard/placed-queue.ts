@@ -86,7 +86,7 @@ export class PlacedStream implements ShardCommands {
     this.#shard.get(queue, isNoAck, sink)
   }
 
-  register(consumer: Consumer, reply: Reply<void>): void {
+  register(consumer: Consumer, reply: Reply<number>): void {
     this.#shard.register(consumer, reply)
   }
 

@@ -230,7 +230,7 @@ export class PlacedShard implements ShardCommands, ShardPlacement, PlacedConsume
 
   // ---------------------------------------------------------------- consumers
 
-  register(consumer: Consumer, reply: Reply<void>): void {
+  register(consumer: Consumer, reply: Reply<number>): void {
     const placed = new PlacedConsumer(this.owner.nextHolder(), consumer, this)
     this.#consumers.set(consumer, placed)
     this.owner.add(placed)

@@ -39,11 +39,12 @@ export class ShardRequests {
     this.#host = host
   }
 
-  register(consumer: PlacedConsumer, reply: Reply<void>): ShardRequest {
+  register(consumer: PlacedConsumer, reply: Reply<number>): ShardRequest {
     const host = this.#host
-    const done = (): void => {
+    const done = (begins: number): void => {
+      consumer.begins(begins)
       host.registered(consumer)
-      reply.done(undefined, 0)
+      reply.done(begins, 0)
     }
     const failed = (error: BrokerError): void => {
       host.notRegistered(consumer)
@@ -53,7 +54,7 @@ export class ShardRequests {
       queue: consumer.placed,
       command: Command.register,
       write: (writer) => writeMember(writer, consumer),
-      answered: done,
+      answered: (reader) => done(readNumber(reader) - 1),
       askHere: (local) => {
         const handle = consumer.placed.handleIn(local)
         consumer.queue = handle

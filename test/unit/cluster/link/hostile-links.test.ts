@@ -212,14 +212,14 @@ describe('a stranger at the cluster port', () => {
     assert.ok(!Buffer.from(stranger.answer).includes('test-cluster'), 'and does not tell the cluster id')
     stranger.socket.end()
     await turns()
-    assert.equal(b.log.count(/speaks link formats 9 to 12, this node 3 to 4: upgrade the older one/), 1)
+    assert.equal(b.log.count(/speaks link formats 9 to 12, this node 4 to 4: upgrade the older one/), 1)
 
     await world.pass(61_000)
     const older = await Stranger.to(b)
     await older.says(encodeGreeting({ ...own().self, ...own(), versionLowest: 1, versionHighest: 1 }))
     older.socket.end()
     await turns()
-    assert.equal(b.log.count(/speaks link formats 1 to 1, this node 3 to 4: upgrade the older one/), 1)
+    assert.equal(b.log.count(/speaks link formats 1 to 1, this node 4 to 4: upgrade the older one/), 1)
   })
 
   it('who is no member is told so when he knows the secret', async () => {

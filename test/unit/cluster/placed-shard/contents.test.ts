@@ -3,7 +3,12 @@ import { after, describe, it } from 'node:test'
 import { emptyTable, tableOf } from '../../../../src/amqp/field-table.ts'
 import type { Chunks, Message } from '../../../../src/broker/message.ts'
 import type { Consumer } from '../../../../src/broker/ports.ts'
-import { PlacedCluster, type PlacedNode, TestConfirms } from '../../../support/cluster/placed-harness.ts'
+import {
+  PlacedCluster,
+  type PlacedNode,
+  PlacedTestConsumer,
+  TestConfirms,
+} from '../../../support/cluster/placed-harness.ts'
 import { definitionOf, messageOf } from '../../../support/shard-harness.ts'
 
 // Timers of the system clock do not keep a process alive.
@@ -145,6 +150,42 @@ describe('a stream on another node', () => {
       Array.from({ length: 100 }, (_, index) => `m${index + 1}`),
     )
   })
+
+  for (const [offset, first] of [
+    ['next', 3],
+    ['last', 2],
+  ] as const) {
+    for (const next of ['b', 'c']) {
+      it(`passes nothing by a consumer that began at '${offset}' and has got nothing, when ${next} is the next owner`, async () => {
+        const cluster = await PlacedCluster.start(['a', 'b', 'c'], [stream], { seed: 5 })
+        await cluster.own('a')
+        const b = cluster.node('b')
+        for (const text of ['m1', 'm2']) b.publish(text, 's')
+        await cluster.settle()
+        const options = { limit: 10, arguments: tableOf({ 'x-stream-offset': offset }) }
+        const slow = new PlacedTestConsumer(cluster.nextConsumer(), b, 's', options)
+        let isRegistered = false
+        b.shard.register(slow.consumer, {
+          done: () => {
+            isRegistered = true
+          },
+          failed: (error) => assert.fail(error),
+        })
+        await cluster.until('it is registered', () => isRegistered)
+        for (const text of ['m3', 'm4']) cluster.node('a').publish(text, 's')
+        await cluster.settle()
+        await cluster.giveUp()
+        await cluster.own(next)
+        await cluster.settle()
+        assert.equal(slow.received.length, 0)
+        // Its consume-ok has been sent by now.
+        b.shard.activate(slow.consumer)
+        const texts = ['m1', 'm2', 'm3', 'm4'].slice(first - 1)
+        await cluster.until('all of them', () => slow.received.length === texts.length)
+        assert.deepEqual(slow.texts, texts)
+      })
+    }
+  }
 
   for (const next of ['b', 'c']) {
     it(`gives a named consumer nothing twice, and keeps its place, when ${next} is the next owner`, async () => {
