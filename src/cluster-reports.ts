@@ -12,12 +12,12 @@ import type { Nats } from './cluster/nats/start-nats.ts'
 import { incarnationOf } from './cluster/node-identity.ts'
 import type { NodeTelling } from './cluster/node-telling.ts'
 import {
+  ClusterChangeRefused,
   type ClusterFacts,
   type ClusterReport,
   type LogPosition,
   type NatsReport,
   type OtherNode,
-  RemovalRefused,
 } from './management/cluster-facts.ts'
 
 /** What the operator has said of it. */
@@ -130,16 +130,27 @@ export class ClusterReports implements ClusterFacts {
     return { servers, problems: nats.problems, progressAgeMs, progressAgeMsMax }
   }
 
-  setDraining(isDraining: boolean): Promise<void> {
-    return this.#parts.membership.setDraining(isDraining)
+  async setDraining(isDraining: boolean): Promise<void> {
+    const { membership } = this.#parts
+    if (isDraining && !hasTaker(membership)) {
+      const mend = 'start another node, or take the drain of one back; to end all of them, stop them'
+      throw new ClusterChangeRefused(`no other node could take the shards of '${membership.self.name}': ${mend}`)
+    }
+    await membership.setDraining(isDraining)
   }
 
   async removeNode(name: string): Promise<void> {
     const { membership, nats } = this.#parts
-    if (membership.live.has(name)) throw new RemovalRefused(`node '${name}' is running; stop it first, then remove it`)
+    if (membership.live.has(name))
+      throw new ClusterChangeRefused(`node '${name}' is running; stop it first, then remove it`)
     await nats.removeServer(name).catch((error: unknown) => {
-      throw error instanceof ServerStays ? new RemovalRefused(error.message) : error
+      throw error instanceof ServerStays ? new ClusterChangeRefused(error.message) : error
     })
     this.#seen.delete(name)
   }
+}
+
+/** Whether another node is there that may be given shards. */
+function hasTaker({ sessions, self }: Membership): boolean {
+  return [...sessions.values()].some(({ name, isReady, isDraining }) => name !== self.name && isReady && !isDraining)
 }

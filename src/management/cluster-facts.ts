@@ -2,9 +2,9 @@
 import type { LoginLedger } from '../broker/access/login-ledger.ts'
 import type { ClusterStatus } from '../cluster/membership/cluster-status.ts'
 
-/** A node that is not to be removed; the message says why. */
-export class RemovalRefused extends Error {
-  readonly code = 'REMOVAL_REFUSED'
+/** What is not to be done to the cluster as it is; the message says why. */
+export class ClusterChangeRefused extends Error {
+  readonly code = 'CLUSTER_CHANGE_REFUSED'
 }
 
 /** How far a node's copy of a shard's log has come. */
@@ -65,11 +65,14 @@ export interface ClusterFacts {
   answers(answer: (question: Uint8Array) => Promise<Uint8Array>): void
   /** The cluster as this node sees it. */
   report(): ClusterReport | Promise<ClusterReport>
-  /** This node gives its shards away and takes none, or takes some again. Resolves when the others have been told. */
+  /**
+   * This node gives its shards away and takes none, or takes some again. Resolves when the others have been told. Rejects
+   * with `ClusterChangeRefused` when there is nobody to give them to.
+   */
   setDraining(isDraining: boolean): Promise<void>
   /**
    * Forgets a node that has been stopped for good: its NATS server no longer counts for a majority. Rejects with
-   * `RemovalRefused` when it may not be done as things are, and with a sentence when it could not be done.
+   * `ClusterChangeRefused` when it may not be done as things are, and with a sentence when it could not be done.
    */
   removeNode(name: string): Promise<void>
 }

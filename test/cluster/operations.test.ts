@@ -128,6 +128,21 @@ void describe('operating a cluster', () => {
     await untilWhole()
   })
 
+  it('gives nothing away when nobody could take it', async () => {
+    const [one, two, last] = cluster.nodes as [ClusterNode, ClusterNode, ClusterNode]
+    for (const node of [one, two]) {
+      assert.equal((await runWarren(['cluster', 'drain', '--wait', '0', '--http', http(node)])).code, 0)
+    }
+    const seesBoth = async (): Promise<boolean> =>
+      (await reportOf(last)).nodes.filter(({ state }) => state === 'draining').length === 2
+    await eventually('the last one knows', seesBoth)
+    const refused = await runWarren(['cluster', 'drain', '--http', http(last)])
+    assert.notEqual(refused.code, 0)
+    assert.match(refused.stderr, /no other node could take the shards of 'n3': start another node/)
+    for (const node of [one, two]) await runWarren(['cluster', 'drain', '--undo', '--http', http(node)])
+    await untilWhole()
+  })
+
   it('takes policies, permissions and definitions by any node, and all know them', async () => {
     const [first, second, third] = cluster.nodes as [ClusterNode, ClusterNode, ClusterNode]
     const policy = { pattern: '^limited', definition: { 'max-length': 1 }, 'apply-to': 'queues' }

@@ -1,6 +1,6 @@
 import type { JsonObject } from '../../broker/definitions/entry.ts'
 import type { ClusterStatus } from '../../cluster/membership/cluster-status.ts'
-import { type ClusterFacts, type ClusterReport, type NatsReport, RemovalRefused } from '../cluster-facts.ts'
+import { ClusterChangeRefused, type ClusterFacts, type ClusterReport, type NatsReport } from '../cluster-facts.ts'
 import { shownClusterName } from '../cluster-name.ts'
 import { type Answer, ApiError, badRequest, noContent, ok } from './answer.ts'
 import { type ApiRequest, param } from './request.ts'
@@ -49,7 +49,7 @@ async function done(work: () => Promise<void>): Promise<void> {
   try {
     await work()
   } catch (error) {
-    if (error instanceof RemovalRefused) throw badRequest(error.message)
+    if (error instanceof ClusterChangeRefused) throw badRequest(error.message)
     throw new ApiError(503, 'service_unavailable', error instanceof Error ? error.message : String(error))
   }
 }
