@@ -2,7 +2,8 @@
  * A start that waits until the node knows what exists. It goes on for as long as others may come, and ends with a sentence
  * when the topology's log can never be followed as things are, or nobody wants the node any more.
  */
-import { cannotStore } from './cluster/nats/refusals.ts'
+import { accountRefusal, cannotStore } from './cluster/nats/refusals.ts'
+import { StreamUnfit } from './log/jetstream/frame-stream.ts'
 import { LogWentBack } from './log/log.ts'
 import { StartError } from './start-error.ts'
 
@@ -17,12 +18,13 @@ export class TopologyStart {
     this.#ended.catch(() => undefined)
   }
 
-  /** Passes `followed` on. When it rejects, trying again would not mend it. */
+  /** Passes `followed` on. The start ends when it rejects for what trying again does not mend: the others may do without the rest. */
   async following(followed: Promise<void>): Promise<void> {
     try {
       await followed
     } catch (error) {
-      this.#end(sentenceOf(error))
+      const sentence = sentenceOf(error)
+      if (sentence !== null) this.#end(sentence)
       throw error
     }
   }
@@ -41,6 +43,9 @@ export class TopologyStart {
   }
 }
 
-function sentenceOf(error: unknown): StartError {
-  return error instanceof LogWentBack ? new StartError('data-directory', error.message, error) : cannotStore(error)
+/** Null when it may pass. */
+function sentenceOf(error: unknown): StartError | null {
+  if (error instanceof LogWentBack) return new StartError('data-directory', error.message, error)
+  if (error instanceof StreamUnfit) return cannotStore(error, error.message)
+  return accountRefusal(error) === null ? null : cannotStore(error)
 }

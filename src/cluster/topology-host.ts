@@ -45,7 +45,13 @@ export class TopologyHost implements ShardHost {
   /** Follows the log. Resolves when all is known that the log held. */
   async start(): Promise<void> {
     await this.#follow()
-    await this.#replica?.caughtUp()
+    const replica = this.#replica
+    try {
+      await replica?.caughtUp()
+    } catch (error) {
+      // It has become the log that this node writes, and nothing is missing then.
+      if (this.#replica === replica) throw error
+    }
   }
 
   async #follow(): Promise<void> {

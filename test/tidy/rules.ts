@@ -110,7 +110,7 @@ export const importTable: Readonly<Record<string, readonly string[]>> = {
     'start-error.ts',
     'topology-start.ts',
   ],
-  'topology-start.ts': ['cluster/nats/refusals.ts', 'log/log.ts', 'start-error.ts'],
+  'topology-start.ts': ['cluster/nats/refusals.ts', 'log/jetstream/frame-stream.ts', 'log/log.ts', 'start-error.ts'],
   // What is told of webhooks, and a message as it is told over HTTP.
   webhook: [
     'base',

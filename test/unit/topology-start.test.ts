@@ -26,6 +26,19 @@ describe('a start that waits for the topology', () => {
     })
   })
 
+  it('does not end for what may pass', async () => {
+    const start = new TopologyStart()
+    let ready = (): void => {}
+    const waiting = start.until(
+      new Promise<void>((resolve) => {
+        ready = resolve
+      }),
+    )
+    await assert.rejects(start.following(Promise.reject(new Error('no answer'))), /no answer/)
+    ready()
+    await waiting
+  })
+
   it('ends when the node is told to stop, before or meanwhile', async () => {
     const stop = new AbortController()
     const waiting = new TopologyStart().until(never, stop.signal)
