@@ -142,6 +142,9 @@ export interface NotedPublish {
 }
 
 export class NotedShard implements ShardCommands {
+  /** Nobody serves the queues: whoever asks for a status is refused, which is counted. */
+  isServed = true
+  refusals = 0
   statuses = new Map<number, { ready: number; unacked: number; consumers: number }>()
   readonly calls: string[] = []
   readonly published: NotedPublish[] = []
@@ -222,6 +225,11 @@ export class NotedShard implements ShardCommands {
   }
 
   status(queue: Queue, reply: Reply<QueueStatus>): void {
+    if (!this.isServed) {
+      this.refusals++
+      reply.failed(new BrokerError('internal-error', 'nobody serves it'))
+      return
+    }
     reply.done(this.statuses.get(queue.definition.id) ?? { ready: 0, unacked: 0, consumers: 0 }, 0)
   }
 

@@ -111,7 +111,9 @@ export class ClusterTopology implements ClusterTopologyCommands, ServiceHandler,
     if (queue === null) return answer(false)
     queue.shard.status(queue, {
       done: ({ consumers }) => answer(consumers === 0),
-      failed: () => void this.#parts.clock.after(lookAgainMs, () => this.#whetherUnused(id, answer)),
+      failed: () => {
+        if (!this.#isClosed) this.#parts.clock.after(lookAgainMs, () => this.#whetherUnused(id, answer))
+      },
     })
   }
 

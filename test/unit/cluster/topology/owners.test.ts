@@ -293,6 +293,37 @@ describe('a queue that nobody uses', () => {
     await cluster.settled()
     assert.deepEqual(queuesOf(cluster, 'c'), ['used'])
   })
+
+  it('is looked at again until its shard is served, and no more when the node ends', async () => {
+    const cluster = await TopologyCluster.of(...names)
+    const node = cluster.node('b')
+    for (const name of ['soon', 'never']) await clientOf(cluster, 'b').declareQueue(name, { isDurable: true })
+    cluster.kill('a')
+    const [soon, never] = ['soon', 'never'].map((name) => node.session().state.queues.get(name))
+    assert.ok(soon !== undefined && never !== undefined)
+    const [shard] = node.shards.shards
+    assert.ok(shard !== undefined)
+    shard.isServed = false
+    node.cluster.expireQueue(soon)
+    cluster.sessionEnds('a')
+    await cluster.owns('c')
+    await cluster.pass(2_500)
+    assert.ok(shard.refusals >= 2)
+    shard.isServed = true
+    await cluster.pass(1_500)
+    await cluster.settled()
+    assert.deepEqual(queuesOf(cluster, 'c'), ['never'])
+    shard.isServed = false
+    cluster.kill('c')
+    node.cluster.expireQueue(never)
+    cluster.sessionEnds('c')
+    await cluster.owns('b')
+    node.cluster.close()
+    await cluster.pass(1_500)
+    const { refusals } = shard
+    await cluster.pass(5_000)
+    assert.equal(shard.refusals, refusals)
+  })
 })
 
 describe('a node that ends', () => {
